@@ -1,0 +1,50 @@
+"""machamp_lite: a config-driven multi-task trainer for NLP.
+
+config = machamp_lite.load_config(["configs/demo.json"])
+machamp_lite.train(config, "runs/demo")
+model = machamp_lite.load("runs/demo")
+machamp_lite.predict_words(model, [["Trains", "run", "late", "."]], dataset="TREEBANK")
+machamp_lite.predict_file(model, "in.conllu", "out.conllu", dataset="TREEBANK")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from machamp_lite.errors import ConfigError, DataError, MachampError
+
+if TYPE_CHECKING:
+    from machamp_lite.config import load_config
+    from machamp_lite.model import Model
+    from machamp_lite.predictor import predict_file, predict_words
+    from machamp_lite.runs import train
+    from machamp_lite.training.checkpoint import load_model as load
+
+__version__ = "0.1.0"
+__all__ = [
+    "ConfigError",
+    "DataError",
+    "MachampError",
+    "Model",
+    "load",
+    "load_config",
+    "predict_file",
+    "predict_words",
+    "train",
+]
+
+# Imported when first asked for: torch and transformers take seconds, and --help needs neither.
+_LAZY = {
+    "Model": ("machamp_lite.model", "Model"),
+    "load": ("machamp_lite.training.checkpoint", "load_model"),
+    "load_config": ("machamp_lite.config", "load_config"),
+    "predict_file": ("machamp_lite.predictor", "predict_file"),
+    "predict_words": ("machamp_lite.predictor", "predict_words"),
+    "train": ("machamp_lite.runs", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""From records to the flat tensors of one step."""

@@ -1,0 +1,115 @@
+"""The flat tensors of one step.
+
+The letters in shapes, here and everywhere: S subwords, P pieces of sentences, W words, B sentences, L the longest
+length in a batch, D the encoder's width, K layers, C labels, N items of a task (words or sentences).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.decoders.base import Level
+
+
+@dataclass(frozen=True, slots=True)
+class TaskItems:
+    """What one task works on in a batch.
+
+    ``sentences`` are places in the batch; ``rows`` (N,) the words or sentences among all of the batch, None for
+    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) what the loss is given.
+    """
+
+    sentences: list[int]
+    rows: Tensor | None
+    lengths: Tensor
+    gold: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sentences laid end to end, special tokens included; nothing is padded."""
+
+    subword_ids: Tensor  # (S,)
+    type_ids: Tensor  # (S,)
+    piece_lengths: Tensor  # (P,)
+    sentence_firsts: Tensor  # (B,) the first position of each sentence, into S
+    word_ends: Tensor  # (W,) the last subword of each word, into S
+    instances: tuple[Instance, ...]
+    tasks: dict[str, TaskItems]
+
+    @property
+    def words(self) -> int:
+        """The number of words."""
+        return len(self.word_ends)
+
+
+def make_batch(
+    instances: Sequence[Instance],
+    *,
+    tasks: Mapping[str, Mapping[str, Level]],
+    device: torch.device | str = "cpu",
+    only_annotated: bool,
+) -> Batch:
+    """Lays instances end to end.
+
+    ``tasks`` are the tasks of each dataset with their levels. With ``only_annotated``, as in training, a task works
+    on the sentences that have its labels, and has their gold; else on all sentences of its datasets.
+    """
+    pieces = [instance.pieces for instance in instances]
+    sizes = np.array([len(piece.subword_ids) for piece in pieces])
+    starts = np.cumsum(sizes) - sizes
+    word_counts = np.array([len(piece.word_ends) for piece in pieces])
+    piece_starts = np.concatenate(
+        [piece.piece_starts + start for piece, start in zip(pieces, starts, strict=True)]
+    )
+    word_ends = np.concatenate([piece.word_ends + start for piece, start in zip(pieces, starts, strict=True)])
+
+    def tensor(array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(device, non_blocking=True)
+
+    items = {}
+    for task, level in {task: level for levels in tasks.values() for task, level in levels.items()}.items():
+        chosen = [
+            place
+            for place, instance in enumerate(instances)
+            if task in tasks[instance.dataset] and (task in instance.gold or not only_annotated)
+        ]
+        if chosen:
+            rows, lengths = _task_rows(chosen, word_counts, level)
+            gold = (
+                np.concatenate([instances[place].gold[task] for place in chosen]) if only_annotated else None
+            )
+            items[task] = TaskItems(
+                chosen,
+                None if rows is None else tensor(rows),
+                tensor(lengths),
+                None if gold is None else tensor(gold),
+            )
+    return Batch(
+        subword_ids=tensor(np.concatenate([piece.subword_ids for piece in pieces])),
+        type_ids=tensor(np.concatenate([piece.type_ids for piece in pieces])),
+        piece_lengths=tensor(np.diff(piece_starts, append=sizes.sum())),
+        sentence_firsts=tensor(starts),
+        word_ends=tensor(word_ends),
+        instances=tuple(instances),
+        tasks=items,
+    )
+
+
+def _task_rows(
+    chosen: list[int], word_counts: np.ndarray, level: Level
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """The rows of the chosen sentences (None if they are all), and each one's number of items."""
+    everything = len(chosen) == len(word_counts)
+    if level == "sentence":
+        return None if everything else np.array(chosen), np.ones(len(chosen), dtype=np.int64)
+    lengths = word_counts[chosen]
+    if everything:
+        return None, lengths
+    ends = np.cumsum(word_counts)
+    rows = [np.arange(ends[place] - word_counts[place], ends[place]) for place in chosen]
+    return np.concatenate(rows), lengths

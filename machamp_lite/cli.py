@@ -1,0 +1,220 @@
+"""The two commands: flags, logging and exit codes; the only place that prints or exits.
+
+Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130 (Ctrl-C).
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from machamp_lite.errors import ConfigError, DataError, MachampError, did_you_mean
+
+# Heavy imports wait inside the functions that need them: --help answers at once.
+
+_LATER_TRAIN = {"--sequential": 0, "--resume": 1, "--retrain": 1}
+_LATER_PREDICT = {"--topn": 1, "--conn": 1, "--sep": 1, "--threshold": 1}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, with the nearest right flag."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+        hint = did_you_mean(unknown, flags) if message.startswith("unrecognized") else ""
+        print(f"{self.prog}: {message}{hint if 'did you mean' in hint else ''}; see --help", file=sys.stderr)
+        sys.exit(2)
+
+
+def train(arguments: Sequence[str] | None = None) -> int:
+    """The train command; returns its exit code."""
+    return _guarded(lambda: _train(_train_parser().parse_args(arguments)))
+
+
+def predict(arguments: Sequence[str] | None = None) -> int:
+    """The predict command; returns its exit code."""
+    return _guarded(lambda: _predict(_predict_parser().parse_args(arguments)))
+
+
+def _guarded(command: Callable[[], int]) -> int:
+    """Turns what goes wrong into lines on stderr and an exit code."""
+    try:
+        return command()
+    except (ConfigError, DataError) as error:
+        print("\n".join(error.faults), file=sys.stderr)
+        return 2
+    except MachampError as error:
+        print("\n".join(error.faults), file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"{error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _train_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="train.py", allow_abbrev=False, description="Trains one model for the tasks of dataset configs."
+    )
+    parser.add_argument(
+        "--dataset_configs",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="one or more dataset configs (jsonnet)",
+    )
+    parser.add_argument("--parameters_config", metavar="FILE", help="laid over configs/params.json")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="KEY=VALUE",
+        help="one value of params or of a dataset, as training.num_epochs=3 or DATASET.tasks.TASK.loss_weight=0.5; "
+        "may be repeated",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="check configs and data, say what is in them, and stop"
+    )
+    parser.add_argument("--name", help="the run's name (default: the configs' file names joined by dots)")
+    parser.add_argument("--model_dir", metavar="DIR", help="the run folder (default: logs/NAME/DATE_TIME)")
+    parser.add_argument("--overwrite", action="store_true", help="let --model_dir hold a run already")
+    parser.add_argument(
+        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
+    )
+    parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
+    _add_later(parser, _LATER_TRAIN)
+    return parser
+
+
+def _predict_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
+    )
+    parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
+    parser.add_argument("files", nargs="+", metavar="INPUT OUTPUT", help="pairs of files")
+    parser.add_argument("--dataset", help="the dataset whose columns and tasks the input has")
+    parser.add_argument(
+        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=32, metavar="N", help="sentences a batch (default: 32)"
+    )
+    parser.add_argument(
+        "--raw_text", action="store_true", help="the input is one sentence a line, words by spaces"
+    )
+    _add_later(parser, _LATER_PREDICT)
+    return parser
+
+
+def _add_later(parser: argparse.ArgumentParser, flags: dict[str, int]) -> None:
+    """Flags of MaChAmp that are not supported yet: known by name, and refused by name."""
+    for flag, values in flags.items():
+        parser.add_argument(flag, nargs=values, action=_Later, help=argparse.SUPPRESS)
+
+
+class _Later(argparse.Action):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: object,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        raise ConfigError(f"{option_string}: not supported yet")
+
+
+def _train(flags: argparse.Namespace) -> int:
+    from machamp_lite.config import load_config
+
+    # From a terminal, logs go to it; the run's own log file comes with its folder.
+    _set_up_logging()
+    config = load_config(
+        flags.dataset_configs,
+        parameters_config=flags.parameters_config,
+        overrides=flags.overrides,
+        seed=flags.seed,
+    )
+    from machamp_lite import report, runs
+
+    if flags.check:
+        print("\n".join(runs.check(config)))
+        return 0
+    device = _device(flags.device)
+    folder = runs.make_run_folder(
+        flags.model_dir or runs.default_run_folder(flags.dataset_configs, flags.name),
+        overwrite=flags.overwrite,
+    )
+    _log_to(folder / "log.txt")
+    logging.getLogger("machamp_lite").info("run folder: %s", folder)
+    try:
+        scores = runs.train(config, folder, device=device)
+    except MachampError as error:
+        logging.getLogger("machamp_lite").error("%s", error)
+        raise
+    if any(scores.values()):
+        print("\n".join(report.score_table(scores)))
+    print(f"model: {folder / 'model'}")
+    return 0
+
+
+def _predict(flags: argparse.Namespace) -> int:
+    if len(flags.files) % 2:
+        raise ConfigError(f"predict.py: found {len(flags.files)} files, expected pairs of INPUT OUTPUT")
+    if flags.batch_size < 1:
+        raise ConfigError(f"--batch_size: found {flags.batch_size}, expected at least 1")
+    pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
+    for source, target in pairs:
+        if not Path(source).is_file():
+            raise ConfigError(f"{source}: no such file")
+        if os.path.exists(target) and os.path.samefile(source, target):
+            raise ConfigError(f"{target}: is the input itself, expected another file")
+    _set_up_logging()
+    from machamp_lite import report
+    from machamp_lite.predictor import choose_dataset, predict_file
+    from machamp_lite.training.checkpoint import load_model
+
+    model = load_model(flags.model, device=_device(flags.device))
+    dataset = choose_dataset(model, flags.dataset)
+    for source, target in pairs:
+        scores = predict_file(
+            model, source, target, dataset=dataset, raw_text=flags.raw_text, batch_size=flags.batch_size
+        )
+        if scores:
+            print("\n".join(report.score_table({dataset: scores})))
+        print(f"written: {target}")
+    return 0
+
+
+def _device(number: int | None) -> str:
+    import torch
+
+    if number is None:
+        return "cuda:0" if torch.cuda.is_available() else "cpu"
+    if number == -1:
+        return "cpu"
+    count = torch.cuda.device_count()
+    if not 0 <= number < count:
+        raise ConfigError(f"--device: found {number}, but there are {count} GPUs; expected -1 for the CPU")
+    return f"cuda:{number}"
+
+
+def _set_up_logging() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logger = logging.getLogger("machamp_lite")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _log_to(path: Path) -> None:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.getLogger("machamp_lite").addHandler(handler)

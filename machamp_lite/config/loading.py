@@ -1,0 +1,166 @@
+"""Reads params and dataset configs, fills in defaults, checks everything, and tells all faults at once."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from machamp_lite.config.documents import (
+    DEFAULT_PARAMS,
+    apply_overrides,
+    nearest_file,
+    overlay,
+    read_jsonnet,
+)
+from machamp_lite.config.faults import ConfigFaults, show
+from machamp_lite.config.machamp import modernise_dataset, modernise_params
+from machamp_lite.config.schema import Config, DatasetConfig, Params
+from machamp_lite.config.tasks import TaskChecker, check_shared_tasks
+from machamp_lite.decoders import TaskConfig
+from machamp_lite.errors import ConfigError
+
+
+def load_config(
+    dataset_configs: Sequence[str | Path],
+    *,
+    parameters_config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+) -> Config:
+    """Reads and checks a whole config.
+
+    ``overrides`` are ``KEY=VALUE`` texts, as of ``--set``. Raises ``ConfigError`` with one line for each fault.
+    """
+    faults = ConfigFaults()
+    params_source = str(parameters_config or DEFAULT_PARAMS)
+    raw_params = _read(params_source, faults)
+    datasets, sources = _read_datasets(dataset_configs, faults)
+    apply_overrides(
+        overrides,
+        params=raw_params,
+        params_source=params_source,
+        datasets=datasets,
+        sources=sources,
+        faults=faults,
+    )
+    if seed is not None:
+        raw_params["random_seed"] = seed
+    tasks = TaskChecker(faults, params_source)
+    params = _check_params(raw_params, params_source, tasks, faults)
+    defaults = params.datasets.model_dump() if params else {}
+    checked = {
+        name: _check_dataset(sources[name], name, raw, defaults=defaults, tasks=tasks, faults=faults)
+        for name, raw in datasets.items()
+    }
+    check_shared_tasks(faults, datasets, sources)
+    if faults.lines or params is None:
+        raise ConfigError(faults.lines)
+    config = Config(params=params, datasets={name: item for name, item in checked.items() if item})
+    _check_whole(config, ", ".join(map(str, dataset_configs)))
+    return config
+
+
+def _check_whole(config: Config, source: str) -> None:
+    if not config.datasets:
+        raise ConfigError(f"{source}: no datasets found, expected at least one")
+    if not any(task.loss_weight for task in config.tasks().values()):
+        raise ConfigError(
+            f"{source}: the loss_weight of every task is 0, expected one above 0: nothing would be learnt"
+        )
+
+
+def _read(path: str | Path, faults: ConfigFaults) -> dict[str, Any]:
+    try:
+        return read_jsonnet(path)
+    except ConfigError as error:
+        faults.lines.extend(error.faults)
+        return {}
+
+
+def _read_datasets(
+    paths: Sequence[str | Path], faults: ConfigFaults
+) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """All datasets by name, and the file that each is from."""
+    datasets: dict[str, dict[str, Any]] = {}
+    sources: dict[str, str] = {}
+    for path in map(str, paths):
+        for name, raw in _read(path, faults).items():
+            if name in datasets:
+                faults.add(path, [name], f"this dataset is already in {sources[name]}, expected another name")
+            elif not isinstance(raw, dict):
+                faults.add(path, [name], f"expected an object with a dataset's keys, found {show(raw)}")
+            else:
+                datasets[name], sources[name] = raw, path
+    return datasets, sources
+
+
+def _check_params(
+    raw: dict[str, Any], source: str, tasks: TaskChecker, faults: ConfigFaults
+) -> Params | None:
+    defaults = read_jsonnet(DEFAULT_PARAMS)
+    raw = modernise_params(raw, faults, source)
+    merged = overlay(defaults, raw)
+    merged["decoders"] = tasks.fill_defaults(defaults["decoders"], raw.get("decoders", {}))
+    try:
+        return Params.model_validate(merged)
+    except ValidationError as error:
+        faults.add_validation(source, [], error.errors(), Params)
+        return None
+
+
+def _check_dataset(
+    source: str,
+    name: str,
+    raw: dict[str, Any],
+    *,
+    defaults: Mapping[str, Any],
+    tasks: TaskChecker,
+    faults: ConfigFaults,
+) -> DatasetConfig | None:
+    if not name.strip() or name.startswith(".") or any(character in name for character in "/\\\0\n\t"):
+        faults.add(
+            source, [name], "a dataset's name names files, expected one without / and \\ and no dot in front"
+        )
+    raw = modernise_dataset(raw, faults, source, [name])
+    checked_tasks = _check_tasks(source, name, raw, tasks, faults)
+    _check_files(source, name, raw, faults)
+    has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
+    if has_words == has_sentences:
+        found = "both word_idx and sent_idxs" if has_words else "neither word_idx nor sent_idxs"
+        faults.add(source, [name], f"found {found}, expected one of them")
+    try:
+        return DatasetConfig.model_validate({**defaults, **raw, "tasks": checked_tasks})
+    except ValidationError as error:
+        # Without valid params there are no defaults, and their absence is no fault of the dataset.
+        own = [fault for fault in error.errors() if fault["type"] != "missing"]
+        faults.add_validation(source, [name], own, DatasetConfig)
+        return None
+
+
+def _check_tasks(
+    source: str, name: str, raw: Mapping[str, Any], tasks: TaskChecker, faults: ConfigFaults
+) -> dict[str, TaskConfig]:
+    given = raw.get("tasks")
+    if not isinstance(given, dict) or not given:
+        found = "nothing" if given is None else show(given)
+        faults.add(source, [name, "tasks"], f"expected an object with at least one task, found {found}")
+        return {}
+    has_words = raw.get("word_idx") is not None
+    checked = {
+        task: tasks.check(source, [name, "tasks", task], options, has_words=has_words)
+        for task, options in given.items()
+    }
+    return {task: config for task, config in checked.items() if config is not None}
+
+
+def _check_files(source: str, name: str, raw: Mapping[str, Any], faults: ConfigFaults) -> None:
+    if not raw.get("train_data_path"):
+        faults.add(source, [name, "train_data_path"], "missing, expected the path of a training file")
+    for key in ("train_data_path", "dev_data_path"):
+        path = raw.get(key)
+        if isinstance(path, str) and path and not os.path.exists(path):
+            faults.add(source, [name, key], f"no such file '{path}'{nearest_file(path)}")
+        elif isinstance(path, str) and os.path.isdir(path):
+            faults.add(source, [name, key], f"'{path}' is a folder, expected a file")

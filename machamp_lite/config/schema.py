@@ -1,0 +1,135 @@
+"""The shape of a config: what params.json and dataset configs may hold."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+
+from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Column = Annotated[int, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """Frozen, and without room for a misspelt key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EncoderParams(Strict):
+    """``encoder`` of params.json."""
+
+    dropout: Probability
+    max_input_length: Annotated[int, Field(ge=3)]
+    update_weights_encoder: bool
+
+
+class BatchingParams(Strict):
+    """``batching`` of params.json."""
+
+    max_tokens: Positive
+    batch_size: Positive
+    shuffle: bool
+    sort_by_size: bool
+    diverse: bool
+    sampling_smoothing: Fraction
+
+
+class OptimizerParams(Strict):
+    """``training -> optimizer`` of params.json."""
+
+    lr: PositiveFloat
+    betas: Annotated[list[Probability], Field(min_length=2, max_length=2)]
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class SchedulerParams(Strict):
+    """``training -> learning_rate_scheduler`` of params.json."""
+
+    cut_frac: Fraction
+    decay_factor: PositiveFloat
+    discriminative_fine_tuning: bool
+    gradual_unfreezing: bool
+
+
+class TrainingParams(Strict):
+    """``training`` of params.json."""
+
+    keep_top_n: Literal[1]
+    num_epochs: Positive
+    precision: Literal["fp32", "bf16"]
+    grad_norm: PositiveFloat | None
+    optimizer: OptimizerParams
+    learning_rate_scheduler: SchedulerParams
+
+
+class DatasetDefaults(Strict):
+    """``datasets`` of params.json: what every dataset has unless its own config says otherwise."""
+
+    skip_first_line: bool
+    max_sents: Positive | None
+    max_words: Positive | None
+
+
+class Params(Strict):
+    """The whole of params.json; ``decoders`` is checked task type by task type."""
+
+    transformer_model: Annotated[str, Field(min_length=1)]
+    reset_transformer_model: bool
+    random_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    encoder: EncoderParams
+    decoders: dict[str, dict[str, Any]]
+    datasets: DatasetDefaults
+    batching: BatchingParams
+    training: TrainingParams
+
+
+class DatasetConfig(Strict):
+    """One dataset of a dataset config, its tasks with every option filled in."""
+
+    train_data_path: str | None = None
+    dev_data_path: str | None = None
+    word_idx: Column | None = None
+    sent_idxs: Annotated[list[Column], Field(min_length=1)] | None = None
+    skip_first_line: bool
+    max_sents: Positive | None
+    max_words: Positive | None
+    tasks: dict[str, SerializeAsAny[TaskConfig]]
+
+    def required_columns(self) -> dict[int, str]:
+        """For each column that training needs, what reads it."""
+        required = {column: f"task '{task}'" for task, column in self._task_columns()}
+        texts = [self.word_idx] if self.word_idx is not None else self.sent_idxs or []
+        return required | dict.fromkeys(texts, "word_idx" if self.word_idx is not None else "sent_idxs")
+
+    def text_columns(self) -> dict[int, str]:
+        """For each column that prediction needs, what reads it."""
+        if self.word_idx is not None:
+            return {self.word_idx: "word_idx"}
+        return dict.fromkeys(self.sent_idxs or [], "sent_idxs")
+
+    def _task_columns(self) -> list[tuple[str, int]]:
+        return [
+            (task, column)
+            for task, config in self.tasks.items()
+            for column in decoder_class(config).columns(config)
+        ]
+
+
+class Config(Strict):
+    """Everything that a training run depends on, but the data."""
+
+    params: Params
+    datasets: dict[str, DatasetConfig]
+
+    def tasks(self) -> dict[str, TaskConfig]:
+        """The tasks of all datasets; one that several datasets share stands once."""
+        return {task: config for dataset in self.datasets.values() for task, config in dataset.tasks.items()}
+
+
+def decoder_class(config: TaskConfig) -> type[Decoder]:
+    """The decoder of a task."""
+    return DECODERS[config.task_type]

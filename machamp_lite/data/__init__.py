@@ -1,0 +1,1 @@
+"""What is in the files: records, labels, subwords; knows nothing of decoders."""

@@ -1,0 +1,280 @@
+"""Records: what a data file says, sentence by sentence, kept so that it can be written back byte for byte.
+
+CoNLL-like files, TSV and raw text become the same ``Record``. The lines of all records of a file, joined,
+are the file: comments, multiword rows, empty nodes, blank lines and line ends included.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from machamp_lite.errors import DataError, FaultList
+
+EMPTY = "_"
+BYTE_ORDER_MARK = "\ufeff"
+_NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance a line by ``sent_idxs``."""
+
+    word_idx: int | None = None
+    sent_idxs: tuple[int, ...] | None = None
+    skip_first_line: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sentence (CoNLL, raw text) or one line (TSV) of a file.
+
+    ``lines`` are as in the file, line ends included; ``rows`` are the columns of the lines that hold words,
+    ``row_lines`` where in ``lines`` those stand. A record without words (a header, stray comments) only
+    passes through. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
+    """
+
+    path: str
+    first_line: int
+    lines: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    row_lines: list[int] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    ids: dict[str, int] | None = None
+
+    def where(self, row: int | None = None) -> str:
+        """The ``file:line`` of a word row, or of the record's first line."""
+        if row is None or not self.rows:
+            return f"{self.path}:{self.first_line}"
+        return f"{self.path}:{self.first_line + self.row_lines[row]}"
+
+    def column(self, index: int) -> list[str]:
+        """One column of the word rows; a column that a row lacks reads as ``_``."""
+        return [row[index] if index < len(row) else EMPTY for row in self.rows]
+
+    def set_column(self, index: int, values: Sequence[str]) -> None:
+        """Writes one column of the word rows; missing columns before it are filled with ``_``."""
+        for row, value in zip(self.rows, values, strict=True):
+            row.extend([EMPTY] * (index + 1 - len(row)))
+            row[index] = value
+
+    def comment_lines(self) -> Iterator[tuple[int, str]]:
+        """The lines above the first word row, with their places in ``lines``."""
+        end = self.row_lines[0] if self.row_lines else 0
+        return ((place, line) for place, line in enumerate(self.lines[:end]) if line.startswith("#"))
+
+    def comment(self, name: str) -> str | None:
+        """The value of ``# name = value`` or ``# name: value``; None if there is no such comment."""
+        found = self._find_comment(name)
+        return None if found is None else found[1].group(2)
+
+    def comment_names(self) -> list[str]:
+        """The names of all comments of the form ``# name = value`` or ``# name: value``."""
+        matches = (re.match(r"#\s*([^=:]+?)\s*[=:]", line) for _, line in self.comment_lines())
+        return [match.group(1) for match in matches if match]
+
+    def set_comment(self, name: str, value: str) -> None:
+        """Writes the value of a comment in its place, or adds the comment above the first word row."""
+        found = self._find_comment(name)
+        if found is not None:
+            place, match = found
+            self.lines[place] = f"{match.group(1)}{value}{match.group(3)}"
+            return
+        place = self.row_lines[0]
+        self.lines.insert(place, f"# {name} = {value}{_line_end(self.lines[place]) or chr(10)}")
+        self.row_lines[:] = [line + 1 for line in self.row_lines]
+
+    def _find_comment(self, name: str) -> tuple[int, re.Match[str]] | None:
+        pattern = re.compile(rf"(#\s*{re.escape(name)}\s*[=:][ \t]*)(.*?)([ \t]*\r?\n?)", re.DOTALL)
+        for place, line in self.comment_lines():
+            match = pattern.fullmatch(line)
+            if match:
+                return place, match
+        return None
+
+    def text(self) -> str:
+        """The record as it stands in a file."""
+        lines = self.lines.copy()
+        for row, place in zip(self.rows, self.row_lines, strict=True):
+            lines[place] = "\t".join(row) + _line_end(lines[place])
+        return "".join(lines)
+
+
+def read_records(
+    path: str | Path,
+    layout: Layout,
+    *,
+    required: dict[int, str] | None = None,
+    raw_text_columns: int | None = None,
+) -> Iterator[Record]:
+    """Reads a file record by record.
+
+    ``required`` names, for each column that must be there, what reads it. With ``raw_text_columns`` the file is
+    plain text, one sentence a line and words split by spaces, and each record gets rows of that many columns.
+    Raises ``DataError`` after the last line with every fault of the file (the first twenty, and their number).
+    """
+    path = str(path)
+    faults = FaultList()
+    lines = _numbered_lines(path)
+    number, first = next(lines, (1, ""))
+    if first.startswith(BYTE_ORDER_MARK):
+        yield Record(path, number, [BYTE_ORDER_MARK])
+        first = first.removeprefix(BYTE_ORDER_MARK)
+    if layout.skip_first_line:
+        yield Record(path, number, [first])
+    elif first:
+        lines = chain([(number, first)], lines)
+    found_words = False
+    checker = _ColumnChecker(required or {}, faults)
+    for record in _parse(path, lines, layout, raw_text_columns):
+        found_words = found_words or bool(record.rows)
+        checker.check(record)
+        yield record
+    if not found_words and not faults.count:
+        faults.add(f"{path}: no sentences found, expected at least one")
+    if faults.count:
+        raise DataError(faults.lines(path))
+
+
+def _parse(
+    path: str, lines: Iterator[tuple[int, str]], layout: Layout, raw_text_columns: int | None
+) -> Iterator[Record]:
+    if raw_text_columns is not None:
+        return _raw_text_records(path, lines, columns=raw_text_columns, word_idx=layout.word_idx or 0)
+    return (
+        _tsv_records(path, lines, layout) if layout.word_idx is None else _conll_records(path, lines, layout)
+    )
+
+
+@dataclass(slots=True)
+class _ColumnChecker:
+    """Notes the rows that lack a column which something reads."""
+
+    required: dict[int, str]
+    faults: FaultList
+
+    def check(self, record: Record) -> None:
+        needed = max(self.required, default=-1) + 1
+        for number, row in enumerate(record.rows):
+            if len(row) < needed:
+                missing = min(column for column in self.required if column >= len(row))
+                self.faults.add(
+                    f"{record.where(number)}: found {len(row)} column{'s' * (len(row) != 1)}, expected at least "
+                    f"{needed}: {self.required[missing]} reads column {missing}, counted from 0"
+                )
+
+
+def _numbered_lines(path: str) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, ends untouched; raises ``DataError`` for a file that cannot be read."""
+    try:
+        # newline="\n": only a line feed ends a line, and nothing is translated.
+        with open(path, encoding="utf-8", newline="\n") as file:
+            yield from enumerate(file, start=1)
+    except UnicodeDecodeError:
+        raise DataError(_encoding_faults(path)) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _encoding_faults(path: str) -> list[str]:
+    """One line for each line of the file whose bytes are no UTF-8."""
+    faults = FaultList()
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                faults.add(
+                    f"{path}:{number}: found the byte 0x{line[error.start]:02x} at column {error.start + 1}, "
+                    "expected UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8"
+                )
+    return faults.lines(path)
+
+
+def _line_end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]
+
+
+def _is_blank(line: str) -> bool:
+    return not line.strip(" \t\r\n")
+
+
+def _conll_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[Record]:
+    word_idx = layout.word_idx or 0
+    for first_line, block, blank in _blocks(lines):
+        comments = _count_comments(block)
+        rows = [line.rstrip("\r\n").split("\t") for line in block[comments:]]
+        row_lines = list(range(comments, len(block)))
+        ids: dict[str, int] | None = None
+        if word_idx > 0 and rows and all(row[0].isdecimal() or _NODE_ID.fullmatch(row[0]) for row in rows):
+            # Multiword rows (1-2) and empty nodes (8.1) are no words: they stay in the lines alone.
+            kept = [number for number, row in enumerate(rows) if row[0].isdecimal()]
+            rows = [rows[number] for number in kept]
+            row_lines = [row_lines[number] for number in kept]
+            ids = {row[0]: position for position, row in enumerate(rows, start=1)}
+        words = [row[word_idx] if word_idx < len(row) else EMPTY for row in rows]
+        yield Record(path, first_line, block + blank, rows, row_lines, words, ids)
+
+
+def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str], list[str]]]:
+    """Sentences as (number of the first line, lines, the blank lines that follow)."""
+    first_line = 0
+    block: list[str] = []
+    blank: list[str] = []
+    for number, line in lines:
+        first_line = first_line or number
+        if _is_blank(line):
+            blank.append(line)
+            continue
+        if blank:
+            yield first_line, block, blank
+            first_line, block, blank = number, [], []
+        block.append(line)
+    if block or blank:
+        yield first_line, block, blank
+
+
+def _count_comments(block: list[str]) -> int:
+    """How many leading lines are comments.
+
+    A word may itself be ``#``, so a leading line that starts with ``#`` is a comment if its number of columns is
+    not that of the last line, or if a space follows the ``#`` in its first column.
+    """
+    if not block:
+        return 0
+    tabs = block[-1].count("\t")
+    for number, line in enumerate(block):
+        if not (line.startswith("#") and (line.count("\t") != tabs or line.startswith("# "))):
+            return number
+    return len(block)
+
+
+def _tsv_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[Record]:
+    for number, line in lines:
+        if _is_blank(line):
+            yield Record(path, number, [line])
+            continue
+        row = line.rstrip("\r\n").split("\t")
+        texts = [row[index] if index < len(row) else "" for index in layout.sent_idxs or ()]
+        yield Record(path, number, [line], [row], [0], texts)
+
+
+def _raw_text_records(
+    path: str, lines: Iterable[tuple[int, str]], *, columns: int, word_idx: int
+) -> Iterator[Record]:
+    for number, line in lines:
+        words = line.split()
+        if not words:
+            continue
+        rows = []
+        for position, word in enumerate(words, start=1):
+            row = [EMPTY] * max(columns, word_idx + 1)
+            if word_idx > 0:
+                row[0] = str(position)
+            row[word_idx] = word
+            rows.append(row)
+        text = f"# text = {' '.join(words)}\n"
+        block = [text, *["\n"] * len(rows), "\n"]
+        ids = {row[0]: position for position, row in enumerate(rows, start=1)} if word_idx > 0 else None
+        yield Record(path, number, block, rows, list(range(1, len(rows) + 1)), words, ids)

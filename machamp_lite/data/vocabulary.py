@@ -1,0 +1,44 @@
+"""The labels of one task, their ids and how often training showed them."""
+
+from collections.abc import Iterable, Sequence
+
+UNKNOWN = -1
+
+
+class Vocabulary:
+    """Labels and ids of one task, in the order in which training data first showed them.
+
+    Only training data adds labels; a label that training never saw has the id ``UNKNOWN``.
+    """
+
+    def __init__(self, labels: Sequence[str] = (), counts: Sequence[int] = ()) -> None:
+        self.labels = list(labels)
+        self.counts = list(counts) or [0] * len(self.labels)
+        self._ids = {label: number for number, label in enumerate(self.labels)}
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __contains__(self, label: str) -> bool:
+        return label in self._ids
+
+    def add(self, labels: Iterable[str]) -> list[int]:
+        """Counts labels of training data, those not seen before get new ids; returns the ids."""
+        ids = []
+        for label in labels:
+            number = self._ids.get(label)
+            if number is None:
+                number = self._ids[label] = len(self.labels)
+                self.labels.append(label)
+                self.counts.append(0)
+            self.counts[number] += 1
+            ids.append(number)
+        return ids
+
+    def ids(self, labels: Iterable[str]) -> list[int]:
+        """The ids of labels; ``UNKNOWN`` for those that training never saw."""
+        return [self._ids.get(label, UNKNOWN) for label in labels]
+
+    def most_frequent(self) -> list[tuple[str, int]]:
+        """Labels with their counts, the most frequent first, ties by label."""
+        return sorted(zip(self.labels, self.counts, strict=True), key=lambda pair: (-pair[1], pair[0]))

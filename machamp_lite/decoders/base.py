@@ -1,0 +1,150 @@
+"""What every decoder is: one task type's whole life, from the columns of a record back to them.
+
+In the order in which data meets them: ``read_labels`` (record -> labels as strings), ``classes`` (labels -> what
+is counted and predicted), ``encode`` (classes -> ids), ``forward`` (hidden states -> scores), ``loss`` or
+``decode`` (two readings of the scores; ``decode`` gives labels again), ``write_labels`` (labels -> record).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from torch import Tensor, nn
+
+from machamp_lite.data.records import Record
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.errors import DataError
+from machamp_lite.weighting.objectives import label_loss
+
+COMMENT = -1
+
+Level = Literal["word", "sentence"]
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class TaskConfig(BaseModel):
+    """The options that every task type has; a task type's own ``Config`` adds to them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    task_type: str
+    column_idx: Annotated[int, Field(ge=-1)]
+    loss_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    metric: str
+    additional_metrics: Annotated[list[str], BeforeValidator(_as_list)]
+    layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    topn: Literal[1]
+
+    def metric_names(self) -> list[str]:
+        """The main metric first, then the additional ones."""
+        return list(dict.fromkeys([self.metric, *self.additional_metrics]))
+
+
+class Decoder(nn.Module, ABC):
+    """Base of all decoders. N is the number of words or sentences, by ``level``; D the encoder's width."""
+
+    level: ClassVar[Level]
+    metrics: ClassVar[tuple[str, ...]]
+    Config: ClassVar[type[TaskConfig]] = TaskConfig
+
+    def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.vocabulary = vocabulary
+        self.width = width
+        self.dropout = nn.Dropout(config.dropout)
+
+    @classmethod
+    def columns(cls, config: TaskConfig) -> list[int]:
+        """The columns that this task reads and writes."""
+        return [] if config.column_idx == COMMENT else [config.column_idx]
+
+    @classmethod
+    @abstractmethod
+    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[Any] | None:
+        """The gold labels of one record, one a word or one in all; None if it is not annotated.
+
+        Raises ``DataError`` with a line for each label that cannot be read.
+        """
+
+    @classmethod
+    def classes(cls, labels: Sequence[Any], words: Sequence[str]) -> list[str]:
+        """The class of each label: what the vocabulary counts. Most often the label itself."""
+        return list(labels)
+
+    @classmethod
+    def encode(cls, labels: Sequence[Any], class_ids: Sequence[int]) -> np.ndarray:
+        """What ``loss`` is given of one sentence's labels, first axis N."""
+        return np.asarray(class_ids, dtype=np.int64)
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
+        """Scores. *Shape:* hidden (N, D); lengths (B,) are the sentences' numbers of items, summing to N."""
+
+    @abstractmethod
+    def loss(self, scores: Any, gold: Tensor) -> Tensor:
+        """The mean loss of the N labelled items, not yet weighted."""
+
+    @abstractmethod
+    def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """Labels of each sentence, from scores and the sentences' words."""
+
+    @classmethod
+    @abstractmethod
+    def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskConfig) -> None:
+        """Writes labels to where ``read_labels`` reads them."""
+
+
+class LabelDecoder(Decoder):
+    """A decoder with one class an item: one linear map, cross-entropy, argmax."""
+
+    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
+
+    def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__(config=config, vocabulary=vocabulary, width=width)
+        self.scores = nn.Linear(width, len(vocabulary))
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """*Shape:* (N, D) -> (N, C)."""
+        return self.scores(self.dropout(hidden))
+
+    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
+        """*Shape:* (N, C), (N,) -> ()."""
+        return label_loss(scores, gold)
+
+    def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """The label with the highest score for each item."""
+        labels = [self.vocabulary.labels[number] for number in scores.argmax(-1).tolist()]
+        return split(labels, [self.items(words) for words in sentences])
+
+    @classmethod
+    def items(cls, words: Sequence[str]) -> int:
+        """How many labels a sentence of these words has."""
+        return len(words) if cls.level == "word" else 1
+
+
+def split(labels: Sequence[Any], lengths: Sequence[int]) -> list[list[Any]]:
+    """Cuts one flat list into one list a sentence."""
+    end = 0
+    return [list(labels[(start := end) : (end := start + length)]) for length in lengths]
+
+
+def read_column(record: Record, *, task: str, column: int) -> list[str]:
+    """One label a word row; raises ``DataError`` for empty ones."""
+    labels = record.column(column)
+    if "" in labels:
+        raise DataError(
+            [
+                f"{record.where(row)}: found an empty label in column {column} (task '{task}'), expected a label; "
+                "'_' says that there is none"
+                for row, label in enumerate(labels)
+                if label == ""
+            ]
+        )
+    return labels

@@ -1,0 +1,160 @@
+"""``dependency``: a tree over the words; heads in ``column_idx``, relations in the column after it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
+from machamp_lite.errors import DataError
+from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
+from machamp_lite.modules.ragged import flatten, pad
+from machamp_lite.modules.spanning_tree import decode_trees
+from machamp_lite.weighting.objectives import label_loss
+
+Arc = tuple[int, str]
+
+
+class DependencyConfig(TaskConfig):
+    """Widths of the biaffine parser and what stands between its linear maps and its products."""
+
+    arc_representation_dim: Annotated[int, Field(gt=0)]
+    tag_representation_dim: Annotated[int, Field(gt=0)]
+    activation: Literal["elu", "linear"]
+
+
+class DependencyScores(NamedTuple):
+    """Arc scores and what relations are scored from once heads are known; head 0 is the root.
+
+    *Shape:* arcs (B, L, L + 1), dependents (W, T), heads (B * (L + 1), T), lengths (B,).
+    """
+
+    arcs: Tensor
+    dependents: Tensor
+    heads: Tensor
+    lengths: Tensor
+
+
+class Dependency(Decoder):
+    """A biaffine parser (Dozat and Manning 2017) that scores relations only at gold or chosen heads."""
+
+    level = "word"
+    metrics = ("las", "uas")
+    Config = DependencyConfig
+
+    def __init__(self, *, config: DependencyConfig, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__(config=config, vocabulary=vocabulary, width=width)
+        self.widths = [config.arc_representation_dim] * 2 + [config.tag_representation_dim] * 2
+        self.project = nn.Linear(width, sum(self.widths))
+        self.root = nn.Parameter(torch.randn(width) * 0.02)
+        self.arcs = ArcScores(config.arc_representation_dim)
+        self.relations = PairLabelScores(width=config.tag_representation_dim, labels=len(vocabulary))
+
+    @classmethod
+    def columns(cls, config: TaskConfig) -> list[int]:
+        """The columns of heads and of relations."""
+        return [config.column_idx, config.column_idx + 1]
+
+    @classmethod
+    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[Arc] | None:
+        """(position of the head, relation) of each word, 0 for the root; None if all heads are ``_``."""
+        heads = record.column(config.column_idx)
+        if all(head == EMPTY for head in heads):
+            return None
+        relations = read_column(record, task=task, column=config.column_idx + 1)
+        arcs, faults = [], []
+        for row, (head, relation) in enumerate(zip(heads, relations, strict=True)):
+            position = _head_position(head, record)
+            if position is None or position == row + 1:
+                expected = f"the id of another word of its sentence ({len(heads)} words) or 0"
+                faults.append(
+                    f"{record.where(row)}: found the head '{head}' in column {config.column_idx} (task '{task}'), "
+                    f"expected {expected}"
+                )
+            else:
+                arcs.append((position, relation))
+        if faults:
+            raise DataError(faults)
+        return arcs
+
+    @classmethod
+    def classes(cls, labels: Sequence[Arc], words: Sequence[str]) -> list[str]:
+        """The relations."""
+        return [relation for _, relation in labels]
+
+    @classmethod
+    def encode(cls, labels: Sequence[Arc], class_ids: Sequence[int]) -> np.ndarray:
+        """*Shape:* (W, 2), the head's position and the relation's id."""
+        heads = [head for head, _ in labels]
+        return np.stack([np.asarray(heads, dtype=np.int64), np.asarray(class_ids, dtype=np.int64)], axis=1)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> DependencyScores:
+        """*Shape:* (W, D), (B,) -> see ``DependencyScores``."""
+        # The root is projected as one more word, so that one product serves all.
+        rows = torch.cat([hidden, self.root.unsqueeze(0).to(hidden.dtype)])
+        projected = self.project(self.dropout(rows))
+        if self.config.activation == "elu":
+            projected = functional.elu(projected)
+        arc_dependent, arc_head, tag_dependent, tag_head = self.dropout(projected).split(self.widths, dim=-1)
+        arcs = self.arcs(pad(arc_dependent[:-1], lengths), _with_root(arc_head, lengths))
+        return DependencyScores(
+            arcs.float(), tag_dependent[:-1], _with_root(tag_head, lengths).flatten(0, 1), lengths
+        )
+
+    def loss(self, scores: DependencyScores, gold: Tensor) -> Tensor:
+        """Mean cross-entropy of heads plus that of relations at gold heads. *Shape:* gold (W, 2)."""
+        heads, relations = gold.unbind(-1)
+        arcs = flatten(_mask_padding(scores), scores.lengths)
+        return label_loss(arcs, heads) + label_loss(self._relation_scores(scores, heads), relations)
+
+    def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
+        """The best tree with one root for each sentence, and the best relation of each of its arcs."""
+        lengths = [len(words) for words in sentences]
+        heads = decode_trees(scores.arcs, lengths)
+        chosen = torch.as_tensor(heads, device=scores.arcs.device)
+        numbers = self._relation_scores(scores, chosen).argmax(-1).tolist()
+        relations = [self.vocabulary.labels[number] for number in numbers]
+        return split(list(zip(heads.tolist(), relations, strict=True)), lengths)
+
+    def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
+        """*Shape:* heads (W,) -> (W, R)."""
+        width = scores.arcs.shape[-1]
+        rows = torch.arange(len(scores.lengths), device=heads.device).repeat_interleave(scores.lengths)
+        return self.relations(scores.dependents, scores.heads.index_select(0, rows * width + heads))
+
+    @classmethod
+    def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskConfig) -> None:
+        """Writes the ids of heads, and relations."""
+        ids = ["0", *(record.ids or [str(position) for position in range(1, len(labels) + 1)])]
+        record.set_column(config.column_idx, [ids[head] for head, _ in labels])
+        record.set_column(config.column_idx + 1, [relation for _, relation in labels])
+
+
+def _head_position(head: str, record: Record) -> int | None:
+    if head == "0":
+        return 0
+    if record.ids is not None:
+        return record.ids.get(head)
+    return int(head) if head.isdecimal() and 1 <= int(head) <= len(record.rows) else None
+
+
+def _with_root(rows: Tensor, lengths: Tensor) -> Tensor:
+    """Unfolds words with the root, the last row, before each sentence. *Shape:* (W + 1, D) -> (B, L + 1, D)."""
+    places = torch.arange(len(rows) - 1, device=rows.device)
+    order = pad(places, lengths, value=len(rows) - 1)
+    return rows[functional.pad(order, (1, 0), value=len(rows) - 1)]
+
+
+def _mask_padding(scores: DependencyScores) -> Tensor:
+    """Arc scores with heads beyond a sentence's end, and words as their own heads, out of reach."""
+    width = scores.arcs.shape[-1]
+    positions = torch.arange(width, device=scores.arcs.device)
+    beyond = positions.unsqueeze(0) > scores.lengths.unsqueeze(1)
+    itself = positions.unsqueeze(0) == positions[1:].unsqueeze(1)
+    return scores.arcs.masked_fill(beyond.unsqueeze(1) | itself.unsqueeze(0), float("-inf"))

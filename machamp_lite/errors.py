@@ -1,0 +1,58 @@
+"""What goes wrong because of what a user wrote, and how it is said."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+FAULTS_SHOWN = 20
+
+
+class MachampError(Exception):
+    """A user's error: one plain line for each fault found.
+
+    *Attributes:* ``faults``, the lines, each with where, what was found and what was expected.
+    """
+
+    def __init__(self, faults: str | Iterable[str]) -> None:
+        self.faults = [faults] if isinstance(faults, str) else list(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class ConfigError(MachampError):
+    """Something in a config, a flag or a model folder cannot be used."""
+
+
+class DataError(MachampError):
+    """Something in a data file cannot be used."""
+
+
+class TrainingError(MachampError):
+    """Training cannot go on, for example because a loss is no longer a number."""
+
+
+class FaultList:
+    """Collects the faults of one file; the first twenty are kept, all are counted."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+        self.count = 0
+
+    def add(self, fault: str) -> None:
+        """Notes one fault."""
+        self.count += 1
+        if len(self.shown) < FAULTS_SHOWN:
+            self.shown.append(fault)
+
+    def lines(self, path: str) -> list[str]:
+        """The kept faults, and how many there were if there were more."""
+        if self.count <= len(self.shown):
+            return self.shown
+        return [*self.shown, f"{path}: {self.count} faults in all; the first {len(self.shown)} are listed"]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error line that offers the nearest known name, or lists the known ones."""
+    options = sorted(known)
+    nearest = get_close_matches(name, options, n=1, cutoff=0.6)
+    if nearest:
+        return f"; did you mean '{nearest[0]}'?"
+    return f"; known: {', '.join(options)}" if 0 < len(options) <= 30 else ""

@@ -1,0 +1,88 @@
+"""Predicted labels of instances, and their scores against gold."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.sampler import cut
+from machamp_lite.config.schema import BatchingParams
+from machamp_lite.data.records import EMPTY
+from machamp_lite.decoders import TaskConfig
+from machamp_lite.metrics import METRICS, Metric
+from machamp_lite.model import Model
+
+Scores = dict[str, dict[str, float]]
+
+
+class ScoreKeeper:
+    """Adds up the metrics of the tasks of one dataset; a task whose gold is nothing but ``_`` has no scores."""
+
+    def __init__(self, tasks: Mapping[str, TaskConfig]) -> None:
+        self._metrics: dict[str, list[Metric]] = {
+            task: [METRICS[name]() for name in config.metric_names()] for task, config in tasks.items()
+        }
+        self._annotated = dict.fromkeys(tasks, False)
+
+    def add(self, gold: Mapping[str, Sequence[Any]], predicted: Mapping[str, Sequence[Any]]) -> None:
+        """Adds one sentence: its gold labels, as far as it has some, and the predicted ones."""
+        for task, labels in gold.items():
+            self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
+            for metric in self._metrics[task]:
+                metric.add(labels, predicted[task])
+
+    def scores(self) -> Scores:
+        """The value of each metric of each annotated task."""
+        return {
+            task: {metric.name: metric.value() for metric in metrics}
+            for task, metrics in self._metrics.items()
+            if self._annotated[task]
+        }
+
+
+def predict_labels(
+    model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
+) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+    """The place of each instance and its predicted labels by task, in batches of like length."""
+    params = model.config.params
+    # Without gradients four times the subwords of a training step fit in its memory.
+    sizes = {"max_tokens": 4 * params.batching.max_tokens}
+    sizes["batch_size"] = batch_size or 4 * params.batching.batch_size
+    batching = BatchingParams.model_validate({**params.batching.model_dump(), **sizes})
+    lengths = np.array([instance.longest_piece for instance in instances])
+    pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(model):
+            for places in cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching):
+                batch = model.batch([instances[place] for place in places], only_annotated=False)
+                yield from zip(places, model.labels(batch, model(batch)), strict=True)
+    finally:
+        model.train(was_training)
+
+
+def autocast(model: Model) -> torch.autocast:
+    """The precision that params ask for, as a context."""
+    enabled = model.config.params.training.precision == "bf16"
+    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def evaluate(model: Model, dataset: str, instances: Sequence[Instance]) -> Scores:
+    """Scores of every annotated task of a dataset."""
+    keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
+    for place, labels in predict_labels(model, instances):
+        keeper.add(instances[place].labels, labels)
+    return keeper.scores()
+
+
+def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskConfig]) -> float:
+    """The sum over datasets and tasks of the main metric, those where less is better negated."""
+    total = 0.0
+    for dataset_scores in scores.values():
+        for task, values in dataset_scores.items():
+            name = tasks[task].metric
+            total += values[name] if METRICS[name].higher_is_better else -values[name]
+    return total

@@ -1,0 +1,1 @@
+"""Building blocks that the decoders and the encoder share."""

@@ -1,0 +1,40 @@
+"""Biaffine scores by matrix products (Dozat and Manning 2017)."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class ArcScores(nn.Module):
+    """Scores every head for every word: a bilinear form and a bias for each head."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.bilinear = nn.Parameter(torch.empty(width, width))
+        self.head_bias = nn.Parameter(torch.zeros(width))
+        nn.init.orthogonal_(self.bilinear)
+        with torch.no_grad():
+            # Scores start with a variance near one, so that the softmax over heads starts soft.
+            self.bilinear.div_(math.sqrt(width))
+
+    def forward(self, dependents: Tensor, heads: Tensor) -> Tensor:
+        """*Shape:* (B, L, D), (B, H, D) -> (B, L, H)."""
+        return (dependents @ self.bilinear + self.head_bias) @ heads.transpose(1, 2)
+
+
+class PairLabelScores(nn.Module):
+    """Scores R labels for given pairs of dependent and head: bilinear and linear in both, with a bias."""
+
+    def __init__(self, *, width: int, labels: int) -> None:
+        super().__init__()
+        self.bilinear = nn.Parameter(torch.zeros(labels, width, width))
+        self.linear = nn.Linear(2 * width, labels)
+
+    def forward(self, dependents: Tensor, heads: Tensor) -> Tensor:
+        """*Shape:* (N, D), (N, D) -> (N, R)."""
+        labels, width, _ = self.bilinear.shape
+        # One product over all labels, and not one a label: nn.Bilinear's backward is many times slower.
+        mapped = dependents @ self.bilinear.permute(1, 0, 2).reshape(width, labels * width)
+        pairs = (mapped.view(-1, labels, width) @ heads.unsqueeze(-1)).squeeze(-1)
+        return pairs + self.linear(torch.cat([dependents, heads], dim=-1))

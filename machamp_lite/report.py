@@ -1,0 +1,117 @@
+"""What a person looks at: what is in the data, and how a model scored."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.config.schema import Config
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders import DECODERS
+from machamp_lite.evaluation import Scores
+
+MOST_SHOWN = 5
+
+
+def describe_data(
+    config: Config,
+    *,
+    tokenizer: WordTokenizer,
+    vocabularies: Mapping[str, Vocabulary],
+    train: Mapping[str, Sequence[Instance]],
+    dev: Mapping[str, Sequence[Instance]],
+) -> list[str]:
+    """Lines on the size of each dataset, and on the labels of each task."""
+    lines = []
+    for name, dataset in config.datasets.items():
+        lines.append(f"dataset {name}")
+        for part, instances in (("train", train.get(name)), ("dev", dev.get(name))):
+            if instances is not None:
+                lines.append(f"  {part}: {_size(instances, tokenizer)}")
+        for task, task_config in dataset.tasks.items():
+            annotated = sum(task in instance.gold for instance in train[name])
+            lines.append(
+                f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
+                f"{annotated} annotated sentences"
+            )
+            lines.extend(f"    {line}" for line in _labels(vocabularies[task]))
+            lines.extend(
+                f"    {line}"
+                for line in _unseen(task, task_config.task_type, dev.get(name, ()), vocabularies)
+            )
+    return lines
+
+
+def _size(instances: Sequence[Instance], tokenizer: WordTokenizer) -> str:
+    words = sum(len(instance.words) for instance in instances)
+    subwords = np.concatenate([instance.pieces.subword_ids for instance in instances])
+    special = {*tokenizer.special.before, *tokenizer.special.between, *tokenizer.special.after}
+    subwords = subwords[~np.isin(subwords, list(special))]
+    unknown = float((subwords == tokenizer.unknown_id).mean()) if len(subwords) else 0.0
+    pieces = sum(len(instance.pieces.piece_starts) > 1 for instance in instances)
+    cut = f", {pieces} sentences longer than max_input_length" if pieces else ""
+    has_words = any(len(instance.pieces.word_ends) for instance in instances)
+    unit = "words" if has_words else "texts"
+    return (
+        f"{len(instances)} sentences, {words} {unit}, {len(subwords)} subwords, "
+        f"{100 * unknown:.2f}% unknown subwords{cut}"
+    )
+
+
+def _labels(vocabulary: Vocabulary) -> list[str]:
+    ranked = vocabulary.most_frequent()
+    lines = [f"{len(ranked)} labels, {sum(vocabulary.counts)} items"]
+    if len(ranked) <= 2 * MOST_SHOWN:
+        return [*lines, f"labels: {_counts(ranked)}"]
+    return [
+        *lines,
+        f"most frequent: {_counts(ranked[:MOST_SHOWN])}",
+        f"least frequent: {_counts(ranked[-MOST_SHOWN:])}",
+    ]
+
+
+def _counts(labels: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{label} {count}" for label, count in labels)
+
+
+def _unseen(
+    task: str, task_type: str, dev: Sequence[Instance], vocabularies: Mapping[str, Vocabulary]
+) -> list[str]:
+    """A line on dev labels that training never saw."""
+    unseen: dict[str, int] = {}
+    for instance in dev:
+        for label in DECODERS[task_type].classes(
+            instance.labels.get(task, ()), instance.words[: len(instance.labels.get(task, ()))]
+        ):
+            if label not in vocabularies[task]:
+                unseen[label] = unseen.get(label, 0) + 1
+    if not unseen:
+        return []
+    ranked = sorted(unseen.items(), key=lambda pair: (-pair[1], pair[0]))
+    more = f" and {len(ranked) - MOST_SHOWN} more" if len(ranked) > MOST_SHOWN else ""
+    return [
+        f"dev labels that training never saw: {len(ranked)} ({sum(unseen.values())} items): "
+        f"{_counts(ranked[:MOST_SHOWN])}{more}"
+    ]
+
+
+def score_table(scores: Mapping[str, Scores]) -> list[str]:
+    """Scores as lines of a table, in percent: dataset, task, metric, value."""
+    rows = [
+        (dataset, task, metric, f"{100 * value:.2f}")
+        for dataset, tasks in scores.items()
+        for task, values in tasks.items()
+        for metric, value in values.items()
+    ]
+    header = ("dataset", "task", "metric", "score")
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(4)]
+    return [
+        "  ".join(
+            [
+                *(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=False)),
+                row[3].rjust(widths[3]),
+            ]
+        )
+        for row in [header, *rows]
+    ]

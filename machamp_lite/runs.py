@@ -1,0 +1,160 @@
+"""One training run, from a checked config to a run folder."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.batching.instances import Instance, InstanceReader
+from machamp_lite.batching.sampler import Sampler
+from machamp_lite.config.schema import Config
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.evaluation import Scores
+from machamp_lite.files import write_json
+from machamp_lite.model import Model
+from machamp_lite.predictor import predict_file
+from machamp_lite.pretrained import load_tokenizer, load_transformer
+from machamp_lite.report import describe_data
+from machamp_lite.training.checkpoint import load_best_weights, save_model
+from machamp_lite.training.trainer import seed_everything, train_epochs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """All instances of a run by dataset, and the vocabularies that its training data gave."""
+
+    tokenizer: Any
+    vocabularies: dict[str, Vocabulary]
+    train: dict[str, list[Instance]]
+    dev: dict[str, list[Instance]]
+
+
+def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None = None) -> Path:
+    """``logs/NAME/DATE_TIME``; NAME is by default the configs' file names joined by dots."""
+    name = name or ".".join(Path(path).stem for path in dataset_configs)
+    return Path("logs") / name / time.strftime("%Y.%m.%d_%H.%M.%S")
+
+
+def make_run_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Makes a run's folder; raises ``ConfigError`` if a run is already there, unless it may be overwritten."""
+    folder = Path(folder)
+    if not overwrite and (folder / "params-config.json").exists():
+        raise ConfigError(f"{folder}: a run is already here; give another --model_dir, or --overwrite")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+    if not os.access(folder, os.W_OK):
+        raise ConfigError(f"{folder}: cannot be written to")
+    return folder
+
+
+def read_data(config: Config) -> RunData:
+    """Reads and checks all data of a config; raises ``DataError`` with the faults of all files."""
+    tokenizer = load_tokenizer(config.params.transformer_model)
+    words = WordTokenizer(tokenizer, max_input_length=config.params.encoder.max_input_length)
+    data = RunData(tokenizer, {task: Vocabulary() for task in config.tasks()}, {}, {})
+    readers = {
+        name: InstanceReader(name=name, config=dataset, tokenizer=words, vocabularies=data.vocabularies)
+        for name, dataset in config.datasets.items()
+    }
+    faults: list[str] = []
+    # All training data first: its labels must be known before dev data is encoded.
+    for name, dataset in config.datasets.items():
+        try:
+            data.train[name] = readers[name].read_training(str(dataset.train_data_path))
+        except DataError as error:
+            faults.extend(error.faults)
+    for name, dataset in config.datasets.items():
+        if dataset.dev_data_path is not None:
+            try:
+                data.dev[name] = readers[name].read_evaluation(dataset.dev_data_path)
+            except DataError as error:
+                faults.extend(error.faults)
+    if faults:
+        raise DataError(list(dict.fromkeys(faults)))
+    return data
+
+
+def check(config: Config) -> list[str]:
+    """Reads all data and says what is in it, as lines; nothing is trained or written."""
+    data = read_data(config)
+    words = WordTokenizer(data.tokenizer, max_input_length=config.params.encoder.max_input_length)
+    return describe_data(
+        config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
+    )
+
+
+def build_model(config: Config, data: RunData) -> Model:
+    """The model of a run, on the CPU, its decoders with fresh weights."""
+    params = config.params
+    return Model(
+        config=config,
+        transformer=load_transformer(params.transformer_model, reset=params.reset_transformer_model),
+        tokenizer=data.tokenizer,
+        vocabularies=data.vocabularies,
+    )
+
+
+def train(
+    config: Config, folder: str | Path, *, device: str = "cpu", progress: bool = True
+) -> dict[str, Scores]:
+    """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
+
+    Returns the scores of the best epoch's predictions by dataset.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "params-config.json", config.params.model_dump())
+    write_json(folder / "dataset-configs.json", _dataset_documents(config))
+    seed_everything(config.params.random_seed)
+    data = read_data(config)
+    for name, instances in data.train.items():
+        logger.info(
+            "%s: %d training sentences, %d dev sentences", name, len(instances), len(data.dev.get(name, ()))
+        )
+    model = build_model(config, data).to(device)
+    _log_model(model)
+
+    def after_epoch(metrics: list[dict[str, Any]], is_best: bool) -> None:
+        if is_best:
+            save_model(model, folder / "model")
+        write_json(folder / "metrics.json", metrics)
+
+    sampler = Sampler(list(data.train.values()), config.params.batching, seed=config.params.random_seed)
+    train_epochs(model, sampler=sampler, dev=data.dev, after_epoch=after_epoch, progress=progress)
+    load_best_weights(model, folder / "model")
+    return predict_dev(model, config, folder)
+
+
+def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, Scores]:
+    """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
+    return {
+        name: predict_file(model, dataset.dev_data_path, folder / f"{name}.out", dataset=name)
+        for name, dataset in config.datasets.items()
+        if dataset.dev_data_path is not None
+    }
+
+
+def _dataset_documents(config: Config) -> Mapping[str, Any]:
+    return {name: dataset.model_dump(exclude_none=True) for name, dataset in config.datasets.items()}
+
+
+def _log_model(model: Model) -> None:
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
+    logger.info(
+        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %d tasks, on %s",
+        model.config.params.transformer_model,
+        encoder / 1e6,
+        decoders / 1e6,
+        len(model.tasks),
+        model.device,
+    )

@@ -1,0 +1,149 @@
+"""The training loop."""
+
+import logging
+import random
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from machamp_lite.batching.batch import Batch
+from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.sampler import Sampler
+from machamp_lite.errors import TrainingError
+from machamp_lite.evaluation import autocast, evaluate, sum_of_main_metrics
+from machamp_lite.model import Model
+from machamp_lite.training.optimization import make_optimizer, set_encoder_trainable, set_rates
+
+logger = logging.getLogger(__name__)
+
+# How often the loss is looked at: on a GPU each look waits for it.
+STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 50}
+
+
+def seed_everything(seed: int) -> None:
+    """Seeds every random generator that training draws from."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def train_epochs(
+    model: Model,
+    *,
+    sampler: Sampler,
+    dev: Mapping[str, Sequence[Instance]],
+    after_epoch: Callable[[list[dict[str, Any]], bool], None],
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Trains a model for ``num_epochs`` and returns one metrics object an epoch.
+
+    ``after_epoch`` is called with all metrics so far and whether the epoch is the best yet: the one with the highest
+    sum of main dev metrics, or the last one where there is no dev data. Raises ``TrainingError`` if a loss is no
+    finite number.
+    """
+    training = model.config.params.training
+    optimizer = make_optimizer(model, training)
+    epochs = [sampler.epoch(epoch) for epoch in range(1, training.num_epochs + 1)]
+    steps = sum(len(batches) for batches in epochs)
+    step, best, metrics = 0, float("-inf"), []
+    for epoch, batches in enumerate(epochs, start=1):
+        set_encoder_trainable(model, epoch=epoch)
+        start, words = time.perf_counter(), 0
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=model.device))
+        counts: dict[str, int] = defaultdict(int)
+        model.train()
+        bar = tqdm(
+            total=sum(_words(instance) for batch in batches for instance in batch),
+            desc=f"epoch {epoch}/{training.num_epochs}",
+            unit=" words",
+            unit_scale=True,
+            disable=not progress,
+            leave=False,
+        )
+        for instances in batches:
+            batch = model.batch(instances, only_annotated=True)
+            set_rates(optimizer, step=step, steps=steps, scheduler=training.learning_rate_scheduler)
+            losses = train_step(model, batch, optimizer)
+            for task, loss in losses.items():
+                sums[task] += loss
+                counts[task] += 1
+            step += 1
+            if step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
+                _look(losses, batch, bar)
+            batch_words = sum(_words(instance) for instance in instances)
+            words += batch_words
+            bar.update(batch_words)
+        bar.close()
+        seconds = time.perf_counter() - start
+        scores = {name: evaluate(model, name, instances) for name, instances in dev.items()}
+        total = sum_of_main_metrics(scores, model.config.tasks())
+        metrics.append(
+            {
+                "epoch": epoch,
+                "seconds": round(seconds, 2),
+                "words_per_second": round(words / seconds, 1),
+                "train": {task: sums[task].item() / counts[task] for task in sums},
+                "dev": scores,
+            }
+        )
+        is_best = total > best or not dev
+        best = max(best, total)
+        _log_epoch(metrics[-1], is_best=is_best and bool(dev))
+        after_epoch(metrics, is_best)
+    return metrics
+
+
+def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """One update: forward, weighted sum of losses, backward, clipped gradients. Returns the unweighted losses."""
+    with autocast(model):
+        losses = model.losses(batch, model(batch))
+    total = model.total_loss(losses)
+    if total is not None and total.requires_grad:
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        grad_norm = model.config.params.training.grad_norm
+        if grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), grad_norm)
+        optimizer.step()
+    return {task: loss.detach() for task, loss in losses.items()}
+
+
+def _look(losses: Mapping[str, Tensor], batch: Batch, bar: Any) -> None:
+    """Shows the losses and stops if one is no finite number."""
+    values = {task: loss.item() for task, loss in losses.items()}
+    bad = [task for task, value in values.items() if not np.isfinite(value)]
+    if bad:
+        sources = ", ".join(instance.source for instance in batch.instances[:5])
+        raise TrainingError(
+            f"the loss of {', '.join(bad)} is {values[bad[0]]} in the batch with {sources}; expected a finite number: "
+            "try a lower training.optimizer.lr"
+        )
+    bar.set_postfix_str(f"loss {sum(values.values()):.3f}", refresh=False)
+
+
+def _log_epoch(metrics: Mapping[str, Any], *, is_best: bool) -> None:
+    losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
+    logger.info(
+        "epoch %d: %.0f s, %.0f words/s; loss: %s",
+        metrics["epoch"],
+        metrics["seconds"],
+        metrics["words_per_second"],
+        losses,
+    )
+    for dataset, scores in metrics["dev"].items():
+        for task, values in scores.items():
+            shown = ", ".join(f"{name} {100 * value:.2f}" for name, value in values.items())
+            logger.info("  dev %s %s: %s%s", dataset, task, shown, " (best so far)" if is_best else "")
+
+
+def _words(instance: Instance) -> int:
+    """Words of a sentence; texts of a TSV are counted by their spaces."""
+    if len(instance.pieces.word_ends):
+        return len(instance.words)
+    return sum(len(text.split()) for text in instance.words)

@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""python train.py --help"""
+
+import sys
+
+from machamp_lite.cli import train
+
+if __name__ == "__main__":
+    sys.exit(train())
