@@ -1,0 +1,247 @@
+"""Tiny random encoders with tokenizers of every kind, built on the spot, and small configs to train them with."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Before anything imports transformers: no test may ask a hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    BertConfig,
+    BertModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaModel,
+    XLMRobertaConfig,
+    XLMRobertaModel,
+)
+
+# Tiny models gain nothing from a second thread.
+torch.set_num_threads(1)
+
+CORPUS = [
+    "the old dog sleeps near the river .",
+    "a cat chased two mice yesterday and they ran .",
+    "Anna does n't like small cold houses !",
+    "trains leave at noon ; buses left earlier , he said",
+    "which books did you read last week ?",
+]
+WORD_PIECE_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+TINY: dict[str, Any] = {
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 80,
+}
+
+
+def word_piece_tokenizer() -> PreTrainedTokenizerFast:
+    """Lower-casing WordPiece, as BERT has it."""
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(vocab_size=120, special_tokens=WORD_PIECE_SPECIALS, show_progress=False)
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    ids = {name: tokenizer.token_to_id(name) for name in WORD_PIECE_SPECIALS}
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[(name, ids[name]) for name in ("[CLS]", "[SEP]")],
+    )
+    # Both are switched on in some published tokenizers, and must not change what a word is.
+    tokenizer.enable_padding(length=16)
+    tokenizer.enable_truncation(max_length=8)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+
+
+def _roberta_like(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        cls_token="<s>",
+        sep_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        mask_token="<mask>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def byte_pair_tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE, as RoBERTa has it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=320, special_tokens=ROBERTA_SPECIALS, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return _roberta_like(tokenizer)
+
+
+def unigram_tokenizer() -> PreTrainedTokenizerFast:
+    """Unigram with word-start marks, as XLM-R has it."""
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=100, special_tokens=ROBERTA_SPECIALS, unk_token="<unk>", show_progress=False
+    )
+    tokenizer.train_from_iterator(CORPUS, trainer)
+    return _roberta_like(tokenizer)
+
+
+def _save(folder: Path, tokenizer: PreTrainedTokenizerFast, config_class: Any, model_class: Any) -> str:
+    torch.manual_seed(0)
+    config = config_class(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **TINY)
+    model_class(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Folders of tiny random encoders by the kind of their tokenizer."""
+    root = tmp_path_factory.mktemp("encoders")
+    return {
+        "wordpiece": _save(root / "wordpiece", word_piece_tokenizer(), BertConfig, BertModel),
+        "bpe": _save(root / "bpe", byte_pair_tokenizer(), RobertaConfig, RobertaModel),
+        "unigram": _save(root / "unigram", unigram_tokenizer(), XLMRobertaConfig, XLMRobertaModel),
+    }
+
+
+@pytest.fixture(scope="session")
+def encoder(encoders: dict[str, str]) -> str:
+    """The folder of a tiny random BERT."""
+    return encoders["wordpiece"]
+
+
+TREEBANK = """\
+# sent_id = 1
+# text = The dogs don't sleep.
+# mood = statement
+1\tThe\tthe\tDET\tDT\tDefinite=Def\t2\tdet\t_\t_
+2\tdogs\tdog\tNOUN\tNNS\tNumber=Plur\t5\tnsubj\t_\t_
+3-4\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
+3\tdo\tdo\tAUX\tVBP\t_\t5\taux\t_\t_
+4\tn't\tnot\tPART\tRB\t_\t5\tadvmod\t_\t_
+5\tsleep\tsleep\tVERB\tVB\t_\t0\troot\t_\tSpaceAfter=No
+6\t.\t.\tPUNCT\t.\t_\t5\tpunct\t_\t_
+
+# sent_id = 2
+# mood = question
+1\tWho\twho\tPRON\tWP\t_\t2\tnsubj\t_\t_
+2\tran\trun\tVERB\tVBD\tTense=Past\t0\troot\t_\t_
+2.1\tran\trun\tVERB\tVBD\t_\t_\t_\t2:conj\t_
+3\t?\t?\tPUNCT\t.\t_\t2\tpunct\t_\t_
+
+# sent_id = 3
+# mood = order
+1\tRun\trun\tVERB\tVB\t_\t0\troot\t_\t_
+
+# sent_id = 4
+# mood = statement
+1\tAnna\tAnna\tPROPN\tNNP\t_\t2\tnsubj\t_\t_
+2\treads\tread\tVERB\tVBZ\t_\t0\troot\t_\t_
+3\tbooks\tbook\tNOUN\tNNS\tNumber=Plur\t2\tobj\t_\t_
+4\t.\t.\tPUNCT\t.\t_\t2\tpunct\t_\t_
+
+"""
+PAIRS = "a dog sleeps\tthe dog rests\tyes\nbooks fell\ta cat ran\tno\nhe left\the stayed\tno\ntrains run\tbuses run\tyes\n"
+
+
+@pytest.fixture
+def treebank(tmp_path: Path) -> Path:
+    """Four sentences with a multiword row, an empty node, comments, and a sentence of one word."""
+    path = tmp_path / "treebank.conllu"
+    path.write_text(TREEBANK, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Four sentence pairs with labels."""
+    path = tmp_path / "pairs.tsv"
+    path.write_text(PAIRS, encoding="utf-8")
+    return path
+
+
+UD_TASKS: dict[str, dict[str, Any]] = {
+    "upos": {"task_type": "seq", "column_idx": 3},
+    "lemma": {"task_type": "string2string", "column_idx": 2},
+    "tree": {"task_type": "dependency", "column_idx": 6},
+    "mood": {"task_type": "classification", "column_idx": -1},
+}
+
+
+@pytest.fixture
+def dataset(treebank: Path) -> dict[str, Any]:
+    """A dataset with a task of each word-level type and one from comments."""
+    path = str(treebank)
+    return {"train_data_path": path, "dev_data_path": path, "word_idx": 1, "tasks": UD_TASKS}
+
+
+@pytest.fixture
+def pair_dataset(pairs: Path) -> dict[str, Any]:
+    """A dataset of sentence pairs."""
+    path = str(pairs)
+    tasks = {"same": {"task_type": "classification", "column_idx": 2}}
+    return {"train_data_path": path, "dev_data_path": path, "sent_idxs": [0, 1], "tasks": tasks}
+
+
+@pytest.fixture
+def write_config(tmp_path: Path) -> Callable[..., str]:
+    """Writes a dataset config, given as datasets by name, and returns its path."""
+
+    def write(name: str = "config.json", **datasets: Any) -> str:
+        path = tmp_path / name
+        path.write_text(json.dumps(datasets), encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def tiny_params(tmp_path: Path, encoder: str) -> str:
+    """A params file for fast runs with the tiny encoder."""
+    path = tmp_path / "params.json"
+    params = {
+        "transformer_model": encoder,
+        "encoder": {"dropout": 0.0, "max_input_length": 64},
+        "decoders": {"dependency": {"arc_representation_dim": 16, "tag_representation_dim": 8, "dropout": 0.0}},
+        "training": {"num_epochs": 2},
+    }
+    path.write_text(json.dumps(params), encoding="utf-8")
+    return str(path)
+
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Published data sets beside the checkout; a test that wants them is skipped where they are not."""
+    if not SHARED.is_dir():
+        pytest.skip("the published data sets are not beside the checkout")
+    return SHARED

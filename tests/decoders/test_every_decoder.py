@@ -1,0 +1,219 @@
+"""What holds for every task type, from one table: a new decoder needs one row."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from machamp_lite.batching.instances import InstanceReader
+from machamp_lite.config import load_config
+from machamp_lite.data.records import Layout, Record, read_records
+from machamp_lite.decoders import DECODERS
+from machamp_lite.evaluation import evaluate, predict_labels
+from machamp_lite.model import Model
+from machamp_lite.runs import RunData, build_model, read_data, seed_everything
+from machamp_lite.training.checkpoint import load_model, save_model
+from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.training.trainer import train_step
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task in a dataset of its own; ``unannotated`` takes the labels out of one record's text."""
+
+    task_type: str
+    dataset: str
+    options: dict[str, Any]
+    unannotated: Callable[[Record], None] | None = None
+    task: str = "task"
+
+
+def _blank_columns(*columns: int) -> Callable[[Record], None]:
+    def blank(record: Record) -> None:
+        for column in columns:
+            record.set_column(column, ["_"] * len(record.rows))
+
+    return blank
+
+
+def _without_mood(record: Record) -> None:
+    record.lines[:] = ["# other = 1\n" if line.startswith("# mood") else line for line in record.lines]
+
+
+CASES = [
+    Case("seq", "words", {"column_idx": 3}),
+    Case("string2string", "words", {"column_idx": 2}),
+    Case("dependency", "words", {"column_idx": 6}, _blank_columns(6, 7)),
+    Case("classification", "texts", {"column_idx": 2}, _blank_columns(2)),
+    Case("classification", "words", {"column_idx": -1}, _without_mood, task="mood"),
+]
+IDS = [f"{case.task_type}-{case.dataset}" for case in CASES]
+every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
+
+
+@dataclass
+class Setting:
+    """A fresh model on one case, with its data."""
+
+    case: Case
+    data: RunData
+    model: Model
+    path: Path
+
+    def records(self) -> list[Record]:
+        layout = Layout(word_idx=1) if self.case.dataset == "words" else Layout(sent_idxs=(0, 1))
+        return [record for record in read_records(self.path, layout) if record.rows]
+
+
+@pytest.fixture
+def make(
+    tiny_params: str, treebank: Path, pairs: Path, write_config: Callable[..., str]
+) -> Callable[..., Setting]:
+    def build(case: Case, *overrides: str) -> Setting:
+        path = treebank if case.dataset == "words" else pairs
+        reading = {"word_idx": 1} if case.dataset == "words" else {"sent_idxs": [0, 1]}
+        task = {"task_type": case.task_type, **case.options}
+        dataset = {"train_data_path": str(path), "dev_data_path": str(path), "tasks": {case.task: task}, **reading}
+        config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
+        seed_everything(1)
+        data = read_data(config)
+        return Setting(case, data, build_model(config, data), path)
+
+    return build
+
+
+def test_the_table_has_every_task_type() -> None:
+    assert {case.task_type for case in CASES} == set(DECODERS)
+
+
+@every_case
+def test_gold_labels_written_back_give_the_record_they_came_from(make: Callable[..., Setting], case: Case) -> None:
+    setting = make(case)
+    config = setting.model.config.tasks()[case.task]
+    decoder = DECODERS[case.task_type]
+    for record, original in zip(setting.records(), setting.records(), strict=True):
+        labels = decoder.read_labels(record, task=case.task, config=config)
+        assert labels is not None
+        if case.unannotated:
+            case.unannotated(record)
+            if config.column_idx >= 0:
+                assert record.text() != original.text()
+        else:
+            _blank_columns(*decoder.columns(config))(record)
+        decoder.write_labels(record, labels, task=case.task, config=config)
+        assert record.text().replace("# other = 1\n", "") == _moved(original, case)
+
+
+def _moved(record: Record, case: Case) -> str:
+    """The record's text, with a rewritten comment where a new one is added: above the first word."""
+    if case.task != "mood":
+        return record.text()
+    mood = next(line for line in record.lines if line.startswith("# mood"))
+    record.lines.insert(record.row_lines[0], mood)
+    record.lines.remove(mood)
+    return record.text()
+
+
+@every_case
+def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting], case: Case) -> None:
+    setting = make(case)
+    instances = setting.data.train["DATA"]
+    model = setting.model.eval()
+
+    def summed_loss(batches: list[list[Any]]) -> float:
+        total = 0.0
+        for chosen in batches:
+            batch = model.batch(chosen, only_annotated=True)
+            items = int(batch.tasks[case.task].lengths.sum())
+            total += model.losses(batch, model(batch))[case.task].item() * items
+        return total
+
+    together = summed_loss([instances])
+    assert together == pytest.approx(summed_loss([[instance] for instance in instances]), rel=1e-5)
+    labels = dict(predict_labels(model, instances))
+    for place, instance in enumerate(instances):
+        assert dict(predict_labels(model, [instance]))[0] == labels[place]
+
+
+@every_case
+def test_what_is_not_annotated_changes_neither_loss_nor_gradient(make: Callable[..., Setting], case: Case) -> None:
+    setting = make(case)
+    if case.unannotated is None:
+        pytest.skip("every sentence with this column is annotated")
+    reader = InstanceReader(
+        name="DATA",
+        config=setting.model.config.datasets["DATA"],
+        tokenizer=setting.model.tokenizer,
+        vocabularies=setting.model.vocabularies,
+    )
+    records = setting.records()
+    case.unannotated(records[0])
+    instances = reader.instances(records, [reader.gold_labels(record) for record in records])
+    model = setting.model.eval()
+
+    def gradients(chosen: list[Any]) -> tuple[float, list[torch.Tensor]]:
+        model.zero_grad()
+        batch = model.batch(chosen, only_annotated=True)
+        loss = model.losses(batch, model(batch))[case.task]
+        loss.backward()
+        return loss.item(), [parameter.grad.clone() for parameter in model.decoders.parameters()]
+
+    assert case.task not in instances[0].gold
+    loss, grads = gradients(instances)
+    expected_loss, expected_grads = gradients(instances[1:])
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    for grad, expected in zip(grads, expected_grads, strict=True):
+        torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-6)
+
+
+@every_case
+def test_every_parameter_gets_a_gradient(make: Callable[..., Setting], case: Case) -> None:
+    setting = make(case)
+    model = setting.model.train()
+    # The bilinear labels start at zero, so that their gradient to what stands before them comes with a step.
+    batch = model.batch(setting.data.train["DATA"], only_annotated=True)
+    train_step(model, batch, make_optimizer(model, model.config.params.training))
+    model.zero_grad()
+    total = model.total_loss(model.losses(batch, model(batch)))
+    total.backward()
+    without = [name for name, parameter in model.named_parameters() if parameter.grad is None]
+    assert not without
+
+
+@every_case
+def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case: Case) -> None:
+    setting = make(case, "training.optimizer.lr=0.01", "encoder.dropout=0.0")
+    model, instances = setting.model.train(), setting.data.train["DATA"]
+    optimizer = make_optimizer(model, model.config.params.training)
+    batch = model.batch(instances, only_annotated=True)
+    for _ in range(150):
+        losses = train_step(model, batch, optimizer)
+    assert losses[case.task] < 0.05
+    metric = model.config.tasks()[case.task].metric
+    assert evaluate(model, "DATA", setting.data.dev["DATA"])[case.task][metric] == 1.0
+
+
+@every_case
+def test_a_saved_model_predicts_the_same(make: Callable[..., Setting], case: Case, tmp_path: Path) -> None:
+    setting = make(case)
+    save_model(setting.model, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    instances = setting.data.dev["DATA"]
+    batches = [model.eval().batch(instances, only_annotated=False) for model in (setting.model, loaded)]
+    with torch.inference_mode():
+        one, other = setting.model(batches[0])[case.task], loaded(batches[1])[case.task]
+    for left, right in zip(*([scores] if torch.is_tensor(scores) else scores for scores in (one, other)), strict=True):
+        assert torch.equal(left, right)
+    assert dict(predict_labels(setting.model, instances)) == dict(predict_labels(loaded, instances))
+
+
+@every_case
+def test_long_sentences_are_predicted_whole(make: Callable[..., Setting], case: Case) -> None:
+    setting = make(case, "encoder.max_input_length=5")
+    labels = dict(predict_labels(setting.model, setting.data.dev["DATA"]))
+    for place, instance in enumerate(setting.data.dev["DATA"]):
+        expected = len(instance.words) if DECODERS[case.task_type].level == "word" else 1
+        assert len(labels[place][case.task]) == expected
