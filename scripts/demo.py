@@ -38,7 +38,9 @@ def main() -> None:
         for task, values in json.loads(Path(f"{output}.eval").read_text(encoding="utf-8")).items():
             shown = ", ".join(f"{metric} {100 * value:.1f}" for metric, value in values.items())
             print(f"  {dataset} {task}: {shown}")
-    print(f"\nThe run's folder is {RUN}: metrics.json has every epoch, model/ the best one, *.out its predictions.")
+    print(
+        f"\nThe run's folder is {RUN}: metrics.json has every epoch, model/ the best one, *.out its predictions."
+    )
     print("To use the model:")
     print(f"  .venv/bin/python predict.py {RUN} INPUT.conllu OUTPUT.conllu --dataset TREEBANK")
 

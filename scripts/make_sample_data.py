@@ -27,6 +27,17 @@ def words_in_pair(row: str) -> int:
     return sum(len(text.split()) for text in row.split("\t")[:2])
 
 
+def words_in_text(line: str) -> int:
+    """The words of a line of plain text."""
+    return len(line.split())
+
+
+def raw_texts(blocks: list[str]) -> list[str]:
+    """The words of each block, separated by spaces and without any annotation."""
+    rows = [[line.split("\t") for line in block.splitlines() if "\t" in line] for block in blocks]
+    return [" ".join(row[1] for row in sentence) for sentence in rows]
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Write beside the target and rename, so that no reader meets half a file."""
     beside = path.with_name(path.name + ".partial")
@@ -51,7 +62,9 @@ def main() -> None:
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
     write_corpus(out, "treebank.{}.conllu", treebank(SEED), "\n", words_in_column)
-    write_corpus(out, "intents.{}.conll", intents(SEED), "\n", words_in_column)
+    requests = intents(SEED)
+    write_corpus(out, "intents.{}.conll", requests, "\n", words_in_column)
+    write_corpus(out, "requests.txt", {"": raw_texts(requests["test"][:20])}, "\n", words_in_text)
     write_corpus(out, "pairs.{}.tsv", pairs(SEED), "", words_in_pair)
 
 

@@ -45,11 +45,21 @@ TINY: dict[str, Any] = {
 
 def word_piece_tokenizer() -> PreTrainedTokenizerFast:
     """Lower-casing WordPiece, as BERT has it."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # A trainer breaks ties at random, and the golden losses want the same ids in every run.
+    words = sorted({word.lower() for line in CORPUS for word in line.split() if len(word) <= 4})
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    subwords = [
+        *WORD_PIECE_SPECIALS,
+        *letters,
+        *(f"##{letter}" for letter in letters),
+        *words,
+        *".,;!?'",
+        "##s",
+    ]
+    vocabulary = {subword: number for number, subword in enumerate(dict.fromkeys(subwords))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=120, special_tokens=WORD_PIECE_SPECIALS, show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
     ids = {name: tokenizer.token_to_id(name) for name in WORD_PIECE_SPECIALS}
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]",
@@ -168,7 +178,12 @@ TREEBANK = """\
 4\t.\t.\tPUNCT\t.\t_\t2\tpunct\t_\t_
 
 """
-PAIRS = "a dog sleeps\tthe dog rests\tyes\nbooks fell\ta cat ran\tno\nhe left\the stayed\tno\ntrains run\tbuses run\tyes\n"
+PAIRS = """\
+a dog sleeps\tthe dog rests\tyes
+books fell\ta cat ran\tno
+he left\the stayed\tno
+trains run\tbuses run\tyes
+"""
 
 
 @pytest.fixture
@@ -229,7 +244,9 @@ def tiny_params(tmp_path: Path, encoder: str) -> str:
     params = {
         "transformer_model": encoder,
         "encoder": {"dropout": 0.0, "max_input_length": 64},
-        "decoders": {"dependency": {"arc_representation_dim": 16, "tag_representation_dim": 8, "dropout": 0.0}},
+        "decoders": {
+            "dependency": {"arc_representation_dim": 16, "tag_representation_dim": 8, "dropout": 0.0}
+        },
         "training": {"num_epochs": 2},
     }
     path.write_text(json.dumps(params), encoding="utf-8")

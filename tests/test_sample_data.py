@@ -17,6 +17,7 @@ FILES = [
     *(f"treebank.{split}.conllu" for split in SPLITS),
     *(f"intents.{split}.conll" for split in SPLITS),
     *(f"pairs.{split}.tsv" for split in SPLITS),
+    "requests.txt",
 ]
 
 Block = tuple[dict[str, str], list[list[str]]]

@@ -113,7 +113,7 @@ def conllu_rows(sentence: Phrase) -> list[str]:
     """The rows of a sentence, with a range row above every contracted token."""
     identifiers = _identifiers(sentence)
     surface = [item for item in sentence if not item.empty]
-    followers = {item: after for item, after in zip(surface, surface[1:], strict=False)}
+    followers = dict(zip(surface, surface[1:], strict=False))
     rows: list[str] = []
     for item in sentence:
         follower = followers.get(item)

@@ -76,7 +76,12 @@ def make(
         path = treebank if case.dataset == "words" else pairs
         reading = {"word_idx": 1} if case.dataset == "words" else {"sent_idxs": [0, 1]}
         task = {"task_type": case.task_type, **case.options}
-        dataset = {"train_data_path": str(path), "dev_data_path": str(path), "tasks": {case.task: task}, **reading}
+        dataset = {
+            "train_data_path": str(path),
+            "dev_data_path": str(path),
+            "tasks": {case.task: task},
+            **reading,
+        }
         config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
         seed_everything(1)
         data = read_data(config)
@@ -90,7 +95,9 @@ def test_the_table_has_every_task_type() -> None:
 
 
 @every_case
-def test_gold_labels_written_back_give_the_record_they_came_from(make: Callable[..., Setting], case: Case) -> None:
+def test_gold_labels_written_back_give_the_record_they_came_from(
+    make: Callable[..., Setting], case: Case
+) -> None:
     setting = make(case)
     config = setting.model.config.tasks()[case.task]
     decoder = DECODERS[case.task_type]
@@ -139,7 +146,9 @@ def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting
 
 
 @every_case
-def test_what_is_not_annotated_changes_neither_loss_nor_gradient(make: Callable[..., Setting], case: Case) -> None:
+def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
+    make: Callable[..., Setting], case: Case
+) -> None:
     setting = make(case)
     if case.unannotated is None:
         pytest.skip("every sentence with this column is annotated")
@@ -205,7 +214,9 @@ def test_a_saved_model_predicts_the_same(make: Callable[..., Setting], case: Cas
     batches = [model.eval().batch(instances, only_annotated=False) for model in (setting.model, loaded)]
     with torch.inference_mode():
         one, other = setting.model(batches[0])[case.task], loaded(batches[1])[case.task]
-    for left, right in zip(*([scores] if torch.is_tensor(scores) else scores for scores in (one, other)), strict=True):
+    for left, right in zip(
+        *([scores] if torch.is_tensor(scores) else scores for scores in (one, other)), strict=True
+    ):
         assert torch.equal(left, right)
     assert dict(predict_labels(setting.model, instances)) == dict(predict_labels(loaded, instances))
 

@@ -1,0 +1,107 @@
+"""Flat batches."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from machamp_lite.batching.batch import Batch, make_batch
+from machamp_lite.batching.instances import Instance
+from machamp_lite.config import load_config
+from machamp_lite.runs import read_data
+
+LEVELS = {
+    "WORDS": {"upos": "word", "lemma": "word", "tree": "word", "mood": "sentence"},
+    "PAIRS": {"same": "sentence"},
+}
+
+
+@pytest.fixture
+def instances(
+    write_config: Callable[..., str], dataset: dict[str, Any], pair_dataset: dict[str, Any], tiny_params: str
+) -> dict[str, list[Instance]]:
+    config = load_config([write_config(WORDS=dataset, PAIRS=pair_dataset)], parameters_config=tiny_params)
+    return read_data(config).train
+
+
+def batch_of(instances: list[Instance], *, only_annotated: bool = True) -> Batch:
+    return make_batch(instances, tasks=LEVELS, only_annotated=only_annotated)
+
+
+def test_sentences_lie_end_to_end(instances: dict[str, list[Instance]]) -> None:
+    batch = batch_of(instances["WORDS"])
+    assert batch.subword_ids.tolist() == [
+        number for instance in instances["WORDS"] for number in instance.pieces.subword_ids.tolist()
+    ]
+    assert batch.words == sum(len(instance.words) for instance in instances["WORDS"])
+    assert int(batch.piece_lengths.sum()) == len(batch.subword_ids) == len(batch.type_ids)
+    starts = np.cumsum([0, *(len(instance.pieces.subword_ids) for instance in instances["WORDS"])])
+    assert batch.sentence_firsts.tolist() == starts[:-1].tolist()
+
+
+def test_word_ends_point_at_the_last_subword_of_each_word(instances: dict[str, list[Instance]]) -> None:
+    batch = batch_of(instances["WORDS"])
+    found = batch.subword_ids[batch.word_ends].tolist()
+    expected = [
+        int(instance.pieces.subword_ids[end])
+        for instance in instances["WORDS"]
+        for end in instance.pieces.word_ends
+    ]
+    assert found == expected
+
+
+def test_tasks_of_mixed_batches_know_their_own_items(instances: dict[str, list[Instance]]) -> None:
+    mixed = [instances["PAIRS"][0], instances["WORDS"][1], instances["PAIRS"][1], instances["WORDS"][0]]
+    tasks = batch_of(mixed).tasks
+    assert tasks["upos"].sentences == [1, 3]
+    assert tasks["upos"].lengths.tolist() == [3, 6]
+    # Pairs have no words, so that the words of the batch are all of these two sentences.
+    assert tasks["upos"].rows.tolist() == list(range(9))
+    assert tasks["same"].rows.tolist() == [0, 2]
+    assert tasks["mood"].rows.tolist() == [1, 3]
+    assert tasks["tree"].gold.shape == (9, 2)
+
+
+def test_a_task_of_every_sentence_needs_no_rows(instances: dict[str, list[Instance]]) -> None:
+    tasks = batch_of(instances["WORDS"]).tasks
+    assert tasks["upos"].rows is None
+    assert tasks["mood"].rows is None
+
+
+def test_prediction_covers_sentences_without_gold(instances: dict[str, list[Instance]]) -> None:
+    bare = [Instance(one.dataset, one.source, one.words, one.pieces, {}, {}) for one in instances["WORDS"]]
+    assert batch_of(bare).tasks == {}
+    tasks = batch_of(bare, only_annotated=False).tasks
+    assert set(tasks) == set(LEVELS["WORDS"])
+    assert all(items.gold is None for items in tasks.values())
+
+
+def test_each_distinct_word_is_tokenised_once(
+    write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str, tmp_path: Path
+) -> None:
+    config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
+    from machamp_lite.data.tokenization import WordTokenizer
+    from machamp_lite.pretrained import load_tokenizer
+
+    calls: list[list[str]] = []
+
+    class Counting:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.inner, name)
+
+        def __call__(self, words: Any, *arguments: Any, **options: Any) -> Any:
+            if isinstance(words, list):
+                calls.append(words)
+            return self.inner(words, *arguments, **options)
+
+    tokenizer = WordTokenizer(Counting(load_tokenizer(config.params.transformer_model)), max_input_length=20)
+    calls.clear()
+    tokenizer.learn(["a", "dog", "a"])
+    tokenizer.sentence(["a", "dog", "a", "dog"])
+    tokenizer.learn(["dog", "cat"])
+    assert calls == [["a", "dog"], ["cat"]]

@@ -1,0 +1,124 @@
+"""Which sentences make a batch."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.sampler import Sampler
+from machamp_lite.config.schema import BatchingParams
+from machamp_lite.data.tokenization import Pieces
+
+DEFAULTS = {
+    "max_tokens": 120,
+    "batch_size": 8,
+    "shuffle": True,
+    "sort_by_size": True,
+    "diverse": False,
+    "sampling_smoothing": 1.0,
+}
+
+
+def instance(dataset: str, number: int, *, piece_lengths: tuple[int, ...]) -> Instance:
+    starts = np.cumsum((0, *piece_lengths[:-1]))
+    ids = np.zeros(sum(piece_lengths), dtype=np.int64)
+    return Instance(dataset, f"{dataset}:{number}", [], Pieces(ids, ids, starts, np.array([])), {}, {})
+
+
+def datasets(*sizes: int, longest: int = 30) -> list[list[Instance]]:
+    random = np.random.default_rng(3)
+    return [
+        [
+            instance(f"D{place}", number, piece_lengths=(int(random.integers(3, longest)),))
+            for number in range(size)
+        ]
+        for place, size in enumerate(sizes)
+    ]
+
+
+def sampler(data: list[list[Instance]], *, seed: int = 5, **options: object) -> Sampler:
+    return Sampler(data, BatchingParams.model_validate({**DEFAULTS, **options}), seed=seed)
+
+
+def seen(batches: list[list[Instance]]) -> Counter[str]:
+    return Counter(instance.source for batch in batches for instance in batch)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"diverse": True},
+        {"shuffle": False},
+        {"sort_by_size": False},
+        {"diverse": True, "sort_by_size": False},
+    ],
+)
+def test_every_sentence_is_seen_exactly_once_an_epoch(options: dict[str, bool]) -> None:
+    data = datasets(301, 57)
+    counts = seen(sampler(data, **options).epoch(1))
+    assert counts == Counter(instance.source for dataset in data for instance in dataset)
+
+
+def test_batches_stay_within_tokens_and_sentences() -> None:
+    for batch in sampler(datasets(300)).epoch(1):
+        assert len(batch) <= 8
+        assert len(batch) * max(instance.longest_piece for instance in batch) <= 120
+
+
+def test_a_sentence_over_the_budget_is_a_batch_of_its_own() -> None:
+    long = instance("D", 0, piece_lengths=(100, 100))
+    batches = sampler([[long, *(instance("D", number, piece_lengths=(5,)) for number in range(1, 9))]]).epoch(
+        1
+    )
+    assert [long] in batches
+    assert seen(batches).total() == 9
+
+
+def test_sorting_by_size_leaves_little_padding() -> None:
+    def fill(batches: list[list[Instance]]) -> float:
+        real = sum(instance.longest_piece for batch in batches for instance in batch)
+        return real / sum(len(batch) * max(instance.longest_piece for instance in batch) for batch in batches)
+
+    data = datasets(2000)
+    assert fill(sampler(data).epoch(1)) > 0.93
+    assert fill(sampler(data, sort_by_size=False).epoch(1)) < 0.85
+
+
+def test_batches_differ_from_epoch_to_epoch_and_repeat_with_the_seed() -> None:
+    data = datasets(200)
+    one, again = sampler(data), sampler(data)
+
+    def groups(batches: list[list[Instance]]) -> list[tuple[str, ...]]:
+        return [tuple(instance.source for instance in batch) for batch in batches]
+
+    assert groups(one.epoch(1)) == groups(again.epoch(1))
+    assert groups(one.epoch(2)) == groups(again.epoch(2))
+    members = [{frozenset(group) for group in groups(one.epoch(epoch))} for epoch in (1, 2)]
+    assert len(members[0] & members[1]) < len(members[0]) / 2
+    assert groups(one.epoch(1)) != groups(sampler(data, seed=6).epoch(1))
+
+
+def test_without_shuffle_and_sorting_sentences_come_in_the_order_of_the_file() -> None:
+    data = datasets(50)
+    batches = sampler(data, shuffle=False, sort_by_size=False).epoch(3)
+    assert [instance for batch in batches for instance in batch] == data[0]
+
+
+@pytest.mark.parametrize("diverse", [True, False])
+def test_a_batch_holds_several_datasets_only_if_diverse(diverse: bool) -> None:
+    batches = sampler(datasets(200, 200), diverse=diverse).epoch(1)
+    assert any(len({instance.dataset for instance in batch}) > 1 for batch in batches) == diverse
+
+
+@pytest.mark.parametrize(("smoothing", "sizes"), [(1.0, [300, 100]), (0.0, [200, 200]), (0.5, [254, 146])])
+def test_smoothing_moves_sizes_towards_each_other(smoothing: float, sizes: list[int]) -> None:
+    counts = seen(sampler(datasets(300, 100), sampling_smoothing=smoothing).epoch(1))
+    found = [
+        sum(count for source, count in counts.items() if source.startswith(name)) for name in ("D0", "D1")
+    ]
+    assert found == sizes
+    # No sentence comes back before all others of its dataset have been seen as often.
+    small = [count for source, count in counts.items() if source.startswith("D1")]
+    assert max(small) - min(small) <= 1

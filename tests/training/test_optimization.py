@@ -1,0 +1,79 @@
+"""Learning rates."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from machamp_lite.config import load_config
+from machamp_lite.model import Model
+from machamp_lite.runs import build_model, read_data
+from machamp_lite.training.optimization import (
+    make_optimizer,
+    set_encoder_trainable,
+    set_rates,
+    slanted_triangle,
+)
+
+
+@pytest.fixture
+def model_with(
+    write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
+) -> Callable[..., Model]:
+    def build(*overrides: str) -> Model:
+        config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
+        return build_model(config, read_data(config))
+
+    return build
+
+
+def test_the_triangle_rises_to_one_and_falls_to_its_start() -> None:
+    rates = [slanted_triangle(step, steps=100, cut_frac=0.3) for step in range(101)]
+    assert rates[0] == rates[100] == pytest.approx(1 / 32)
+    assert rates[30] == max(rates) == 1.0
+    assert rates[:31] == sorted(rates[:31])
+    assert rates[30:] == sorted(rates[30:], reverse=True)
+    # Halfway up and halfway down.
+    assert rates[15] == pytest.approx((1 + 31 / 2) / 32)
+    assert rates[65] == pytest.approx((1 + 31 / 2) / 32)
+
+
+@pytest.mark.parametrize(("steps", "cut_frac"), [(1, 0.3), (2, 0.0), (5, 1.0), (1, 1.0)])
+def test_the_triangle_stays_in_range_for_short_runs(steps: int, cut_frac: float) -> None:
+    assert all(0 < slanted_triangle(step, steps=steps, cut_frac=cut_frac) <= 1 for step in range(steps))
+
+
+def test_the_encoder_learns_at_the_decayed_rate(model_with: Callable[..., Model]) -> None:
+    scheduler = "training.learning_rate_scheduler"
+    model = model_with(
+        "training.optimizer.lr=0.01", f"{scheduler}.decay_factor=0.1", f"{scheduler}.cut_frac=0.5"
+    )
+    optimizer = make_optimizer(model, model.config.params.training)
+    set_rates(optimizer, step=5, steps=10, scheduler=model.config.params.training.learning_rate_scheduler)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.01, 0.001])
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+
+
+def test_without_discriminative_rates_all_learn_at_one(model_with: Callable[..., Model]) -> None:
+    model = model_with("training.learning_rate_scheduler.discriminative_fine_tuning=false")
+    rates = {group["peak"] for group in make_optimizer(model, model.config.params.training).param_groups}
+    assert len(rates) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "trainable"),
+    [
+        ([], [True, True]),
+        (["training.learning_rate_scheduler.gradual_unfreezing=true"], [False, True]),
+        (["encoder.update_weights_encoder=false"], [False, False]),
+        (["training.learning_rate_scheduler.gradual_unfreezing=true", "training.num_epochs=1"], [True]),
+    ],
+)
+def test_the_encoder_is_frozen_where_params_say_so(
+    model_with: Callable[..., Model], overrides: list[str], trainable: list[bool]
+) -> None:
+    model = model_with(*overrides)
+    for epoch, expected in enumerate(trainable, start=1):
+        set_encoder_trainable(model, epoch=epoch)
+        assert {parameter.requires_grad for parameter in model.encoder.parameters()} == {expected}
+        assert all(parameter.requires_grad for parameter in model.decoders.parameters())

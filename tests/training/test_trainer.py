@@ -1,0 +1,139 @@
+"""Training steps and the loop."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from machamp_lite import runs
+from machamp_lite.config import load_config
+from machamp_lite.errors import TrainingError
+from machamp_lite.model import Model
+from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.training.trainer import train_step
+
+# Losses of five seeded steps: a change of code that is to change nothing leaves them as they are.
+GOLDEN = Path(__file__).with_name("golden_losses.json")
+
+
+@pytest.fixture
+def load(
+    write_config: Callable[..., str], dataset: dict[str, Any], pair_dataset: dict[str, Any], tiny_params: str
+) -> Callable[..., Any]:
+    def load(*overrides: str) -> Any:
+        path = write_config(WORDS=dataset, PAIRS=pair_dataset)
+        return load_config([path], parameters_config=tiny_params, overrides=overrides)
+
+    return load
+
+
+def model_and_batch(config: Any) -> tuple[Model, Any]:
+    runs.seed_everything(3)
+    data = runs.read_data(config)
+    model = runs.build_model(config, data).train()
+    return model, model.batch([*data.train["WORDS"], *data.train["PAIRS"]], only_annotated=True)
+
+
+def test_five_seeded_steps_give_the_golden_losses(load: Callable[..., Any]) -> None:
+    model, batch = model_and_batch(load())
+    optimizer = make_optimizer(model, model.config.params.training)
+    losses = [
+        {task: loss.item() for task, loss in train_step(model, batch, optimizer).items()} for _ in range(5)
+    ]
+    golden = json.loads(GOLDEN.read_text())
+    for found, expected in zip(losses, golden, strict=True):
+        assert found == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("weight", [0.5, 2.0])
+def test_the_total_is_exactly_the_weighted_sum(load: Callable[..., Any], weight: float) -> None:
+    model, batch = model_and_batch(load(f"WORDS.tasks.upos.loss_weight={weight}"))
+    losses = model.losses(batch, model(batch))
+    expected = sum(loss * (weight if task == "upos" else 1.0) for task, loss in losses.items())
+    assert model.total_loss(losses).item() == pytest.approx(expected.item(), rel=1e-6)
+    assert set(losses) == {"upos", "lemma", "tree", "mood", "same"}
+
+
+def test_a_task_of_weight_zero_leaves_every_gradient_as_without_it(load: Callable[..., Any]) -> None:
+    def encoder_gradients(model: Model, batch: Any, tasks: set[str]) -> list[torch.Tensor]:
+        losses = model.losses(batch, model(batch))
+        model.total_loss({task: loss for task, loss in losses.items() if task in tasks}).backward()
+        return [
+            parameter.grad.clone() for parameter in model.encoder.parameters() if parameter.grad is not None
+        ]
+
+    everything = {"upos", "lemma", "tree", "mood", "same"}
+    switched_off = encoder_gradients(*model_and_batch(load("WORDS.tasks.upos.loss_weight=0")), everything)
+    absent = encoder_gradients(*model_and_batch(load()), everything - {"upos"})
+    present = encoder_gradients(*model_and_batch(load()), everything)
+    assert all(torch.equal(one, other) for one, other in zip(switched_off, absent, strict=True))
+    assert not all(torch.equal(one, other) for one, other in zip(switched_off, present, strict=True))
+
+
+def test_gradients_are_clipped_to_the_norm(load: Callable[..., Any]) -> None:
+    def moved(norm: str) -> float:
+        config = load(f"training.grad_norm={norm}", "training.optimizer.lr=0.001")
+        model, batch = model_and_batch(config)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        before = [parameter.detach().clone() for parameter in model.parameters()]
+        train_step(model, batch, optimizer)
+        squares = [((a - b) ** 2).sum() for a, b in zip(model.parameters(), before, strict=True)]
+        return torch.stack(squares).sum().sqrt().item()
+
+    assert moved("0.01") == pytest.approx(0.01, rel=1e-3)
+    assert moved("null") > 0.1
+
+
+def test_a_seed_makes_a_run_repeatable(load: Callable[..., Any], tmp_path: Path) -> None:
+    metrics = []
+    for name in ("one", "other"):
+        config = load("encoder.dropout=0.3")
+        runs.train(config, tmp_path / name, progress=False)
+        read = json.loads((tmp_path / name / "metrics.json").read_text())
+        metrics.append(
+            [{key: value for key, value in epoch.items() if "second" not in key} for epoch in read]
+        )
+    assert metrics[0] == metrics[1]
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("one", "other")]
+    assert weights[0] == weights[1]
+
+
+def test_the_best_epoch_is_the_one_that_is_kept(
+    load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sums = iter([0.5, 0.9, 0.9, 0.2])
+    monkeypatch.setattr("machamp_lite.training.trainer.sum_of_main_metrics", lambda scores, tasks: next(sums))
+    saved: list[int] = []
+    monkeypatch.setattr(runs, "save_model", lambda model, folder: saved.append(len(saved) + 1))
+    monkeypatch.setattr(runs, "load_best_weights", lambda model, folder: None)
+    calls: list[bool] = []
+    original = runs.train_epochs
+
+    def recording(model: Model, **options: Any) -> Any:
+        after = options.pop("after_epoch")
+
+        def after_epoch(metrics: Any, is_best: bool) -> None:
+            calls.append(is_best)
+            after(metrics, is_best)
+
+        return original(model, after_epoch=after_epoch, **options)
+
+    monkeypatch.setattr(runs, "train_epochs", recording)
+    runs.train(load("training.num_epochs=4"), tmp_path / "run", progress=False)
+    assert calls == [True, True, False, False]
+
+
+def test_a_loss_that_is_no_number_stops_with_the_sentences_of_its_batch(
+    load: Callable[..., Any], tmp_path: Path
+) -> None:
+    config = load("training.optimizer.lr=1e30", "training.grad_norm=null", "training.num_epochs=5")
+    with pytest.raises(TrainingError, match=r"the loss of .* in the batch with .*:\d+.*optimizer\.lr"):
+        runs.train(config, tmp_path / "run", progress=False)
+
+
+def test_bf16_trains_and_predicts(load: Callable[..., Any], tmp_path: Path) -> None:
+    scores = runs.train(load("training.precision=bf16"), tmp_path / "run", progress=False)
+    assert set(scores) == {"WORDS", "PAIRS"}
