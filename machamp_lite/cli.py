@@ -7,7 +7,8 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -16,39 +17,52 @@ from machamp_lite.errors import ConfigError, DataError, MachampError, did_you_me
 # Heavy imports wait inside the functions that need them: --help answers at once.
 
 _LATER_TRAIN = {"--sequential": 0, "--resume": 1, "--retrain": 1}
-_LATER_PREDICT = {"--topn": 1, "--conn": 1, "--sep": 1, "--threshold": 1}
+_LATER_PREDICT = {"--topn": 1, "--conn": 1, "--sep": 1, "--threshold": 1, "--max_sents": 1}
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, with the nearest right flag."""
+    """A parser whose errors are one line; unknown flags come first, with the nearest right one."""
 
     def error(self, message: str) -> NoReturn:
-        unknown = message.removeprefix("unrecognized arguments: ").split()[0]
+        raise ConfigError(f"{self.prog}: {message}; see --help")
+
+    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Parses the arguments of the command line, or those given."""
+        arguments = sys.argv[1:] if arguments is None else arguments
         flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        hint = did_you_mean(unknown, flags) if message.startswith("unrecognized") else ""
-        print(f"{self.prog}: {message}{hint if 'did you mean' in hint else ''}; see --help", file=sys.stderr)
-        sys.exit(2)
+        given = (argument.partition("=")[0] for argument in arguments)
+        for flag in given:
+            if flag.startswith("--") and flag not in ("--", *flags):
+                hint = did_you_mean(flag, flags)
+                self.error(f"unknown flag {flag}{hint if 'did you mean' in hint else ''}")
+        return self.parse_args(arguments)
 
 
 def train(arguments: Sequence[str] | None = None) -> int:
     """The train command; returns its exit code."""
-    return _guarded(lambda: _train(_train_parser().parse_args(arguments)))
+    return _guarded(lambda: _train(_train_parser().read(arguments)))
 
 
 def predict(arguments: Sequence[str] | None = None) -> int:
     """The predict command; returns its exit code."""
-    return _guarded(lambda: _predict(_predict_parser().parse_args(arguments)))
+    return _guarded(lambda: _predict(_predict_parser().read(arguments)))
 
 
 def _guarded(command: Callable[[], int]) -> int:
     """Turns what goes wrong into lines on stderr and an exit code."""
     try:
-        return command()
+        code = command()
+        sys.stdout.flush()
+        return code
     except (ConfigError, DataError) as error:
         print("\n".join(error.faults), file=sys.stderr)
         return 2
     except MachampError as error:
         print("\n".join(error.faults), file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         print(f"{error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
@@ -58,7 +72,7 @@ def _guarded(command: Callable[[], int]) -> int:
         return 130
 
 
-def _train_parser() -> argparse.ArgumentParser:
+def _train_parser() -> _Parser:
     parser = _Parser(
         prog="train.py", allow_abbrev=False, description="Trains one model for the tasks of dataset configs."
     )
@@ -93,7 +107,7 @@ def _train_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _predict_parser() -> argparse.ArgumentParser:
+def _predict_parser() -> _Parser:
     parser = _Parser(
         prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
     )
@@ -166,15 +180,20 @@ def _train(flags: argparse.Namespace) -> int:
 
 def _predict(flags: argparse.Namespace) -> int:
     if len(flags.files) % 2:
-        raise ConfigError(f"predict.py: found {len(flags.files)} files, expected pairs of INPUT OUTPUT")
+        raise ConfigError(
+            f"predict.py: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
+        )
     if flags.batch_size < 1:
         raise ConfigError(f"--batch_size: found {flags.batch_size}, expected at least 1")
     pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
-    for source, target in pairs:
-        if not Path(source).is_file():
-            raise ConfigError(f"{source}: no such file")
-        if os.path.exists(target) and os.path.samefile(source, target):
-            raise ConfigError(f"{target}: is the input itself, expected another file")
+    faults = [fault for source, target in pairs for fault in _file_faults(source, target)]
+    faults += [
+        f"{target}: is the output of two files"
+        for target, times in Counter(flags.files[1::2]).items()
+        if times > 1
+    ]
+    if faults:
+        raise ConfigError(faults)
     _set_up_logging()
     from machamp_lite import report
     from machamp_lite.predictor import choose_dataset, predict_file
@@ -192,6 +211,19 @@ def _predict(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _file_faults(source: str, target: str) -> Iterator[str]:
+    """What is wrong with the paths of one input and its output."""
+    for path in (source, target):
+        if os.path.isdir(path):
+            yield f"{path}: is a folder, expected a file"
+    if not os.path.exists(source):
+        yield f"{source}: no such file"
+    elif os.path.exists(target) and os.path.samefile(source, target):
+        yield f"{target}: is the input itself, expected another file"
+    if not Path(target).parent.is_dir():
+        yield f"{target}: the folder {Path(target).parent} does not exist"
+
+
 def _device(number: int | None) -> str:
     import torch
 
@@ -207,8 +239,12 @@ def _device(number: int | None) -> str:
 
 def _set_up_logging() -> None:
     handler = logging.StreamHandler()
+    # Errors end a run and are told as plain lines; the log is where they are kept.
+    handler.addFilter(lambda record: record.levelno < logging.ERROR)
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("machamp_lite")
+    for old in logger.handlers:
+        old.close()
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False

@@ -13,7 +13,7 @@ class MachampError(Exception):
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
-        self.faults = [faults] if isinstance(faults, str) else list(faults)
+        self.faults = [one_line(fault) for fault in ([faults] if isinstance(faults, str) else faults)]
         super().__init__("\n".join(self.faults))
 
 
@@ -47,6 +47,14 @@ class FaultList:
         if self.count <= len(self.shown):
             return self.shown
         return [*self.shown, f"{path}: {self.count} faults in all; the first {len(self.shown)} are listed"]
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks and other characters that cannot be printed, which are shown as escapes."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.sampler import cut
-from machamp_lite.config.schema import BatchingParams
+from machamp_lite.config.schema import BatchingParams, decoder_class
 from machamp_lite.data.records import EMPTY
 from machamp_lite.decoders import TaskConfig
 from machamp_lite.metrics import METRICS, Metric
@@ -24,14 +24,16 @@ class ScoreKeeper:
         self._metrics: dict[str, list[Metric]] = {
             task: [METRICS[name]() for name in config.metric_names()] for task, config in tasks.items()
         }
+        self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
         self._annotated = dict.fromkeys(tasks, False)
 
     def add(self, gold: Mapping[str, Sequence[Any]], predicted: Mapping[str, Sequence[Any]]) -> None:
         """Adds one sentence: its gold labels, as far as it has some, and the predicted ones."""
         for task, labels in gold.items():
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
+            scored = self._decoders[task].as_scored(labels, predicted[task])
             for metric in self._metrics[task]:
-                metric.add(labels, predicted[task])
+                metric.add(labels, scored)
 
     def scores(self) -> Scores:
         """The value of each metric of each annotated task."""

@@ -58,14 +58,17 @@ def predict_file(
         required=config.text_columns(),
         raw_text_columns=_raw_text_columns(model, name) if raw_text else None,
     )
-    with replacing_file(target) as file:
-        for record in predict_records(model, name, records, keeper=keeper, batch_size=batch_size):
-            file.write(record.text())
-    scores = keeper.scores()
-    if scores:
-        write_json(f"{target}.eval", scores)
-    else:
-        Path(f"{target}.eval").unlink(missing_ok=True)
+    try:
+        with replacing_file(target) as file:
+            for record in predict_records(model, name, records, keeper=keeper, batch_size=batch_size):
+                file.write(record.text())
+        scores = keeper.scores()
+        if scores:
+            write_json(f"{target}.eval", scores)
+        else:
+            Path(f"{target}.eval").unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{target}: cannot be written ({error.strerror or error})") from None
     return scores
 
 
@@ -104,6 +107,8 @@ def predict_words(
     name = choose_dataset(model, dataset)
     records = []
     for number, sentence in enumerate(sentences, start=1):
+        if isinstance(sentence, str):
+            raise DataError(f"sentence {number}: found the text '{sentence}', expected a list of words")
         words = list(sentence)
         if not words:
             raise DataError(f"sentence {number}: found no words, expected at least one")

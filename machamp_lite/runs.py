@@ -37,14 +37,37 @@ class RunData:
 
 
 def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None = None) -> Path:
-    """``logs/NAME/DATE_TIME``; NAME is by default the configs' file names joined by dots."""
+    """Makes ``logs/NAME/DATE_TIME``; NAME is by default the configs' file names joined by dots.
+
+    Raises ``ConfigError`` if it cannot be made.
+    """
     name = name or ".".join(Path(path).stem for path in dataset_configs)
-    return Path("logs") / name / time.strftime("%Y.%m.%d_%H.%M.%S")
+    first = folder = Path("logs") / name / time.strftime("%Y.%m.%d_%H.%M.%S")
+    number = 1
+    try:
+        first.parent.mkdir(parents=True, exist_ok=True)
+        while not _make_new_folder(folder):
+            number += 1
+            folder = first.with_name(f"{first.name}_{number}")
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+    return folder
+
+
+def _make_new_folder(folder: Path) -> bool:
+    """Makes a folder; False if it is already there, as when another run began in the same second."""
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def make_run_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
     """Makes a run's folder; raises ``ConfigError`` if a run is already there, unless it may be overwritten."""
     folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: is a file, expected a folder")
     if not overwrite and (folder / "params-config.json").exists():
         raise ConfigError(f"{folder}: a run is already here; give another --model_dir, or --overwrite")
     try:
@@ -110,11 +133,8 @@ def train(
 
     Returns the scores of the best epoch's predictions by dataset.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "params-config.json", config.params.model_dump())
-    write_json(folder / "dataset-configs.json", _dataset_documents(config))
     seed_everything(config.params.random_seed)
+    # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
     data = read_data(config)
     for name, instances in data.train.items():
         logger.info(
@@ -122,6 +142,10 @@ def train(
         )
     model = build_model(config, data).to(device)
     _log_model(model)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "params-config.json", config.params.model_dump())
+    write_json(folder / "dataset-configs.json", _dataset_documents(config))
 
     def after_epoch(metrics: list[dict[str, Any]], is_best: bool) -> None:
         if is_best:

@@ -81,15 +81,12 @@ class InstanceReader:
         records: list[Record] = []
         annotations: list[dict[str, list[Any]]] = []
         required = self.config.required_columns()
-        stream = read_records(path, layout_of(self.config), required=required)
-        try:
-            for record in self._limited(stream) if training else stream:
-                # The reader tells of rows that lack a column.
-                if record.rows and all(len(row) > max(required) for row in record.rows):
-                    annotations.append(self._annotate(record, faults))
-                    records.append(record)
-        except DataError as error:
-            raise DataError([*faults.lines(str(path)), *error.faults]) from None
+        stream = read_records(path, layout_of(self.config), required=required, faults=faults)
+        for record in self._limited(stream) if training else stream:
+            # The reader tells of rows that lack a column.
+            if record.rows and all(len(row) > max(required) for row in record.rows):
+                annotations.append(self._annotate(record, faults))
+                records.append(record)
         if faults.count:
             raise DataError(faults.lines(str(path)))
         return self.instances(records, annotations, training=training)

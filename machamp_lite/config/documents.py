@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 import _jsonnet
 
-from machamp_lite.config.faults import ConfigFaults
-from machamp_lite.errors import ConfigError
+from machamp_lite.config.faults import ConfigFaults, show
+from machamp_lite.errors import ConfigError, did_you_mean
 
 _HERE = Path(__file__).resolve().parent.parent
 # In an installed package params.json lies inside it, in a checkout beside it.
@@ -18,23 +19,40 @@ DEFAULT_PARAMS = next(
     (path for path in (_HERE / "params.json", _HERE.parent / "configs" / "params.json") if path.exists()),
     _HERE.parent / "configs" / "params.json",
 )
+# What jsonnet puts before a message: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
+_PLACE = r"\S.*?:\(?\d+:\d[\d:()-]*"
 
 
 def read_jsonnet(path: str | Path) -> dict[str, Any]:
     """Evaluates a jsonnet file to a dictionary; raises ``ConfigError`` with the file and line of a fault."""
     path = str(path)
+    if os.path.isdir(path):
+        raise ConfigError(f"{path}: is a folder, expected a file")
     if not os.path.isfile(path):
-        raise ConfigError(f"{path}: no such file{nearest_file(path)}")
+        raise ConfigError(f"{path or show(path)}: no such file{nearest_file(path)}")
     try:
-        value = json.loads(_jsonnet.evaluate_file(path))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        value = json.loads(_jsonnet.evaluate_snippet(path, text))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        found = f"0x{error.object[error.start]:02x} at byte {error.start + 1}"
+        raise ConfigError(f"{path}: found {found}, expected UTF-8") from None
     except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        message = lines[0].removeprefix("STATIC ERROR: ").removeprefix("RUNTIME ERROR: ")
-        where = "" if message.startswith(path) else f"{path}: "
-        raise ConfigError(f"{where}{message} (expected jsonnet)") from None
+        raise ConfigError(_jsonnet_fault(path, str(error))) from None
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: found a {type(value).__name__}, expected an object {{...}}")
+        raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
     return value
+
+
+def _jsonnet_fault(path: str, message: str) -> str:
+    """One line of what jsonnet says in several: the message, and the innermost place of its stack."""
+    first, *stack = message.strip().splitlines()
+    if first.startswith("STATIC ERROR: "):
+        return f"{first.removeprefix('STATIC ERROR: ').rstrip('.')} (expected jsonnet)"
+    places = (re.match(_PLACE, line.strip()) for line in stack)
+    where = next((match.group() for match in places if match), path)
+    return f"{where}: {first.removeprefix('RUNTIME ERROR: ').rstrip('.')}"
 
 
 def nearest_file(path: str) -> str:
@@ -61,7 +79,7 @@ def parse_override(text: str, datasets: Sequence[str]) -> tuple[tuple[str, ...],
     """Reads ``a.b=value``; the value is JSON, or else a string. A dataset's own name may hold dots."""
     key, equals, value = text.partition("=")
     if not equals or not key or "" in key.split("."):
-        raise ConfigError(f"--set {text}: expected KEY=VALUE, for example training.num_epochs=3")
+        raise ConfigError("expected KEY=VALUE, for example training.num_epochs=3")
     try:
         parsed = json.loads(value)
     except ValueError:
@@ -72,13 +90,20 @@ def parse_override(text: str, datasets: Sequence[str]) -> tuple[tuple[str, ...],
     return tuple(key.split(".")), parsed
 
 
-def override(document: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    """Sets one value of a document, making the objects on its way; raises ``ConfigError`` through a non-object."""
-    for key in path[:-1]:
+def override(document: dict[str, Any], path: Sequence[str], value: Any) -> tuple[str, ...]:
+    """Sets one value of a document, making the objects on its way; returns the outermost place that it made or set.
+
+    Raises ``ConfigError`` if something on the way is no object.
+    """
+    made = len(path)
+    for depth, key in enumerate(path[:-1], start=1):
+        if key not in document:
+            made = min(made, depth)
         document = document.setdefault(key, {})
         if not isinstance(document, dict):
             raise ConfigError(f"'{key}' is no object, so nothing below it can be set")
     document[path[-1]] = value
+    return tuple(path[:made])
 
 
 def apply_overrides(
@@ -86,19 +111,27 @@ def apply_overrides(
     *,
     params: dict[str, Any],
     params_source: str,
+    params_keys: Sequence[str],
     datasets: dict[str, dict[str, Any]],
     sources: Mapping[str, str],
     faults: ConfigFaults,
 ) -> None:
     """Lays every ``--set`` over the document it names: a dataset if its first key is one's name, else params."""
+    complete = not faults.lines
     for text in texts:
         try:
             path, value = parse_override(text, list(datasets))
             is_dataset = path[0] in datasets
             if is_dataset and len(path) == 1:
                 raise ConfigError("names a whole dataset, expected one of its keys")
-            override(datasets if is_dataset else params, path, value)
-            faults.overrides[(sources[path[0]] if is_dataset else params_source, path)] = f"--set {text}"
+            if not is_dataset and path[0] not in params_keys:
+                # What a file that could not be read has in it is not known.
+                if complete:
+                    raise ConfigError(
+                        f"unknown '{path[0]}'{did_you_mean(path[0], [*datasets, *params_keys])}"
+                    )
+                continue
+            place = override(datasets if is_dataset else params, path, value)
+            faults.add_flag(sources[path[0]] if is_dataset else params_source, place, f"--set {text}")
         except ConfigError as error:
-            message = str(error)
-            faults.lines.append(message if message.startswith("--set") else f"--set {text}: {message}")
+            faults.add(f"--set {text}", [], str(error))

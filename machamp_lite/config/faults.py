@@ -10,35 +10,74 @@ from machamp_lite.errors import did_you_mean
 
 Path = tuple[str, ...]
 
+LONGEST_VALUE = 60
+
+# What each of pydantic's errors says was expected, with its limits filled in.
+_EXPECTED = {
+    "bool_type": "true or false",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "a number of at least {ge}",
+    "int_from_float": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "a number below {lt}",
+    "less_than_equal": "a number of at most {le}",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "model_type": "an object {{...}}",
+    "string_too_short": "a text that is not empty",
+    "string_type": "a text in quotes",
+    "too_long": "a list of at most {max_length} items",
+    "too_short": "a list of {min_length} or more items",
+}
+
 
 class ConfigFaults:
-    """Collects the faults of one run, each under the file or the ``--set`` that it comes from."""
+    """Collects the faults of one run, each at the place where the user wrote what is wrong.
+
+    ``flags`` are the places of documents that a flag has set, ``older_names`` those that a document has under
+    an older name.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.overrides: dict[tuple[str, Path], str] = {}
+        self.flags: dict[tuple[str, Path], str] = {}
+        self.older_names: dict[tuple[str, Path], Path] = {}
 
     def add(self, source: str, path: Sequence[Any], message: str) -> None:
         """Notes a fault at a place of a document."""
         names = tuple(str(part) for part in path)
-        for (document, overridden), flag in self.overrides.items():
-            if document == source and names[: len(overridden)] == overridden:
-                source = flag
-        line = f"{source}: {' -> '.join(names)}: {message}" if names else f"{source}: {message}"
+        for (document, place), older in self.older_names.items():
+            if document == source and names[: len(place)] == place:
+                names = (*older, *names[len(place) :])
+        where = source
+        for (document, place), flag in self.flags.items():
+            if document == source and names[: len(place)] == place:
+                # No break: a later flag has overridden this one.
+                where = flag
+        shown = " -> ".join(name if name.strip() else f"'{name}'" for name in names)
+        line = f"{where}: {shown}: {message}" if names else f"{where}: {message}"
         if line not in self.lines:
             self.lines.append(line)
 
+    def add_flag(self, source: str, path: Path, flag: str) -> None:
+        """Notes that a flag has set what stands at a place of a document."""
+        self.flags.pop((source, path), None)
+        self.flags[(source, path)] = flag
+
     def add_validation(
-        self, source: str, path: Sequence[str], errors: Sequence[Any], model: type[BaseModel]
+        self, source: str, path: Sequence[str], errors: Iterable[Any], model: type[BaseModel]
     ) -> None:
         """Notes what pydantic found when it validated what stands at ``path`` against ``model``."""
         for fault in _without_union_branches(errors):
-            self.add(source, [*path, *fault["loc"]], _sentence(fault, _keys_beside(model, fault["loc"])))
+            self.add(source, [*path, *fault["loc"]], _sentence(fault, model))
 
 
 def show(value: Any) -> str:
-    """A value as the user wrote it."""
-    return f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    """A value as the user wrote it, cut if it is long."""
+    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
 
 
 def known_keys(model: type[BaseModel]) -> list[str]:
@@ -59,43 +98,41 @@ def unknown_keys(
 def _keys_beside(model: type[BaseModel], place: Path) -> list[str]:
     """The known keys of the object in which ``place`` stands."""
     for key in place[:-1]:
-        field = model.model_fields.get(key)
-        if field is None or not (
-            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        ):
-            return []
-        model = field.annotation
+        annotation = model.model_fields[key].annotation
+        assert isinstance(annotation, type)
+        model = annotation
     return known_keys(model)
 
 
-def _sentence(fault: Mapping[str, Any], keys: Iterable[str]) -> str:
-    found = show(fault["input"])
+def _sentence(fault: Mapping[str, Any], model: type[BaseModel]) -> str:
     if fault["type"] == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(fault['loc'][-1]), keys)}"
+        return f"unknown key{did_you_mean(str(fault['loc'][-1]), _keys_beside(model, fault['loc']))}"
     if fault["type"] == "missing":
         return "missing, and has no default"
-    message = fault["msg"]
-    for start in ("Input should be ", "Value error, "):
-        message = message.removeprefix(start)
-    message = message.replace("Value should have", "a list of").replace("List should have", "a list with")
-    if message.startswith(("greater", "less")):
-        message = f"a number {message}"
-    found = found if len(found) <= 60 else found[:57] + "..."
-    return f"expected {message.removeprefix('expected ')}, found {found}"
+    return f"expected {' or '.join(fault['expected'])}, found {show(fault['input'])}"
 
 
-def _without_union_branches(errors: Sequence[Any]) -> list[dict[str, Any]]:
+def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
     """One fault a place: of a union, pydantic tells one a branch, each with the branch's name in its place."""
     merged: dict[Path, dict[str, Any]] = {}
     for error in errors:
-        place = tuple(part for part in error["loc"] if not _is_branch(part))
-        fault = {**error, "loc": place}
-        if place in merged:
-            expected = str(fault["msg"]).removeprefix("Input should be ")
-            merged[place]["msg"] += f" or {expected}"
-        else:
-            merged[place] = fault
-    return list(merged.values())
+        place = error["loc"]
+        if error["type"] != "extra_forbidden":
+            place = tuple(part for part in place if not _is_branch(part))
+        template = _EXPECTED.get(error["type"])
+        limits = {key: _plain(limit) for key, limit in error.get("ctx", {}).items()}
+        expected = template.format(**limits) if template else error["msg"]
+        merged.setdefault(place, {**error, "loc": place, "expected": []})["expected"].append(expected)
+    # A branch that fits but for one of its items is the one that was meant.
+    return [
+        fault
+        for place, fault in merged.items()
+        if not any(len(other) > len(place) and other[: len(place)] == place for other in merged)
+    ]
+
+
+def _plain(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
 
 
 def _is_branch(part: Any) -> bool:

@@ -14,12 +14,14 @@ from machamp_lite.config.documents import (
     overlay,
     read_jsonnet,
 )
-from machamp_lite.config.faults import ConfigFaults, show
+from machamp_lite.config.faults import ConfigFaults, known_keys, show
 from machamp_lite.config.machamp import modernise_dataset, modernise_params
 from machamp_lite.config.schema import Config, DatasetConfig, Params
-from machamp_lite.config.tasks import TaskChecker, check_shared_tasks
-from machamp_lite.decoders import TaskConfig
+from machamp_lite.config.tasks import TaskChecker
 from machamp_lite.errors import ConfigError
+
+# With what is added to it, a file's name may have 255 bytes.
+LONGEST_NAME = 200
 
 
 def load_config(
@@ -35,18 +37,20 @@ def load_config(
     """
     faults = ConfigFaults()
     params_source = str(parameters_config or DEFAULT_PARAMS)
-    raw_params = _read(params_source, faults)
+    raw_params = _read(parameters_config, faults) if parameters_config else {}
     datasets, sources = _read_datasets(dataset_configs, faults)
     apply_overrides(
         overrides,
         params=raw_params,
         params_source=params_source,
+        params_keys=known_keys(Params),
         datasets=datasets,
         sources=sources,
         faults=faults,
     )
     if seed is not None:
         raw_params["random_seed"] = seed
+        faults.add_flag(params_source, ("random_seed",), "--seed")
     tasks = TaskChecker(faults, params_source)
     params = _check_params(raw_params, params_source, tasks, faults)
     defaults = params.datasets.model_dump() if params else {}
@@ -54,11 +58,10 @@ def load_config(
         name: _check_dataset(sources[name], name, raw, defaults=defaults, tasks=tasks, faults=faults)
         for name, raw in datasets.items()
     }
-    check_shared_tasks(faults, datasets, sources)
     if faults.lines or params is None:
         raise ConfigError(faults.lines)
     config = Config(params=params, datasets={name: item for name, item in checked.items() if item})
-    _check_whole(config, ", ".join(map(str, dataset_configs)))
+    _check_whole(config, ", ".join(map(str, dataset_configs)) or "dataset configs")
     return config
 
 
@@ -119,48 +122,60 @@ def _check_dataset(
     tasks: TaskChecker,
     faults: ConfigFaults,
 ) -> DatasetConfig | None:
-    if not name.strip() or name.startswith(".") or any(character in name for character in "/\\\0\n\t"):
-        faults.add(
-            source, [name], "a dataset's name names files, expected one without / and \\ and no dot in front"
-        )
+    _check_name(source, name, faults)
     raw = modernise_dataset(raw, faults, source, [name])
-    checked_tasks = _check_tasks(source, name, raw, tasks, faults)
-    _check_files(source, name, raw, faults)
     has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
     if has_words == has_sentences:
         found = "both word_idx and sent_idxs" if has_words else "neither word_idx nor sent_idxs"
         faults.add(source, [name], f"found {found}, expected one of them")
+    checked_tasks = {
+        task: tasks.check(
+            source, [name, "tasks", task], options, has_words=has_words, has_sentences=has_sentences
+        )
+        for task, options in _given_tasks(source, name, raw, faults).items()
+    }
+    _check_files(source, name, raw, faults)
     try:
-        return DatasetConfig.model_validate({**defaults, **raw, "tasks": checked_tasks})
+        return DatasetConfig.model_validate(
+            {**defaults, **raw, "tasks": {task: config for task, config in checked_tasks.items() if config}}
+        )
     except ValidationError as error:
-        # Without valid params there are no defaults, and their absence is no fault of the dataset.
-        own = [fault for fault in error.errors() if fault["type"] != "missing"]
+        # Without valid params there are no defaults, and their absence is no fault of the dataset. What
+        # holds of the whole was told already, place by place.
+        own = [fault for fault in error.errors() if fault["type"] not in ("missing", "value_error")]
         faults.add_validation(source, [name], own, DatasetConfig)
         return None
 
 
-def _check_tasks(
-    source: str, name: str, raw: Mapping[str, Any], tasks: TaskChecker, faults: ConfigFaults
-) -> dict[str, TaskConfig]:
+def _check_name(source: str, name: str, faults: ConfigFaults) -> None:
+    """A dataset's name is the name of its output file, and may neither leave the run folder nor be too long."""
+    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
+        faults.add(
+            source,
+            [name],
+            "names files of the run folder, expected a name without / and \\, and with no dot in front",
+        )
+    elif len(name.encode()) > LONGEST_NAME:
+        faults.add(source, [name], f"names files, expected a name of at most {LONGEST_NAME} bytes")
+
+
+def _given_tasks(source: str, name: str, raw: Mapping[str, Any], faults: ConfigFaults) -> Mapping[str, Any]:
     given = raw.get("tasks")
     if not isinstance(given, dict) or not given:
         found = "nothing" if given is None else show(given)
         faults.add(source, [name, "tasks"], f"expected an object with at least one task, found {found}")
         return {}
-    has_words = raw.get("word_idx") is not None
-    checked = {
-        task: tasks.check(source, [name, "tasks", task], options, has_words=has_words)
-        for task, options in given.items()
-    }
-    return {task: config for task, config in checked.items() if config is not None}
+    return given
 
 
 def _check_files(source: str, name: str, raw: Mapping[str, Any], faults: ConfigFaults) -> None:
-    if not raw.get("train_data_path"):
+    if raw.get("train_data_path") is None:
         faults.add(source, [name, "train_data_path"], "missing, expected the path of a training file")
     for key in ("train_data_path", "dev_data_path"):
         path = raw.get(key)
-        if isinstance(path, str) and path and not os.path.exists(path):
-            faults.add(source, [name, key], f"no such file '{path}'{nearest_file(path)}")
-        elif isinstance(path, str) and os.path.isdir(path):
+        if not isinstance(path, str):
+            continue
+        if not os.path.exists(path):
+            faults.add(source, [name, key], f"no such file {show(path)}{nearest_file(path)}")
+        elif os.path.isdir(path):
             faults.add(source, [name, key], f"'{path}' is a folder, expected a file")

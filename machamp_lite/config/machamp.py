@@ -26,8 +26,6 @@ _LATER_PARAMS: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("training", "optimizer", "type"): ("adamw",),
     ("training", "optimizer", "correct_bias"): (False, True),
     ("default_dec_dataset_embeds_dim",): (12,),
-    ("decoders", "default_decoder", "topn"): (1,),
-    ("decoders", "default_decoder", "class_weights"): (None,),
 }
 _LATER_DATASET: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("dataset_embed_idx",): (None,),
@@ -40,19 +38,22 @@ _LATER_TASK: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("column_idxs",): (None,),
     ("pre_split",): (None,),
 }
-_KEPT = {("training", "keep_top_n"), ("decoders", "default_decoder", "topn"), ("topn",)}
+_KEPT = {("training", "keep_top_n"), ("topn",)}
 
 
 def modernise_params(raw: dict[str, Any], faults: ConfigFaults, source: str) -> dict[str, Any]:
     """Takes older keys of params files to where they stand now."""
     raw = _without_later(raw, _LATER_PARAMS, faults, source, [])
-    encoder = raw.get("encoder")
-    if isinstance(encoder, dict) and "layers_to_use" in encoder:
-        layers = {"layers_to_use": encoder["layers_to_use"]}
-        encoder = {key: value for key, value in encoder.items() if key != "layers_to_use"}
-        decoders = raw.get("decoders") or {}
-        default = {**layers, **decoders.get("default_decoder", {})}
-        raw = {**raw, "encoder": encoder, "decoders": {**decoders, "default_decoder": default}}
+    decoders = raw.get("decoders")
+    if isinstance(decoders, dict):
+        raw["decoders"] = {
+            name: entry
+            if name in LATER_TASK_TYPES
+            else _without_later(entry, _LATER_TASK, faults, source, ["decoders", name])
+            for name, entry in decoders.items()
+        }
+    older, newer = ("encoder", "layers_to_use"), ("decoders", "default_decoder", "layers_to_use")
+    _move(raw, older, newer, faults, source, [])
     return raw
 
 
@@ -61,13 +62,7 @@ def modernise_dataset(
 ) -> dict[str, Any]:
     """Takes ``validation_data_path`` as the older name of ``dev_data_path``."""
     raw = _without_later(raw, _LATER_DATASET, faults, source, path)
-    if "validation_data_path" in raw:
-        if "dev_data_path" in raw:
-            message = (
-                "found this and dev_data_path, which is the newer name of the same key; expected one of them"
-            )
-            faults.add(source, [*path, "validation_data_path"], message)
-        raw["dev_data_path"] = raw.pop("validation_data_path")
+    _move(raw, ("validation_data_path",), ("dev_data_path",), faults, source, path)
     return raw
 
 
@@ -76,6 +71,39 @@ def modernise_task(
 ) -> dict[str, Any]:
     """Refuses the options that are not supported yet."""
     return _without_later(raw, _LATER_TASK, faults, source, path)
+
+
+def _move(
+    raw: dict[str, Any],
+    older: tuple[str, ...],
+    newer: tuple[str, ...],
+    faults: ConfigFaults,
+    source: str,
+    path: Sequence[str],
+) -> None:
+    """Takes a value from an older key to the newer one; both at once are a fault."""
+    old_holder = _holder(raw, older)
+    if old_holder is None or older[-1] not in old_holder:
+        return
+    value, new_holder = old_holder.pop(older[-1]), _holder(raw, newer, make=True)
+    if new_holder is None:
+        return
+    if newer[-1] in new_holder:
+        message = f"found this and {' -> '.join(newer)}, its newer name; expected one of them"
+        faults.add(source, [*path, *older], message)
+        return
+    new_holder[newer[-1]] = value
+    faults.older_names[(source, (*path, *newer))] = (*path, *older)
+
+
+def _holder(raw: dict[str, Any], keys: Sequence[str], *, make: bool = False) -> dict[str, Any] | None:
+    """The object that has the last key; None if something on the way is no object."""
+    holder: Any = raw
+    for key in keys[:-1]:
+        if make and isinstance(holder, dict):
+            holder.setdefault(key, {})
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    return holder if isinstance(holder, dict) else None
 
 
 def _without_later(
@@ -88,15 +116,15 @@ def _without_later(
     """A copy without the keys that are not supported yet; a value that asks for something is a fault."""
     result = copy.deepcopy(raw)
     for keys, neutral in later.items():
-        holder: Any = result
-        for key in keys[:-1]:
-            holder = holder.get(key) if isinstance(holder, dict) else None
-        if not isinstance(holder, dict) or keys[-1] not in holder:
+        holder = _holder(result, keys)
+        if holder is None or keys[-1] not in holder:
             continue
         value = holder[keys[-1]]
         asks_for_nothing = any(type(value) is type(option) and value == option for option in neutral)
         if not asks_for_nothing:
-            faults.add(source, [*path, *keys], f"{show(value)} is not supported yet")
+            known = [show(option) for option in neutral if option is not None]
+            expected = " or ".join(known) or "no such key"
+            faults.add(source, [*path, *keys], f"{show(value)} is not supported yet, expected {expected}")
         if not (asks_for_nothing and keys in _KEPT):
             del holder[keys[-1]]
     return result

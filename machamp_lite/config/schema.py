@@ -1,8 +1,8 @@
 """The shape of a config: what params.json and dataset configs may hold."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 
@@ -98,6 +98,20 @@ class DatasetConfig(Strict):
     max_sents: Positive | None
     max_words: Positive | None
     tasks: dict[str, SerializeAsAny[TaskConfig]]
+
+    @model_validator(mode="after")
+    def _check_whole(self) -> Self:
+        """What holds of every dataset, also of one in an edited model folder."""
+        if (self.word_idx is None) == (self.sent_idxs is None):
+            raise ValueError("expected either word_idx or sent_idxs")
+        for task, config in self.tasks.items():
+            decoder = decoder_class(config)
+            if decoder.level == "word" and self.word_idx is None:
+                raise ValueError(f"'{task}' labels words, expected word_idx")
+            for name in config.metric_names():
+                if name not in decoder.metrics:
+                    raise ValueError(f"'{task}' has no metric '{name}'")
+        return self
 
     def required_columns(self) -> dict[int, str]:
         """For each column that training needs, what reads it."""

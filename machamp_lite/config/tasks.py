@@ -1,6 +1,6 @@
 """Task options: the default decoder's, overlaid by the task type's entry, overlaid by the task's own."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,92 +22,129 @@ class TaskChecker:
         self.faults = faults
         self.params_source = params_source
         self.defaults: dict[str, dict[str, Any]] = {}
+        self.default_decoder: dict[str, Any] = {}
+        # For each task type, the options for which its own entry stands, and not the default decoder.
+        self.own_options: dict[str, set[str]] = {}
+        # For each task name, the dataset that had it first, and its options there.
+        self.first: dict[str, tuple[str, TaskConfig]] = {}
 
     def fill_defaults(self, defaults: Mapping[str, Any], raw: Any) -> dict[str, dict[str, Any]]:
-        """The options of each task type, from the ``decoders`` of both params files."""
+        """The ``decoders`` of both params files as one; keeps the options of each task type for ``check``."""
         if not isinstance(raw, dict):
             self.faults.add(self.params_source, ["decoders"], f"expected an object, found {show(raw)}")
             raw = {}
         self._unknown_keys(raw)
         merged = overlay(defaults, {name: entry for name, entry in raw.items() if isinstance(entry, dict)})
+        self.default_decoder = merged["default_decoder"]
         for name, decoder in DECODERS.items():
-            options = overlay(merged["default_decoder"], merged.get(name, {}))
+            entry = merged.get(name, {})
+            options = overlay(self.default_decoder, entry)
             known = known_keys(decoder.Config)
             self.defaults[name] = {key: value for key, value in options.items() if key in known}
-            self._check_defaults(name, decoder, own=set(merged.get(name, {})))
-        return {"default_decoder": merged["default_decoder"], **self.defaults}
+            self.own_options[name] = set(entry)
+            self._check_defaults(name, decoder)
+            self._metrics(self.params_source, ["decoders", name], entry, name)
+        self._metrics(self.params_source, ["decoders", "default_decoder"], self.default_decoder)
+        return {name: entry for name, entry in merged.items() if name in ("default_decoder", *DECODERS)}
 
     def _unknown_keys(self, raw: Mapping[str, Any]) -> None:
         source, faults = self.params_source, self.faults
         unknown_keys(faults, source, ["decoders"], raw, ["default_decoder", *DECODERS, *LATER_TASK_TYPES])
         shared = set(known_keys(TaskConfig)) - _OWN_KEYS
         allowed = {name: set(known_keys(decoder.Config)) - _OWN_KEYS for name, decoder in DECODERS.items()}
-        allowed |= {name: shared | added for name, added in LATER_TASK_TYPES.items()}
-        allowed["default_decoder"] = shared
+        owners = {key: name for name, keys in allowed.items() for key in keys - shared}
+        allowed |= {name: shared | added | {"class_weights"} for name, added in LATER_TASK_TYPES.items()}
+        allowed["default_decoder"] = shared | owners.keys()
         for name, entry in raw.items():
             if not isinstance(entry, dict):
-                faults.add(source, ["decoders", name], f"expected an object, found {show(entry)}")
+                faults.add(source, ["decoders", name], f"expected an object {{...}}, found {show(entry)}")
             elif name in allowed:
                 unknown_keys(faults, source, ["decoders", name], entry, allowed[name])
+        default = raw.get("default_decoder")
+        for key in owners.keys() & default.keys() if isinstance(default, dict) else ():
+            message = f"not every task type has this option, expected it under decoders -> {owners[key]}"
+            faults.add(source, ["decoders", "default_decoder", key], message)
 
-    def _check_defaults(self, name: str, decoder: type[Decoder], own: set[str]) -> None:
+    def _check_defaults(self, name: str, decoder: type[Decoder]) -> None:
         try:
             decoder.Config.model_validate({**self.defaults[name], "task_type": name, "column_idx": 0})
         except ValidationError as error:
-            for fault in error.errors():
-                entry = name if fault["loc"][0] in own else "default_decoder"
-                self.faults.add_validation(self.params_source, ["decoders", entry], [fault], decoder.Config)
-        self._metrics(self.params_source, ["decoders", name], decoder, self.defaults[name])
+            for entry in (name, "default_decoder"):
+                is_own = entry == name
+                errors = [
+                    fault
+                    for fault in error.errors()
+                    if (fault["loc"][0] in self.own_options[name]) == is_own and fault["type"] != "missing"
+                ]
+                self.faults.add_validation(self.params_source, ["decoders", entry], errors, decoder.Config)
 
-    def check(self, source: str, path: list[str], raw: Any, *, has_words: bool) -> TaskConfig | None:
-        """One task with every option filled in; None if it has faults."""
+    def check(
+        self, source: str, path: list[str], raw: Any, *, has_words: bool, has_sentences: bool
+    ) -> TaskConfig | None:
+        """One task with every option filled in; None if it has faults. ``path`` is dataset, ``tasks``, task."""
+        told = len(self.faults.lines)
+        if not path[-1].strip() or not path[-1].isprintable():
+            self.faults.add(source, path, "expected a task's name that is not empty and can be printed")
         if not isinstance(raw, dict):
             self.faults.add(source, path, f"expected an object with a task's keys, found {show(raw)}")
             return None
-        decoder = self._decoder(source, [*path, "task_type"], raw.get("task_type"))
-        if decoder is None:
+        name = self._task_type(source, [*path, "task_type"], raw.get("task_type"))
+        if name is None:
             return None
+        decoder = DECODERS[name]
         raw = modernise_task(raw, self.faults, source, path)
-        self._metrics(source, path, decoder, raw)
+        self._metrics(source, path, raw, name)
+        inherited = self.default_decoder.keys() - self.own_options.get(name, set()) - raw.keys()
+        defaults = {key: self.default_decoder[key] for key in inherited}
+        self._metrics(self.params_source, ["decoders", "default_decoder"], defaults, name)
         try:
-            config = decoder.Config.model_validate({**self.defaults[raw["task_type"]], **raw})
+            config = decoder.Config.model_validate({**self.defaults[name], **raw})
         except ValidationError as error:
             # What the defaults got wrong was told where they stand.
             own = [fault for fault in error.errors() if fault["loc"][0] in raw or fault["type"] == "missing"]
             self.faults.add_validation(source, path, own, decoder.Config)
             return None
-        self._place(source, path, decoder, config, has_words=has_words)
+        if has_words != has_sentences:
+            self._place(source, path, decoder, config, has_words=has_words)
+        if len(self.faults.lines) == told:
+            # Only tasks that are right in themselves are compared.
+            self._compare(source, path, config)
         return config
 
-    def _decoder(self, source: str, path: list[str], task_type: Any) -> type[Decoder] | None:
+    def _task_type(self, source: str, path: list[str], task_type: Any) -> str | None:
         supported = ", ".join(sorted(DECODERS))
         if task_type is None:
             self.faults.add(source, path, f"missing, expected one of {supported}")
+        elif not isinstance(task_type, str):
+            self.faults.add(source, path, f"expected one of {supported}, found {show(task_type)}")
         elif task_type in LATER_TASK_TYPES:
             self.faults.add(source, path, f"'{task_type}' is not supported yet; supported: {supported}")
-        elif not isinstance(task_type, str) or task_type not in DECODERS:
-            hint = did_you_mean(str(task_type), [*DECODERS, *LATER_TASK_TYPES])
+        elif task_type not in DECODERS:
+            hint = did_you_mean(task_type, [*DECODERS, *LATER_TASK_TYPES])
             self.faults.add(source, path, f"unknown {show(task_type)}{hint}")
         else:
-            return DECODERS[task_type]
+            return task_type
         return None
 
     def _metrics(
-        self, source: str, path: list[str], decoder: type[Decoder], options: Mapping[str, Any]
+        self, source: str, path: list[str], options: Mapping[str, Any], task_type: str | None = None
     ) -> None:
-        for key in ("metric", "additional_metrics"):
-            names = options.get(key, [])
-            for name in [names] if isinstance(names, str) else names:
-                if name not in decoder.metrics:
-                    hint = did_you_mean(str(name), decoder.metrics)
-                    self.faults.add(source, [*path, key], f"unknown {show(name)} for this task type{hint}")
+        """Notes each metric that a task type does not have, or that none has."""
+        some = {metric for decoder in DECODERS.values() for metric in decoder.metrics}
+        known = DECODERS[task_type].metrics if task_type else some
+        for key, name in _metric_names(options):
+            if name not in known:
+                found = (
+                    f"'{task_type}' has no metric {show(name)}" if name in some else f"unknown {show(name)}"
+                )
+                self.faults.add(source, [*path, key], f"{found}{did_you_mean(name, known)}")
 
     def _place(
         self, source: str, path: list[str], decoder: type[Decoder], config: TaskConfig, *, has_words: bool
     ) -> None:
         place, found = [*path, "column_idx"], config.column_idx
         if decoder.level == "word" and not has_words:
-            message = f"'{config.task_type}' labels words, expected a dataset with word_idx"
+            message = f"'{config.task_type}' labels words, expected a dataset with word_idx, found sent_idxs"
             self.faults.add(source, [*path, "task_type"], message)
         elif decoder.level == "word" and found == COMMENT:
             self.faults.add(
@@ -121,27 +158,29 @@ class TaskChecker:
         elif decoder.level == "sentence" and not has_words and found == COMMENT:
             self.faults.add(source, place, "-1 is a comment of a file with word_idx, expected a column")
 
-
-def check_shared_tasks(
-    faults: ConfigFaults, datasets: Mapping[str, Mapping[str, Any]], sources: Mapping[str, str]
-) -> None:
-    """Notes where the options of one task name differ: one name is one decoder, wherever it stands."""
-    first: dict[str, tuple[str, Mapping[str, Any]]] = {}
-    for dataset, raw in datasets.items():
-        tasks = raw.get("tasks")
-        for task, options in tasks.items() if isinstance(tasks, dict) else ():
-            if not isinstance(options, dict):
-                continue
-            other, expected = first.setdefault(task, (dataset, options))
-            for key in _differences(expected, options):
-                faults.add(
-                    sources[dataset],
-                    [dataset, "tasks", task, key],
-                    f"found {show(options.get(key))}, but '{task}' in {other} has {show(expected.get(key))}; "
-                    "tasks of one name share one decoder, expected equal options or another name",
+    def _compare(self, source: str, path: list[str], config: TaskConfig) -> None:
+        """Notes where the options of one task name differ: one name is one decoder, wherever it stands."""
+        dataset, task = path[0], path[-1]
+        other, first = self.first.setdefault(task, (dataset, config))
+        expected, found = first.model_dump(), config.model_dump()
+        keys = (
+            ["task_type"] if first.task_type != config.task_type else sorted(expected.keys() - {"column_idx"})
+        )
+        for key in keys:
+            if found[key] != expected[key]:
+                message = (
+                    f"found {show(found[key])}, but '{task}' in {other} has {show(expected[key])}; tasks of one name "
+                    "share one decoder, expected equal options or another name"
                 )
+                self.faults.add(source, [*path, key], message)
 
 
-def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Sequence[str]:
-    keys = sorted({*one, *other} - {"column_idx", "column_idxs"})
-    return [key for key in keys if one.get(key) != other.get(key)]
+def _metric_names(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each metric that options name, with its key; what is no name at all is told by their validation."""
+    additional = options.get("additional_metrics")
+    names = [("metric", options.get("metric"))]
+    names += [
+        ("additional_metrics", name)
+        for name in (additional if isinstance(additional, list) else [additional])
+    ]
+    return ((key, name) for key, name in names if isinstance(name, str))

@@ -107,21 +107,23 @@ def read_records(
     *,
     required: dict[int, str] | None = None,
     raw_text_columns: int | None = None,
+    faults: FaultList | None = None,
 ) -> Iterator[Record]:
     """Reads a file record by record.
 
     ``required`` names, for each column that must be there, what reads it. With ``raw_text_columns`` the file is
     plain text, one sentence a line and words split by spaces, and each record gets rows of that many columns.
-    Raises ``DataError`` after the last line with every fault of the file (the first twenty, and their number).
+    Raises ``DataError`` after the last line with every fault of the file (the first twenty, and their number),
+    those included that whoever reads the records has added to ``faults``.
     """
     path = str(path)
-    faults = FaultList()
-    lines = _numbered_lines(path)
+    faults = FaultList() if faults is None else faults
+    lines = _numbered_lines(path, faults)
     number, first = next(lines, (1, ""))
     if first.startswith(BYTE_ORDER_MARK):
         yield Record(path, number, [BYTE_ORDER_MARK])
         first = first.removeprefix(BYTE_ORDER_MARK)
-    if layout.skip_first_line:
+    if layout.skip_first_line and raw_text_columns is None:
         yield Record(path, number, [first])
     elif first:
         lines = chain([(number, first)], lines)
@@ -165,31 +167,27 @@ class _ColumnChecker:
                 )
 
 
-def _numbered_lines(path: str) -> Iterator[tuple[int, str]]:
+def _numbered_lines(path: str, faults: FaultList) -> Iterator[tuple[int, str]]:
     """Lines with their numbers, ends untouched; raises ``DataError`` for a file that cannot be read."""
     try:
-        # newline="\n": only a line feed ends a line, and nothing is translated.
-        with open(path, encoding="utf-8", newline="\n") as file:
-            yield from enumerate(file, start=1)
-    except UnicodeDecodeError:
-        raise DataError(_encoding_faults(path)) from None
+        # Read as bytes: only a line feed ends a line, and nothing is translated.
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, start=1):
+                yield number, _decode(line, f"{path}:{number}", faults)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _encoding_faults(path: str) -> list[str]:
-    """One line for each line of the file whose bytes are no UTF-8."""
-    faults = FaultList()
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                faults.add(
-                    f"{path}:{number}: found the byte 0x{line[error.start]:02x} at column {error.start + 1}, "
-                    "expected UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8"
-                )
-    return faults.lines(path)
+def _decode(line: bytes, where: str, faults: FaultList) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        faults.add(
+            f"{where}: found the byte 0x{line[error.start]:02x} at column {error.start + 1}, "
+            "expected UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8"
+        )
+        # Read on: the file's other faults are told too.
+        return line.decode("utf-8", errors="replace")
 
 
 def _line_end(line: str) -> str:
@@ -203,7 +201,7 @@ def _is_blank(line: str) -> bool:
 def _conll_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[Record]:
     word_idx = layout.word_idx or 0
     for first_line, block, blank in _blocks(lines):
-        comments = _count_comments(block)
+        comments = _count_comments(block, word_idx)
         rows = [line.rstrip("\r\n").split("\t") for line in block[comments:]]
         row_lines = list(range(comments, len(block)))
         ids: dict[str, int] | None = None
@@ -213,6 +211,9 @@ def _conll_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) 
             rows = [rows[number] for number in kept]
             row_lines = [row_lines[number] for number in kept]
             ids = {row[0]: position for position, row in enumerate(rows, start=1)}
+            if len(ids) < len(rows):
+                # Numbers that stand twice are no ids.
+                ids = None
         words = [row[word_idx] if word_idx < len(row) else EMPTY for row in rows]
         yield Record(path, first_line, block + blank, rows, row_lines, words, ids)
 
@@ -235,17 +236,18 @@ def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str], 
         yield first_line, block, blank
 
 
-def _count_comments(block: list[str]) -> int:
+def _count_comments(block: list[str], word_idx: int) -> int:
     """How many leading lines are comments.
 
     A word may itself be ``#``, so a leading line that starts with ``#`` is a comment if its number of columns is
-    not that of the last line, or if a space follows the ``#`` in its first column.
+    not that of the last line, if it has no column of words, or if a space follows the ``#`` in its first column.
     """
     if not block:
         return 0
     tabs = block[-1].count("\t")
     for number, line in enumerate(block):
-        if not (line.startswith("#") and (line.count("\t") != tabs or line.startswith("# "))):
+        columns = line.count("\t")
+        if not (line.startswith("#") and (columns != tabs or columns < word_idx or line.startswith("# "))):
             return number
     return len(block)
 

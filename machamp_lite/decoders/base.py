@@ -96,6 +96,11 @@ class Decoder(nn.Module, ABC):
         """Labels of each sentence, from scores and the sentences' words."""
 
     @classmethod
+    def as_scored(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
+        """The predicted labels as the metrics compare them with gold: most often as they are."""
+        return predicted
+
+    @classmethod
     @abstractmethod
     def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskConfig) -> None:
         """Writes labels to where ``read_labels`` reads them."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from machamp_lite.data.records import Record
+from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column
 from machamp_lite.modules.edit_script import apply_script, make_script
 
@@ -33,6 +33,11 @@ class String2String(LabelDecoder):
             [_apply(word, script) for word, script in zip(words, sentence_scripts, strict=True)]
             for words, sentence_scripts in zip(sentences, scripts, strict=True)
         ]
+
+    @classmethod
+    def as_scored(cls, gold: Sequence[str], predicted: Sequence[str]) -> Sequence[str]:
+        """Gold of ``_`` is not annotated, and any prediction right there, as in the official UD evaluation."""
+        return [EMPTY if label == EMPTY else target for label, target in zip(gold, predicted, strict=True)]
 
     @classmethod
     def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:

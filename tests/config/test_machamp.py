@@ -1,0 +1,180 @@
+"""Every key of MaChAmp's configs is known by name: used, without effect, or not supported yet, but never ignored."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machamp_lite.config import Config, load_config
+from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
+from machamp_lite.config.machamp import LATER_TASK_TYPES
+from machamp_lite.decoders import DECODERS
+from machamp_lite.errors import ConfigError
+
+TASK_TYPES = [
+    *("seq", "string2string", "seq_bio", "multiseq", "multiclas", "dependency", "classification"),
+    *("regression", "probdistr", "mlm", "tok", "seq2seq"),
+]
+MACHAMP = DEFAULT_PARAMS.parent / "params-machamp.json"
+
+
+@pytest.fixture(autouse=True)
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works in a folder with a data file."""
+    monkeypatch.chdir(tmp_path)
+    Path("train.conllu").write_text("1\ta\tb\tX\n")
+
+
+def load(*, dataset: Any = None, task: Any = None, params: Any = None) -> Config:
+    tasks = {"upos": {"task_type": "seq", "column_idx": 3, **(task or {})}}
+    base = {"train_data_path": "train.conllu", "word_idx": 1, "tasks": tasks}
+    Path("c.json").write_text(json.dumps({"A": {**base, **(dataset or {})}}))
+    Path("p.json").write_text(json.dumps(params or {}))
+    return load_config(["c.json"], parameters_config="p.json")
+
+
+def fault(**parts: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load(**parts)
+    (line,) = caught.value.faults
+    return line
+
+
+@pytest.mark.parametrize("task_type", TASK_TYPES)
+def test_every_task_type_is_there_or_not_supported_yet(task_type: str) -> None:
+    assert (task_type in DECODERS) != (task_type in LATER_TASK_TYPES)
+    if task_type in LATER_TASK_TYPES:
+        assert fault(task={"task_type": task_type}).startswith(
+            f"c.json: A -> tasks -> upos -> task_type: '{task_type}' is not supported yet; supported: "
+        )
+
+
+LATER_TASK = {
+    "class_weights": ["balanced", {"X": 2.0}],
+    "topn": [2, "1"],
+    "threshold": [0.7],
+    "column_idxs": [[3, 4]],
+    "pre_split": [True],
+}
+LATER_DATASET: dict[str, list[Any]] = {"dataset_embed_idx": [-1, 5], "split_mlm": [False]}
+LATER_PARAMS: dict[str, list[Any]] = {
+    "encoder.subword_strategy": ["first"],
+    "training.keep_top_n": [3],
+    "training.optimizer.type": ["sgd"],
+    "training.learning_rate_scheduler.type": ["constant"],
+    "decoders.default_decoder.topn": [2],
+    "decoders.default_decoder.class_weights": ["balanced"],
+    "decoders.default_decoder.threshold": [0.5],
+    "decoders.seq.class_weights": ["balanced"],
+    "decoders.dependency.topn": [3],
+}
+
+
+def cases(table: dict[str, list[Any]]) -> list[tuple[str, Any]]:
+    return [(key, value) for key, values in table.items() for value in values]
+
+
+def nested(key: str, value: Any) -> Any:
+    for name in reversed(key.split(".")):
+        value = {name: value}
+    return value
+
+
+@pytest.mark.parametrize(("key", "value"), cases(LATER_TASK))
+def test_what_a_task_cannot_have_yet_is_told(key: str, value: Any) -> None:
+    assert fault(task={key: value}).startswith(f"c.json: A -> tasks -> upos -> {key}: ")
+    assert "not supported yet" in fault(task={key: value})
+
+
+@pytest.mark.parametrize(("key", "value"), cases(LATER_DATASET))
+def test_what_a_dataset_cannot_have_yet_is_told(key: str, value: Any) -> None:
+    assert fault(dataset={key: value}) == (
+        f"c.json: A -> {key}: {json.dumps(value)} is not supported yet, expected "
+        + ("true" if key == "split_mlm" else "no such key")
+    )
+
+
+@pytest.mark.parametrize(("key", "value"), cases(LATER_PARAMS))
+def test_what_params_cannot_have_yet_is_told(key: str, value: Any) -> None:
+    line = fault(params=nested(key, value))
+    assert line.startswith(f"p.json: {key.replace('.', ' -> ')}: ")
+    assert "not supported yet" in line
+
+
+NEUTRAL_PARAMS = {
+    "encoder.subword_strategy": "last",
+    "training.optimizer.type": "adamw",
+    "training.optimizer.correct_bias": False,
+    "training.learning_rate_scheduler.type": "slanted_triangular",
+    "training.keep_top_n": 1,
+    "default_dec_dataset_embeds_dim": 12,
+    "decoders.mlm.metric": "perplexity",
+    "decoders.multiclas.threshold": 0.7,
+    "decoders.tok.pre_split": True,
+}
+
+
+@pytest.mark.parametrize(("key", "value"), NEUTRAL_PARAMS.items())
+def test_what_asks_for_nothing_new_changes_nothing(key: str, value: Any) -> None:
+    assert load(params=nested(key, value)) == load()
+
+
+@pytest.mark.parametrize("task", [{"topn": 1}, {"class_weights": None}])
+def test_options_at_their_only_value_change_nothing(task: dict[str, Any]) -> None:
+    assert load(task=task) == load()
+
+
+def test_the_older_name_of_dev_data_works() -> None:
+    assert (
+        load(dataset={"validation_data_path": "train.conllu"}).datasets["A"].dev_data_path == "train.conllu"
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("tran.conllu", "no such file 'tran.conllu'; did you mean 'train.conllu'?"),
+        (3, "expected a text in quotes, found 3"),
+    ],
+)
+def test_a_fault_is_told_under_the_name_that_the_user_wrote(value: Any, message: str) -> None:
+    assert fault(dataset={"validation_data_path": value}) == f"c.json: A -> validation_data_path: {message}"
+
+
+def test_both_names_of_dev_data_are_a_fault() -> None:
+    paths = dict.fromkeys(("validation_data_path", "dev_data_path"), "train.conllu")
+    assert fault(dataset=paths) == (
+        "c.json: A -> validation_data_path: found this and dev_data_path, its newer name; expected one of them"
+    )
+
+
+def test_the_older_place_of_layers_to_use_works() -> None:
+    assert load(params={"encoder": {"layers_to_use": [-1]}}).tasks()["upos"].layers_to_use == [-1]
+    both = {"encoder": {"layers_to_use": [-1]}, "decoders": {"default_decoder": {"layers_to_use": [-2]}}}
+    assert fault(params=both).startswith(
+        "p.json: encoder -> layers_to_use: found this and decoders -> default_decoder"
+    )
+
+
+@pytest.mark.parametrize("decoders", [[], {"default_decoder": []}])
+def test_an_older_key_beside_a_broken_one_is_no_second_fault(decoders: Any) -> None:
+    assert fault(params={"encoder": {"layers_to_use": [-1]}, "decoders": decoders}).startswith(
+        "p.json: decoders"
+    )
+
+
+def test_machamps_own_params_can_be_used() -> None:
+    Path("c.json").write_text("{}")
+    load()
+    params = load_config(["c.json"], parameters_config=MACHAMP).params
+    given = read_jsonnet(MACHAMP)
+    found = params.model_dump()
+    for part in ("encoder", "batching"):
+        assert found[part] == given[part]
+    assert params.training.optimizer.lr == given["training"]["optimizer"]["lr"]
+    assert params.training.num_epochs == given["training"]["num_epochs"]
+    assert (
+        params.decoders["default_decoder"]["layers_to_use"]
+        == given["decoders"]["default_decoder"]["layers_to_use"]
+    )

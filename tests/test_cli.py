@@ -1,0 +1,397 @@
+"""The commands: what they leave behind, what they say, and how they end: 0, 1, 2 or 130, never with a traceback."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from machamp_lite import cli, runs
+from machamp_lite.training.checkpoint import load_model, save_model
+
+ROOT = Path(__file__).resolve().parent.parent
+MODEL_FILES = {
+    *("config.json", "labels.json", "model.safetensors"),
+    *("encoder/config.json", "encoder/tokenizer.json", "encoder/tokenizer_config.json"),
+}
+
+
+@pytest.fixture
+def arguments(
+    write_config: Callable[..., str],
+    tiny_params: str,
+    dataset: dict[str, Any],
+    pair_dataset: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> list[str]:
+    """Flags for a small run over a treebank and sentence pairs, in a folder of its own."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    config = write_config(UD=dataset, PAIRS=pair_dataset)
+    return ["--dataset_configs", config, "--parameters_config", tiny_params, "--device", "-1"]
+
+
+def files_of(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def metrics_of(folder: str) -> list[dict[str, Any]]:
+    metrics: list[dict[str, Any]] = json.loads(Path(folder, "metrics.json").read_text())
+    return metrics
+
+
+def without_times(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    times = ("seconds", "words_per_second")
+    return [{key: value for key, value in epoch.items() if key not in times} for epoch in metrics]
+
+
+def test_a_run_folder_holds_all_that_a_run_is(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.train([*arguments, "--model_dir", "run"]) == 0
+    outputs = {f"{name}.out{end}" for name in ("UD", "PAIRS") for end in ("", ".eval")}
+    assert files_of(Path("run")) == {
+        *("log.txt", "params-config.json", "dataset-configs.json", "metrics.json"),
+        *outputs,
+        *(f"model/{name}" for name in MODEL_FILES),
+    }
+    first, second = metrics_of("run")
+    assert list(first) == ["epoch", "seconds", "words_per_second", "train", "dev"]
+    assert [first["epoch"], second["epoch"]] == [1, 2]
+    assert set(second["train"]) == {"upos", "lemma", "tree", "mood", "same"}
+    assert set(second["dev"]["UD"]["tree"]) == {"las", "uas"}
+    best = max(without_times([first, second]), key=lambda epoch: _sum_of_main_metrics(epoch["dev"]))
+    for name in ("UD", "PAIRS"):
+        assert json.loads(Path(f"run/{name}.out.eval").read_text()) == best["dev"][name]
+    for name in ("config.json", "labels.json", "encoder/config.json", "encoder/tokenizer_config.json"):
+        text = Path("run/model", name).read_text()
+        assert str(tmp_path) not in text
+        assert ".conllu" not in text
+        assert "cpu" not in text
+        assert "encoders" not in text, "the folder of the pretrained encoder"
+    output = capsys.readouterr()
+    assert "model: run/model" in output.out
+    assert "epoch 2" in Path("run/log.txt").read_text()
+
+
+def _sum_of_main_metrics(dev: dict[str, Any]) -> float:
+    return sum(
+        values.get("las", values.get("accuracy")) for tasks in dev.values() for values in tasks.values()
+    )
+
+
+def test_a_run_is_repeated_from_the_two_files_in_its_folder(arguments: list[str]) -> None:
+    options = [
+        "--set",
+        "training.num_epochs=1",
+        "--set",
+        "UD.tasks.upos.loss_weight=0.5",
+        "--set",
+        "UD.max_sents=3",
+    ]
+    assert cli.train([*arguments, *options, "--seed", "3", "--model_dir", "first"]) == 0
+    resolved = [
+        "--dataset_configs",
+        "first/dataset-configs.json",
+        "--parameters_config",
+        "first/params-config.json",
+    ]
+    assert cli.train([*resolved, "--device", "-1", "--model_dir", "second"]) == 0
+    for name in ("params-config.json", "dataset-configs.json", "UD.out", "PAIRS.out", "UD.out.eval"):
+        assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
+    assert without_times(metrics_of("first")) == without_times(metrics_of("second"))
+    assert cli.train([*arguments, *options, "--seed", "4", "--model_dir", "third"]) == 0
+    assert without_times(metrics_of("first")) != without_times(metrics_of("third"))
+
+
+def test_without_dev_data_the_last_epoch_is_kept_and_nothing_is_predicted(
+    arguments: list[str], write_config: Callable[..., str], dataset: dict[str, Any]
+) -> None:
+    del dataset["dev_data_path"]
+    config = write_config("no_dev.json", UD=dataset)
+    assert cli.train(["--dataset_configs", config, *arguments[2:], "--model_dir", "run"]) == 0
+    assert not list(Path("run").glob("*.out*"))
+    assert [epoch["dev"] for epoch in metrics_of("run")] == [{}, {}]
+    one_epoch = ["--set", "training.num_epochs=1", "--model_dir", "one"]
+    assert cli.train(["--dataset_configs", config, *arguments[2:], *one_epoch]) == 0
+    assert (
+        Path("run/model/model.safetensors").read_bytes() != Path("one/model/model.safetensors").read_bytes()
+    )
+
+
+def test_the_epoch_with_the_best_dev_scores_is_kept(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = []
+
+    def save(model: Any, folder: Path) -> None:
+        kept.append([parameter.clone() for parameter in model.parameters()])
+        save_model(model, folder)
+
+    sums = iter([1.0, 3.0, 2.0, 3.0])
+    monkeypatch.setattr("machamp_lite.training.trainer.sum_of_main_metrics", lambda *_: next(sums))
+    monkeypatch.setattr(runs, "save_model", save)
+    assert cli.train([*arguments, "--set", "training.num_epochs=4", "--model_dir", "run"]) == 0
+    assert len(kept) == 2, "the first and the second epoch were the best so far"
+    loaded = load_model("run").parameters()
+    assert all(torch.equal(one, other) for one, other in zip(loaded, kept[-1], strict=True))
+
+
+def test_two_runs_of_the_same_second_get_two_folders(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(time, "strftime", lambda *_: "2024.01.01_00.00.00")
+    folders = [runs.default_run_folder(["configs/a.json", "b.jsonnet"]) for _ in range(3)]
+    assert [str(folder) for folder in folders] == [
+        f"logs/a.b/2024.01.01_00.00.00{end}" for end in ("", "_2", "_3")
+    ]
+    options = ["--set", "training.num_epochs=1", "--name", "mine"]
+    assert [cli.train([*arguments, *options]) for _ in range(2)] == [0, 0]
+    assert len(list(Path("logs/mine").glob("*/metrics.json"))) == 2
+
+
+def test_a_folder_with_a_run_is_left_alone_unless_told(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [*arguments, "--set", "training.num_epochs=1", "--model_dir", "run"]
+    assert cli.train(flags) == 0
+    before = Path("run/metrics.json").read_bytes()
+    capsys.readouterr()
+    assert cli.train(flags) == 2
+    assert capsys.readouterr().err == "run: a run is already here; give another --model_dir, or --overwrite\n"
+    assert Path("run/metrics.json").read_bytes() == before
+    assert cli.train([*flags, "--overwrite", "--set", "training.num_epochs=2"]) == 0
+    assert len(metrics_of("run")) == 2
+
+
+def test_a_folder_can_be_used_again_after_faults_of_the_data(
+    arguments: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    right = treebank.read_text()
+    treebank.write_text(right.replace("\tDET\t", "\t\t"))
+    flags = [*arguments, "--set", "training.num_epochs=1", "--model_dir", "run"]
+    assert cli.train(flags) == 2
+    fault = f"{treebank}:4: found an empty label in column 3 (task 'upos'), expected a label"
+    (line,) = capsys.readouterr().err.splitlines()[1:]
+    assert line.startswith(fault), "each fault is told once"
+    assert fault in Path("run/log.txt").read_text()
+    treebank.write_text(right)
+    assert cli.train(flags) == 0
+
+
+def test_check_says_what_is_in_the_data_and_writes_nothing(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = files_of(tmp_path)
+    assert cli.train([*arguments, "--check"]) == 0
+    output = capsys.readouterr()
+    assert output.err == ""
+    for line in (
+        "dataset UD",
+        "dataset PAIRS",
+        "  task mood (classification, loss_weight 1): 4 annotated sentences",
+    ):
+        assert line in output.out.splitlines()
+    assert files_of(tmp_path) == before
+
+
+def test_check_tells_the_faults_of_all_files(
+    arguments: list[str], treebank: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # An empty label and a wrong head in one file, a missing column in another: training and dev data are the same.
+    treebank.write_text(treebank.read_text().replace("\tDET\t", "\t\t").replace("\t5\tnsubj", "\t9\tnsubj"))
+    pairs.write_bytes(b"a\tb\n\xff\tb\tyes\n")
+    assert cli.train([*arguments, "--check"]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert sorted(line.split(": ")[0] for line in output.err.splitlines()) == sorted(
+        [f"{pairs}:1", f"{pairs}:2", f"{treebank}:4", f"{treebank}:5"]
+    )
+
+
+def test_twenty_faults_of_a_file_are_listed_whatever_their_kind(
+    arguments: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Three faults a block: an empty label, a head outside the sentence, a row that is too short.
+    row = "1\ta\ta\t{}\t_\t_\t{}\tdep\t_\t_\n\n"
+    treebank.write_text((row.format("", 0) + row.format("X", 7) + "1\ta\n\n") * 10)
+    assert cli.train([*arguments, "--check"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == f"{treebank}: 30 faults in all; the first 20 are listed"
+    assert [line.split(": ")[0] for line in lines[:3]] == [f"{treebank}:{number}" for number in (1, 3, 5)]
+
+
+def test_a_task_without_labels_in_training_data_is_told_with_the_nearest_comment(
+    arguments: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    treebank.write_text(treebank.read_text().replace("# mood", "# moods"))
+    assert cli.train([*arguments, "--check"]) == 2
+    assert capsys.readouterr().err == (
+        f"{treebank}: found no comment '# mood = LABEL', expected some for task 'mood'; did you mean 'moods'?\n"
+    )
+
+
+WRONG_TRAIN = {
+    "--nothing": "train.py: unknown flag --nothing; see --help",
+    "--model_dirr x": "train.py: unknown flag --model_dirr; did you mean '--model_dir'?; see --help",
+    "--seeds=3": "train.py: unknown flag --seeds; did you mean '--seed'?; see --help",
+    "--seed x": "train.py: argument --seed: invalid int value: 'x'; see --help",
+    "--seed": "train.py: argument --seed: expected one argument; see --help",
+    "--seed -1": "--seed: random_seed: expected a number of at least 0, found -1",
+    "--device -2": "--device: found -2, but there are ",
+    "--device 99": "--device: found 99, but there are ",
+    "--sequential": "--sequential: not supported yet",
+    "--resume logs/x": "--resume: not supported yet",
+    "--retrain logs/x": "--retrain: not supported yet",
+    "--set x": "--set x: expected KEY=VALUE, for example training.num_epochs=3",
+    "--parameters_config no.json": "no.json: no such file",
+    "--model_dir a_file": "a_file: is a file, expected a folder",
+    "--model_dir a_file/below": "a_file/below: cannot be made (Not a directory)",
+    "--model_dir /proc/run": "/proc/run: cannot be made (",
+    "--name ../a_file": "logs/../a_file/",
+    "--set transformer_model=. --model_dir run": "transformer_model: '.' holds no model that can be loaded (",
+    "--set encoder.max_input_length=500 --model_dir run": "encoder -> max_input_length: found 500, but the transformer",
+}
+
+
+@pytest.mark.parametrize(("flags", "line"), WRONG_TRAIN.items())
+def test_every_wrong_flag_of_train_is_one_line_and_ends_with_2(
+    arguments: list[str], flags: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("a_file").touch()
+    assert cli.train([*arguments, *flags.split()]) == 2
+    output = capsys.readouterr()
+    told = [text for text in output.err.splitlines() if not text[:2].isdecimal()]
+    assert len(told) == 1
+    assert told[0].startswith(line)
+    assert output.out == ""
+
+
+def test_missing_flags_are_told_after_unknown_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.train([]) == 2
+    assert capsys.readouterr().err == (
+        "train.py: the following arguments are required: --dataset_configs; see --help\n"
+    )
+    assert cli.train(["--dataset_config", "c.json"]) == 2
+    assert capsys.readouterr().err == (
+        "train.py: unknown flag --dataset_config; did you mean '--dataset_configs'?; see --help\n"
+    )
+
+
+WRONG_PREDICT = {
+    "m": ["predict.py: the following arguments are required: INPUT OUTPUT; see --help"],
+    "m here": ["predict.py: found no OUTPUT for here, expected pairs of INPUT OUTPUT"],
+    "m here out --top_n 3": ["predict.py: unknown flag --top_n; did you mean '--topn'?; see --help"],
+    "m here out --batch_size 0": ["--batch_size: found 0, expected at least 1"],
+    "m here out --topn 2": ["--topn: not supported yet"],
+    "m here out --conn =": ["--conn: not supported yet"],
+    "m here out --sep |": ["--sep: not supported yet"],
+    "m here out --threshold 0.5": ["--threshold: not supported yet"],
+    "m here out --max_sents 5": ["--max_sents: not supported yet"],
+    "m gone out": ["gone: no such file"],
+    "m folder out": ["folder: is a folder, expected a file"],
+    "m here folder": ["folder: is a folder, expected a file"],
+    "m here ./here": ["./here: is the input itself, expected another file"],
+    "m here out here out": ["out: is the output of two files"],
+    "m here no/out gone out": ["no/out: the folder no does not exist", "gone: no such file"],
+    "m here out": ["m: no such folder, expected a run folder or its model folder"],
+    "folder here out": [
+        "folder: found no model, expected a run folder or its model folder (with config.json)"
+    ],
+}
+
+
+@pytest.mark.parametrize(("flags", "lines"), WRONG_PREDICT.items())
+def test_every_wrong_argument_of_predict_is_one_line_and_ends_with_2(
+    flags: str,
+    lines: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder").mkdir()
+    Path("here").write_text("1\ta\n")
+    assert cli.predict(flags.split()) == 2
+    assert capsys.readouterr().err.splitlines() == lines
+    assert files_of(tmp_path) == {"here"}
+
+
+def test_faults_of_a_config_are_lines_on_stderr_and_end_with_2(
+    write_config: Callable[..., str], dataset: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset["tasks"] = {**dataset["tasks"], "upos": {"task_type": "sequ"}}
+    config = write_config(UD=dataset, B=3)
+    assert cli.train(["--dataset_configs", config]) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.splitlines() == [
+        f"{config}: B: expected an object with a dataset's keys, found 3",
+        f"{config}: UD -> tasks -> upos -> task_type: unknown 'sequ'; did you mean 'seq'?",
+    ]
+
+
+def test_a_run_that_fails_ends_with_1(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.train([*arguments, "--set", "training.optimizer.lr=1e30", "--model_dir", "run"]) == 1
+    told = [line for line in capsys.readouterr().err.splitlines() if "expected a finite number" in line]
+    assert len(told) == 1
+    assert "expected a finite number" in Path("run/log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (KeyboardInterrupt(), 130, "stopped\n"),
+        (OSError(28, "No space left on device", "model"), 1, "model: No space left on device\n"),
+    ],
+)
+def test_what_stops_a_run_gives_its_exit_code(
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    code: int,
+    line: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(runs, "check", fail)
+    assert cli.train([*arguments, "--check"]) == code
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("command", ["train.py", "predict.py"])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{command!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({command!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code\n"
+        "heavy = {'torch', 'transformers', 'pydantic', 'numpy', '_jsonnet'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {command}")
+
+
+def test_the_script_ends_with_the_code_of_its_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "train.py", "--dataset_configs", "no/such.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "no/such.json: no such file; the folder no does not exist either\n"
