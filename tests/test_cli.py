@@ -256,7 +256,7 @@ WRONG_TRAIN = {
     "--model_dir a_file/below": "a_file/below: cannot be made (Not a directory)",
     "--model_dir /proc/run": "/proc/run: cannot be made (",
     "--name ../a_file": "logs/../a_file/",
-    "--set transformer_model=. --model_dir run": "transformer_model: '.' holds no model that can be loaded (",
+    "--set transformer_model=. --model_dir run": ".: holds no tokenizer that can be loaded (",
     "--set encoder.max_input_length=500 --model_dir run": "encoder -> max_input_length: found 500, but the transformer",
 }
 

@@ -67,7 +67,7 @@ def test_a_model_that_cannot_be_found_is_told_in_one_line_with_what_was_tried() 
 
 
 def test_a_folder_without_a_model_is_told_in_one_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="holds no model that can be loaded") as caught:
+    with pytest.raises(ConfigError, match="holds no encoder that can be loaded") as caught:
         pretrained.load_transformer(str(tmp_path))
     assert "\n" not in str(caught.value)
 

@@ -119,6 +119,13 @@ class DatasetConfig(Strict):
         texts = [self.word_idx] if self.word_idx is not None else self.sent_idxs or []
         return required | dict.fromkeys(texts, "word_idx" if self.word_idx is not None else "sent_idxs")
 
+    def shared_columns(self) -> dict[int, list[str]]:
+        """The columns that several tasks write, with these tasks."""
+        writers: dict[int, list[str]] = {}
+        for task, column in self._task_columns():
+            writers.setdefault(column, []).append(task)
+        return {column: tasks for column, tasks in writers.items() if len(tasks) > 1}
+
     def text_columns(self) -> dict[int, str]:
         """For each column that prediction needs, what reads it."""
         if self.word_idx is not None:

@@ -51,7 +51,10 @@ class Record:
 
     def column(self, index: int) -> list[str]:
         """One column of the word rows; a column that a row lacks reads as ``_``."""
-        return [row[index] if index < len(row) else EMPTY for row in self.rows]
+        try:
+            return [row[index] for row in self.rows]
+        except IndexError:
+            return [row[index] if index < len(row) else EMPTY for row in self.rows]
 
     def set_column(self, index: int, values: Sequence[str]) -> None:
         """Writes one column of the word rows; missing columns before it are filled with ``_``."""

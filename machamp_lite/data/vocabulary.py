@@ -24,15 +24,15 @@ class Vocabulary:
 
     def add(self, labels: Iterable[str]) -> list[int]:
         """Counts labels of training data, those not seen before get new ids; returns the ids."""
-        ids = []
+        labels = list(labels)
         for label in labels:
-            number = self._ids.get(label)
-            if number is None:
-                number = self._ids[label] = len(self.labels)
+            if label not in self._ids:
+                self._ids[label] = len(self.labels)
                 self.labels.append(label)
                 self.counts.append(0)
+        ids = [self._ids[label] for label in labels]
+        for number in ids:
             self.counts[number] += 1
-            ids.append(number)
         return ids
 
     def ids(self, labels: Iterable[str]) -> list[int]:

@@ -68,14 +68,14 @@ class Dependency(Decoder):
         if all(head == EMPTY for head in heads):
             return None
         relations = read_column(record, task=task, column=config.column_idx + 1)
+        known = {"0": 0, **(record.ids or {str(place): place for place in range(1, len(heads) + 1)})}
         arcs, faults = [], []
-        for row, (head, relation) in enumerate(zip(heads, relations, strict=True)):
-            position = _head_position(head, record)
-            if position is None or position == row + 1:
-                expected = f"the id of another word of its sentence ({len(heads)} words) or 0"
+        for place, (head, relation) in enumerate(zip(heads, relations, strict=True), start=1):
+            position = known.get(head)
+            if position is None or position == place:
                 faults.append(
-                    f"{record.where(row)}: found the head '{head}' in column {config.column_idx} (task '{task}'), "
-                    f"expected {expected}"
+                    f"{record.where(place - 1)}: found the head '{head}' in column {config.column_idx} (task "
+                    f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0"
                 )
             else:
                 arcs.append((position, relation))
@@ -91,8 +91,7 @@ class Dependency(Decoder):
     @classmethod
     def encode(cls, labels: Sequence[Arc], class_ids: Sequence[int]) -> np.ndarray:
         """*Shape:* (W, 2), the head's position and the relation's id."""
-        heads = [head for head, _ in labels]
-        return np.stack([np.asarray(heads, dtype=np.int64), np.asarray(class_ids, dtype=np.int64)], axis=1)
+        return np.array([[head for head, _ in labels], class_ids], dtype=np.int64).T
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> DependencyScores:
         """*Shape:* (W, D), (B,) -> see ``DependencyScores``."""
@@ -134,14 +133,6 @@ class Dependency(Decoder):
         ids = ["0", *(record.ids or [str(position) for position in range(1, len(labels) + 1)])]
         record.set_column(config.column_idx, [ids[head] for head, _ in labels])
         record.set_column(config.column_idx + 1, [relation for _, relation in labels])
-
-
-def _head_position(head: str, record: Record) -> int | None:
-    if head == "0":
-        return 0
-    if record.ids is not None:
-        return record.ids.get(head)
-    return int(head) if head.isdecimal() and 1 <= int(head) <= len(record.rows) else None
 
 
 def _with_root(rows: Tensor, lengths: Tensor) -> Tensor:

@@ -8,24 +8,28 @@ encoder/            the transformer's own config.json and the tokenizer's files
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import transformers
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
 
+from machamp_lite.config.faults import ConfigFaults
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 from machamp_lite.files import replacing_folder, write_json
 from machamp_lite.model import Model
-from machamp_lite.pretrained import build_transformer, load_tokenizer, only_encoder
+from machamp_lite.pretrained import load_architecture, load_tokenizer
 
 FORMAT = 1
+Checked = TypeVar("Checked", bound=BaseModel)
+_CONFIG = "config.json"
+_LABELS = "labels.json"
 _WEIGHTS = "model.safetensors"
+_ENCODER = "encoder"
 
 
 class _TaskLabels(BaseModel):
@@ -44,16 +48,16 @@ def save_model(model: Model, folder: str | Path) -> None:
             name: dataset.model_dump(exclude={"train_data_path", "dev_data_path"}, exclude_none=True)
             for name, dataset in model.config.datasets.items()
         }
-        write_json(place / "config.json", {"format": FORMAT, "params": params, "datasets": datasets})
+        write_json(place / _CONFIG, {"format": FORMAT, "params": params, "datasets": datasets})
         labels = {
             task: {"labels": vocabulary.labels, "counts": vocabulary.counts}
             for task, vocabulary in model.vocabularies.items()
         }
-        write_json(place / "labels.json", labels)
+        write_json(place / _LABELS, labels)
         save_weights(model, str(place / _WEIGHTS))
         transformer: Any = model.encoder.transformer
-        transformer.config.save_pretrained(place / "encoder")
-        model.tokenizer.tokenizer.save_pretrained(place / "encoder")
+        transformer.config.save_pretrained(place / _ENCODER)
+        model.tokenizer.tokenizer.save_pretrained(place / _ENCODER)
 
 
 def load_best_weights(model: Model, folder: str | Path) -> None:
@@ -65,39 +69,35 @@ def find_model_folder(path: str | Path) -> Path:
     """The model folder itself, or the ``model`` folder of a run; raises ``ConfigError`` if it is neither."""
     path = Path(path)
     for folder in (path / "model", path):
-        if (folder / "config.json").is_file() and (folder / "labels.json").is_file():
+        missing = [name for name in (_CONFIG, _LABELS, _WEIGHTS, _ENCODER) if not (folder / name).exists()]
+        if not missing:
             return folder
+        if _CONFIG not in missing or _WEIGHTS not in missing:
+            raise ConfigError([f"{folder / name}: is not there, expected a whole model folder" for name in missing])
     if not path.exists():
         raise ConfigError(f"{path}: no such folder, expected a run folder or its model folder")
-    raise ConfigError(f"{path}: found no model, expected a run folder or its model folder (with config.json)")
+    raise ConfigError(f"{path}: found no model, expected a run folder or its model folder (with {_CONFIG})")
 
 
 def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     """Rebuilds a model from its folder or run folder, ready to predict; raises ``ConfigError`` naming a bad file."""
     folder = find_model_folder(path)
-    config = _load_config(folder / "config.json")
-    vocabularies = _load_labels(folder / "labels.json", config)
-    encoder = str(folder / "encoder")
+    config = _load_config(folder / _CONFIG)
+    vocabularies = _load_labels(folder / _LABELS, config)
+    encoder = str(folder / _ENCODER)
+    transformer, tokenizer = load_architecture(encoder), load_tokenizer(encoder)
     try:
-        transformer = build_transformer(
-            transformers.AutoConfig.from_pretrained(encoder, trust_remote_code=False)
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise ConfigError(f"{encoder}: holds no encoder that can be built ({error})") from None
-    model = Model(
-        config=config,
-        transformer=only_encoder(transformer),
-        tokenizer=load_tokenizer(encoder),
-        vocabularies=vocabularies,
-    )
+        model = Model(config=config, transformer=transformer, tokenizer=tokenizer, vocabularies=vocabularies)
+    except ConfigError as error:
+        raise ConfigError(f"{folder / _CONFIG}: {error}") from None
     weights = folder / _WEIGHTS
     try:
         load_weights(model, weights)
     except (OSError, SafetensorError, RuntimeError) as error:
-        first = str(error).splitlines()[0]
-        raise ConfigError(
-            f"{weights}: does not hold the weights that config.json describes ({first})"
-        ) from None
+        # The first line of torch's message says only that there are faults.
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = lines[1] if len(lines) > 1 else lines[0]
+        raise ConfigError(f"{weights}: does not fit {_CONFIG} and {_LABELS} ({reason})") from None
     return model.to(device).eval()
 
 
@@ -115,22 +115,36 @@ def _load_config(path: Path) -> Config:
     raw = _read_json(path)
     if raw.get("format") != FORMAT:
         raise ConfigError(f"{path}: found the format {raw.get('format')!r}, expected {FORMAT}")
+    faults = ConfigFaults()
+    datasets: dict[str, DatasetConfig] = {}
     try:
-        datasets = {}
         for name, dataset in raw["datasets"].items():
-            tasks = {
-                task: DECODERS[options["task_type"]].Config.model_validate(options)
-                for task, options in dataset["tasks"].items()
-            }
-            defaults = {"max_sents": None, "max_words": None}
-            datasets[name] = DatasetConfig.model_validate({**defaults, **dataset, "tasks": tasks})
-        return Config(params=Params.model_validate(raw["params"]), datasets=datasets)
-    except ValidationError as error:
-        fault = error.errors()[0]
-        place = " -> ".join(str(part) for part in fault["loc"])
-        raise ConfigError(f"{path}: {place}: {fault['msg']}") from None
+            tasks = {}
+            for task, options in dataset["tasks"].items():
+                place = ["datasets", name, "tasks", task]
+                checked = _validated(DECODERS[options["task_type"]].Config, options, place, path, faults)
+                if checked is not None:
+                    tasks[task] = checked
+            whole = {"max_sents": None, "max_words": None, **dataset, "tasks": tasks}
+            checked_dataset = _validated(DatasetConfig, whole, ["datasets", name], path, faults)
+            if checked_dataset is not None:
+                datasets[name] = checked_dataset
+        params = _validated(Params, raw["params"], ["params"], path, faults)
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"{path}: is no config of a model (fault at {error})") from None
+    if faults.lines or params is None:
+        raise ConfigError(faults.lines)
+    return Config(params=params, datasets=datasets)
+
+
+def _validated(
+    model: type[Checked], value: Any, place: list[str], path: Path, faults: ConfigFaults
+) -> Checked | None:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        faults.add_validation(str(path), place, error.errors(), model)
+        return None
 
 
 def _load_labels(path: Path, config: Config) -> dict[str, Vocabulary]:
