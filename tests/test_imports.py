@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "machamp_lite"
 # From the ground up; what stands on one floor may import from its own room (the same folder) and from below.
 FLOORS = [
     {"errors", "files"},
-    {"data", "modules", "metrics", "weighting"},
+    {"data", "modules", "metrics", "label_scores", "weighting"},
     {"decoders"},
     {"config"},
     {"batching"},

@@ -1,0 +1,128 @@
+"""Weights of a task's labels: from how often training shows them, or as the user gives them."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from machamp_lite.errors import did_you_mean
+
+SCHEMES = ("balanced", "inverse", "max_ratio", "sqrt", "effective")
+
+# The key that gives all labels that are not named their weight.
+REST = "*"
+
+MOST_NAMED = 10
+
+
+def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[float]:
+    """The weight of each label, from how often training data shows it.
+
+    - ``balanced``: items / (labels * count), as in scikit-learn (King and Zeng 2001): each label weighs as much in sum
+    - ``inverse``: 1 / count
+    - ``max_ratio``: largest count / count: 1 for the most frequent label
+    - ``sqrt``: the square root of ``balanced``, halfway to no weights
+    - ``effective``: (1 - beta) / (1 - beta ** count), scaled to a mean of 1 (Cui et al. 2019); from no weights at
+      beta = 0 to the ratios of ``inverse`` as beta nears 1. Only this scheme reads ``beta``.
+
+    The first three differ in scale alone, which a loss that is divided by the weights of its items does not show.
+
+    Raises ``ValueError`` for an unknown scheme, a count below 1, and a beta outside [0, 1).
+    """
+    if scheme not in SCHEMES:
+        raise ValueError(f"found the scheme '{scheme}', expected one of {', '.join(SCHEMES)}")
+    if min(counts, default=1) < 1:
+        raise ValueError(
+            f"found a label with the count {min(counts)}, expected labels that training data has"
+        )
+    if scheme == "effective":
+        return _effective_weights(counts, beta)
+    if scheme == "inverse":
+        return [1 / count for count in counts]
+    if scheme == "max_ratio":
+        largest = max(counts, default=0)
+        return [largest / count for count in counts]
+    items = sum(counts)
+    balanced = [items / (len(counts) * count) for count in counts]
+    return balanced if scheme == "balanced" else [math.sqrt(weight) for weight in balanced]
+
+
+def positive_weights(scheme: str, counts: Sequence[int], *, items: int, beta: float) -> list[float]:
+    """The weight of each label's positives where labels are not exclusive, its negatives weighing 1.
+
+    ``counts`` says how many of the ``items`` have each label. Having it and not having it are taken for two exclusive
+    labels; the weight is the ratio of their ``scheme_weights``. So ``balanced`` is negatives / positives, as are
+    ``inverse`` and ``max_ratio``, which differ from it only in scale; ``sqrt`` is the square root of that, and
+    ``effective`` is (1 - beta ** negatives) / (1 - beta ** positives).
+
+    A label that all items have is weighted as if one item had it not: at a weight of 0 no item would ever teach it.
+
+    Raises ``ValueError`` as ``scheme_weights`` does, and for a count above ``items``.
+    """
+    if max(counts, default=0) > items:
+        raise ValueError(f"found a label with the count {max(counts)}, expected at most {items}, all items")
+    pairs = (scheme_weights(scheme, [max(items - count, 1), count], beta=beta) for count in counts)
+    return [positive / negative for negative, positive in pairs]
+
+
+def given_weights(given: Mapping[str, float], labels: Sequence[str]) -> list[float]:
+    """The weight of each label as the user gave it, by name or under ``*``; see ``faults_of`` for what may be wrong."""
+    return [given[label] if label in given else given[REST] for label in labels]
+
+
+def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
+    """One plain line for each kind of fault of weights that a user gave for these labels of the training data."""
+    known = set(labels)
+    missing = [label for label in labels if label not in given and REST not in given]
+    unknown = [label for label in given if label not in known and label != REST]
+    not_finite = [label for label, weight in given.items() if not math.isfinite(weight)]
+    negative = [label for label, weight in given.items() if math.isfinite(weight) and weight < 0]
+    faults = []
+    if missing:
+        faults.append(
+            f"found no weight for {_named(missing)}; expected one for each label of the training data, "
+            f"or '{REST}' for all the rest"
+        )
+    if unknown:
+        faults.append(f"found weights for {_unknown(unknown, known)}; expected labels of the training data")
+    if not_finite:
+        faults.append(
+            f"found weights that are no finite numbers for {_named(not_finite, show=_with_weight(given))}"
+        )
+    if negative:
+        faults.append(
+            f"found weights below 0 for {_named(negative, show=_with_weight(given))}; expected 0 or more"
+        )
+    if labels and not missing and not any(given_weights(given, labels)):
+        faults.append(f"found a weight of 0 for {_named(labels)}, all there are; expected one above 0")
+    return faults
+
+
+def _effective_weights(counts: Sequence[int], beta: float) -> list[float]:
+    if not 0 <= beta < 1:
+        raise ValueError(f"found the beta {beta}, expected at least 0 and less than 1")
+    # The factor 1 - beta cancels in the mean; expm1 keeps the digits that 1 - beta ** count loses as beta nears 1.
+    weights = [-1 / math.expm1(count * math.log(beta)) if beta else 1.0 for count in counts]
+    total = math.fsum(weights)
+    return [len(weights) * weight / total for weight in weights]
+
+
+def _named(labels: Sequence[str], *, show: Callable[[str], str] = "'{}'".format) -> str:
+    """How many labels there are, and the first of them.
+
+    >>> _named(["NOUN", "VERB"])
+    "2 labels: 'NOUN', 'VERB'"
+    """
+    number = f"{len(labels)} label{'s' if len(labels) > 1 else ''}"
+    first = f", the first {MOST_NAMED}" if len(labels) > MOST_NAMED else ""
+    return f"{number}{first}: {', '.join(show(label) for label in labels[:MOST_NAMED])}"
+
+
+def _with_weight(given: Mapping[str, float]) -> Callable[[str], str]:
+    return lambda label: f"'{label}' ({given[label]:g})"
+
+
+def _unknown(labels: Sequence[str], known: Iterable[str]) -> str:
+    """Labels that training does not have, each with its nearest right name; once the known ones if one has none."""
+    hints = {label: did_you_mean(label, known).removeprefix("; ") for label in labels[:MOST_NAMED]}
+    nearest = {label: f" ({hint})" for label, hint in hints.items() if hint.startswith("did you mean")}
+    listed = next((f"; {hint}" for label, hint in hints.items() if hint and label not in nearest), "")
+    return _named(labels, show=lambda label: f"'{label}'{nearest.get(label, '')}") + listed

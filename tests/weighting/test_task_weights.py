@@ -1,0 +1,198 @@
+"""Weights of tasks are what their papers say, leave out what has no weight, and resume where they were."""
+
+import math
+from collections.abc import Mapping
+
+import pytest
+import torch
+from torch import Tensor
+
+from machamp_lite.weighting.task_weights import SCHEMES, TaskWeights, make_task_weights
+
+# Names that no parameter may have, and a task that takes no part between those that do.
+TASKS = {"ud.upos": 1.0, "off": 0.0, "名/dep parse": 0.5, "": 2.0}
+TAKING_PART = [task for task, weight in TASKS.items() if weight]
+
+
+def losses_of(values: Mapping[str, float]) -> dict[str, Tensor]:
+    return {task: torch.tensor(value, requires_grad=True) for task, value in values.items()}
+
+
+def step(weights: TaskWeights, losses: Mapping[str, Tensor]) -> float:
+    total = weights.total(losses)
+    assert total is not None
+    total.backward()
+    return total.item()
+
+
+def total_of(weights: TaskWeights, values: Mapping[str, float]) -> float:
+    return step(weights, losses_of(values))
+
+
+def trained(name: str, *, seed: int = 0) -> TaskWeights:
+    """Weights after two epochs of one step each."""
+    torch.manual_seed(seed)
+    weights = make_task_weights(name, TASKS)
+    for epoch in range(2):
+        total_of(weights, dict.fromkeys(TASKS, 3.0))
+        for parameter in weights.parameters():
+            parameter.data -= 0.1 * parameter.grad
+        weights.end_epoch({task: 1.0 / (1 + epoch * place) for place, task in enumerate(TASKS)})
+    return weights
+
+
+def test_static_is_exactly_the_weighted_sum() -> None:
+    weights = make_task_weights("static", TASKS)
+    assert total_of(weights, {"ud.upos": 0.3, "": 0.7, "off": 9.0}) == torch.tensor([0.3, 1.4]).sum().item()
+    assert weights.weights() == TASKS
+    weights.end_epoch({"ud.upos": 1.0})
+    assert weights.weights() == TASKS and not weights.state_dict()
+
+
+def test_uncertainty_worked_by_hand() -> None:
+    weights = make_task_weights("uncertainty", {"a.b": 2.0, "c": 1.0})
+    assert total_of(weights, {"a.b": 0.5, "c": 4.0}) == pytest.approx(5.0)
+    first, second = weights.parameters()
+    first.data.fill_(math.log(2))
+    second.data.fill_(-1.0)
+    expected = 2 * (0.5 * 0.5 + math.log(2) / 2) + (math.e * 4.0 - 0.5)
+    assert total_of(weights, {"a.b": 0.5, "c": 4.0}) == pytest.approx(expected)
+    assert weights.weights() == pytest.approx({"a.b": 1.0, "c": math.e})
+
+
+def test_uncertainty_settles_at_half_the_inverse_of_each_loss() -> None:
+    weights = make_task_weights("uncertainty", TASKS)
+    values = {"ud.upos": 0.2, "名/dep parse": 1.0, "": 5.0}
+    optimizer = torch.optim.SGD(weights.parameters(), lr=0.2)
+    for _ in range(400):
+        optimizer.zero_grad()
+        total_of(weights, values)
+        optimizer.step()
+    expected = {task: TASKS[task] / (2 * value) for task, value in values.items()}
+    assert weights.weights() == pytest.approx({"off": 0.0, **expected}, rel=1e-3)
+
+
+def test_uncertainty_of_tasks_that_a_batch_does_not_have_gets_no_gradient() -> None:
+    weights = make_task_weights("uncertainty", TASKS)
+    total_of(weights, {"名/dep parse": 1.0, "off": 1.0})
+    assert [parameter.grad is not None for parameter in weights.parameters()] == [False, True, False]
+
+
+def test_dwa_worked_by_hand() -> None:
+    weights = make_task_weights("dwa", {"a.b": 1.0, "c": 0.5, "off": 0.0})
+    at_first = {"a.b": 1.0, "c": 0.5, "off": 0.0}
+    assert weights.weights() == at_first
+    weights.end_epoch({"a.b": 4.0, "c": 2.0, "off": 1.0})
+    assert weights.weights() == at_first
+    weights.end_epoch({"a.b": 2.0, "c": 3.0, "off": 9.0})
+    shares = [math.exp(0.5 / 2), math.exp(1.5 / 2)]
+    expected = [2 * share / sum(shares) for share in shares]
+    assert weights.weights() == pytest.approx({"a.b": expected[0], "c": 0.5 * expected[1], "off": 0.0})
+    total = total_of(weights, {"a.b": 1.0, "c": 2.0, "off": 5.0})
+    assert total == pytest.approx(expected[0] + expected[1])
+    weights.end_epoch({"a.b": 3.0, "c": 4.5})
+    assert weights.weights() == pytest.approx(at_first)
+
+
+def test_dwa_keeps_the_ratio_of_a_task_without_a_loss_and_stays_finite() -> None:
+    weights = make_task_weights("dwa", {"a": 1.0, "b": 1.0})
+    for losses in ({"a": 4.0, "b": 1.0}, {"a": 2.0}, {}):
+        weights.end_epoch(losses)
+    assert weights.weights()["a"] < 1 < weights.weights()["b"]
+    weights.end_epoch({"a": 0.0, "b": 1.0})
+    weights.end_epoch({"a": 0.0, "b": 1.0})
+    assert weights.weights() == {"a": 1.0, "b": 1.0}
+    weights.end_epoch({"b": 1e9})
+    assert weights.weights() == {"a": 0.0, "b": 2.0}
+
+
+def test_random_draws_anew_each_step_from_the_global_generator() -> None:
+    weights = make_task_weights("random", TASKS)
+    assert weights.weights() == TASKS
+    torch.manual_seed(1)
+    expected = [(3 * torch.randn(3).softmax(0)).tolist() for _ in range(2)]
+    torch.manual_seed(1)
+    for step in expected:
+        # Which tasks the batch has changes nothing of what is drawn.
+        total = total_of(weights, {"": 1.0, "off": 7.0})
+        drawn = [TASKS[task] * factor for task, factor in zip(TAKING_PART, step, strict=True)]
+        assert [weights.weights()[task] for task in TAKING_PART] == pytest.approx(drawn)
+        assert total == pytest.approx(drawn[-1])
+    assert expected[0] != expected[1]
+
+
+@pytest.mark.parametrize("name", ["dwa", "random"])
+@pytest.mark.parametrize("number", [1, 3, 7, 41])
+def test_multipliers_have_a_mean_of_one_and_are_one_where_tasks_are_alike(name: str, number: int) -> None:
+    tasks = {f"task{place}": 1.0 for place in range(number)}
+    weights = make_task_weights(name, tasks)
+    assert weights.weights() == tasks
+    total_of(weights, {"task0": 1.0})
+    assert sum(weights.weights().values()) == pytest.approx(number)
+    if name == "dwa":
+        for _ in range(3):
+            weights.end_epoch(dict.fromkeys(tasks, 0.7))
+            assert weights.weights() == tasks
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_without_a_task_that_has_a_weight_there_is_no_total(name: str) -> None:
+    for tasks in (TASKS, {"off": 0.0}, {}):
+        weights = make_task_weights(name, tasks)
+        assert weights.total(losses_of({task: 1.0 for task in tasks if task == "off"})) is None
+        weights.end_epoch({})
+        assert weights.weights().keys() == tasks.keys()
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_task_without_a_weight_takes_no_part(name: str) -> None:
+    values = dict.fromkeys(TAKING_PART, 1.5)
+    losses = losses_of({**values, "off": 100.0})
+    torch.manual_seed(0)
+    weights = make_task_weights(name, TASKS)
+    total = step(weights, losses)
+    assert losses["off"].grad is None
+    torch.manual_seed(0)
+    without = make_task_weights(name, {task: TASKS[task] for task in TAKING_PART})
+    assert total == total_of(without, values)
+    assert weights.weights() == {**without.weights(), "off": 0.0}
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_weights_are_what_losses_are_multiplied_by(name: str) -> None:
+    weights = trained(name)
+    losses = losses_of(dict.fromkeys(TAKING_PART, 2.0))
+    step(weights, losses)
+    gradients = {task: float(loss.grad) for task, loss in losses.items() if loss.grad is not None}
+    assert {"off": 0.0, **gradients} == pytest.approx(weights.weights())
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_two_totals_can_be_taken_before_one_backward_pass(name: str) -> None:
+    weights = make_task_weights(name, TASKS)
+    losses = losses_of(dict.fromkeys(TAKING_PART, 2.0))
+    first, second = weights.total(losses), weights.total(losses)
+    assert first is not None and second is not None
+    (first + second).backward()
+    assert all(loss.grad is not None for loss in losses.values())
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_a_state_dict_resumes_exactly(name: str) -> None:
+    weights, resumed = trained(name), make_task_weights(name, TASKS)
+    resumed.load_state_dict(weights.state_dict())
+    assert resumed.weights() == weights.weights()
+    assert name == "static" or weights.weights() != TASKS
+    for either in (weights, resumed):
+        torch.manual_seed(5)
+        either.end_epoch(dict.fromkeys(TASKS, 0.3))
+        either.last = total_of(either, dict.fromkeys(TAKING_PART, 0.9))
+    assert resumed.last == weights.last
+    assert resumed.weights() == weights.weights()
+
+
+def test_unknown_tasks_and_schemes_are_refused() -> None:
+    with pytest.raises(KeyError):
+        make_task_weights("static", TASKS).total(losses_of({"other": 1.0}))
+    with pytest.raises(ValueError, match=r"'gradnorm'.*static"):
+        make_task_weights("gradnorm", TASKS)
