@@ -6,13 +6,17 @@ Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130
 import argparse
 import logging
 import os
+import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from machamp_lite.errors import ConfigError, DataError, MachampError, did_you_mean
+
+if TYPE_CHECKING:
+    from machamp_lite.evaluation import ScoreKeeper
 
 # Heavy imports wait inside the functions that need them: --help answers at once.
 
@@ -155,7 +159,7 @@ def _train(flags: argparse.Namespace) -> int:
         overrides=flags.overrides,
         seed=flags.seed,
     )
-    from machamp_lite import report, runs
+    from machamp_lite import runs
 
     if flags.check:
         print("\n".join(runs.check(config)))
@@ -168,12 +172,11 @@ def _train(flags: argparse.Namespace) -> int:
     _log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
     try:
-        scores = runs.train(config, folder, device=device)
+        keepers = runs.train(config, folder, device=device)
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
         raise
-    if any(scores.values()):
-        print("\n".join(report.score_table(scores)))
+    _show_scores(keepers)
     print(f"model: {folder / 'model'}")
     return 0
 
@@ -195,20 +198,39 @@ def _predict(flags: argparse.Namespace) -> int:
     if faults:
         raise ConfigError(faults)
     _set_up_logging()
-    from machamp_lite import report
+    from machamp_lite.evaluation import ScoreKeeper
     from machamp_lite.predictor import choose_dataset, predict_file
     from machamp_lite.training.checkpoint import load_model
 
     model = load_model(flags.model, device=_device(flags.device))
     dataset = choose_dataset(model, flags.dataset)
     for source, target in pairs:
-        scores = predict_file(
-            model, source, target, dataset=dataset, raw_text=flags.raw_text, batch_size=flags.batch_size
+        keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
+        predict_file(
+            model,
+            source,
+            target,
+            dataset=dataset,
+            raw_text=flags.raw_text,
+            batch_size=flags.batch_size,
+            keeper=keeper,
         )
-        if scores:
-            print("\n".join(report.score_table({dataset: scores})))
+        _show_scores({dataset: keeper})
         print(f"written: {target}")
     return 0
+
+
+def _show_scores(keepers: Mapping[str, "ScoreKeeper"]) -> None:
+    """Prints the scores of tasks and of their labels, if there are any; in colour only on a terminal."""
+    from machamp_lite import report
+
+    scores = {dataset: keeper.scores() for dataset, keeper in keepers.items()}
+    if any(scores.values()):
+        terminal = sys.stdout.isatty()
+        width = shutil.get_terminal_size().columns if terminal else None
+        print("\n".join(report.label_tables(keepers, width=width, colour=terminal)))
+        print()
+        print("\n".join(report.score_table(scores)))
 
 
 def _file_faults(source: str, target: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ from machamp_lite.batching.sampler import cut
 from machamp_lite.config.schema import BatchingParams, decoder_class
 from machamp_lite.data.records import EMPTY
 from machamp_lite.decoders import TaskConfig
+from machamp_lite.label_scores import LabelScores
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.model import Model
 
@@ -24,14 +25,23 @@ class ScoreKeeper:
         self._metrics: dict[str, list[Metric]] = {
             task: [METRICS[name]() for name in config.metric_names()] for task, config in tasks.items()
         }
+        self._labels = {task: LabelScores() for task in tasks}
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
         self._annotated = dict.fromkeys(tasks, False)
 
-    def add(self, gold: Mapping[str, Sequence[Any]], predicted: Mapping[str, Sequence[Any]]) -> None:
-        """Adds one sentence: its gold labels, as far as it has some, and the predicted ones."""
+    def add(
+        self,
+        gold: Mapping[str, Sequence[Any]],
+        predicted: Mapping[str, Sequence[Any]],
+        *,
+        words: Sequence[str],
+    ) -> None:
+        """Adds one sentence: its gold labels, as far as it has some, the predicted ones, and its words."""
         for task, labels in gold.items():
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
-            scored = self._decoders[task].as_scored(labels, predicted[task])
+            decoder = self._decoders[task]
+            scored = decoder.as_scored(labels, predicted[task])
+            self._labels[task].add(decoder.classes(labels, words), decoder.classes(scored, words))
             for metric in self._metrics[task]:
                 metric.add(labels, scored)
 
@@ -42,6 +52,14 @@ class ScoreKeeper:
             for task, metrics in self._metrics.items()
             if self._annotated[task]
         }
+
+    def label_scores(self) -> dict[str, LabelScores]:
+        """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task."""
+        return {task: scores for task, scores in self._labels.items() if self._annotated[task]}
+
+    def label_scores_as_json(self) -> dict[str, Any]:
+        """The same, for a file."""
+        return {task: scores.as_json() for task, scores in self.label_scores().items()}
 
 
 def predict_labels(
@@ -72,12 +90,12 @@ def autocast(model: Model) -> torch.autocast:
     return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def evaluate(model: Model, dataset: str, instances: Sequence[Instance]) -> Scores:
-    """Scores of every annotated task of a dataset."""
+def evaluate(model: Model, dataset: str, instances: Sequence[Instance]) -> ScoreKeeper:
+    """The scores of every annotated task of a dataset."""
     keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
     for place, labels in predict_labels(model, instances):
-        keeper.add(instances[place].labels, labels)
-    return keeper.scores()
+        keeper.add(instances[place].labels, labels, words=instances[place].words)
+    return keeper
 
 
 def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskConfig]) -> float:

@@ -15,6 +15,7 @@ from machamp_lite.decoders.base import Decoder, Level, TaskConfig
 from machamp_lite.encoder import Encoder
 from machamp_lite.errors import ConfigError
 from machamp_lite.modules.scalar_mix import ScalarMix
+from machamp_lite.weighting.task_weights import make_task_weights
 
 
 class Model(nn.Module):
@@ -50,7 +51,8 @@ class Model(nn.Module):
             decoder_class(task)(config=task, vocabulary=self.vocabularies[name], width=self.encoder.width)
             for name, task in tasks.items()
         )
-        self.loss_weights = {name: task.loss_weight for name, task in tasks.items()}
+        loss_weights = {name: task.loss_weight for name, task in tasks.items()}
+        self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
         self.levels: dict[str, dict[str, Level]] = {
             name: {task: decoder_class(config).level for task, config in dataset.tasks.items()}
             for name, dataset in config.datasets.items()
@@ -97,14 +99,13 @@ class Model(nn.Module):
     def losses(self, batch: Batch, scores: Mapping[str, Any]) -> dict[str, Tensor]:
         """The mean loss of each task, not weighted."""
         gold = {task: batch.tasks[task].gold for task in scores}
-        return {task: self.decoder(task).loss(scores[task], ids) for task, ids in gold.items() if ids is not None}
+        return {
+            task: self.decoder(task).loss(scores[task], ids) for task, ids in gold.items() if ids is not None
+        }
 
     def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor | None:
         """The sum of the losses times their weights; None if no task of the batch has a weight."""
-        weighted = [
-            self.loss_weights[task] * loss for task, loss in losses.items() if self.loss_weights[task]
-        ]
-        return torch.stack(weighted).sum() if weighted else None
+        return self.task_weights.total(losses)
 
     def labels(self, batch: Batch, scores: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
         """The predicted labels of every task, sentence by sentence."""

@@ -39,11 +39,13 @@ def predict_file(
     dataset: str | None = None,
     raw_text: bool = False,
     batch_size: int | None = None,
+    keeper: ScoreKeeper | None = None,
 ) -> Scores:
     """Predicts every task of a dataset for a file and writes it with those labels, all else byte for byte.
 
-    Scores, of the tasks for which the file has gold labels, are returned and written to ``target.eval`` if there are
-    any. Raises ``DataError`` if the file cannot be read; nothing is written then.
+    Scores, of the tasks for which the file has gold labels, are returned, and written to ``target.eval`` with those of
+    each label, if there are any; a ``keeper`` of the dataset's tasks that is given holds them afterwards. Raises
+    ``DataError`` if the file cannot be read; nothing is written then.
     """
     name = choose_dataset(model, dataset)
     config = model.config.datasets[name]
@@ -51,7 +53,7 @@ def predict_file(
         raise ConfigError(f"--raw_text: {name} has sent_idxs, expected a dataset with word_idx")
     if not Path(target).parent.is_dir():
         raise ConfigError(f"{target}: the folder {Path(target).parent} does not exist")
-    keeper = ScoreKeeper(config.tasks)
+    keeper = keeper or ScoreKeeper(config.tasks)
     records = read_records(
         source,
         layout_of(config),
@@ -64,7 +66,8 @@ def predict_file(
                 file.write(record.text())
         scores = keeper.scores()
         if scores:
-            write_json(f"{target}.eval", scores)
+            labels = keeper.label_scores_as_json()
+            write_json(f"{target}.eval", {task: {**scores[task], "labels": labels[task]} for task in scores})
         else:
             Path(f"{target}.eval").unlink(missing_ok=True)
     except OSError as error:
@@ -93,7 +96,7 @@ def predict_records(
         for place, labels in predict_labels(model, instances, batch_size=batch_size):
             record = with_words[place]
             if keeper is not None:
-                keeper.add(gold[place], labels)
+                keeper.add(gold[place], labels, words=record.words)
             for task, task_labels in labels.items():
                 task_config = config.tasks[task]
                 decoder_class(task_config).write_labels(record, task_labels, task=task, config=task_config)

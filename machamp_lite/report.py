@@ -5,13 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from machamp_lite.batching.instances import Instance
-from machamp_lite.config.schema import Config
+from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders import DECODERS
-from machamp_lite.evaluation import Scores
+from machamp_lite.evaluation import ScoreKeeper, Scores
 
 MOST_SHOWN = 5
+# Tasks of more labels have no table on the terminal.
+MOST_LABELS = 30
+LARGE_WEIGHT = 100
+UNEVEN = 10
+FEW_ITEMS = 5
 
 
 def describe_data(
@@ -35,7 +40,10 @@ def describe_data(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
                 f"{annotated} annotated sentences"
             )
-            lines.extend(f"    {line}" for line in _labels(vocabularies[task]))
+            weights = decoder_class(task_config)(
+                config=task_config, vocabulary=vocabularies[task], width=1
+            ).label_weights()
+            lines.extend(f"    {line}" for line in _labels(vocabularies[task], weights))
             lines.extend(
                 f"    {line}"
                 for line in _unseen(task, task_config.task_type, dev.get(name, ()), vocabularies)
@@ -59,9 +67,15 @@ def _size(instances: Sequence[Instance], tokenizer: WordTokenizer) -> str:
     )
 
 
-def _labels(vocabulary: Vocabulary) -> list[str]:
+def _labels(vocabulary: Vocabulary, weights: Sequence[float] | None) -> list[str]:
     ranked = vocabulary.most_frequent()
     lines = [f"{len(ranked)} labels, {sum(vocabulary.counts)} items"]
+    if ranked[0][1] >= UNEVEN * ranked[-1][1]:
+        lines[0] += (
+            f"; uneven: the most frequent has {ranked[0][1] / ranked[-1][1]:.0f} times those of the least"
+        )
+    if weights is not None:
+        return [*lines, *_weighted_labels(ranked, dict(zip(vocabulary.labels, weights, strict=True)))]
     if len(ranked) <= 2 * MOST_SHOWN:
         return [*lines, f"labels: {_counts(ranked)}"]
     return [
@@ -69,6 +83,29 @@ def _labels(vocabulary: Vocabulary) -> list[str]:
         f"most frequent: {_counts(ranked[:MOST_SHOWN])}",
         f"least frequent: {_counts(ranked[-MOST_SHOWN:])}",
     ]
+
+
+def _weighted_labels(ranked: Sequence[tuple[str, int]], weights: Mapping[str, float]) -> list[str]:
+    """Count and weight of each label, and what of it makes training shaky."""
+    width = max(len("label"), *(len(label) for label, _ in ranked))
+    lines = [f"{'label'.ljust(width)}  {'count':>9}  {'weight':>9}"]
+    lines += [f"{label.ljust(width)}  {count:>9}  {weights[label]:>9.4g}" for label, count in ranked]
+    positive = [weight for weight in weights.values() if weight > 0]
+    lines.append(f"largest weight / smallest: {max(positive) / min(positive):.1f}")
+    scale = sum(count * weights[label] for label, count in ranked) / sum(count for _, count in ranked)
+    large = [label for label, _ in ranked if weights[label] > LARGE_WEIGHT * scale]
+    few = [label for label, count in ranked if count < FEW_ITEMS]
+    if large:
+        lines.append(
+            f"warning: weights over {LARGE_WEIGHT} times the mean: {', '.join(large[:MOST_SHOWN])}; a few items decide "
+            "the loss, so try class_weights 'sqrt' or 'effective', or oversample"
+        )
+    if few:
+        lines.append(
+            f"warning: {len(few)} labels have fewer than {FEW_ITEMS} items: {', '.join(few[:MOST_SHOWN])}; weights "
+            "make such a label's few items count, and do not make it learnt: find more, merge labels, or try 'sqrt'"
+        )
+    return lines
 
 
 def _counts(labels: Sequence[tuple[str, int]]) -> str:
@@ -94,6 +131,21 @@ def _unseen(
         f"dev labels that training never saw: {len(ranked)} ({sum(unseen.values())} items): "
         f"{_counts(ranked[:MOST_SHOWN])}{more}"
     ]
+
+
+def label_tables(
+    keepers: Mapping[str, ScoreKeeper], *, width: int | None = None, colour: bool = False
+) -> list[str]:
+    """A table of the labels of each task, as far as a person can read it; the files of scores have all labels."""
+    lines = []
+    for dataset, keeper in keepers.items():
+        for task, scores in keeper.label_scores().items():
+            number = len(scores.rows())
+            if number > MOST_LABELS:
+                lines += ["", f"{dataset} {task}: {number} labels, see the .eval file"]
+            else:
+                lines += ["", f"{dataset} {task}", *scores.as_table(width, colour)]
+    return lines
 
 
 def score_table(scores: Mapping[str, Scores]) -> list[str]:

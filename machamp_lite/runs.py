@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from machamp_lite.batching.instances import Instance, InstanceReader
+from machamp_lite.batching.oversampling import draw_chances
 from machamp_lite.batching.sampler import Sampler
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.evaluation import Scores
+from machamp_lite.evaluation import ScoreKeeper
 from machamp_lite.files import write_json
 from machamp_lite.model import Model
 from machamp_lite.predictor import predict_file
@@ -25,6 +27,7 @@ from machamp_lite.pretrained import load_tokenizer, load_transformer
 from machamp_lite.report import describe_data
 from machamp_lite.training.checkpoint import load_best_weights, save_model
 from machamp_lite.training.trainer import seed_everything, train_epochs
+from machamp_lite.weighting.class_weights import faults_of
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +109,7 @@ def read_data(config: Config) -> RunData:
                 faults.extend(error.faults)
     if faults:
         raise DataError(list(dict.fromkeys(faults)))
+    _check_class_weights(config, data)
     for name, dataset in config.datasets.items():
         for column, tasks in dataset.shared_columns().items():
             message = "%s: the tasks %s write the same column %d; outputs have the labels of the last one"
@@ -139,10 +143,10 @@ def build_model(config: Config, data: RunData, *, reset: bool | None = None) -> 
 
 def train(
     config: Config, folder: str | Path, *, device: str = "cpu", progress: bool = True
-) -> dict[str, Scores]:
+) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
-    Returns the scores of the best epoch's predictions by dataset.
+    Returns what holds the scores of the best epoch's predictions, by dataset.
     """
     seed_everything(config.params.random_seed)
     # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
@@ -164,7 +168,12 @@ def train(
             save_model(model, folder / "model")
         write_json(folder / "metrics.json", metrics)
 
-    sampler = Sampler(list(data.train.values()), config.params.batching, seed=config.params.random_seed)
+    sampler = Sampler(
+        list(data.train.values()),
+        config.params.batching,
+        seed=config.params.random_seed,
+        chances=[_draw_chances(name, config, data) for name in data.train],
+    )
     train_epochs(model, sampler=sampler, dev=data.dev, after_epoch=after_epoch, progress=progress)
     load_best_weights(model, folder / "model")
     return predict_dev(model, config, folder)
@@ -178,17 +187,39 @@ def _remove_older_run(folder: Path, config: Config) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, Scores]:
+def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKeeper]:
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
-    return {
-        name: predict_file(model, dataset.dev_data_path, folder / f"{name}.out", dataset=name)
-        for name, dataset in config.datasets.items()
-        if dataset.dev_data_path is not None
-    }
+    keepers = {}
+    for name, dataset in config.datasets.items():
+        if dataset.dev_data_path is not None:
+            keepers[name] = ScoreKeeper(dataset.tasks)
+            target = folder / f"{name}.out"
+            predict_file(model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name])
+    return keepers
+
+
+def _draw_chances(name: str, config: Config, data: RunData) -> np.ndarray | None:
+    task = config.datasets[name].oversample
+    if task is None:
+        return None
+    return draw_chances(data.train[name], config.datasets[name], data.vocabularies[task])
+
+
+def _check_class_weights(config: Config, data: RunData) -> None:
+    """Raises ``ConfigError`` where weights that the config spells out do not fit the labels of the training data."""
+    faults = []
+    for name, dataset in config.datasets.items():
+        for task, task_config in dataset.tasks.items():
+            if isinstance(task_config.class_weights, dict):
+                place = f"{config.sources.get(name, name)}: {name} -> tasks -> {task} -> class_weights"
+                labels = data.vocabularies[task].labels
+                faults += [f"{place}: {fault}" for fault in faults_of(task_config.class_weights, labels)]
+    if faults:
+        raise ConfigError(faults)
 
 
 def _dataset_documents(config: Config) -> Mapping[str, Any]:
-    return {name: dataset.model_dump(exclude_none=True) for name, dataset in config.datasets.items()}
+    return {name: dataset.model_dump() for name, dataset in config.datasets.items()}
 
 
 def _log_model(model: Model) -> None:

@@ -130,7 +130,11 @@ class InstanceReader:
         return self._annotate(record, FaultList())
 
     def instances(
-        self, records: Sequence[Record], annotations: Sequence[dict[str, list[Any]]], *, training: bool = False
+        self,
+        records: Sequence[Record],
+        annotations: Sequence[dict[str, list[Any]]],
+        *,
+        training: bool = False,
     ) -> list[Instance]:
         """Instances of records with words; each distinct word is tokenised once."""
         if self.config.word_idx is not None:

@@ -13,10 +13,19 @@ POOL_BATCHES = 32
 
 
 class Sampler:
-    """Cuts the training instances of all datasets into the batches of an epoch."""
+    """Cuts the training instances of all datasets into the batches of an epoch.
+
+    Every sentence is seen once an epoch, but for ``sampling_smoothing`` and for the datasets that have ``chances``,
+    from which as many sentences are drawn, with repetition.
+    """
 
     def __init__(
-        self, datasets: Sequence[Sequence[Instance]], batching: BatchingParams, *, seed: int
+        self,
+        datasets: Sequence[Sequence[Instance]],
+        batching: BatchingParams,
+        *,
+        seed: int,
+        chances: Sequence[np.ndarray | None] | None = None,
     ) -> None:
         self.instances = [instance for dataset in datasets for instance in dataset]
         self.batching = batching
@@ -24,6 +33,7 @@ class Sampler:
         sizes = [len(dataset) for dataset in datasets]
         ends = np.cumsum(sizes)
         self.datasets = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        self.chances = chances or [None] * len(datasets)
         self.lengths = np.array([instance.longest_piece for instance in self.instances])
         self.pieces = np.array([len(instance.pieces.piece_starts) for instance in self.instances])
 
@@ -32,7 +42,9 @@ class Sampler:
         random = np.random.default_rng([self.seed, epoch])
         sampled = [
             self._sample(dataset, size, random)
-            for dataset, size in zip(self.datasets, self._sample_sizes(), strict=True)
+            if chances is None
+            else random.choice(dataset, size, p=chances)
+            for dataset, size, chances in zip(self.datasets, self._sample_sizes(), self.chances, strict=True)
         ]
         if self.batching.diverse:
             # One stream of all datasets, so that a batch may hold several.

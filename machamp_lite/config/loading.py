@@ -18,6 +18,7 @@ from machamp_lite.config.faults import ConfigFaults, known_keys, show
 from machamp_lite.config.machamp import modernise_dataset, modernise_params
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.tasks import TaskChecker
+from machamp_lite.config.weighting import check_oversampling
 from machamp_lite.errors import ConfigError
 
 # With what is added to it, a file's name may have 255 bytes.
@@ -60,7 +61,9 @@ def load_config(
     }
     if faults.lines or params is None:
         raise ConfigError(faults.lines)
-    config = Config(params=params, datasets={name: item for name, item in checked.items() if item})
+    config = Config(
+        params=params, datasets={name: item for name, item in checked.items() if item}, sources=sources
+    )
     _check_whole(config, ", ".join(map(str, dataset_configs)) or "dataset configs")
     return config
 
@@ -135,10 +138,12 @@ def _check_dataset(
         for task, options in _given_tasks(source, name, raw, faults).items()
     }
     _check_files(source, name, raw, faults)
+    right_tasks = {task: config for task, config in checked_tasks.items() if config}
+    if len(right_tasks) == len(checked_tasks):
+        oversampled = raw.get("oversample", defaults.get("oversample"))
+        check_oversampling(faults, source, name, task=oversampled, tasks=right_tasks)
     try:
-        return DatasetConfig.model_validate(
-            {**defaults, **raw, "tasks": {task: config for task, config in checked_tasks.items() if config}}
-        )
+        return DatasetConfig.model_validate({**defaults, **raw, "tasks": right_tasks})
     except ValidationError as error:
         # Without valid params there are no defaults, and their absence is no fault of the dataset. What
         # holds of the whole was told already, place by place.

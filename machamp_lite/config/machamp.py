@@ -32,7 +32,6 @@ _LATER_DATASET: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("split_mlm",): (None, True),
 }
 _LATER_TASK: dict[tuple[str, ...], tuple[Any, ...]] = {
-    ("class_weights",): (None,),
     ("topn",): (1,),
     ("threshold",): (None,),
     ("column_idxs",): (None,),

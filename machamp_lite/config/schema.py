@@ -10,6 +10,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Scheme = Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"]
 Column = Annotated[int, Field(ge=0)]
 
 
@@ -62,6 +63,7 @@ class TrainingParams(Strict):
     num_epochs: Positive
     precision: Literal["fp32", "bf16"]
     grad_norm: PositiveFloat | None
+    task_weighting: Literal["static", "uncertainty", "dwa", "random"]
     optimizer: OptimizerParams
     learning_rate_scheduler: SchedulerParams
 
@@ -72,6 +74,8 @@ class DatasetDefaults(Strict):
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
+    oversample: str | None
+    oversample_scheme: Scheme
 
 
 class Params(Strict):
@@ -97,6 +101,8 @@ class DatasetConfig(Strict):
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
+    oversample: str | None
+    oversample_scheme: Scheme
     tasks: dict[str, SerializeAsAny[TaskConfig]]
 
     @model_validator(mode="after")
@@ -145,6 +151,8 @@ class Config(Strict):
 
     params: Params
     datasets: dict[str, DatasetConfig]
+    # The config file of each dataset, for errors that only the data brings to light.
+    sources: dict[str, str] = {}
 
     def tasks(self) -> dict[str, TaskConfig]:
         """The tasks of all datasets; one that several datasets share stands once."""

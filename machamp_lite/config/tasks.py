@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from machamp_lite.config.documents import overlay
 from machamp_lite.config.faults import ConfigFaults, known_keys, show, unknown_keys
 from machamp_lite.config.machamp import LATER_TASK_TYPES, modernise_task
+from machamp_lite.config.weighting import check_weighting
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.decoders.base import COMMENT
 from machamp_lite.errors import did_you_mean
@@ -53,7 +54,7 @@ class TaskChecker:
         shared = set(known_keys(TaskConfig)) - _OWN_KEYS
         allowed = {name: set(known_keys(decoder.Config)) - _OWN_KEYS for name, decoder in DECODERS.items()}
         owners = {key: name for name, keys in allowed.items() for key in keys - shared}
-        allowed |= {name: shared | added | {"class_weights"} for name, added in LATER_TASK_TYPES.items()}
+        allowed |= {name: shared | added for name, added in LATER_TASK_TYPES.items()}
         allowed["default_decoder"] = shared | owners.keys()
         for name, entry in raw.items():
             if not isinstance(entry, dict):
@@ -104,6 +105,9 @@ class TaskChecker:
             own = [fault for fault in error.errors() if fault["loc"][0] in raw or fault["type"] == "missing"]
             self.faults.add_validation(source, path, own, decoder.Config)
             return None
+        check_weighting(
+            self.faults, source, path, config=config, decoder=decoder, defaults=self.defaults[name]
+        )
         if has_words != has_sentences:
             self._place(source, path, decoder, config, has_words=has_words)
         if len(self.faults.lines) == told:

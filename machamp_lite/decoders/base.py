@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import DataError
-from machamp_lite.weighting.objectives import label_loss
+from machamp_lite.weighting.class_weights import given_weights, scheme_weights
+from machamp_lite.weighting.objectives import LabelObjective
 
 COMMENT = -1
 
@@ -37,6 +38,11 @@ class TaskConfig(BaseModel):
     loss_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     metric: str
     additional_metrics: Annotated[list[str], BeforeValidator(_as_list)]
+    class_weights: Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"] | dict[str, float] | None
+    class_weights_beta: Annotated[float, Field(ge=0, lt=1)]
+    focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    logit_adjustment: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     topn: Literal[1]
@@ -52,6 +58,8 @@ class Decoder(nn.Module, ABC):
     level: ClassVar[Level]
     metrics: ClassVar[tuple[str, ...]]
     Config: ClassVar[type[TaskConfig]] = TaskConfig
+    # Options that mean nothing for this task type, each with the reason that a user is told.
+    refuses: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
         super().__init__()
@@ -59,6 +67,7 @@ class Decoder(nn.Module, ABC):
         self.vocabulary = vocabulary
         self.width = width
         self.dropout = nn.Dropout(config.dropout)
+        self.objective = label_objective(config, vocabulary)
 
     @classmethod
     def columns(cls, config: TaskConfig) -> list[int]:
@@ -83,6 +92,16 @@ class Decoder(nn.Module, ABC):
         """What ``loss`` is given of one sentence's labels, first axis N."""
         return np.asarray(class_ids, dtype=np.int64)
 
+    @classmethod
+    def class_ids(cls, gold: np.ndarray) -> np.ndarray:
+        """The ids of the classes in what ``encode`` gave."""
+        return gold
+
+    def label_weights(self) -> list[float] | None:
+        """The weight of each label of the vocabulary; None without ``class_weights``."""
+        weights = self.objective.weights
+        return None if weights is None else [float(weight) for weight in weights]
+
     @abstractmethod
     def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
         """Scores. *Shape:* hidden (N, D); lengths (B,) are the sentences' numbers of items, summing to N."""
@@ -106,6 +125,22 @@ class Decoder(nn.Module, ABC):
         """Writes labels to where ``read_labels`` reads them."""
 
 
+def label_objective(config: TaskConfig, vocabulary: Vocabulary) -> LabelObjective:
+    """The loss over labels that a task's options ask for, with weights from the counts of its training data."""
+    weights = None
+    if isinstance(config.class_weights, str):
+        weights = scheme_weights(config.class_weights, vocabulary.counts, beta=config.class_weights_beta)
+    elif config.class_weights is not None:
+        weights = given_weights(config.class_weights, vocabulary.labels)
+    return LabelObjective(
+        weights=weights,
+        focal_gamma=config.focal_gamma,
+        label_smoothing=config.label_smoothing,
+        logit_adjustment=config.logit_adjustment,
+        counts=vocabulary.counts,
+    )
+
+
 class LabelDecoder(Decoder):
     """A decoder with one class an item: one linear map, cross-entropy, argmax."""
 
@@ -121,7 +156,7 @@ class LabelDecoder(Decoder):
 
     def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
         """*Shape:* (N, C), (N,) -> ()."""
-        return label_loss(scores, gold)
+        return self.objective(scores, gold)
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The label with the highest score for each item."""

@@ -93,6 +93,11 @@ class Dependency(Decoder):
         """*Shape:* (W, 2), the head's position and the relation's id."""
         return np.array([[head for head, _ in labels], class_ids], dtype=np.int64).T
 
+    @classmethod
+    def class_ids(cls, gold: np.ndarray) -> np.ndarray:
+        """The ids of the relations."""
+        return gold[:, 1]
+
     def forward(self, hidden: Tensor, lengths: Tensor) -> DependencyScores:
         """*Shape:* (W, D), (B,) -> see ``DependencyScores``."""
         # The root is projected as one more word, so that one product serves all.
@@ -107,10 +112,10 @@ class Dependency(Decoder):
         )
 
     def loss(self, scores: DependencyScores, gold: Tensor) -> Tensor:
-        """Mean cross-entropy of heads plus that of relations at gold heads. *Shape:* gold (W, 2)."""
+        """Mean cross-entropy of heads plus the loss of relations at gold heads. *Shape:* gold (W, 2)."""
         heads, relations = gold.unbind(-1)
         arcs = flatten(_mask_padding(scores), scores.lengths)
-        return label_loss(arcs, heads) + label_loss(self._relation_scores(scores, heads), relations)
+        return label_loss(arcs, heads) + self.objective(self._relation_scores(scores, heads), relations)
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
         """The best tree with one root for each sentence, and the best relation of each of its arcs."""

@@ -37,6 +37,7 @@ class _TaskLabels(BaseModel):
 
     labels: list[str]
     counts: list[int]
+    weights: list[float] | None = None
 
 
 def save_model(model: Model, folder: str | Path) -> None:
@@ -45,12 +46,16 @@ def save_model(model: Model, folder: str | Path) -> None:
         params = model.config.params.model_dump()
         params["transformer_model"] = Path(params["transformer_model"]).name
         datasets = {
-            name: dataset.model_dump(exclude={"train_data_path", "dev_data_path"}, exclude_none=True)
+            name: dataset.model_dump(exclude={"train_data_path", "dev_data_path"})
             for name, dataset in model.config.datasets.items()
         }
         write_json(place / _CONFIG, {"format": FORMAT, "params": params, "datasets": datasets})
         labels = {
-            task: {"labels": vocabulary.labels, "counts": vocabulary.counts}
+            task: {
+                "labels": vocabulary.labels,
+                "counts": vocabulary.counts,
+                "weights": model.decoder(task).label_weights(),
+            }
             for task, vocabulary in model.vocabularies.items()
         }
         write_json(place / _LABELS, labels)
@@ -73,7 +78,9 @@ def find_model_folder(path: str | Path) -> Path:
         if not missing:
             return folder
         if _CONFIG not in missing or _WEIGHTS not in missing:
-            raise ConfigError([f"{folder / name}: is not there, expected a whole model folder" for name in missing])
+            raise ConfigError(
+                [f"{folder / name}: is not there, expected a whole model folder" for name in missing]
+            )
     if not path.exists():
         raise ConfigError(f"{path}: no such folder, expected a run folder or its model folder")
     raise ConfigError(f"{path}: found no model, expected a run folder or its model folder (with {_CONFIG})")
@@ -125,8 +132,9 @@ def _load_config(path: Path) -> Config:
                 checked = _validated(DECODERS[options["task_type"]].Config, options, place, path, faults)
                 if checked is not None:
                     tasks[task] = checked
-            whole = {"max_sents": None, "max_words": None, **dataset, "tasks": tasks}
-            checked_dataset = _validated(DatasetConfig, whole, ["datasets", name], path, faults)
+            checked_dataset = _validated(
+                DatasetConfig, {**dataset, "tasks": tasks}, ["datasets", name], path, faults
+            )
             if checked_dataset is not None:
                 datasets[name] = checked_dataset
         params = _validated(Params, raw["params"], ["params"], path, faults)

@@ -11,15 +11,19 @@ RATE_RATIO = 32
 
 
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
-    """AdamW with two groups: decoders at ``lr``, the encoder at ``lr`` times ``decay_factor``."""
+    """AdamW: decoders and learnt weights of tasks at ``lr``, the encoder at ``lr`` times ``decay_factor``."""
     rate, scheduler = training.optimizer.lr, training.learning_rate_scheduler
     encoder = list(model.encoder.parameters())
-    inside = {id(parameter) for parameter in encoder}
+    task_weights = list(model.task_weights.parameters())
+    inside = {id(parameter) for parameter in [*encoder, *task_weights]}
     decoders = [parameter for parameter in model.parameters() if id(parameter) not in inside]
     encoder_rate = rate * scheduler.decay_factor if scheduler.discriminative_fine_tuning else rate
     groups = [{"params": decoders, "lr": rate, "peak": rate}]
     if model.config.params.encoder.update_weights_encoder:
         groups.append({"params": encoder, "lr": encoder_rate, "peak": encoder_rate})
+    if task_weights:
+        # Decay would pull the weights of tasks towards 1.
+        groups.append({"params": task_weights, "lr": rate, "peak": rate, "weight_decay": 0.0})
     beta1, beta2 = training.optimizer.betas
     return torch.optim.AdamW(
         groups, lr=rate, betas=(beta1, beta2), weight_decay=training.optimizer.weight_decay, fused=True

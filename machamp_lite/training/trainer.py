@@ -19,6 +19,7 @@ from machamp_lite.errors import TrainingError
 from machamp_lite.evaluation import autocast, evaluate, sum_of_main_metrics
 from machamp_lite.model import Model
 from machamp_lite.training.optimization import make_optimizer, set_encoder_trainable, set_rates
+from machamp_lite.training.summary import epoch_lines
 
 logger = logging.getLogger(__name__)
 
@@ -81,20 +82,29 @@ def train_epochs(
             bar.update(batch_words)
         bar.close()
         seconds = time.perf_counter() - start
-        scores = {name: evaluate(model, name, instances) for name, instances in dev.items()}
+        keepers = {name: evaluate(model, name, instances) for name, instances in dev.items()}
+        scores = {name: keeper.scores() for name, keeper in keepers.items()}
+        label_scores = {name: keeper.label_scores_as_json() for name, keeper in keepers.items()}
         total = sum_of_main_metrics(scores, model.config.tasks())
+        weights = model.task_weights.weights()
+        losses_of_epoch = {task: sums[task].item() / counts[task] for task in sums}
         metrics.append(
             {
                 "epoch": epoch,
                 "seconds": round(seconds, 2),
                 "words_per_second": round(words / seconds, 1),
-                "train": {task: sums[task].item() / counts[task] for task in sums},
+                "train": losses_of_epoch,
+                "total_loss": sum(weights[task] * loss for task, loss in losses_of_epoch.items()),
+                "task_weights": weights,
                 "dev": scores,
+                "labels": label_scores,
             }
         )
+        model.task_weights.end_epoch(losses_of_epoch)
         is_best = total > best or not dev
         best = max(best, total)
-        _log_epoch(metrics[-1], is_best=is_best and bool(dev))
+        for line in epoch_lines(metrics[-1], is_best=is_best and bool(dev)):
+            logger.info("%s", line)
         after_epoch(metrics, is_best)
     return metrics
 
@@ -125,21 +135,6 @@ def _look(losses: Mapping[str, Tensor], batch: Batch, bar: Any) -> None:
             "try a lower training.optimizer.lr"
         )
     bar.set_postfix_str(f"loss {sum(values.values()):.3f}", refresh=False)
-
-
-def _log_epoch(metrics: Mapping[str, Any], *, is_best: bool) -> None:
-    losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
-    logger.info(
-        "epoch %d: %.0f s, %.0f words/s; loss: %s",
-        metrics["epoch"],
-        metrics["seconds"],
-        metrics["words_per_second"],
-        losses,
-    )
-    for dataset, scores in metrics["dev"].items():
-        for task, values in scores.items():
-            shown = ", ".join(f"{name} {100 * value:.2f}" for name, value in values.items())
-            logger.info("  dev %s %s: %s%s", dataset, task, shown, " (best so far)" if is_best else "")
 
 
 def _words(instance: Instance) -> int:

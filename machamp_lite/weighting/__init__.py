@@ -1,1 +1,1 @@
-"""What counts how much: the losses of items, and later the weights of labels and tasks."""
+"""What counts how much: classes, items and tasks."""

@@ -93,10 +93,14 @@ WRONG_TASKS = {
     "layers_to_use: expected a list or 'all', found 'last'": {"layers_to_use": "last"},
     "layers_to_use -> 1: expected a whole number, found 0.5": {"layers_to_use": [1, 0.5]},
     "los_weight: unknown key; did you mean 'loss_weight'?": {"los_weight": 1},
-    "int: unknown key; known: additional_metrics, column_idx, dropout, layers_to_use, loss_weight, metric, task_type, "
-    "topn": {"int": 1},
-    "elu: unknown key; known: additional_metrics, column_idx, dropout, layers_to_use, loss_weight, metric, task_type, "
-    "topn": {"elu": 1},
+    "int: unknown key; known: additional_metrics, class_weights, class_weights_beta, column_idx, dropout, "
+    "focal_gamma, label_smoothing, layers_to_use, logit_adjustment, loss_weight, metric, task_type, topn": {
+        "int": 1
+    },
+    "elu: unknown key; known: additional_metrics, class_weights, class_weights_beta, column_idx, dropout, "
+    "focal_gamma, label_smoothing, layers_to_use, logit_adjustment, loss_weight, metric, task_type, topn": {
+        "elu": 1
+    },
 }
 
 

@@ -51,7 +51,6 @@ def test_every_task_type_is_there_or_not_supported_yet(task_type: str) -> None:
 
 
 LATER_TASK = {
-    "class_weights": ["balanced", {"X": 2.0}],
     "topn": [2, "1"],
     "threshold": [0.7],
     "column_idxs": [[3, 4]],
@@ -64,9 +63,7 @@ LATER_PARAMS: dict[str, list[Any]] = {
     "training.optimizer.type": ["sgd"],
     "training.learning_rate_scheduler.type": ["constant"],
     "decoders.default_decoder.topn": [2],
-    "decoders.default_decoder.class_weights": ["balanced"],
     "decoders.default_decoder.threshold": [0.5],
-    "decoders.seq.class_weights": ["balanced"],
     "decoders.dependency.topn": [3],
 }
 
