@@ -41,7 +41,7 @@ class ScoreKeeper:
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
             decoder = self._decoders[task]
             scored = decoder.as_scored(labels, predicted[task])
-            self._labels[task].add(decoder.classes(labels, words), decoder.classes(scored, words))
+            self._labels[task].add(*decoder.label_pairs(labels, scored, words))
             for metric in self._metrics[task]:
                 metric.add(labels, scored)
 

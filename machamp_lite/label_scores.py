@@ -13,6 +13,8 @@ MOST_CONFUSED = 20
 LOW_RECALL = 0.5
 # Labels are cut to no less, which "weighted" needs.
 NARROWEST = 8
+# Stands where an item has a label on one side and none on the other; it is no label of its own.
+NONE = "(none)"
 
 _HEADER = ("precision", "recall", "f1", "support")
 _BOLD, _RED, _PLAIN = "\033[1m", "\033[31m", "\033[0m"
@@ -63,7 +65,7 @@ class LabelScores:
         """
         in_gold, in_predicted = self._marginals()
         rows = []
-        for label in in_gold.keys() | in_predicted.keys():
+        for label in (in_gold.keys() | in_predicted.keys()) - {NONE}:
             correct, gold, predicted = self.counts[label, label], in_gold[label], in_predicted[label]
             f1 = 2 * correct / (gold + predicted)
             rows.append(LabelRow(label, _ratio(correct, predicted), _ratio(correct, gold), f1, gold))
@@ -87,6 +89,8 @@ class LabelScores:
         holds errors among themselves. *Shape:* (L), (L, L), L at most ``most`` + 1.
         """
         labels = [row.label for row in self.rows()]
+        if any(NONE in pair for pair in self.counts):
+            labels.append(NONE)
         errors = Counter[str]()
         for (gold, predicted), count in self.counts.items():
             if gold != predicted:

@@ -173,16 +173,16 @@ TREEBANK = """\
 # sent_id = 4
 # mood = statement
 1\tAnna\tAnna\tPROPN\tNNP\t_\t2\tnsubj\t_\t_
-2\treads\tread\tVERB\tVBZ\t_\t0\troot\t_\t_
+2\treads\tread\tVERB\tVBZ\tMood=Ind|Number=Sing|Tense=Pres\t0\troot\t_\t_
 3\tbooks\tbook\tNOUN\tNNS\tNumber=Plur\t2\tobj\t_\t_
 4\t.\t.\tPUNCT\t.\t_\t2\tpunct\t_\t_
 
 """
 PAIRS = """\
-a dog sleeps\tthe dog rests\tyes
-books fell\ta cat ran\tno
-he left\the stayed\tno
-trains run\tbuses run\tyes
+a dog sleeps\tthe dog rests\tyes\tanimals|rest
+books fell\ta cat ran\tno\tanimals|motion|things
+he left\the stayed\tno\tmotion|rest
+trains run\tbuses run\tyes\tmotion
 """
 
 

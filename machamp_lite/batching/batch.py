@@ -80,9 +80,7 @@ def make_batch(
         ]
         if chosen:
             rows, lengths = _task_rows(chosen, word_counts, level)
-            gold = (
-                np.concatenate([instances[place].gold[task] for place in chosen]) if only_annotated else None
-            )
+            gold = _join([instances[place].gold[task] for place in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,
                 None if rows is None else tensor(rows),
@@ -113,3 +111,12 @@ def _task_rows(
     ends = np.cumsum(word_counts)
     rows = [np.arange(ends[place] - word_counts[place], ends[place]) for place in chosen]
     return np.concatenate(rows), lengths
+
+
+def _join(gold: Sequence[np.ndarray]) -> np.ndarray:
+    """Lays gold end to end; where items have several ids, rows are filled with -1 to the longest."""
+    widths = {rows.shape[1:] for rows in gold}
+    if len(widths) > 1:
+        width = max(rows.shape[1] for rows in gold)
+        gold = [np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1) for rows in gold]
+    return np.concatenate(gold)

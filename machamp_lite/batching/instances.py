@@ -151,7 +151,7 @@ class InstanceReader:
         for task, task_labels in labels.items():
             decoder, vocabulary = decoder_class(self.config.tasks[task]), self.vocabularies[task]
             classes = decoder.classes(task_labels, record.words)
-            ids = vocabulary.add(classes) if training else vocabulary.ids(classes)
+            ids = vocabulary.add(classes, items=len(task_labels)) if training else vocabulary.ids(classes)
             gold[task] = decoder.encode(task_labels, ids)
         return Instance(self.name, record.where(), record.words, pieces, {} if training else labels, gold)
 

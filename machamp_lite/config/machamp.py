@@ -9,8 +9,6 @@ from machamp_lite.config.faults import ConfigFaults, show
 # Task types that MaChAmp has and this project does not yet, with the options they add.
 LATER_TASK_TYPES: dict[str, set[str]] = {
     "seq_bio": set(),
-    "multiseq": {"threshold"},
-    "multiclas": {"threshold"},
     "regression": set(),
     "probdistr": {"column_idxs"},
     "mlm": set(),
@@ -33,7 +31,6 @@ _LATER_DATASET: dict[tuple[str, ...], tuple[Any, ...]] = {
 }
 _LATER_TASK: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("topn",): (1,),
-    ("threshold",): (None,),
     ("column_idxs",): (None,),
     ("pre_split",): (None,),
 }

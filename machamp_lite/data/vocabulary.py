@@ -8,11 +8,13 @@ UNKNOWN = -1
 class Vocabulary:
     """Labels and ids of one task, in the order in which training data first showed them.
 
-    Only training data adds labels; a label that training never saw has the id ``UNKNOWN``.
+    Only training data adds labels; a label that training never saw has the id ``UNKNOWN``. ``items`` is the number of
+    words or sentences that had labels, one or several each.
     """
 
-    def __init__(self, labels: Sequence[str] = (), counts: Sequence[int] = ()) -> None:
+    def __init__(self, labels: Sequence[str] = (), counts: Sequence[int] = (), items: int = 0) -> None:
         self.labels = list(labels)
+        self.items = items
         self.counts = list(counts) or [0] * len(self.labels)
         self._ids = {label: number for number, label in enumerate(self.labels)}
 
@@ -22,8 +24,9 @@ class Vocabulary:
     def __contains__(self, label: str) -> bool:
         return label in self._ids
 
-    def add(self, labels: Iterable[str]) -> list[int]:
-        """Counts labels of training data, those not seen before get new ids; returns the ids."""
+    def add(self, labels: Iterable[str], *, items: int) -> list[int]:
+        """Counts labels of so many items of training data, new ones get new ids; returns the ids."""
+        self.items += items
         labels = list(labels)
         for label in labels:
             if label not in self._ids:

@@ -17,7 +17,7 @@ from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import DataError
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
-from machamp_lite.weighting.objectives import LabelObjective
+from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective
 
 COMMENT = -1
 
@@ -67,7 +67,11 @@ class Decoder(nn.Module, ABC):
         self.vocabulary = vocabulary
         self.width = width
         self.dropout = nn.Dropout(config.dropout)
-        self.objective = label_objective(config, vocabulary)
+        self.objective = self.make_objective()
+
+    def make_objective(self) -> LabelObjective | BinaryObjective:
+        """The loss over labels, as the task's options weigh it."""
+        return label_objective(self.config, self.vocabulary)
 
     @classmethod
     def columns(cls, config: TaskConfig) -> list[int]:
@@ -118,6 +122,13 @@ class Decoder(nn.Module, ABC):
     def as_scored(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
         """The predicted labels as the metrics compare them with gold: most often as they are."""
         return predicted
+
+    @classmethod
+    def label_pairs(
+        cls, gold: Sequence[Any], predicted: Sequence[Any], words: Sequence[str]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """Gold and predicted classes side by side, for scores of single labels."""
+        return cls.classes(gold, words), cls.classes(predicted, words)
 
     @classmethod
     @abstractmethod
@@ -188,3 +199,21 @@ def read_column(record: Record, *, task: str, column: int) -> list[str]:
             ]
         )
     return labels
+
+
+def read_sentence_label(record: Record, *, task: str, column: int) -> str | None:
+    """The label of a sentence, from a column or a comment; None without the comment, ``DataError`` if it is empty."""
+    if column != COMMENT:
+        return read_column(record, task=task, column=column)[0]
+    label = record.comment(task)
+    if label == "":
+        raise DataError(f"{record.where()}: found an empty comment '# {task} =', expected a label")
+    return label
+
+
+def write_sentence_label(record: Record, label: str, *, task: str, column: int) -> None:
+    """Writes the label of a sentence to where ``read_sentence_label`` reads it."""
+    if column == COMMENT:
+        record.set_comment(task, label)
+    else:
+        record.set_column(column, [label])

@@ -37,6 +37,7 @@ class _TaskLabels(BaseModel):
 
     labels: list[str]
     counts: list[int]
+    items: int
     weights: list[float] | None = None
 
 
@@ -54,6 +55,7 @@ def save_model(model: Model, folder: str | Path) -> None:
             task: {
                 "labels": vocabulary.labels,
                 "counts": vocabulary.counts,
+                "items": vocabulary.items,
                 "weights": model.decoder(task).label_weights(),
             }
             for task, vocabulary in model.vocabularies.items()
@@ -165,5 +167,5 @@ def _load_labels(path: Path, config: Config) -> dict[str, Vocabulary]:
             raise ConfigError(f"{path}: {task}: {error.errors()[0]['msg']}") from None
         if len(set(entry.labels)) != len(entry.labels) or len(entry.labels) != len(entry.counts):
             raise ConfigError(f"{path}: {task}: expected distinct labels and one count a label")
-        vocabularies[task] = Vocabulary(entry.labels, entry.counts)
+        vocabularies[task] = Vocabulary(entry.labels, entry.counts, entry.items)
     return vocabularies

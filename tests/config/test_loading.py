@@ -63,10 +63,10 @@ def faults(call: Callable[[], object]) -> list[str]:
 WRONG_TASKS = {
     "task_type: unknown 'sequ'; did you mean 'seq'?": {"task_type": "sequ"},
     "task_type: unknown 'se\\nq'; did you mean 'seq'?": {"task_type": "se\nq"},
-    "task_type: missing, expected one of classification, dependency, seq, string2string": {
+    "task_type: missing, expected one of classification, dependency, multiclas, multiseq, seq, string2string": {
         "task_type": ABSENT
     },
-    'task_type: expected one of classification, dependency, seq, string2string, found ["seq"]': {
+    'task_type: expected one of classification, dependency, multiclas, multiseq, seq, string2string, found ["seq"]': {
         "task_type": ["seq"]
     },
     "column_idx: missing, and has no default": {"column_idx": ABSENT},

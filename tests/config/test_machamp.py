@@ -52,7 +52,6 @@ def test_every_task_type_is_there_or_not_supported_yet(task_type: str) -> None:
 
 LATER_TASK = {
     "topn": [2, "1"],
-    "threshold": [0.7],
     "column_idxs": [[3, 4]],
     "pre_split": [True],
 }
@@ -63,7 +62,6 @@ LATER_PARAMS: dict[str, list[Any]] = {
     "training.optimizer.type": ["sgd"],
     "training.learning_rate_scheduler.type": ["constant"],
     "decoders.default_decoder.topn": [2],
-    "decoders.default_decoder.threshold": [0.5],
     "decoders.dependency.topn": [3],
 }
 
@@ -107,7 +105,6 @@ NEUTRAL_PARAMS = {
     "training.keep_top_n": 1,
     "default_dec_dataset_embeds_dim": 12,
     "decoders.mlm.metric": "perplexity",
-    "decoders.multiclas.threshold": 0.7,
     "decoders.tok.pre_split": True,
 }
 

@@ -46,6 +46,9 @@ def _without_mood(record: Record) -> None:
 CASES = [
     Case("seq", "words", {"column_idx": 3}),
     Case("string2string", "words", {"column_idx": 2}),
+    Case("multiseq", "words", {"column_idx": 5}),
+    Case("multiclas", "texts", {"column_idx": 3}),
+    Case("multiclas", "words", {"column_idx": -1}, _without_mood, task="mood"),
     Case("dependency", "words", {"column_idx": 6}, _blank_columns(6, 7)),
     Case("classification", "texts", {"column_idx": 2}, _blank_columns(2)),
     Case("classification", "words", {"column_idx": -1}, _without_mood, task="mood"),

@@ -1,0 +1,113 @@
+"""``multiseq``: any number of labels a word, joined by ``|`` in one column; ``_`` for none."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.base import Decoder, Level, TaskConfig, read_column, split
+from machamp_lite.label_scores import NONE
+from machamp_lite.metrics import label_set
+from machamp_lite.weighting.class_weights import given_weights, positive_weights
+from machamp_lite.weighting.objectives import BinaryObjective
+
+
+class MultiLabelConfig(TaskConfig):
+    """A label is predicted where its probability is above ``threshold``."""
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
+class MultiSeq(Decoder):
+    """One linear map to the labels that training showed, and a decision for each of them."""
+
+    level: ClassVar[Level] = "word"
+    metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro")
+    Config = MultiLabelConfig
+    refuses = {  # noqa: RUF012 (never changed)
+        "label_smoothing": "its labels are not exclusive, so that there is no distribution to smooth",
+        "logit_adjustment": "its labels are not exclusive, expected class_weights",
+    }
+
+    def __init__(self, *, config: MultiLabelConfig, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__(config=config, vocabulary=vocabulary, width=width)
+        self.scores = nn.Linear(width, len(vocabulary))
+
+    def make_objective(self) -> BinaryObjective:
+        """Binary cross-entropy of each label, with class weights as weights of its positive items."""
+        config, vocabulary, weights = self.config, self.vocabulary, None
+        if isinstance(config.class_weights, str):
+            weights = positive_weights(
+                config.class_weights,
+                vocabulary.counts,
+                items=vocabulary.items,
+                beta=config.class_weights_beta,
+            )
+        elif config.class_weights is not None:
+            weights = given_weights(config.class_weights, vocabulary.labels)
+        return BinaryObjective(weights=weights, focal_gamma=config.focal_gamma)
+
+    @classmethod
+    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str] | None:
+        """The joined labels of each word."""
+        return read_column(record, task=task, column=config.column_idx)
+
+    @classmethod
+    def classes(cls, labels: Sequence[str], words: Sequence[str]) -> list[str]:
+        """All single labels, item by item."""
+        return [label for joined in labels for label in sorted(label_set(joined))]
+
+    @classmethod
+    def encode(cls, labels: Sequence[str], class_ids: Sequence[int]) -> np.ndarray:
+        """*Shape:* (N, most labels of an item), filled with -1."""
+        rows = split(class_ids, [len(label_set(joined)) for joined in labels])
+        width = max(map(len, rows), default=0)
+        filled = [[*row, *[-1] * (width - len(row))] for row in rows]
+        return np.array(filled, dtype=np.int64).reshape(len(rows), width)
+
+    @classmethod
+    def class_ids(cls, gold: np.ndarray) -> np.ndarray:
+        """The ids of all labels of a sentence."""
+        return gold[gold >= 0]
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """*Shape:* (N, D) -> (N, C)."""
+        return self.scores(self.dropout(hidden))
+
+    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
+        """*Shape:* (N, C), (N, most labels of an item) -> ()."""
+        # One more column in front takes what is no label.
+        targets = scores.new_zeros(len(scores), scores.shape[1] + 1, dtype=torch.float32)
+        return self.objective(scores, targets.scatter(1, gold + 1, 1.0)[:, 1:])
+
+    def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """All labels above the threshold, joined in alphabetical order, or ``_``."""
+        chosen = scores.float().sigmoid() > self.config.threshold
+        names: list[list[str]] = [[] for _ in range(len(scores))]
+        for item, label in chosen.nonzero().tolist():
+            names[item].append(self.vocabulary.labels[label])
+        # Without regard to case, as in the features of Universal Dependencies.
+        joined = ["|".join(sorted(labels, key=str.lower)) or EMPTY for labels in names]
+        return split(joined, [len(words) if self.level == "word" else 1 for words in sentences])
+
+    @classmethod
+    def label_pairs(
+        cls, gold: Sequence[str], predicted: Sequence[str], words: Sequence[str]
+    ) -> tuple[list[str], list[str]]:
+        """Each label that is gold or predicted, beside itself or beside nothing."""
+        pairs = [
+            (label if label in in_gold else NONE, label if label in in_predicted else NONE)
+            for in_gold, in_predicted in zip(map(label_set, gold), map(label_set, predicted), strict=True)
+            for label in sorted(in_gold | in_predicted)
+        ]
+        return [one for one, _ in pairs], [other for _, other in pairs]
+
+    @classmethod
+    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
+        """Writes the column."""
+        record.set_column(config.column_idx, labels)
