@@ -36,7 +36,8 @@ def main() -> None:
     print("\nOn the test files:")
     for dataset, output in outputs.items():
         for task, values in json.loads(Path(f"{output}.eval").read_text(encoding="utf-8")).items():
-            shown = ", ".join(f"{metric} {100 * value:.1f}" for metric, value in values.items())
+            metrics = [(name, value) for name, value in values.items() if name != "labels"]
+            shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in metrics)
             print(f"  {dataset} {task}: {shown}")
     print(
         f"\nThe run's folder is {RUN}: metrics.json has every epoch, model/ the best one, *.out its predictions."

@@ -1,0 +1,65 @@
+"""Trains one task under several ways of weighting, with several seeds each, and prints what each gives on a test file.
+
+A way is NAME or NAME=KEY=VALUE[,KEY=VALUE...], the keys as of --set:
+
+    python scripts/compare_weights.py --dataset_configs cfg.json --dataset D --task label --test test.tsv
+        none balanced=D.tasks.label.class_weights=balanced focal=D.tasks.label.focal_gamma=2
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from machamp_lite import load, load_config, predict_file, train
+from machamp_lite.evaluation import ScoreKeeper
+
+
+def scores_of(flags: argparse.Namespace, overrides: Sequence[str], seed: int) -> tuple[float, float, float]:
+    """Accuracy, macro F1 and recall of the label that training has least of, in percent, on the test file."""
+    config = load_config(flags.dataset_configs, overrides=[*flags.overrides, *overrides], seed=seed)
+    with tempfile.TemporaryDirectory() as folder:
+        train(config, folder, progress=False)
+        model = load(folder)
+        keeper = ScoreKeeper(model.config.datasets[flags.dataset].tasks)
+        predict_file(model, flags.test, Path(folder) / "test.out", dataset=flags.dataset, keeper=keeper)
+    scores = keeper.label_scores()[flags.task]
+    rarest = model.vocabularies[flags.task].most_frequent()[-1][0]
+    rows = scores.rows()
+    support = sum(row.support for row in rows)
+    accuracy = sum(row.recall * row.support for row in rows) / support
+    recall = next(row.recall for row in rows if row.label == rarest)
+    return 100 * accuracy, 100 * scores.macro().f1, 100 * recall
+
+
+def cell(values: Sequence[float]) -> str:
+    """A mean and its standard deviation over seeds."""
+    return f"{statistics.mean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0:.1f}"
+
+
+def main() -> None:
+    """Prints one row a way, as it is done."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--dataset_configs", nargs="+", required=True, metavar="FILE")
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--task", required=True)
+    parser.add_argument("--test", required=True, metavar="FILE")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
+    parser.add_argument("ways", nargs="+", metavar="WAY")
+    flags = parser.parse_args()
+    print("| | accuracy | macro F1 | recall of the rarest label |\n|---|---|---|---|", flush=True)
+    for way in flags.ways:
+        name, _, overrides = way.partition("=")
+        runs = [scores_of(flags, overrides.split(",") if overrides else [], seed) for seed in flags.seeds]
+        print(f"| {name} | {' | '.join(cell(values) for values in zip(*runs, strict=True))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
