@@ -62,6 +62,8 @@ def save_model(model: Model, folder: str | Path) -> None:
         }
         write_json(place / _LABELS, labels)
         save_weights(model, str(place / _WEIGHTS))
+        # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
+        (place / _WEIGHTS).chmod((place / _CONFIG).stat().st_mode)
         transformer: Any = model.encoder.transformer
         transformer.config.save_pretrained(place / _ENCODER)
         model.tokenizer.tokenizer.save_pretrained(place / _ENCODER)

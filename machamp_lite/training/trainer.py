@@ -50,10 +50,12 @@ def train_epochs(
     """
     training = model.config.params.training
     optimizer = make_optimizer(model, training)
-    epochs = [sampler.epoch(epoch) for epoch in range(1, training.num_epochs + 1)]
-    steps = sum(len(batches) for batches in epochs)
+    epochs = range(1, training.num_epochs + 1)
+    # An epoch is a function of its number: batches are cut again when their turn comes, and not kept till then.
+    steps = sum(len(sampler.epoch(epoch)) for epoch in epochs)
     step, best, metrics = 0, float("-inf"), []
-    for epoch, batches in enumerate(epochs, start=1):
+    for epoch in epochs:
+        batches = sampler.epoch(epoch)
         set_encoder_trainable(model, epoch=epoch)
         start, words = time.perf_counter(), 0
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=model.device))

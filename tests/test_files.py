@@ -1,0 +1,65 @@
+"""Files are whole or not there."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from machamp_lite.files import replacing_file, replacing_folder, write_json
+
+
+def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with replacing_file(path) as file:
+        file.write("one\r\ntwo\n")
+        assert not path.exists()
+    assert path.read_bytes() == b"one\r\ntwo\n"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("older")
+    with pytest.raises(KeyboardInterrupt), replacing_file(path) as file:
+        file.write("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "older"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_takes_the_place_of_an_older_one_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "older").touch()
+    with replacing_folder(path) as place:
+        (place / "newer").touch()
+        assert os.listdir(path) == ["older"]
+    assert os.listdir(path) == ["newer"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_a_failure_leaves_the_older_folder_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "older").touch()
+    with pytest.raises(ValueError, match="half-way"), replacing_folder(path) as place:
+        (place / "newer").touch()
+        raise ValueError("half-way")
+    assert os.listdir(path) == ["older"]
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_errors_name_the_file_that_was_wanted(tmp_path: Path) -> None:
+    path = tmp_path / "missing" / "file"
+    with pytest.raises(FileNotFoundError) as caught, replacing_file(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
+def test_files_have_the_rights_that_the_user_gives_new_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_json(tmp_path / "json", {"é": 1})
+    modes = [(tmp_path / name).stat().st_mode for name in ("plain", "json")]
+    assert modes[0] == modes[1]
+    assert json.loads((tmp_path / "json").read_text(encoding="utf-8")) == {"é": 1}
