@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test types clean
+.PHONY: demo test clean
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
 

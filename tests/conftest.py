@@ -151,31 +151,31 @@ TREEBANK = """\
 # sent_id = 1
 # text = The dogs don't sleep.
 # mood = statement
-1\tThe\tthe\tDET\tDT\tDefinite=Def\t2\tdet\t_\t_
-2\tdogs\tdog\tNOUN\tNNS\tNumber=Plur\t5\tnsubj\t_\t_
+1\tThe\tthe\tDET\tDT\tDefinite=Def\t2\tdet\tB-animal\t_
+2\tdogs\tdog\tNOUN\tNNS\tNumber=Plur\t5\tnsubj\tI-animal\t_
 3-4\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
-3\tdo\tdo\tAUX\tVBP\t_\t5\taux\t_\t_
-4\tn't\tnot\tPART\tRB\t_\t5\tadvmod\t_\t_
-5\tsleep\tsleep\tVERB\tVB\t_\t0\troot\t_\tSpaceAfter=No
-6\t.\t.\tPUNCT\t.\t_\t5\tpunct\t_\t_
+3\tdo\tdo\tAUX\tVBP\t_\t5\taux\tO\t_
+4\tn't\tnot\tPART\tRB\t_\t5\tadvmod\tO\t_
+5\tsleep\tsleep\tVERB\tVB\t_\t0\troot\tB-state\tSpaceAfter=No
+6\t.\t.\tPUNCT\t.\t_\t5\tpunct\tO\t_
 
 # sent_id = 2
 # mood = question
-1\tWho\twho\tPRON\tWP\t_\t2\tnsubj\t_\t_
-2\tran\trun\tVERB\tVBD\tTense=Past\t0\troot\t_\t_
+1\tWho\twho\tPRON\tWP\t_\t2\tnsubj\tO\t_
+2\tran\trun\tVERB\tVBD\tTense=Past\t0\troot\tB-motion\t_
 2.1\tran\trun\tVERB\tVBD\t_\t_\t_\t2:conj\t_
-3\t?\t?\tPUNCT\t.\t_\t2\tpunct\t_\t_
+3\t?\t?\tPUNCT\t.\t_\t2\tpunct\tO\t_
 
 # sent_id = 3
 # mood = order
-1\tRun\trun\tVERB\tVB\t_\t0\troot\t_\t_
+1\tRun\trun\tVERB\tVB\t_\t0\troot\tB-motion\t_
 
 # sent_id = 4
 # mood = statement
-1\tAnna\tAnna\tPROPN\tNNP\t_\t2\tnsubj\t_\t_
-2\treads\tread\tVERB\tVBZ\tMood=Ind|Number=Sing|Tense=Pres\t0\troot\t_\t_
-3\tbooks\tbook\tNOUN\tNNS\tNumber=Plur\t2\tobj\t_\t_
-4\t.\t.\tPUNCT\t.\t_\t2\tpunct\t_\t_
+1\tAnna\tAnna\tPROPN\tNNP\t_\t2\tnsubj\tB-person\t_
+2\treads\tread\tVERB\tVBZ\tMood=Ind|Number=Sing|Tense=Pres\t0\troot\tO\t_
+3\tbooks\tbook\tNOUN\tNNS\tNumber=Plur\t2\tobj\tB-thing\t_
+4\t.\t.\tPUNCT\t.\t_\t2\tpunct\tO\t_
 
 """
 PAIRS = """\
@@ -188,7 +188,7 @@ trains run\tbuses run\tyes\tmotion
 
 @pytest.fixture
 def treebank(tmp_path: Path) -> Path:
-    """Four sentences with a multiword row, an empty node, comments, and a sentence of one word."""
+    """Four sentences with a multiword row, an empty node, comments, BIO in column 8, and a sentence of one word."""
     path = tmp_path / "treebank.conllu"
     path.write_text(TREEBANK, encoding="utf-8")
     return path

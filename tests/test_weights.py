@@ -75,10 +75,11 @@ def test_every_option_changes_the_loss_and_not_the_scores(load: Callable[..., An
     assert loss.item() != pytest.approx(plain.item(), rel=1e-3)
 
 
-@pytest.mark.parametrize("task_type", ["seq", "string2string", "dependency", "classification"])
+@pytest.mark.parametrize("task_type", ["seq", "seq_bio", "string2string", "dependency", "classification"])
 def test_every_head_takes_class_weights(
     task_type: str, write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
 ) -> None:
+    dataset["tasks"] = {**dataset["tasks"], "spans": {"task_type": "seq_bio", "column_idx": 8}}
     task = next(name for name, options in dataset["tasks"].items() if options["task_type"] == task_type)
 
     def loss(*overrides: str) -> float:

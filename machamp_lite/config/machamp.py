@@ -8,7 +8,6 @@ from machamp_lite.config.faults import ConfigFaults, show
 
 # Task types that MaChAmp has and this project does not yet, with the options they add.
 LATER_TASK_TYPES: dict[str, set[str]] = {
-    "seq_bio": set(),
     "regression": set(),
     "probdistr": {"column_idxs"},
     "mlm": set(),

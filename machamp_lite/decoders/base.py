@@ -17,7 +17,7 @@ from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import DataError
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
-from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective
+from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
 
 COMMENT = -1
 
@@ -69,7 +69,7 @@ class Decoder(nn.Module, ABC):
         self.dropout = nn.Dropout(config.dropout)
         self.objective = self.make_objective()
 
-    def make_objective(self) -> LabelObjective | BinaryObjective:
+    def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective:
         """The loss over labels, as the task's options weigh it."""
         return label_objective(self.config, self.vocabulary)
 
@@ -136,15 +136,19 @@ class Decoder(nn.Module, ABC):
         """Writes labels to where ``read_labels`` reads them."""
 
 
-def label_objective(config: TaskConfig, vocabulary: Vocabulary) -> LabelObjective:
-    """The loss over labels that a task's options ask for, with weights from the counts of its training data."""
-    weights = None
+def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | None:
+    """The weight of each label that a task's options ask for, schemes reading the counts of its training data."""
     if isinstance(config.class_weights, str):
-        weights = scheme_weights(config.class_weights, vocabulary.counts, beta=config.class_weights_beta)
-    elif config.class_weights is not None:
-        weights = given_weights(config.class_weights, vocabulary.labels)
+        return scheme_weights(config.class_weights, vocabulary.counts, beta=config.class_weights_beta)
+    if config.class_weights is not None:
+        return given_weights(config.class_weights, vocabulary.labels)
+    return None
+
+
+def label_objective(config: TaskConfig, vocabulary: Vocabulary) -> LabelObjective:
+    """The loss over labels that a task's options ask for."""
     return LabelObjective(
-        weights=weights,
+        weights=class_weights(config, vocabulary),
         focal_gamma=config.focal_gamma,
         label_smoothing=config.label_smoothing,
         logit_adjustment=config.logit_adjustment,

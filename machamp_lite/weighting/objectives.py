@@ -1,10 +1,14 @@
-"""Losses over items, each a mean over the items it is given."""
+"""Losses over items, each a mean over the items it is given; and what weights are to a loss over sentences."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+# The margin of a weight of 0.
+NO_WEIGHT = -1e30
 
 
 def label_loss(scores: Tensor, gold: Tensor) -> Tensor:
@@ -93,6 +97,36 @@ class BinaryObjective(nn.Module):
         )
         wrong = torch.sigmoid(scores * (1 - 2 * gold))
         return (losses * _focal_factors(wrong, self.focal_gamma)).mean()
+
+
+class MarginObjective(nn.Module):
+    """What class weights are to a loss over whole sentences: margins by which gold labels have to win.
+
+    By softmax-margin (Gimpel and Smith 2010), all other labels of a word score log(weight of the gold label) more
+    while the loss is computed: errors on labels with a weight above 1 cost more than without weights, on those below 1
+    less. There is no sum of weights to divide by, so ``weights`` are scaled to a mean of 1 over the items that
+    ``counts`` tells of: only their ratios matter, as elsewhere, and the loss as a whole keeps its size. Weights that
+    are all equal change nothing. A weight of 0 takes the other labels out of the sum: nothing is learnt from such words
+    but what may stand beside them.
+
+    Raises ``ValueError`` where weights are given and no item has one above 0.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, *, weights: Sequence[float] | None, counts: Sequence[int]) -> None:
+        super().__init__()
+        if weights is not None:
+            total = math.fsum(count * weight for count, weight in zip(counts, weights, strict=True))
+            if not total > 0:
+                raise ValueError("found no item with a weight above 0, expected some")
+            weights = [weight * sum(counts) / total for weight in weights]
+        self.register_buffer("weights", _float_tensor(weights), persistent=False)
+
+    def forward(self, gold: Tensor) -> Tensor | None:
+        """The margin of each item, None without weights. *Shape:* (N,) -> (N,)."""
+        # Finite, for margins to be added and learnt with; e to this is 0 beside any other path.
+        return None if self.weights is None else self.weights.log().clamp_min(NO_WEIGHT)[gold]
 
 
 def _float_tensor(values: Sequence[float] | None) -> Tensor | None:

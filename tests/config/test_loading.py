@@ -13,6 +13,7 @@ from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 
 SEQ = {"task_type": "seq", "column_idx": 3}
+SUPPORTED = "classification, dependency, multiclas, multiseq, seq, seq_bio, string2string"
 ABSENT: Any = object()
 
 
@@ -63,12 +64,8 @@ def faults(call: Callable[[], object]) -> list[str]:
 WRONG_TASKS = {
     "task_type: unknown 'sequ'; did you mean 'seq'?": {"task_type": "sequ"},
     "task_type: unknown 'se\\nq'; did you mean 'seq'?": {"task_type": "se\nq"},
-    "task_type: missing, expected one of classification, dependency, multiclas, multiseq, seq, string2string": {
-        "task_type": ABSENT
-    },
-    'task_type: expected one of classification, dependency, multiclas, multiseq, seq, string2string, found ["seq"]': {
-        "task_type": ["seq"]
-    },
+    f"task_type: missing, expected one of {SUPPORTED}": {"task_type": ABSENT},
+    f'task_type: expected one of {SUPPORTED}, found ["seq"]': {"task_type": ["seq"]},
     "column_idx: missing, and has no default": {"column_idx": ABSENT},
     "column_idx: expected a number of at least -1, found -2": {"column_idx": -2},
     "column_idx: expected a whole number, found '3'": {"column_idx": "3"},

@@ -97,7 +97,7 @@ WRONG = {
     "UD.tasks.upos.metric=las": "UD -> tasks -> upos -> metric: 'seq' has no metric 'las'; known: accuracy, f1_binary, "
     "f1_macro, f1_micro, span_f1",
     "UD.tasks.xpos.column_idx=2": "UD -> tasks -> xpos -> task_type: missing, expected one of classification, "
-    "dependency, multiclas, multiseq, seq, string2string",
+    "dependency, multiclas, multiseq, seq, seq_bio, string2string",
     "UD.tasks.upos.loss_weight=Infinity": "UD -> tasks -> upos -> loss_weight: expected a finite number, "
     "found Infinity",
     "UD.dev_data_path=nothing": "UD -> dev_data_path: no such file 'nothing'",

@@ -45,6 +45,7 @@ def _without_mood(record: Record) -> None:
 
 CASES = [
     Case("seq", "words", {"column_idx": 3}),
+    Case("seq_bio", "words", {"column_idx": 8}),
     Case("string2string", "words", {"column_idx": 2}),
     Case("multiseq", "words", {"column_idx": 5}),
     Case("multiclas", "texts", {"column_idx": 3}),

@@ -1,0 +1,65 @@
+"""``seq_bio``: one BIO label a word, from one column; predictions never leave the scheme."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.base import TaskConfig, class_weights, split
+from machamp_lite.decoders.seq import Seq
+from machamp_lite.modules.crf import LinearChainCRF
+from machamp_lite.modules.ragged import flatten, pad
+from machamp_lite.weighting.objectives import MarginObjective
+
+
+class BioScores(NamedTuple):
+    """Scores of each word's labels alone. *Shape:* emissions (B, L, C) in float32, lengths (B,)."""
+
+    emissions: Tensor
+    lengths: Tensor
+
+
+class SeqBio(Seq):
+    """As ``seq``, but a conditional random field scores and decodes sentences as wholes."""
+
+    metrics = ("span_f1", "accuracy", "f1_micro", "f1_macro")
+    refuses = {  # noqa: RUF012 (never changed)
+        "focal_gamma": "its loss is of whole sentences, and single words have no probability to take the factor from",
+        "label_smoothing": "its loss is of whole sentences, and single words have no distribution to smooth",
+        "logit_adjustment": "its loss is of whole sentences, expected class_weights",
+    }
+
+    def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__(config=config, vocabulary=vocabulary, width=width)
+        self.crf = LinearChainCRF(vocabulary.labels)
+
+    def make_objective(self) -> MarginObjective:
+        """Softmax-margin, with class weights as margins."""
+        weights = class_weights(self.config, self.vocabulary)
+        return MarginObjective(weights=weights, counts=self.vocabulary.counts)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
+        """*Shape:* (N, D), (B,) -> see ``BioScores``."""
+        return BioScores(pad(super().forward(hidden, lengths).float(), lengths), lengths)
+
+    def loss(self, scores: Any, gold: Tensor) -> Tensor:
+        """The sum of the sentences' losses by the number of words, to keep its size beside other tasks.
+
+        *Shape:* ``BioScores``, (N,) -> ().
+        """
+        emissions, lengths = scores
+        margins = self.objective(gold)
+        losses = self.crf.negative_log_likelihood(
+            emissions,
+            pad(gold, lengths),
+            lengths,
+            margins=None if margins is None else pad(margins, lengths),
+        )
+        return losses.sum() / len(gold)
+
+    def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """The best labels in the scheme for each sentence."""
+        numbers = flatten(self.crf.viterbi(*scores), scores.lengths).tolist()
+        labels = [self.vocabulary.labels[number] for number in numbers]
+        return split(labels, [len(words) for words in sentences])

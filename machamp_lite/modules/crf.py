@@ -1,0 +1,105 @@
+"""A linear-chain conditional random field (Lafferty et al. 2001) over labels in BIO."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+# The score of a step out of the scheme: less than any path that stays in it can have, and still finite, so that
+# labels that no path reaches have gradients of 0 and not of NaN.
+FORBIDDEN = -1e30
+
+
+class LinearChainCRF(nn.Module):
+    """Scores paths of labels, and finds the best and the sum of all that stay in BIO.
+
+    In BIO an I follows only a B or I of its type; labels that are neither B nor I count as outside. A path's score is
+    the sum of its emissions, transitions and end score. Each sentence has at least one word; emissions are float32.
+    """
+
+    allowed: Tensor
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        super().__init__()
+        # The last row is the step into the first word, which allows what the step from outside does.
+        allowed = [[_may_follow(previous, label) for label in labels] for previous in [*labels, "O"]]
+        self.register_buffer("allowed", torch.tensor(allowed, dtype=torch.bool), persistent=False)
+        self.transitions = nn.Parameter(torch.zeros(len(labels) + 1, len(labels)))
+        self.ends = nn.Parameter(torch.zeros(len(labels)))
+
+    def negative_log_likelihood(
+        self, emissions: Tensor, gold: Tensor, lengths: Tensor, *, margins: Tensor | None = None
+    ) -> Tensor:
+        """-log p(gold path) of each sentence. *Shape:* (B, L, C), (B, L), (B,), margins (B, L) -> (B,).
+
+        With ``margins``, all labels but the gold one of a word score this much more in the sum over paths: the
+        softmax-margin of Gimpel and Smith (2010). A gold path that leaves the scheme is added to that sum, so that
+        every loss is finite and not below 0.
+        """
+        raised = emissions
+        if margins is not None:
+            is_gold = functional.one_hot(gold, emissions.shape[-1]).bool()
+            raised = torch.where(is_gold, emissions, emissions + margins.unsqueeze(-1))
+        loss = self.log_partition(raised, lengths) - self.score(emissions, gold, lengths)
+        # -log(gold / (others + gold)) is softplus(log others - log gold).
+        return torch.where(self.is_well_formed(gold, lengths), loss, functional.softplus(loss))
+
+    def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,)."""
+        start, transitions = self._within_scheme()
+        scores = start + emissions[:, 0]
+        for position in range(1, emissions.shape[1]):
+            following = (scores.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, position]
+            scores = torch.where((position < lengths).unsqueeze(1), following, scores)
+        return (scores + self.ends).logsumexp(1)
+
+    def score(self, emissions: Tensor, path: Tensor, lengths: Tensor) -> Tensor:
+        """The scores of given paths. *Shape:* (B, L, C), (B, L), (B,) -> (B,).
+
+        A step out of the scheme scores 0: were it learnt, it would grow without bound to explain ill-formed gold.
+        """
+        is_word, transitions = _is_word(path, lengths), self.transitions.masked_fill(~self.allowed, 0.0)
+        emitted = emissions.gather(2, path.unsqueeze(2)).squeeze(2)
+        within = torch.where(is_word, emitted + transitions[self._previous(path), path], 0.0).sum(1)
+        return within + self.ends[path.gather(1, lengths.unsqueeze(1) - 1).squeeze(1)]
+
+    def is_well_formed(self, path: Tensor, lengths: Tensor) -> Tensor:
+        """Whether a path stays in the scheme. *Shape:* (B, L), (B,) -> (B,)."""
+        return (self.allowed[self._previous(path), path] | ~_is_word(path, lengths)).all(1)
+
+    @torch.no_grad()
+    def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The best path in the scheme (Viterbi 1967). *Shape:* (B, L, C), (B,) -> (B, L), anything beyond a length."""
+        start, transitions = self._within_scheme()
+        scores, steps = start + emissions[:, 0], []
+        stay = torch.arange(emissions.shape[2], device=emissions.device)
+        for position in range(1, emissions.shape[1]):
+            is_word = (position < lengths).unsqueeze(1)
+            best, previous = (scores.unsqueeze(2) + transitions).max(1)
+            scores = torch.where(is_word, best + emissions[:, position], scores)
+            steps.append(torch.where(is_word, previous, stay))
+        path = [(scores + self.ends).argmax(1, keepdim=True)]
+        for previous in reversed(steps):
+            path.append(previous.gather(1, path[-1]))
+        return torch.cat(path[::-1], dim=1)
+
+    def _within_scheme(self) -> tuple[Tensor, Tensor]:
+        """The scores of steps into the first word, and from each label to each. *Shape:* (C,), (C, C)."""
+        scores = self.transitions.masked_fill(~self.allowed, FORBIDDEN)
+        return scores[-1], scores[:-1]
+
+    def _previous(self, path: Tensor) -> Tensor:
+        """The rows of ``allowed`` and ``transitions`` from which each word's label is stepped to, as (B, L)."""
+        return functional.pad(path, (1, 0), value=len(self.ends))[:, :-1]
+
+
+def _is_word(path: Tensor, lengths: Tensor) -> Tensor:
+    """*Shape:* (B, L), (B,) -> (B, L)."""
+    return torch.arange(path.shape[1], device=path.device) < lengths.unsqueeze(1)
+
+
+def _may_follow(previous: str, label: str) -> bool:
+    mark, _, kind = label.partition("-")
+    before, _, kind_before = previous.partition("-")
+    return mark != "I" or (before in ("B", "I") and kind_before == kind)

@@ -1,0 +1,99 @@
+"""What ``seq_bio`` promises beyond every decoder: spans as seqeval counts them, and losses in balance."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from seqeval.metrics import f1_score
+from seqeval.scheme import IOB2
+
+from machamp_lite import runs
+from machamp_lite.config import load_config
+from machamp_lite.errors import ConfigError
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+
+
+@pytest.fixture
+def load(write_config: Callable[..., str], tiny_params: str) -> Callable[..., Any]:
+    def load(*overrides: str, **task: Any) -> Any:
+        dataset = {
+            "train_data_path": str(DATA / "intents.train.conll"),
+            "dev_data_path": str(DATA / "intents.dev.conll"),
+            "word_idx": 1,
+            "max_sents": 100,
+            "tasks": {"slots": {"task_type": "seq_bio", "column_idx": 2, **task}},
+        }
+        path = write_config(D=dataset)
+        return load_config([path], parameters_config=tiny_params, overrides=overrides)
+
+    return load
+
+
+def column(path: Path) -> list[list[str]]:
+    """The labels of each sentence."""
+    blocks = path.read_text(encoding="utf-8").strip().split("\n\n")
+    return [
+        [line.split("\t")[2] for line in block.split("\n") if not line.startswith("# ")] for block in blocks
+    ]
+
+
+def test_span_f1_of_a_written_file_is_that_of_seqeval(load: Callable[..., Any], tmp_path: Path) -> None:
+    runs.train(load("training.num_epochs=5"), tmp_path / "run", progress=False)
+    gold, predicted = column(DATA / "intents.dev.conll"), column(tmp_path / "run" / "D.out")
+    found = json.loads((tmp_path / "run" / "D.out.eval").read_text())["slots"]["span_f1"]
+    assert found == pytest.approx(f1_score(gold, predicted, mode="strict", scheme=IOB2))
+    assert 0 < found < 1
+    # What is always well formed is the same to the lenient mode.
+    assert f1_score(gold, predicted) == pytest.approx(found)
+
+
+def loss_of(config: Any) -> tuple[float, Any, Any]:
+    """The loss on all training data, with its batch and model."""
+    runs.seed_everything(1)
+    data = runs.read_data(config)
+    model = runs.build_model(config, data).eval()
+    batch = model.batch(data.train["D"], only_annotated=True)
+    with torch.no_grad():
+        return model.losses(batch, model(batch))["slots"].item(), batch, model
+
+
+@pytest.mark.parametrize("weight", [1, 0.25, 3])
+def test_equal_weights_change_nothing(load: Callable[..., Any], weight: float) -> None:
+    assert loss_of(load(class_weights={"*": weight}))[0] == pytest.approx(loss_of(load())[0], rel=1e-6)
+
+
+def test_only_ratios_of_weights_matter(load: Callable[..., Any]) -> None:
+    balanced, *others = (
+        loss_of(load(class_weights=scheme))[0] for scheme in ("balanced", "inverse", "max_ratio")
+    )
+    assert others == pytest.approx([balanced] * 2, rel=1e-5)
+
+
+def test_the_loss_is_a_mean_over_words(load: Callable[..., Any]) -> None:
+    loss, batch, model = loss_of(load())
+    # Untrained scores are near 0, where each word's label is a choice among about as many as there are.
+    assert 0.5 < loss / torch.tensor(float(len(model.vocabularies["slots"]))).log().item() < 1.5
+    assert len(batch.tasks["slots"].gold) == batch.words
+
+
+def test_reported_weights_are_as_the_loss_has_them(load: Callable[..., Any]) -> None:
+    model = loss_of(load(class_weights={"O": 0, "*": 2}))[2]
+    vocabulary, weights = model.vocabularies["slots"], model.decoder("slots").label_weights()
+    assert weights[vocabulary.labels.index("O")] == 0
+    mean = (
+        sum(weight * count for weight, count in zip(weights, vocabulary.counts, strict=True))
+        / vocabulary.items
+    )
+    assert mean == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("option", ["focal_gamma", "label_smoothing", "logit_adjustment"])
+def test_options_of_single_words_are_refused_with_a_reason(load: Callable[..., Any], option: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(**{option: 0.5})
+    (line,) = caught.value.faults
+    assert f"D -> tasks -> slots -> {option}: 'seq_bio' does not have this option: " in line

@@ -1,0 +1,236 @@
+"""A conditional random field agrees with the enumeration of all its paths, and never leaves BIO."""
+
+from itertools import pairwise, product
+
+import pytest
+import torch
+from torch import Tensor
+
+from machamp_lite.metrics import spans
+from machamp_lite.modules.crf import LinearChainCRF
+from machamp_lite.weighting.objectives import MarginObjective
+
+BIO = ["O", "B-a", "I-a", "B-b", "I-b"]
+LABEL_SETS = {
+    "bio": BIO,
+    "no outside": ["B-a", "I-a"],
+    "other marks": ["_", "I-a", "S-a", "B-a"],
+    "bare marks": ["I", "O", "B", "I-a"],
+    "an I that no B opens": ["I-a", "O", "B-b"],
+}
+every_label_set = pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS)
+
+
+def random_crf(labels: list[str], *, seed: int = 0) -> LinearChainCRF:
+    torch.manual_seed(seed)
+    crf = LinearChainCRF(labels)
+    for parameter in crf.parameters():
+        torch.nn.init.normal_(parameter)
+    return crf
+
+
+def well_formed(names: list[str]) -> bool:
+    """Whether each I continues a span, by the spans that the metric sees."""
+    inside = sum(end - start for start, end, _ in spans(names))
+    return inside == sum(name.partition("-")[0] in ("B", "I") for name in names)
+
+
+def all_paths(labels: list[str], words: int) -> list[tuple[int, ...]]:
+    return list(product(range(len(labels)), repeat=words))
+
+
+def paths_in_scheme(labels: list[str], words: int) -> list[tuple[int, ...]]:
+    return [path for path in all_paths(labels, words) if well_formed([labels[number] for number in path])]
+
+
+def score_by_hand(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) -> Tensor:
+    """The sum of a path's parts; a step out of the scheme has none."""
+    steps = pairwise([len(crf.ends), *path])
+    parts = [crf.transitions[step] for step in steps if crf.allowed[step]]
+    parts += [scores[number] for scores, number in zip(emissions, path, strict=True)]
+    return torch.stack([*parts, crf.ends[path[-1]]]).sum()
+
+
+def batch_of_one(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) -> tuple[Tensor, ...]:
+    return emissions[None], torch.tensor([path]), torch.tensor([len(path)])
+
+
+def ragged_batch(labels: list[str], *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+    """Emissions, any labels and lengths of sentences of which one has one word."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.tensor([4, 1, 7, 2, 7, 3])
+    emissions = torch.randn(len(lengths), 7, len(labels), generator=generator)
+    return emissions, torch.randint(len(labels), (len(lengths), 7), generator=generator), lengths
+
+
+@every_label_set
+@pytest.mark.parametrize("words", [1, 2, 4])
+def test_the_partition_is_the_sum_over_all_paths_in_the_scheme(labels: list[str], words: int) -> None:
+    crf, emissions = random_crf(labels), torch.randn(words, len(labels))
+    scores = torch.stack([score_by_hand(crf, emissions, path) for path in paths_in_scheme(labels, words)])
+    found = crf.log_partition(emissions[None], torch.tensor([words]))
+    torch.testing.assert_close(found, scores.logsumexp(0, keepdim=True))
+
+
+@every_label_set
+@pytest.mark.parametrize("words", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_path_in_the_scheme_scores_more_than_the_decoded_one(
+    labels: list[str], words: int, seed: int
+) -> None:
+    crf, emissions = random_crf(labels, seed=seed).requires_grad_(False), torch.randn(words, len(labels))
+    best = max(paths_in_scheme(labels, words), key=lambda path: float(score_by_hand(crf, emissions, path)))
+    assert crf.viterbi(emissions[None], torch.tensor([words])).tolist() == [list(best)]
+
+
+@every_label_set
+@pytest.mark.parametrize("words", [1, 3])
+def test_every_path_is_scored_as_by_hand_and_known_to_be_well_formed_or_not(
+    labels: list[str], words: int
+) -> None:
+    crf, emissions = random_crf(labels), torch.randn(words, len(labels))
+    for path in all_paths(labels, words):
+        one, gold, length = batch_of_one(crf, emissions, path)
+        expected = score_by_hand(crf, emissions, path)
+        torch.testing.assert_close(crf.score(one, gold, length), expected[None])
+        is_well_formed = well_formed([labels[number] for number in path])
+        assert crf.is_well_formed(gold, length).tolist() == [is_well_formed]
+
+
+@pytest.mark.parametrize("words", [1, 3])
+def test_probabilities_of_all_paths_in_the_scheme_sum_to_one(words: int) -> None:
+    crf, paths = random_crf(BIO), torch.tensor(paths_in_scheme(BIO, words))
+    emissions, lengths = torch.randn(words, len(BIO)).expand(len(paths), -1, -1), torch.tensor([words])
+    losses = crf.negative_log_likelihood(emissions, paths, lengths.expand(len(paths)))
+    assert (-losses).exp().sum().item() == pytest.approx(1.0, rel=1e-5)
+
+
+@every_label_set
+def test_a_loss_is_that_of_the_gold_path_among_itself_and_the_paths_in_the_scheme(labels: list[str]) -> None:
+    crf, emissions = random_crf(labels), torch.randn(3, len(labels))
+    for gold in all_paths(labels, 3):
+        paths = {*paths_in_scheme(labels, 3), gold}
+        scores = torch.stack([score_by_hand(crf, emissions, path) for path in paths])
+        expected = scores.logsumexp(0) - score_by_hand(crf, emissions, gold)
+        found = crf.negative_log_likelihood(*batch_of_one(crf, emissions, gold))
+        torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("with_margins", [False, True])
+def test_losses_of_any_gold_labels_are_finite_and_not_negative_with_finite_gradients(
+    with_margins: bool,
+) -> None:
+    for labels in LABEL_SETS.values():
+        crf = random_crf(labels)
+        emissions, gold, lengths = ragged_batch(labels)
+        emissions = (100 * emissions).requires_grad_()
+        margins = MarginObjective(weights=[0.0, 5.0, *[1.0] * len(labels[2:])], counts=[1] * len(labels))
+        losses = crf.negative_log_likelihood(
+            emissions, gold, lengths, margins=margins(gold) if with_margins else None
+        )
+        losses.sum().backward()
+        assert losses.isfinite().all() and (losses > -1e-3).all()
+        assert all(one.grad.isfinite().all() for one in (emissions, *crf.parameters()))
+
+
+def test_ill_formed_gold_teaches_its_labels_without_changing_steps_out_of_the_scheme() -> None:
+    crf, gold = random_crf(["O", "B-a", "I-a"]), torch.tensor([[0, 2, 2]])
+    emissions, length = torch.zeros(1, 3, 3, requires_grad=True), torch.tensor([3])
+    crf.negative_log_likelihood(emissions, gold, length).sum().backward()
+    assert (emissions.grad.gather(2, gold.unsqueeze(2)) < 0).all()
+    assert (crf.transitions.grad[~crf.allowed] == 0).all()
+
+
+def test_a_batch_gives_what_its_sentences_give_alone_and_padding_does_not_matter() -> None:
+    crf = random_crf(BIO)
+    emissions, gold, lengths = ragged_batch(BIO)
+    is_word = torch.arange(7) < lengths.unsqueeze(1)
+    margins = torch.rand(gold.shape)
+    for padding, label in ((0.0, 0), (1e4, 3), (-1e4, 4)):
+        filled = emissions.masked_fill(~is_word.unsqueeze(2), padding).requires_grad_()
+        labels = gold.masked_fill(~is_word, label)
+        together = crf.negative_log_likelihood(filled, labels, lengths, margins=margins)
+        paths = crf.viterbi(filled, lengths)
+        together.sum().backward()
+        assert (filled.grad[~is_word] == 0).all()
+        for place, length in enumerate(lengths.tolist()):
+            one = slice(place, place + 1), slice(length)
+            single = crf.negative_log_likelihood(
+                emissions[one], gold[one], lengths[one[0]], margins=margins[one]
+            )
+            torch.testing.assert_close(together[one[0]], single)
+            assert torch.equal(paths[one], crf.viterbi(emissions[one], lengths[one[0]]))
+
+
+@every_label_set
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e6])
+def test_decoded_paths_are_always_well_formed(labels: list[str], scale: float) -> None:
+    for seed in range(5):
+        crf = random_crf(labels, seed=seed)
+        emissions = scale * torch.randn(40, 12, len(labels))
+        lengths = torch.randint(1, 13, (40,))
+        for path, length in zip(crf.viterbi(emissions, lengths).tolist(), lengths.tolist(), strict=True):
+            assert well_formed([labels[number] for number in path[:length]])
+
+
+def test_margins_raise_all_labels_but_the_gold_one_by_its_weight() -> None:
+    crf, emissions, weights = random_crf(BIO), torch.randn(3, len(BIO)), [0.5, 4.0, 2.0, 8.0, 1.0]
+    margins = MarginObjective(weights=weights, counts=[1] * 5)
+    logs = margins.weights.log()
+    for gold in paths_in_scheme(BIO, 3):
+        scores = [
+            score_by_hand(crf, emissions, path)
+            + sum(logs[right] for right, number in zip(gold, path, strict=True) if right != number)
+            for path in paths_in_scheme(BIO, 3)
+        ]
+        expected = torch.stack(scores).logsumexp(0) - score_by_hand(crf, emissions, gold)
+        one, path, length = batch_of_one(crf, emissions, gold)
+        found = crf.negative_log_likelihood(one, path, length, margins=margins(path))
+        torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
+
+
+def test_words_of_weight_0_teach_nothing_by_themselves() -> None:
+    crf = random_crf(BIO)
+    emissions, gold = torch.randn(1, 4, len(BIO), requires_grad=True), torch.tensor([[0, 1, 0, 3]])
+    margins = MarginObjective(weights=[0.0, 1.0, 1.0, 1.0, 1.0], counts=[2, 1, 1, 1, 1])(gold)
+    crf.negative_log_likelihood(emissions, gold, torch.tensor([4]), margins=margins).sum().backward()
+    assert (emissions.grad[gold == 0].abs() < 1e-6).all()
+    assert (emissions.grad[gold != 0].abs() > 1e-2).any()
+
+
+def rare_and_common_spans(sentences: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Noisy observations and gold labels of sentences of six words; half have a span a, a tenth a span b."""
+    generator = torch.Generator().manual_seed(seed)
+    chances = torch.rand(sentences, generator=generator).tolist()
+    starts = torch.randint(5, (sentences,), generator=generator).tolist()
+    gold = torch.zeros(sentences, 6, dtype=torch.long)
+    for row, (chance, start) in enumerate(zip(chances, starts, strict=True)):
+        if chance < 0.6:
+            kind = "b" if chance < 0.1 else "a"
+            gold[row, start : start + 2] = torch.tensor([BIO.index(f"B-{kind}"), BIO.index(f"I-{kind}")])
+    noise = torch.randn(sentences, 6, len(BIO), generator=generator)
+    return torch.nn.functional.one_hot(gold, len(BIO)) + 0.7 * noise, gold, torch.full((sentences,), 6)
+
+
+def recall_of_rare_spans(weights: list[float] | None, counts: list[int]) -> float:
+    torch.manual_seed(0)
+    scores, crf = torch.nn.Linear(len(BIO), len(BIO)), LinearChainCRF(BIO)
+    margins = MarginObjective(weights=weights, counts=counts)
+    optimizer = torch.optim.Adam([*scores.parameters(), *crf.parameters()], lr=0.05)
+    observed, gold, lengths = rare_and_common_spans(300, seed=1)
+    for _ in range(200):
+        optimizer.zero_grad()
+        losses = crf.negative_log_likelihood(scores(observed), gold, lengths, margins=margins(gold))
+        (losses.sum() / gold.numel()).backward()
+        optimizer.step()
+    observed, gold, lengths = rare_and_common_spans(1000, seed=2)
+    found = crf.viterbi(scores(observed), lengths)
+    return float((found == gold)[gold == BIO.index("B-b")].float().mean())
+
+
+def test_weights_raise_the_recall_of_a_rare_label() -> None:
+    counts = rare_and_common_spans(300, seed=1)[1].flatten().bincount().tolist()
+    balanced = [sum(counts) / (len(counts) * count) for count in counts]
+    plain = recall_of_rare_spans(None, counts)
+    assert recall_of_rare_spans([1.0] * 5, counts) == plain
+    assert recall_of_rare_spans(balanced, counts) > plain + 0.1
