@@ -28,7 +28,8 @@ def command(program: str, *arguments: str) -> None:
 
 def main() -> None:
     """Trains, predicts the test files, and shows their scores."""
-    command("train", "--dataset_configs", "configs/demo.json", "--model_dir", str(RUN), "--overwrite")
+    options = ["--model_dir", str(RUN), "--overwrite", "--set", "training.num_epochs=6"]
+    command("train", "--dataset_configs", "configs/demo.json", *options)
     outputs = {}
     for dataset, path in TEST_FILES.items():
         outputs[dataset] = RUN / f"test.{Path(path).name}"
