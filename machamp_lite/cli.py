@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Heavy imports wait inside the functions that need them: --help answers at once.
 
-_LATER_TRAIN = {"--sequential": 0, "--resume": 1, "--retrain": 1}
+_LATER_TRAIN = {"--sequential": 0, "--retrain": 1}
 _LATER_PREDICT = {"--topn": 1, "--conn": 1, "--sep": 1, "--threshold": 1, "--max_sents": 1}
 
 
@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 
 def train(arguments: Sequence[str] | None = None) -> int:
     """The train command; returns its exit code."""
-    return _guarded(lambda: _train(_train_parser().read(arguments)))
+    return _guarded(lambda: _train(_train_flags(arguments)))
 
 
 def predict(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def _train_parser() -> _Parser:
     parser.add_argument(
         "--dataset_configs",
         nargs="+",
-        required=True,
+        default=[],
         metavar="FILE",
         help="one or more dataset configs (jsonnet)",
     )
@@ -106,9 +106,36 @@ def _train_parser() -> _Parser:
     parser.add_argument(
         "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
     )
+    parser.add_argument(
+        "--resume", metavar="DIR", help="go on with the run of this folder after its last finished epoch"
+    )
     parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
     _add_later(parser, _LATER_TRAIN)
     return parser
+
+
+def _train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The flags of train; with --resume, configs come from the run's folder and no other flag may change them."""
+    parser = _train_parser()
+    flags = parser.read(arguments)
+    if flags.resume is None:
+        if not flags.dataset_configs:
+            parser.error("the following arguments are required: --dataset_configs")
+        return flags
+    for name in ("dataset_configs", "parameters_config", "overrides", "check", "name", "model_dir", "seed"):
+        if getattr(flags, name) not in (None, [], False):
+            flag = "set" if name == "overrides" else name
+            raise ConfigError(
+                f"--{flag}: a run that goes on keeps its config, expected no such flag beside --resume"
+            )
+    paths = [Path(flags.resume, name) for name in ("dataset-configs.json", "params-config.json", "state")]
+    if not all(path.exists() for path in paths):
+        raise ConfigError(
+            f"--resume {flags.resume}: found no run that can go on, expected the folder of one that was stopped after "
+            "its first epoch"
+        )
+    flags.dataset_configs, flags.parameters_config = [str(paths[0])], str(paths[1])
+    return flags
 
 
 def _predict_parser() -> _Parser:
@@ -166,15 +193,21 @@ def _train(flags: argparse.Namespace) -> int:
         return 0
     device = _device(flags.device)
     folder = runs.make_run_folder(
-        flags.model_dir or runs.default_run_folder(flags.dataset_configs, flags.name),
-        overwrite=flags.overwrite,
+        flags.resume or flags.model_dir or runs.default_run_folder(flags.dataset_configs, flags.name),
+        overwrite=flags.overwrite or flags.resume is not None,
     )
     _log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
     try:
-        keepers = runs.train(config, folder, device=device)
+        keepers = runs.train(config, folder, device=device, resume=flags.resume is not None)
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
+        raise
+    except KeyboardInterrupt:
+        if (folder / "state").exists():
+            print(
+                f"to go on after the last finished epoch: python train.py --resume {folder}", file=sys.stderr
+            )
         raise
     _show_scores(keepers)
     print(f"model: {folder / 'model'}")

@@ -1,5 +1,6 @@
 """One training run, from a checked config to a run folder."""
 
+import hashlib
 import logging
 import os
 import shutil
@@ -25,7 +26,9 @@ from machamp_lite.model import Model
 from machamp_lite.predictor import predict_file
 from machamp_lite.pretrained import load_tokenizer, load_transformer
 from machamp_lite.report import describe_data
-from machamp_lite.training.checkpoint import load_best_weights, save_model
+from machamp_lite.training.checkpoint import FORMAT, load_best_weights, save_model
+from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.training.state import Progress, load_state, save_state
 from machamp_lite.training.trainer import seed_everything, train_epochs
 from machamp_lite.weighting.class_weights import faults_of
 
@@ -142,11 +145,12 @@ def build_model(config: Config, data: RunData, *, reset: bool | None = None) -> 
 
 
 def train(
-    config: Config, folder: str | Path, *, device: str = "cpu", progress: bool = True
+    config: Config, folder: str | Path, *, device: str = "cpu", progress: bool = True, resume: bool = False
 ) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
-    Returns what holds the scores of the best epoch's predictions, by dataset.
+    With ``resume``, goes on after the last epoch that the folder's run has finished, as if it had never stopped; raises
+    ``ConfigError`` if it cannot. Returns what holds the scores of the best epoch's predictions, by dataset.
     """
     seed_everything(config.params.random_seed)
     # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
@@ -159,14 +163,24 @@ def train(
     _log_model(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_older_run(folder, config)
-    write_json(folder / "params-config.json", config.params.model_dump())
-    write_json(folder / "dataset-configs.json", _dataset_documents(config))
+    optimizer, done, depends_on = (
+        make_optimizer(model, config.params.training),
+        Progress(),
+        _depends_on(config),
+    )
+    if resume:
+        done = load_state(folder / "state", model=model, optimizer=optimizer, depends_on=depends_on)
+        logger.info("goes on after epoch %d", done.epoch)
+    else:
+        _remove_older_run(folder, config)
+        write_json(folder / "params-config.json", config.params.model_dump())
+        write_json(folder / "dataset-configs.json", _dataset_documents(config))
 
-    def after_epoch(metrics: list[dict[str, Any]], is_best: bool) -> None:
+    def after_epoch(done: Progress, is_best: bool) -> None:
         if is_best:
             save_model(model, folder / "model")
-        write_json(folder / "metrics.json", metrics)
+        write_json(folder / "metrics.json", done.metrics)
+        save_state(folder / "state", model=model, optimizer=optimizer, progress=done, depends_on=depends_on)
 
     sampler = Sampler(
         list(data.train.values()),
@@ -174,14 +188,37 @@ def train(
         seed=config.params.random_seed,
         chances=[_draw_chances(name, config, data) for name in data.train],
     )
-    train_epochs(model, sampler=sampler, dev=data.dev, after_epoch=after_epoch, progress=progress)
+    train_epochs(
+        model,
+        optimizer=optimizer,
+        done=done,
+        sampler=sampler,
+        dev=data.dev,
+        after_epoch=after_epoch,
+        show_bar=progress,
+    )
     load_best_weights(model, folder / "model")
-    return predict_dev(model, config, folder)
+    keepers = predict_dev(model, config, folder)
+    shutil.rmtree(folder / "state", ignore_errors=True)
+    return keepers
+
+
+def _depends_on(config: Config) -> dict[str, Any]:
+    """What must be as it was for a run to go on: versions, and the bytes of its data files."""
+    versions = {"torch": torch.__version__, "machamp_lite": FORMAT}
+    paths = [path for data in config.datasets.values() for path in (data.train_data_path, data.dev_data_path)]
+    return versions | {path: _checksum(path) for path in paths if path}
+
+
+def _checksum(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _remove_older_run(folder: Path, config: Config) -> None:
     """Takes away what an overwritten run has left, so that nothing of it is taken for the new one's."""
-    shutil.rmtree(folder / "model", ignore_errors=True)
+    for name in ("model", "state"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     outputs = [f"{name}.out{end}" for name in config.datasets for end in ("", ".eval")]
     for name in ["metrics.json", *outputs]:
         (folder / name).unlink(missing_ok=True)

@@ -252,7 +252,7 @@ WRONG_TRAIN = {
     "--device -2": "--device: found -2, but there are ",
     "--device 99": "--device: found 99, but there are ",
     "--sequential": "--sequential: not supported yet",
-    "--resume logs/x": "--resume: not supported yet",
+    "--resume logs/x": "--dataset_configs: a run that goes on keeps its config, expected no such flag beside --resume",
     "--retrain logs/x": "--retrain: not supported yet",
     "--set x": "--set x: expected KEY=VALUE, for example training.num_epochs=3",
     "--parameters_config no.json": "no.json: no such file",

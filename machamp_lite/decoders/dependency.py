@@ -144,7 +144,9 @@ def _with_root(rows: Tensor, lengths: Tensor) -> Tensor:
     """Unfolds words with the root, the last row, before each sentence. *Shape:* (W + 1, D) -> (B, L + 1, D)."""
     places = torch.arange(len(rows) - 1, device=rows.device)
     order = pad(places, lengths, value=len(rows) - 1)
-    return rows[functional.pad(order, (1, 0), value=len(rows) - 1)]
+    order = functional.pad(order, (1, 0), value=len(rows) - 1)
+    # Not rows[order]: its gradient is summed by several threads in whatever order they come.
+    return rows.index_select(0, order.flatten()).unflatten(0, order.shape)
 
 
 def _mask_padding(scores: DependencyScores) -> Tensor:

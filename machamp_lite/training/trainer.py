@@ -18,7 +18,8 @@ from machamp_lite.batching.sampler import Sampler
 from machamp_lite.errors import TrainingError
 from machamp_lite.evaluation import autocast, evaluate, sum_of_main_metrics
 from machamp_lite.model import Model
-from machamp_lite.training.optimization import make_optimizer, set_encoder_trainable, set_rates
+from machamp_lite.training.optimization import set_encoder_trainable, set_rates
+from machamp_lite.training.state import Progress
 from machamp_lite.training.summary import epoch_lines
 
 logger = logging.getLogger(__name__)
@@ -37,24 +38,24 @@ def seed_everything(seed: int) -> None:
 def train_epochs(
     model: Model,
     *,
+    optimizer: torch.optim.Optimizer,
+    done: Progress,
     sampler: Sampler,
     dev: Mapping[str, Sequence[Instance]],
-    after_epoch: Callable[[list[dict[str, Any]], bool], None],
-    progress: bool = True,
-) -> list[dict[str, Any]]:
-    """Trains a model for ``num_epochs`` and returns one metrics object an epoch.
+    after_epoch: Callable[[Progress, bool], None],
+    show_bar: bool = True,
+) -> None:
+    """Trains a model for the epochs that are not ``done`` yet.
 
-    ``after_epoch`` is called with all metrics so far and whether the epoch is the best yet: the one with the highest
-    sum of main dev metrics, or the last one where there is no dev data. Raises ``TrainingError`` if a loss is no
-    finite number.
+    ``after_epoch`` is called with what is done and whether the epoch is the best yet: the one with the highest sum of
+    main dev metrics, or the last one where there is no dev data. Raises ``TrainingError`` if a loss is no finite
+    number.
     """
     training = model.config.params.training
-    optimizer = make_optimizer(model, training)
     epochs = range(1, training.num_epochs + 1)
     # An epoch is a function of its number: batches are cut again when their turn comes, and not kept till then.
     steps = sum(len(sampler.epoch(epoch)) for epoch in epochs)
-    step, best, metrics = 0, float("-inf"), []
-    for epoch in epochs:
+    for epoch in epochs[done.epoch :]:
         batches = sampler.epoch(epoch)
         set_encoder_trainable(model, epoch=epoch)
         start, words = time.perf_counter(), 0
@@ -66,18 +67,18 @@ def train_epochs(
             desc=f"epoch {epoch}/{training.num_epochs}",
             unit=" words",
             unit_scale=True,
-            disable=not progress,
+            disable=not show_bar,
             leave=False,
         )
         for instances in batches:
             batch = model.batch(instances, only_annotated=True)
-            set_rates(optimizer, step=step, steps=steps, scheduler=training.learning_rate_scheduler)
+            set_rates(optimizer, step=done.step, steps=steps, scheduler=training.learning_rate_scheduler)
             losses = train_step(model, batch, optimizer)
             for task, loss in losses.items():
                 sums[task] += loss
                 counts[task] += 1
-            step += 1
-            if step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
+            done.step += 1
+            if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
                 _look(losses, batch, bar)
             batch_words = sum(_words(instance) for instance in instances)
             words += batch_words
@@ -90,7 +91,7 @@ def train_epochs(
         total = sum_of_main_metrics(scores, model.config.tasks())
         weights = model.task_weights.weights()
         losses_of_epoch = {task: sums[task].item() / counts[task] for task in sums}
-        metrics.append(
+        done.metrics.append(
             {
                 "epoch": epoch,
                 "seconds": round(seconds, 2),
@@ -103,12 +104,12 @@ def train_epochs(
             }
         )
         model.task_weights.end_epoch(losses_of_epoch)
-        is_best = total > best or not dev
-        best = max(best, total)
-        for line in epoch_lines(metrics[-1], is_best=is_best and bool(dev)):
+        is_best = not dev or done.best is None or total > done.best
+        done.best = total if done.best is None else max(done.best, total)
+        done.epoch = epoch
+        for line in epoch_lines(done.metrics[-1], is_best=is_best and bool(dev)):
             logger.info("%s", line)
-        after_epoch(metrics, is_best)
-    return metrics
+        after_epoch(done, is_best)
 
 
 def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
