@@ -225,3 +225,13 @@ def test_scores_of_labels_are_in_every_file_of_scores(load: Callable[..., Any], 
     assert set(written) == {"labels", "macro", "weighted", "confusion"}
     epochs = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert set(epochs[0]["labels"]["D"]) == {"tag", "mood"}
+
+
+@pytest.mark.parametrize("task_type", ["mlm", "seq2seq", "tok", "regression", "probdistr"])
+def test_tasks_without_classes_refuse_class_weights_and_say_why(
+    load: Callable[..., Any], task_type: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f"D.tasks.tag.task_type={task_type}", "D.tasks.tag.class_weights=balanced")
+    (line,) = [fault for fault in caught.value.faults if "class_weights: " in fault]
+    assert f"D -> tasks -> tag -> class_weights: '{task_type}' does not have this option: its " in line

@@ -15,6 +15,15 @@ LATER_TASK_TYPES: dict[str, set[str]] = {
     "seq2seq": set(),
 }
 
+# Why these have no class_weights, and will have none.
+NO_CLASS_WEIGHTS = {
+    "regression": "its labels are numbers, and numbers are no classes",
+    "probdistr": "its labels are distributions over all classes",
+    "mlm": "its classes are the whole vocabulary of the encoder",
+    "tok": "its classes are where words begin and end",
+    "seq2seq": "its classes are the whole vocabulary of the encoder",
+}
+
 # Keys that are not supported yet, with the values that ask for nothing.
 _LATER_PARAMS: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("encoder", "subword_strategy"): ("last",),

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from machamp_lite.config.documents import overlay
 from machamp_lite.config.faults import ConfigFaults, known_keys, show, unknown_keys
-from machamp_lite.config.machamp import LATER_TASK_TYPES, modernise_task
+from machamp_lite.config.machamp import LATER_TASK_TYPES, NO_CLASS_WEIGHTS, modernise_task
 from machamp_lite.config.weighting import check_weighting
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.decoders.base import COMMENT
@@ -89,8 +89,12 @@ class TaskChecker:
         if not isinstance(raw, dict):
             self.faults.add(source, path, f"expected an object with a task's keys, found {show(raw)}")
             return None
-        name = self._task_type(source, [*path, "task_type"], raw.get("task_type"))
+        task_type = raw.get("task_type")
+        name = self._task_type(source, [*path, "task_type"], task_type)
         if name is None:
+            if raw.get("class_weights") and isinstance(task_type, str) and task_type in NO_CLASS_WEIGHTS:
+                reason = f"'{task_type}' does not have this option: {NO_CLASS_WEIGHTS[task_type]}"
+                self.faults.add(source, [*path, "class_weights"], reason)
             return None
         decoder = DECODERS[name]
         raw = modernise_task(raw, self.faults, source, path)
