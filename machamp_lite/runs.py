@@ -163,11 +163,9 @@ def train(
     _log_model(model)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    optimizer, done, depends_on = (
-        make_optimizer(model, config.params.training),
-        Progress(),
-        _depends_on(config),
-    )
+    optimizer = make_optimizer(model, config.params.training)
+    depends_on = _depends_on(config)
+    done = Progress()
     if resume:
         done = load_state(folder / "state", model=model, optimizer=optimizer, depends_on=depends_on)
         logger.info("goes on after epoch %d", done.epoch)

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
+from machamp_lite.weighting.class_weights import Scheme
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Scheme = Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"]
 Column = Annotated[int, Field(ge=0)]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import DataError
-from machamp_lite.weighting.class_weights import given_weights, scheme_weights
+from machamp_lite.weighting.class_weights import Scheme, given_weights, scheme_weights
 from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
 
 COMMENT = -1
@@ -38,7 +38,7 @@ class TaskConfig(BaseModel):
     loss_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     metric: str
     additional_metrics: Annotated[list[str], BeforeValidator(_as_list)]
-    class_weights: Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"] | dict[str, float] | None
+    class_weights: Scheme | dict[str, float] | None
     class_weights_beta: Annotated[float, Field(ge=0, lt=1)]
     focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, get_args
 
 from machamp_lite.errors import did_you_mean
 
-SCHEMES = ("balanced", "inverse", "max_ratio", "sqrt", "effective")
+Scheme = Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"]
+SCHEMES: tuple[str, ...] = get_args(Scheme)
 
 # The key that gives all labels that are not named their weight.
 REST = "*"
