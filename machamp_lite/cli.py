@@ -11,40 +11,23 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from machamp_lite.errors import ConfigError, DataError, MachampError, did_you_mean
+from machamp_lite.errors import ConfigError, DataError, MachampError
+from machamp_lite.flags import Parser, train_flags
 
 if TYPE_CHECKING:
+    from machamp_lite.config import Config
     from machamp_lite.evaluation import ScoreKeeper
 
 # Heavy imports wait inside the functions that need them: --help answers at once.
 
-_LATER_TRAIN = {"--sequential": 0, "--retrain": 1}
 _LATER_PREDICT = {"--topn": 1, "--conn": 1, "--sep": 1, "--threshold": 1, "--max_sents": 1}
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line; unknown flags come first, with the nearest right one."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {message}; see --help")
-
-    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Parses the arguments of the command line, or those given."""
-        arguments = sys.argv[1:] if arguments is None else arguments
-        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        given = (argument.partition("=")[0] for argument in arguments)
-        for flag in given:
-            if flag.startswith("--") and flag not in ("--", *flags):
-                hint = did_you_mean(flag, flags)
-                self.error(f"unknown flag {flag}{hint if 'did you mean' in hint else ''}")
-        return self.parse_args(arguments)
 
 
 def train(arguments: Sequence[str] | None = None) -> int:
     """The train command; returns its exit code."""
-    return _guarded(lambda: _train(_train_flags(arguments)))
+    return _guarded(lambda: _train(train_flags(arguments)))
 
 
 def predict(arguments: Sequence[str] | None = None) -> int:
@@ -76,70 +59,8 @@ def _guarded(command: Callable[[], int]) -> int:
         return 130
 
 
-def _train_parser() -> _Parser:
-    parser = _Parser(
-        prog="train.py", allow_abbrev=False, description="Trains one model for the tasks of dataset configs."
-    )
-    parser.add_argument(
-        "--dataset_configs",
-        nargs="+",
-        default=[],
-        metavar="FILE",
-        help="one or more dataset configs (jsonnet)",
-    )
-    parser.add_argument("--parameters_config", metavar="FILE", help="laid over configs/params.json")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="overrides",
-        metavar="KEY=VALUE",
-        help="one value of params or of a dataset, as training.num_epochs=3 or DATASET.tasks.TASK.loss_weight=0.5; "
-        "may be repeated",
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="check configs and data, say what is in them, and stop"
-    )
-    parser.add_argument("--name", help="the run's name (default: the configs' file names joined by dots)")
-    parser.add_argument("--model_dir", metavar="DIR", help="the run folder (default: logs/NAME/DATE_TIME)")
-    parser.add_argument("--overwrite", action="store_true", help="let --model_dir hold a run already")
-    parser.add_argument(
-        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
-    )
-    parser.add_argument(
-        "--resume", metavar="DIR", help="go on with the run of this folder after its last finished epoch"
-    )
-    parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
-    _add_later(parser, _LATER_TRAIN)
-    return parser
-
-
-def _train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The flags of train; with --resume, configs come from the run's folder and no other flag may change them."""
-    parser = _train_parser()
-    flags = parser.read(arguments)
-    if flags.resume is None:
-        if not flags.dataset_configs:
-            parser.error("the following arguments are required: --dataset_configs")
-        return flags
-    for name in ("dataset_configs", "parameters_config", "overrides", "check", "name", "model_dir", "seed"):
-        if getattr(flags, name) not in (None, [], False):
-            flag = "set" if name == "overrides" else name
-            raise ConfigError(
-                f"--{flag}: a run that goes on keeps its config, expected no such flag beside --resume"
-            )
-    paths = [Path(flags.resume, name) for name in ("dataset-configs.json", "params-config.json", "state")]
-    if not all(path.exists() for path in paths):
-        raise ConfigError(
-            f"--resume {flags.resume}: found no run that can go on, expected the folder of one that was stopped after "
-            "its first epoch"
-        )
-    flags.dataset_configs, flags.parameters_config = [str(paths[0])], str(paths[1])
-    return flags
-
-
-def _predict_parser() -> _Parser:
-    parser = _Parser(
+def _predict_parser() -> Parser:
+    parser = Parser(
         prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
     )
     parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
@@ -176,30 +97,60 @@ class _Later(argparse.Action):
 
 
 def _train(flags: argparse.Namespace) -> int:
-    from machamp_lite.config import load_config
-
     # From a terminal, logs go to it; the run's own log file comes with its folder.
     _set_up_logging()
-    config = load_config(
-        flags.dataset_configs,
-        parameters_config=flags.parameters_config,
-        overrides=flags.overrides,
-        seed=flags.seed,
-    )
+    configs = _load_configs(flags)
     from machamp_lite import runs
 
+    if flags.check or flags.sequential:
+        lines = runs.check_all(configs, retrain=flags.retrain)
     if flags.check:
-        print("\n".join(runs.check(config)))
+        print("\n".join(lines))
         return 0
     device = _device(flags.device)
-    folder = runs.make_run_folder(
-        flags.resume or flags.model_dir or runs.default_run_folder(flags.dataset_configs, flags.name),
-        overwrite=flags.overwrite or flags.resume is not None,
+    folder = Path(
+        flags.resume or flags.model_dir or runs.default_run_folder(flags.dataset_configs, flags.name)
     )
+    folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
+    for folder in folders:
+        runs.make_run_folder(folder, overwrite=flags.overwrite or flags.resume is not None)
+    former = flags.retrain
+    for config, folder in zip(configs, folders, strict=True):
+        _train_one(config, folder, device=device, resume=flags.resume is not None, retrain=former)
+        former = folder
+    return 0
+
+
+def _load_configs(flags: argparse.Namespace) -> "list[Config]":
+    """The config of the run, or one for each file."""
+    from machamp_lite.config import load_config
+    from machamp_lite.config.sequence import load_sequence
+
+    options = {
+        "parameters_config": flags.parameters_config,
+        "overrides": flags.overrides,
+        "seed": flags.seed,
+    }
+    if flags.sequential:
+        configs = load_sequence(flags.dataset_configs, **options)
+    else:
+        configs = [load_config(flags.dataset_configs, **options)]
+    if flags.retrain and configs[0].params.reset_transformer_model:
+        raise ConfigError("--retrain: found reset_transformer_model true, expected false beside this flag")
+    return configs
+
+
+def _train_one(
+    config: "Config", folder: Path, *, device: str, resume: bool, retrain: str | Path | None
+) -> None:
+    """One run, with its log in its folder."""
+    from machamp_lite import runs
+
+    _set_up_logging()
     _log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
     try:
-        keepers = runs.train(config, folder, device=device, resume=flags.resume is not None)
+        keepers = runs.train(config, folder, device=device, resume=resume, retrain=retrain)
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
         raise
@@ -211,7 +162,6 @@ def _train(flags: argparse.Namespace) -> int:
         raise
     _show_scores(keepers)
     print(f"model: {folder / 'model'}")
-    return 0
 
 
 def _predict(flags: argparse.Namespace) -> int:

@@ -1,15 +1,29 @@
 """The shared transformer: a flat batch in, hidden states of words and sentences out."""
 
+import inspect
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from machamp_lite.batching.batch import Batch
+from machamp_lite.config.schema import EncoderParams
 from machamp_lite.errors import ConfigError
-from machamp_lite.modules.ragged import pad, padded_places
+from machamp_lite.modules.lora import add_adapters, merge_adapters, without_adapters
+from machamp_lite.modules.ragged import pad, padded_places, starts_of
+
+logger = logging.getLogger(__name__)
+
+NO_LIMIT = 2**31
+# Their inner layers have fewer states than subwords: they pool characters, or subwords, on the way.
+LAST_LAYER_ONLY = ("canine", "funnel")
+# Subwords of the texts that tell how a transformer behaves, and how much of its largest state counts as equal: rounding
+# makes 1e-7, what another subword does to random weights is 1e-3.
+SHORT, LONG, EQUAL = 8, 13, 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,60 +35,178 @@ class Encoded:
 
 
 class Encoder(nn.Module):
-    """A Hugging Face encoder that takes flat batches; pieces of a sentence are encoded apart."""
+    """A Hugging Face encoder that takes flat batches; pieces of a sentence are encoded apart.
 
-    def __init__(self, transformer: Any) -> None:
+    Raises ``ConfigError`` for a transformer that cannot read texts alone.
+    """
+
+    def __init__(self, transformer: Any, *, params: EncoderParams) -> None:
         super().__init__()
         self.transformer = transformer
+        self.params = params
         config = getattr(transformer.config, "text_config", transformer.config)
+        self.kind = str(config.model_type)
         self.width = int(config.hidden_size)
         self.layers = int(config.num_hidden_layers) + 1
-        self.longest_input = int(getattr(config, "max_position_embeddings", None) or 2**31)
+        self.longest_input = longest_input(transformer)
+        # Characters are pooled in groups of so many; a text needs one group at least.
+        self.shortest_input = int(getattr(config, "downsampling_rate", 1))
         pad_token = getattr(config, "pad_token_id", None)
-        self.pad_id = 0 if pad_token is None else int(pad_token)
-        if config.model_type in (
-            "roberta",
-            "xlm-roberta",
-            "camembert",
-            "xmod",
-            "data2vec-text",
-            "longformer",
-        ):
-            # These count positions from pad + 1.
-            self.longest_input -= self.pad_id + 1
-        self.has_types = int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        self.pad_id = 0 if pad_token is None else max(0, int(pad_token))
+        has_types = int(getattr(config, "type_vocab_size", 0) or 0) > 1
+        self.has_types = has_types and "token_type_ids" in inspect.signature(transformer.forward).parameters
+        self.is_causal = self.padding_matters = False
+        # Those of a former run, whose encoder is the whole of both.
+        merge_adapters(transformer)
+        if not any(parameter.is_meta for parameter in transformer.parameters()):
+            self._learn_behaviour(config)
+        if params.lora is not None:
+            add_adapters(transformer, **params.lora.model_dump())
+            learning = sum(value.numel() for value in transformer.parameters() if value.requires_grad)
+            logger.info("lora: %d parameters of the encoder are trained", learning)
+
+    def _learn_behaviour(self, config: Any) -> None:
+        """Finds out whether it reads from left to right, and whether padding changes what it says."""
+        size = int(getattr(config, "vocab_size", None) or 256)
+        known = [number for number in range(min(size, 64)) if number != self.pad_id]
+        ids = torch.tensor((known * LONG)[: LONG + SHORT])
+        one, longer, other = ids[:SHORT], ids[:LONG], ids[LONG:].clone()
+        other[: SHORT // 2] = one[: SHORT // 2]
+        padded = torch.stack([functional.pad(one, (0, LONG - SHORT), value=self.pad_id), longer])
+        lengths = torch.tensor([SHORT, LONG])
+        was_training = self.transformer.training
+        self.transformer.eval()
+        try:
+            # Some draw random numbers even here, and what follows must not depend on it.
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                alone, changed, beside = (
+                    self._transform(rows, torch.zeros_like(rows), row_lengths, [self.layers - 1])[0][0]
+                    for rows, row_lengths in (
+                        (one.unsqueeze(0), lengths[:1]),
+                        (other.unsqueeze(0), lengths[:1]),
+                        (padded, lengths),
+                    )
+                )
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, AssertionError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ConfigError(
+                f"transformer_model: '{self.kind}' models cannot be used, expected one that reads text alone ({reason})"
+            ) from None
+        finally:
+            self.transformer.train(was_training)
+        if alone.shape != (SHORT, self.width):
+            raise ConfigError(
+                f"transformer_model: '{self.kind}' models cannot be used, expected states of {self.width} numbers for "
+                f"each of {SHORT} subwords, found {tuple(alone.shape)}"
+            )
+        equal = EQUAL * float(alone.abs().max())
+        half = SHORT // 2
+        self.is_causal = float((alone - changed)[:half].abs().max()) < equal
+        self.padding_matters = float((alone - beside[:SHORT]).abs().max()) > equal
+        if self.is_causal:
+            # Keys and values would be kept for a next word that never comes.
+            config.use_cache = False
+            logger.info("the encoder reads from left to right: sentences are read at their last position")
+        if self.padding_matters:
+            logger.info(
+                "the encoder heeds padding: sentences are encoded together with those of their length"
+            )
+        if self.kind in LAST_LAYER_ONLY:
+            logger.info("the encoder's last layer alone has a state for each subword: all tasks read it")
 
     def layer_numbers(self, layers: Sequence[int] | str) -> tuple[int, ...]:
         """Layers counted from 0, the embeddings, for ``layers_to_use``; raises ``ConfigError`` for others."""
+        last_only = self.kind in LAST_LAYER_ONLY
         if isinstance(layers, str):
-            return tuple(range(self.layers))
+            return (self.layers - 1,) if last_only else tuple(range(self.layers))
         for layer in layers:
             if not -self.layers <= layer < self.layers:
                 raise ConfigError(
                     f"layers_to_use: found {layer}, but the encoder has the layers 0 (embeddings) "
                     f"to {self.layers - 1}, or {-self.layers} to -1 from the top"
                 )
+            if last_only and layer % self.layers != self.layers - 1:
+                raise ConfigError(
+                    f"layers_to_use: found {layer}, but of '{self.kind}' models the last layer alone has a state for "
+                    "each subword, expected [-1] or 'all'"
+                )
         return tuple(layer % self.layers for layer in layers)
 
+    def frozen_parameters(self) -> list[nn.Parameter]:
+        """Those that never learn: with adapters, all others."""
+        return [] if self.params.lora is None else without_adapters(self.transformer)
+
     def forward(self, batch: Batch, layers: Sequence[int]) -> Encoded:
-        """Hidden states of the given layers at the last subword of each word and at each sentence's start."""
-        lengths = batch.piece_lengths
-        inputs = {"input_ids": pad(batch.subword_ids, lengths, value=self.pad_id)}
-        width = inputs["input_ids"].shape[1]
+        """Hidden states of the given layers at the last subword of each word, and of sentences.
+
+        A sentence is read at its first position, or at its last one if the encoder reads from left to right: of its
+        first piece, or with ``long_input`` of "stride" as the mean over its pieces.
+        """
+        states, places = self._states(batch, layers)
+        pieces = batch.sentence_pieces
+        starts = starts_of(batch.piece_lengths)
+        reads = starts[1:] - 1 if self.is_causal else starts[:-1]
+        are_cut = len(reads) > len(pieces)
+        if are_cut and self.params.long_input == "truncate":
+            reads = reads[starts_of(pieces)[:-1]]
+        words, sentences = (
+            torch.stack([state.index_select(0, chosen) for state in states])
+            for chosen in (places[batch.word_ends], places[reads])
+        )
+        if are_cut and self.params.long_input == "stride":
+            sums = pad(sentences.transpose(0, 1), pieces).sum(1)
+            sentences = (sums / pieces[:, None, None]).transpose(0, 1)
+        return Encoded(words, sentences)
+
+    def _states(self, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
+        """States of each layer, and where those of each subword stand in them. *Shape:* K times (N, D), (S,)."""
+        ids, types, lengths = batch.subword_ids, batch.type_ids, batch.piece_lengths
+        if not self.padding_matters:
+            rows = self._transform(pad(ids, lengths, value=self.pad_id), pad(types, lengths), lengths, layers)
+            return [state.flatten(0, 1) for state in rows], padded_places(lengths)
+        starts = starts_of(lengths)[:-1]
+        parts, positions = [], []
+        for length in lengths.unique().tolist():
+            alike = starts[lengths == length]
+            chosen = alike.unsqueeze(1) + torch.arange(length, device=ids.device)
+            room = (0, max(0, self.shortest_input - length))
+            part = self._transform(
+                functional.pad(ids[chosen], room, value=self.pad_id),
+                functional.pad(types[chosen], room),
+                alike.new_full((len(alike),), length),
+                layers,
+            )
+            parts.append([state[:, :length].flatten(0, 1) for state in part])
+            positions.append(chosen.flatten())
+        return [torch.cat(layer) for layer in zip(*parts, strict=True)], torch.cat(positions).argsort()
+
+    def _transform(self, ids: Tensor, types: Tensor, lengths: Tensor, layers: Sequence[int]) -> list[Tensor]:
+        """The transformer's own states of padded rows. *Shape:* (P, L), (P, L), (P,) -> K times (P, L, D)."""
+        inputs = {"input_ids": ids}
+        width = ids.shape[1]
         if bool((lengths != width).any()):
             positions = torch.arange(width, device=lengths.device)
             inputs["attention_mask"] = (positions.unsqueeze(0) < lengths.unsqueeze(1)).long()
         if self.has_types:
-            inputs["token_type_ids"] = pad(batch.type_ids, lengths)
+            inputs["token_type_ids"] = types
         every_layer = tuple(layers) != (self.layers - 1,)
         output = self.transformer(**inputs, output_hidden_states=every_layer)
-        states = (
-            [output.hidden_states[layer] for layer in layers] if every_layer else [output.last_hidden_state]
-        )
-        places = padded_places(lengths)
-        words, sentences = places[batch.word_ends], places[batch.sentence_firsts]
-        flat = [state.flatten(0, 1) for state in states]
-        return Encoded(
-            torch.stack([state.index_select(0, words) for state in flat]),
-            torch.stack([state.index_select(0, sentences) for state in flat]),
-        )
+        if not every_layer:
+            return [output.last_hidden_state]
+        return [output.hidden_states[layer] for layer in layers]
+
+
+def longest_input(transformer: Any) -> int:
+    """The most subwords that a transformer takes: as many as it has positions, if they are not relative."""
+    config = getattr(transformer.config, "text_config", transformer.config)
+    positions = int(getattr(config, "max_position_embeddings", None) or 0)
+    only_relative = getattr(config, "relative_attention", False) and not getattr(
+        config, "position_biased_input", True
+    )
+    if positions <= 0 or only_relative:
+        return NO_LIMIT
+    for name, module in transformer.named_modules():
+        # RoBERTa and its kin count positions from that of padding, plus 1.
+        if isinstance(module, nn.Embedding) and "position" in name and module.padding_idx is not None:
+            return positions - module.padding_idx - 1
+    return positions

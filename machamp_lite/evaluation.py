@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.sampler import cut
 from machamp_lite.config.schema import BatchingParams, decoder_class
@@ -25,8 +26,10 @@ class ScoreKeeper:
         self._metrics: dict[str, list[Metric]] = {
             task: [METRICS[name]() for name in config.metric_names()] for task, config in tasks.items()
         }
-        self._labels = {task: LabelScores() for task in tasks}
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
+        self._labels = {
+            task: LabelScores() for task, decoder in self._decoders.items() if decoder.has_classes
+        }
         self._annotated = dict.fromkeys(tasks, False)
 
     def add(
@@ -41,7 +44,8 @@ class ScoreKeeper:
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
             decoder = self._decoders[task]
             scored = decoder.as_scored(labels, predicted[task])
-            self._labels[task].add(*decoder.label_pairs(labels, scored, words))
+            if task in self._labels:
+                self._labels[task].add(*decoder.label_pairs(labels, scored, words))
             for metric in self._metrics[task]:
                 metric.add(labels, scored)
 
@@ -54,7 +58,10 @@ class ScoreKeeper:
         }
 
     def label_scores(self) -> dict[str, LabelScores]:
-        """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task."""
+        """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task.
+
+        Tasks whose labels are no classes have none.
+        """
         return {task: scores for task, scores in self._labels.items() if self._annotated[task]}
 
     def label_scores_as_json(self) -> dict[str, Any]:
@@ -66,6 +73,29 @@ def predict_labels(
     model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     """The place of each instance and its predicted labels by task, in batches of like length."""
+    for place, labels, _ in rank_labels(model, instances, top_n={}, batch_size=batch_size):
+        yield place, labels
+
+
+def rank_labels(
+    model: Model, instances: Sequence[Instance], *, top_n: Mapping[str, int], batch_size: int | None = None
+) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
+    """As ``predict_labels``, and the best labels of each item for the tasks of ``top_n``."""
+    for places, batch, scores in score_batches(model, instances, batch_size=batch_size):
+        ranked: list[dict[str, list[Any]]] = [{} for _ in places]
+        for task in top_n.keys() & scores.keys():
+            sentences = batch.tasks[task].sentences
+            words = [batch.instances[sentence].words for sentence in sentences]
+            items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
+            for sentence, own in zip(sentences, items, strict=True):
+                ranked[sentence][task] = own
+        yield from zip(places, model.labels(batch, scores), ranked, strict=True)
+
+
+def score_batches(
+    model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
+) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
+    """The places of the instances of each batch, the batch, and the scores of its tasks."""
     params = model.config.params
     # Without gradients four times the subwords of a training step fit in its memory.
     sizes = {"max_tokens": 4 * params.batching.max_tokens}
@@ -79,7 +109,7 @@ def predict_labels(
         with torch.inference_mode(), autocast(model):
             for places in cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching):
                 batch = model.batch([instances[place] for place in places], only_annotated=False)
-                yield from zip(places, model.labels(batch, model(batch)), strict=True)
+                yield places, batch, model(batch)
     finally:
         model.train(was_training)
 
@@ -99,10 +129,10 @@ def evaluate(model: Model, dataset: str, instances: Sequence[Instance]) -> Score
 
 
 def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskConfig]) -> float:
-    """The sum over datasets and tasks of the main metric, those where less is better negated."""
+    """The sum over datasets and tasks of the merit of the main metric, which is higher where the score is better."""
     total = 0.0
     for dataset_scores in scores.values():
         for task, values in dataset_scores.items():
             name = tasks[task].metric
-            total += values[name] if METRICS[name].higher_is_better else -values[name]
+            total += METRICS[name].merit(values[name])
     return total

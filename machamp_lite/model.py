@@ -1,20 +1,24 @@
 """The model: one encoder, one decoder a task."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from machamp_lite.batching.batch import Batch, make_batch
 from machamp_lite.batching.instances import Instance
 from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Level, TaskConfig
+from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.decoders.base import Decoder, LanguageModelKind, TaskConfig
 from machamp_lite.encoder import Encoder
 from machamp_lite.errors import ConfigError
 from machamp_lite.modules.scalar_mix import ScalarMix
+from machamp_lite.pretrained import Pretrained
 from machamp_lite.weighting.task_weights import make_task_weights
 
 
@@ -25,20 +29,23 @@ class Model(nn.Module):
         self,
         *,
         config: Config,
-        transformer: Any,
+        pretrained: Pretrained,
         tokenizer: Any,
         vocabularies: Mapping[str, Vocabulary],
     ) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(transformer)
+        self.pretrained = pretrained
+        self.encoder = Encoder(pretrained.encoder, params=config.params.encoder)
         longest = config.params.encoder.max_input_length
         if longest > self.encoder.longest_input:
             raise ConfigError(
                 f"encoder -> max_input_length: found {longest}, but the transformer takes at most "
                 f"{self.encoder.longest_input} subwords"
             )
-        self.tokenizer = WordTokenizer(tokenizer, max_input_length=longest)
+        self.tokenizer = WordTokenizer(
+            tokenizer, max_input_length=longest, long_input=config.params.encoder.long_input
+        )
         self.vocabularies = dict(vocabularies)
         tasks = config.tasks()
         # Tasks are kept by number: a task's name may hold dots, which module names may not.
@@ -47,16 +54,41 @@ class Model(nn.Module):
         self.asked_layers = sorted({layer for layers in self.layers for layer in layers})
         self.dropout = nn.Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
-        self.decoders = nn.ModuleList(
-            decoder_class(task)(config=task, vocabulary=self.vocabularies[name], width=self.encoder.width)
-            for name, task in tasks.items()
-        )
+        self.dataset_embedding = self._make_dataset_embedding()
+        self.decoders = nn.ModuleList(self._make_decoder(name, task) for name, task in tasks.items())
+        for decoder in self.decoders:
+            if isinstance(decoder, Decoder) and decoder.language_model:
+                decoder.adopt(pretrained.language_model)
         loss_weights = {name: task.loss_weight for name, task in tasks.items()}
         self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
-        self.levels: dict[str, dict[str, Level]] = {
-            name: {task: decoder_class(config).level for task, config in dataset.tasks.items()}
+        self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {
+            name: {task: decoder_class(config) for task, config in dataset.tasks.items()}
             for name, dataset in config.datasets.items()
         }
+        hides = any(decoder_class(task).reads == "masked" for task in tasks.values())
+        self.masker = Masker(tokenizer) if hides else None
+
+    def _make_dataset_embedding(self) -> nn.Embedding | None:
+        """A vector for each known id of a data set (Ammar et al. 2016), and zeros for what is unknown."""
+        if not self.config.has_dataset_ids:
+            return None
+        known = len(self.vocabularies[DATASET_IDS])
+        return nn.Embedding(known + 1, self.config.params.encoder.dataset_embeds_dim, padding_idx=0)
+
+    def _make_decoder(self, name: str, task: TaskConfig) -> Decoder:
+        decoder, width = decoder_class(task), self.encoder.width
+        if self.dataset_embedding is not None and decoder.language_model is None:
+            width += self.dataset_embedding.embedding_dim
+        return decoder(config=task, vocabulary=self.vocabularies[name], width=width)
+
+    def _with_datasets(self, hidden: Tensor, batch: Batch, decoder: Decoder) -> Tensor:
+        """Hidden states with the vectors of their data sets behind. *Shape:* (N, D) -> (N, D + E)."""
+        if self.dataset_embedding is None or decoder.language_model is not None:
+            return hidden
+        ids = batch.word_datasets if decoder.level == "word" else batch.sentence_datasets
+        if ids is None:
+            ids = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
+        return torch.cat([hidden, self.dataset_embedding(ids).to(hidden.dtype)], dim=-1)
 
     def _layers_of(self, name: str, task: TaskConfig) -> tuple[int, ...]:
         try:
@@ -76,8 +108,23 @@ class Model(nn.Module):
         return decoder
 
     def batch(self, instances: list[Instance], *, only_annotated: bool) -> Batch:
-        """A batch on the model's device."""
-        return make_batch(instances, tasks=self.levels, device=self.device, only_annotated=only_annotated)
+        """A batch on the model's device; while the model trains, other subwords are hidden each time."""
+        if self.training and self.masker is not None:
+            instances = [
+                self._hide_others(instance) if instance.view == "masked" else instance
+                for instance in instances
+            ]
+        return make_batch(
+            instances, tasks=self.dataset_decoders, device=self.device, only_annotated=only_annotated
+        )
+
+    def _hide_others(self, instance: Instance) -> Instance:
+        assert self.masker is not None
+        # Drawn from torch, whose state is kept with that of the run.
+        random = np.random.default_rng(int(torch.randint(2**62, ())))
+        hidden = next(iter(instance.gold.values()))
+        pieces, hidden = self.masker.hide_others(instance.pieces, hidden, random)
+        return dataclasses.replace(instance, pieces=pieces, gold=dict.fromkeys(instance.gold, hidden))
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """The scores of every task that the batch has items of."""
@@ -90,7 +137,7 @@ class Model(nn.Module):
             states = encoded.words if decoder.level == "word" else encoded.sentences
             if len(self.layers[number]) < len(self.asked_layers):
                 states = states[[self.asked_layers.index(layer) for layer in self.layers[number]]]
-            hidden = self.mixes[number](states)
+            hidden = self._with_datasets(self.mixes[number](states), batch, self.decoder(task))
             if items.rows is not None:
                 hidden = hidden.index_select(0, items.rows)
             scores[task] = decoder(self.dropout(hidden), items.lengths)
@@ -116,3 +163,18 @@ class Model(nn.Module):
             for place, labels in zip(places, self.decoder(task).decode(task_scores, words), strict=True):
                 predicted[place][task] = labels
         return predicted
+
+
+def language_model_kind(config: Config) -> LanguageModelKind | None:
+    """The language model that the tasks of a config want around the encoder; raises ``ConfigError`` for two kinds."""
+    kinds = {
+        decoder_class(task).language_model: f"{name} ({task.task_type})"
+        for name, task in config.tasks().items()
+        if decoder_class(task).language_model
+    }
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"tasks -> {' and '.join(kinds.values())}: no encoder has the language models of both, "
+            "expected them in models of their own"
+        )
+    return next(iter(kinds), None)

@@ -92,11 +92,13 @@ def predict_records(
     while chunk := list(islice(stream, CHUNK)):
         with_words = [record for record in chunk if record.rows]
         gold = [reader.gold_labels(record) for record in with_words]
-        instances = reader.instances(with_words, gold)
+        views = reader.instances(with_words, gold)
+        owners = [number for number, instances in enumerate(views) for _ in instances]
+        instances = [instance for instances in views for instance in instances]
         for place, labels in predict_labels(model, instances, batch_size=batch_size):
-            record = with_words[place]
+            record, instance = with_words[owners[place]], instances[place]
             if keeper is not None:
-                keeper.add(gold[place], labels, words=record.words)
+                keeper.add(instance.labels, labels, words=instance.words)
             for task, task_labels in labels.items():
                 task_config = config.tasks[task]
                 decoder_class(task_config).write_labels(record, task_labels, task=task, config=task_config)
@@ -122,8 +124,15 @@ def predict_words(
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )
-    instances = reader.instances(records, [{} for _ in records])
-    return [labels for _, labels in sorted(predict_labels(model, instances), key=lambda pair: pair[0])]
+    views = reader.instances(records, [{} for _ in records])
+    instances = [
+        [instance for instance in instances if instance.view in ("words", "subwords")] for instances in views
+    ]
+    owners = [number for number, own in enumerate(instances) for _ in own]
+    predicted: list[dict[str, list[Any]]] = [{} for _ in records]
+    for place, labels in predict_labels(model, [instance for own in instances for instance in own]):
+        predicted[owners[place]] |= labels
+    return predicted
 
 
 def _raw_text_columns(model: Model, dataset: str) -> int:

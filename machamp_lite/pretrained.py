@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 import torch
 import transformers
 from huggingface_hub.errors import StrictDataclassError
-from torch import nn
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
+from machamp_lite.decoders.base import LanguageModelKind
 from machamp_lite.errors import ConfigError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +30,10 @@ INSTALLED_COPIES = {
 }
 
 
+_LOADERS: dict[str, Any] = {
+    "masked": transformers.AutoModelForMaskedLM,
+    "sequence": transformers.AutoModelForSeq2SeqLM,
+}
 # What transformers raises for files that are missing, damaged or of an unknown kind.
 LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, StrictDataclassError)
 
@@ -67,27 +74,124 @@ def load_tokenizer(name: str) -> Any:
     return _from_pretrained(transformers.AutoTokenizer, name, add_prefix_space=True)
 
 
-def load_transformer(name: str, *, reset: bool = False) -> nn.Module:
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """An encoder, and what a task asked for of the language model around it."""
+
+    encoder: Any
+    language_model: Any = None
+    kind: LanguageModelKind | None = None
+
+    def save_config(self, folder: Path) -> None:
+        """Writes what ``load_architecture`` reads."""
+        if self.kind != "sequence":
+            self.encoder.config.save_pretrained(folder)
+            return
+        # The encoder's own config no longer says that a decoder belongs to it.
+        self.language_model.config.save_pretrained(folder)
+        self.language_model.generation_config.save_pretrained(folder)
+
+
+def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind | None = None) -> Pretrained:
     """The encoder of ``name`` in fp32, with random weights if ``reset``; raises ``ConfigError`` if not found."""
     if reset:
-        config = _from_pretrained(transformers.AutoConfig, name)
-        return build_transformer(config)
-    return only_encoder(_from_pretrained(transformers.AutoModel, name, dtype=torch.float32))
+        return build_transformer(_from_pretrained(transformers.AutoConfig, name), kind=kind)
+    if kind is None:
+        return Pretrained(only_encoder(_from_pretrained(transformers.AutoModel, name, dtype=torch.float32)))
+    with _no_such_language_model(name, kind):
+        model, report = _from_pretrained(_LOADERS[kind], name, dtype=torch.float32, output_loading_info=True)
+    missing = ", ".join(sorted(report["missing_keys"]))
+    if missing:
+        logger.warning("%s: has no weights for %s, which start at random", name, missing)
+    return _take_apart(model, kind)
 
 
-def load_architecture(folder: str) -> nn.Module:
+def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> Pretrained:
     """The encoder that a folder's config.json describes, with random weights; raises ``ConfigError``."""
-    return build_transformer(_from_pretrained(transformers.AutoConfig, folder))
+    built = build_transformer(_from_pretrained(transformers.AutoConfig, folder), kind=kind)
+    if kind == "sequence":
+        built.language_model.generation_config = _from_pretrained(transformers.GenerationConfig, folder)
+    return built
 
 
-def build_transformer(config: Any) -> nn.Module:
+def build_transformer(config: Any, *, kind: LanguageModelKind | None = None) -> Pretrained:
     """An encoder of a Hugging Face config, with random weights."""
-    return only_encoder(transformers.AutoModel.from_config(config, dtype=torch.float32))
+    if kind is None:
+        return Pretrained(only_encoder(transformers.AutoModel.from_config(config, dtype=torch.float32)))
+    with _no_such_language_model(config.model_type, kind):
+        model = _LOADERS[kind].from_config(config, dtype=torch.float32)
+    return _take_apart(model, kind)
+
+
+class MaskedHead(nn.Module):
+    """The head of a masked language model over the vocabulary, whatever the model calls its parts.
+
+    It is the model itself, in which a stand-in for the encoder hands over hidden states that are already there.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        setattr(model, model.base_model_prefix, _HiddenStates())
+        self.model = model
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """*Shape:* (N, D) -> (N, V)."""
+        getattr(self.model, self.model.base_model_prefix).states = hidden.unsqueeze(0)
+        logits = self.model(
+            input_ids=torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
+        ).logits
+        return logits.squeeze(0)
+
+
+class _HiddenStates(nn.Module):
+    states: Tensor
+
+    def forward(self, *arguments: Any, **options: Any) -> BaseModelOutput:
+        return BaseModelOutput(last_hidden_state=self.states)
+
+
+def _take_apart(model: Any, kind: LanguageModelKind) -> Pretrained:
+    if kind == "sequence":
+        return Pretrained(model.get_encoder(), model, kind)
+    encoder = only_encoder(getattr(model, model.base_model_prefix))
+    return Pretrained(encoder, MaskedHead(model), kind)
+
+
+def with_language_model(pretrained: Pretrained, kind: LanguageModelKind | None) -> Pretrained:
+    """The same encoder with another kind of language model around it, whose own weights are random.
+
+    Raises ``ConfigError`` for an encoder that cannot have one.
+    """
+    if kind is None or kind == pretrained.kind:
+        return pretrained if kind else Pretrained(pretrained.encoder)
+    built = build_transformer(pretrained.encoder.config, kind=kind)
+    if kind == "sequence":
+        raise ConfigError(
+            "seq2seq wants a whole encoder-decoder model, and the former model had its encoder alone"
+        )
+    outputs = built.language_model.model.get_output_embeddings()
+    if pretrained.encoder.config.tie_word_embeddings:
+        outputs.weight = pretrained.encoder.get_input_embeddings().weight
+    return Pretrained(pretrained.encoder, built.language_model, kind)
+
+
+@contextlib.contextmanager
+def _no_such_language_model(name: str, kind: LanguageModelKind) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, ConfigError) as error:
+        if "Unrecognized configuration class" not in str(error):
+            raise
+        expected = {
+            "masked": "mlm wants a masked language model",
+            "sequence": "seq2seq wants an encoder-decoder model",
+        }[kind]
+        raise ConfigError(f"transformer_model: '{name}' is none that can do this; {expected}") from None
 
 
 def only_encoder(transformer: Any) -> nn.Module:
     """Leaves out what no task reads: the decoder of an encoder-decoder, and poolers."""
-    if getattr(transformer.config, "is_encoder_decoder", False):
+    if hasattr(transformer, "encoder") and hasattr(transformer, "decoder"):
         transformer = transformer.get_encoder()
     if getattr(transformer, "pooler", None) is not None:
         transformer.pooler = None

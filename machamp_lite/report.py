@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.instances import Instance, sentences
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders import DECODERS
 from machamp_lite.evaluation import ScoreKeeper, Scores
+from machamp_lite.metrics import METRICS
 
 MOST_SHOWN = 5
 # Tasks of more labels have no table on the terminal.
@@ -33,16 +34,17 @@ def describe_data(
         lines.append(f"dataset {name}")
         for part, instances in (("train", train.get(name)), ("dev", dev.get(name))):
             if instances is not None:
-                lines.append(f"  {part}: {_size(instances, tokenizer)}")
+                lines.append(f"  {part}: {_size(sentences(instances), tokenizer)}")
         for task, task_config in dataset.tasks.items():
             annotated = sum(task in instance.gold for instance in train[name])
+            decoder = decoder_class(task_config)
             lines.append(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
                 f"{annotated} annotated sentences"
             )
-            weights = decoder_class(task_config)(
-                config=task_config, vocabulary=vocabularies[task], width=1
-            ).label_weights()
+            if not decoder.has_classes:
+                continue
+            weights = decoder(config=task_config, vocabulary=vocabularies[task], width=1).label_weights()
             lines.extend(f"    {line}" for line in _labels(vocabularies[task], weights))
             lines.extend(
                 f"    {line}"
@@ -149,9 +151,9 @@ def label_tables(
 
 
 def score_table(scores: Mapping[str, Scores]) -> list[str]:
-    """Scores as lines of a table, in percent: dataset, task, metric, value."""
+    """Scores as lines of a table, as a person reads them: dataset, task, metric, value."""
     rows = [
-        (dataset, task, metric, f"{100 * value:.2f}")
+        (dataset, task, metric, METRICS[metric].as_text(value))
         for dataset, tasks in scores.items()
         for task, values in tasks.items()
         for metric, value in values.items()

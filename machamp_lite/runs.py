@@ -2,203 +2,192 @@
 
 import hashlib
 import logging
-import os
 import shutil
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from machamp_lite.batching.instances import Instance, InstanceReader
-from machamp_lite.batching.oversampling import draw_chances
+from machamp_lite.batching.instances import sentences
 from machamp_lite.batching.sampler import Sampler
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.evaluation import ScoreKeeper
 from machamp_lite.files import write_json
-from machamp_lite.model import Model
+from machamp_lite.model import Model, language_model_kind
 from machamp_lite.predictor import predict_file
-from machamp_lite.pretrained import load_tokenizer, load_transformer
+from machamp_lite.pretrained import load_transformer, with_language_model
 from machamp_lite.report import describe_data
-from machamp_lite.training.checkpoint import FORMAT, load_best_weights, save_model
+from machamp_lite.training import retraining, run_folder
+from machamp_lite.training.checkpoint import FORMAT, load_best_weights, load_model, save_model
 from machamp_lite.training.optimization import make_optimizer
-from machamp_lite.training.state import Progress, load_state, save_state
+from machamp_lite.training.run_data import RunData, read_data, training_streams
+from machamp_lite.training.run_folder import default_run_folder, make_run_folder
+from machamp_lite.training.state import Progress, load_progress, load_state, save_state
 from machamp_lite.training.trainer import seed_everything, train_epochs
-from machamp_lite.weighting.class_weights import faults_of
+
+__all__ = [
+    "RunData",
+    "build_model",
+    "check",
+    "check_all",
+    "default_run_folder",
+    "make_run_folder",
+    "read_data",
+    "train",
+]
 
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class RunData:
-    """All instances of a run by dataset, and the vocabularies that its training data gave."""
+def check(config: Config, *, retrain: str | Path | None = None) -> list[str]:
+    """Reads all data and says what is in it, as lines; nothing is trained or written.
 
-    tokenizer: Any
-    vocabularies: dict[str, Vocabulary]
-    train: dict[str, list[Instance]]
-    dev: dict[str, list[Instance]]
-
-
-def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None = None) -> Path:
-    """Makes ``logs/NAME/DATE_TIME``; NAME is by default the configs' file names joined by dots.
-
-    Raises ``ConfigError`` if it cannot be made.
+    With ``retrain``, also says what would be taken over from that model.
     """
-    name = name or ".".join(Path(path).stem for path in dataset_configs)
-    first = folder = Path("logs") / name / time.strftime("%Y.%m.%d_%H.%M.%S")
-    number = 1
-    try:
-        first.parent.mkdir(parents=True, exist_ok=True)
-        while not _make_new_folder(folder):
-            number += 1
-            folder = first.with_name(f"{first.name}_{number}")
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
-    return folder
-
-
-def _make_new_folder(folder: Path) -> bool:
-    """Makes a folder; False if it is already there, as when another run began in the same second."""
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
-def make_run_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Makes a run's folder; raises ``ConfigError`` if a run is already there, unless it may be overwritten."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file, expected a folder")
-    if not overwrite and (folder / "params-config.json").exists():
-        raise ConfigError(f"{folder}: a run is already here; give another --model_dir, or --overwrite")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"{folder}: cannot be written to")
-    return folder
-
-
-def read_data(config: Config) -> RunData:
-    """Reads and checks all data of a config; raises ``DataError`` with the faults of all files."""
-    tokenizer = load_tokenizer(config.params.transformer_model)
-    words = WordTokenizer(tokenizer, max_input_length=config.params.encoder.max_input_length)
-    data = RunData(tokenizer, {task: Vocabulary() for task in config.tasks()}, {}, {})
-    readers = {
-        name: InstanceReader(name=name, config=dataset, tokenizer=words, vocabularies=data.vocabularies)
-        for name, dataset in config.datasets.items()
-    }
-    faults: list[str] = []
-    # All training data first: its labels must be known before dev data is encoded.
-    for name, dataset in config.datasets.items():
-        try:
-            data.train[name] = readers[name].read_training(str(dataset.train_data_path))
-        except DataError as error:
-            faults.extend(error.faults)
-    for name, dataset in config.datasets.items():
-        if dataset.dev_data_path is not None:
-            try:
-                data.dev[name] = readers[name].read_evaluation(dataset.dev_data_path)
-            except DataError as error:
-                faults.extend(error.faults)
-    if faults:
-        raise DataError(list(dict.fromkeys(faults)))
-    _check_class_weights(config, data)
-    for name, dataset in config.datasets.items():
-        for column, tasks in dataset.shared_columns().items():
-            message = "%s: the tasks %s write the same column %d; outputs have the labels of the last one"
-            logger.warning(message, name, ", ".join(tasks), column)
-    return data
-
-
-def check(config: Config) -> list[str]:
-    """Reads all data and says what is in it, as lines; nothing is trained or written."""
-    data = read_data(config)
+    config, former = _start(config, retrain)
+    data = read_data(config, former)
     with torch.device("meta"):
         # Without weights: only whether tasks and encoder fit.
-        build_model(config, data, reset=True)
-    words = WordTokenizer(data.tokenizer, max_input_length=config.params.encoder.max_input_length)
-    return describe_data(
+        model = build_model(config, data, former=former, reset=True)
+    encoder = config.params.encoder
+    words = WordTokenizer(
+        data.tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
+    )
+    lines = describe_data(
         config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
     )
+    if former is not None:
+        lines += [f"from {retrain}", *(f"  {line}" for line in retraining.describe(model, former))]
+    return lines
 
 
-def build_model(config: Config, data: RunData, *, reset: bool | None = None) -> Model:
-    """The model of a run, its decoders with fresh weights; ``reset`` is for the encoder, by default as params say."""
-    params = config.params
+def check_all(configs: Sequence[Config], *, retrain: str | Path | None = None) -> list[str]:
+    """As ``check``, for runs one after another; raises one error with the faults of all."""
+    lines: list[str] = []
+    faults: list[str] = []
+    for config in configs:
+        try:
+            lines += check(config, retrain=retrain)
+        except (ConfigError, DataError) as error:
+            faults += error.faults
+    if faults:
+        raise DataError(dict.fromkeys(faults))
+    return lines
+
+
+def build_model(
+    config: Config, data: RunData, *, former: Model | None = None, reset: bool | None = None
+) -> Model:
+    """The model of a run, its decoders with fresh weights and its encoder that of the ``former`` model, if any.
+
+    ``reset`` is for an encoder that is not a former model's, by default as params say.
+    """
+    params, kind = config.params, language_model_kind(config)
     reset = params.reset_transformer_model if reset is None else reset
     return Model(
         config=config,
-        transformer=load_transformer(params.transformer_model, reset=reset),
+        pretrained=with_language_model(former.pretrained, kind)
+        if former
+        else load_transformer(params.transformer_model, reset=reset, kind=kind),
         tokenizer=data.tokenizer,
         vocabularies=data.vocabularies,
     )
 
 
 def train(
-    config: Config, folder: str | Path, *, device: str = "cpu", progress: bool = True, resume: bool = False
+    config: Config,
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    resume: bool = False,
+    retrain: str | Path | None = None,
 ) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
     With ``resume``, goes on after the last epoch that the folder's run has finished, as if it had never stopped; raises
-    ``ConfigError`` if it cannot. Returns what holds the scores of the best epoch's predictions, by dataset.
+    ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. Returns what holds the scores
+    of the best epoch's predictions, by dataset.
     """
     seed_everything(config.params.random_seed)
+    folder = Path(folder)
+    if resume:
+        # The encoder and the order of labels are those of the run's own model, wherever they came from.
+        done = load_progress(folder / run_folder.STATE)
+        run_folder.settle_epochs(folder, [epoch for epoch, _ in done.best_epochs])
+        former: Model | None = load_model(folder / run_folder.MODEL)
+    else:
+        done = Progress()
+        config, former = _start(config, retrain)
     # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
-    data = read_data(config)
+    data = read_data(config, former)
     for name, instances in data.train.items():
         logger.info(
-            "%s: %d training sentences, %d dev sentences", name, len(instances), len(data.dev.get(name, ()))
+            "%s: %d training sentences, %d dev sentences",
+            name,
+            len(sentences(instances)),
+            len(sentences(data.dev.get(name, ()))),
         )
-    model = build_model(config, data).to(device)
+    model = build_model(config, data, former=former)
+    if former is not None and not resume:
+        retraining.take_over(model, former)
+        logger.info("starts from %s", retrain)
+        for line in retraining.describe(model, former):
+            logger.info("  %s", line)
+    # It shares its encoder with the model, and its decoders are not needed any more.
+    del former
+    model.to(device)
     _log_model(model)
-    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(model, config.params.training)
     depends_on = _depends_on(config)
-    done = Progress()
     if resume:
-        done = load_state(folder / "state", model=model, optimizer=optimizer, depends_on=depends_on)
+        state = folder / run_folder.STATE
+        done = load_state(state, model=model, optimizer=optimizer, depends_on=depends_on)
         logger.info("goes on after epoch %d", done.epoch)
     else:
-        _remove_older_run(folder, config)
-        write_json(folder / "params-config.json", config.params.model_dump())
-        write_json(folder / "dataset-configs.json", _dataset_documents(config))
+        run_folder.remove_older_run(folder, config)
+        run_folder.write_configs(folder, config)
 
-    def after_epoch(done: Progress, is_best: bool) -> None:
-        if is_best:
-            save_model(model, folder / "model")
-        write_json(folder / "metrics.json", done.metrics)
-        save_state(folder / "state", model=model, optimizer=optimizer, progress=done, depends_on=depends_on)
+    def after_epoch(done: Progress) -> None:
+        kept = [epoch for epoch, _ in done.best_epochs]
+        if done.epoch in kept:
+            save_model(model, run_folder.epoch_folder(folder, done.epoch))
+        write_json(folder / run_folder.METRICS, done.metrics)
+        state = folder / run_folder.STATE
+        save_state(state, model=model, optimizer=optimizer, progress=done, depends_on=depends_on)
+        run_folder.settle_epochs(folder, kept)
+        if config.params.training.keep_top_n > 1:
+            others = ", ".join(map(str, kept[1:])) or "none yet"
+            logger.info("  kept: epoch %d in model/, in epochs/: %s", kept[0], others)
 
-    sampler = Sampler(
-        list(data.train.values()),
-        config.params.batching,
-        seed=config.params.random_seed,
-        chances=[_draw_chances(name, config, data) for name in data.train],
-    )
     train_epochs(
         model,
         optimizer=optimizer,
         done=done,
-        sampler=sampler,
+        sampler=Sampler(
+            training_streams(config, data), config.params.batching, seed=config.params.random_seed
+        ),
         dev=data.dev,
         after_epoch=after_epoch,
         show_bar=progress,
     )
-    load_best_weights(model, folder / "model")
+    load_best_weights(model, folder / run_folder.MODEL)
+    run_folder.write_layer_weights(folder, model)
     keepers = predict_dev(model, config, folder)
-    shutil.rmtree(folder / "state", ignore_errors=True)
+    shutil.rmtree(folder / run_folder.STATE, ignore_errors=True)
     return keepers
+
+
+def _start(config: Config, retrain: str | Path | None) -> tuple[Config, Model | None]:
+    """The former model of a run that has one, and the config with its encoder's name."""
+    if retrain is None:
+        return config, None
+    former = load_model(retrain)
+    return retraining.with_encoder_of(former, config), former
 
 
 def _depends_on(config: Config) -> dict[str, Any]:
@@ -213,15 +202,6 @@ def _checksum(path: str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _remove_older_run(folder: Path, config: Config) -> None:
-    """Takes away what an overwritten run has left, so that nothing of it is taken for the new one's."""
-    for name in ("model", "state"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    outputs = [f"{name}.out{end}" for name in config.datasets for end in ("", ".eval")]
-    for name in ["metrics.json", *outputs]:
-        (folder / name).unlink(missing_ok=True)
-
-
 def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKeeper]:
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
     keepers = {}
@@ -231,30 +211,6 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
             target = folder / f"{name}.out"
             predict_file(model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name])
     return keepers
-
-
-def _draw_chances(name: str, config: Config, data: RunData) -> np.ndarray | None:
-    task = config.datasets[name].oversample
-    if task is None:
-        return None
-    return draw_chances(data.train[name], config.datasets[name], data.vocabularies[task])
-
-
-def _check_class_weights(config: Config, data: RunData) -> None:
-    """Raises ``ConfigError`` where weights that the config spells out do not fit the labels of the training data."""
-    faults = []
-    for name, dataset in config.datasets.items():
-        for task, task_config in dataset.tasks.items():
-            if isinstance(task_config.class_weights, dict):
-                place = f"{config.sources.get(name, name)}: {name} -> tasks -> {task} -> class_weights"
-                labels = data.vocabularies[task].labels
-                faults += [f"{place}: {fault}" for fault in faults_of(task_config.class_weights, labels)]
-    if faults:
-        raise ConfigError(faults)
-
-
-def _dataset_documents(config: Config) -> Mapping[str, Any]:
-    return {name: dataset.model_dump() for name, dataset in config.datasets.items()}
 
 
 def _log_model(model: Model) -> None:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler
+from machamp_lite.batching.sampler import Sampler, Stream
 from machamp_lite.config import load_config
 from machamp_lite.evaluation import autocast, predict_labels
 from machamp_lite.files import write_json
@@ -87,7 +87,7 @@ def measure(model: Model, instances: list[Instance], *, repeats: int) -> dict[st
     """Medians over interleaved repeats: subwords a second of both sides, and their ratio."""
     batching = model.config.params.batching
     groups = equal_length_groups(instances, max_tokens=batching.max_tokens)
-    batches = Sampler([instances], batching, seed=1).epoch(1)
+    batches = Sampler([Stream(instances)], batching, seed=1).epoch(1)
     optimizer = make_optimizer(model, model.config.params.training)
     subwords = sum(len(instance.pieces.subword_ids) for instance in instances)
     works = {

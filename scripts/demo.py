@@ -9,6 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from machamp_lite import cli  # noqa: E402
+from machamp_lite.metrics import METRICS  # noqa: E402
 
 RUN = Path("logs/demo")
 TEST_FILES = {
@@ -38,7 +39,7 @@ def main() -> None:
     for dataset, output in outputs.items():
         for task, values in json.loads(Path(f"{output}.eval").read_text(encoding="utf-8")).items():
             metrics = [(name, value) for name, value in values.items() if name != "labels"]
-            shown = ", ".join(f"{name} {100 * value:.1f}" for name, value in metrics)
+            shown = ", ".join(f"{name} {METRICS[name].as_text(value)}" for name, value in metrics)
             print(f"  {dataset} {task}: {shown}")
     print(
         f"\nThe run's folder is {RUN}: metrics.json has every epoch, model/ the best one, *.out its predictions."

@@ -1,4 +1,4 @@
-"""Writes the sample data sets of the project: a treebank, intents with slots, and sentence pairs.
+"""Writes the sample data sets of the project: a treebank, intents with slots, pairs, plain text and questions.
 
 Run `python scripts/make_sample_data.py [--out data]`; the same files come out every time.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 from sample_data.intents import intents
-from sample_data.pairs import pairs
+from sample_data.plain import plain_text
+from sample_data.questions import questions
+from sample_data.ratings import rated_pairs
 from sample_data.treebank import treebank
 
 SEED = 20
@@ -30,6 +33,12 @@ def words_in_pair(row: str) -> int:
 def words_in_text(line: str) -> int:
     """The words of a line of plain text."""
     return len(line.split())
+
+
+def texts(blocks: list[str]) -> list[str]:
+    """The `# text` comment of each block."""
+    comments = [dict(re.findall(r"^# (\w+) = (.*)$", block, re.MULTILINE)) for block in blocks]
+    return [comment["text"] for comment in comments]
 
 
 def raw_texts(blocks: list[str]) -> list[str]:
@@ -61,11 +70,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("data"), help="folder of the files")
     out: Path = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    write_corpus(out, "treebank.{}.conllu", treebank(SEED), "\n", words_in_column)
+    trees = treebank(SEED)
+    write_corpus(out, "treebank.{}.conllu", trees, "\n", words_in_column)
+    raw = texts(trees["test"])
+    write_corpus(out, "treebank.raw.txt", {"": raw}, "\n", words_in_text)
     requests = intents(SEED)
     write_corpus(out, "intents.{}.conll", requests, "\n", words_in_column)
     write_corpus(out, "requests.txt", {"": raw_texts(requests["test"][:20])}, "\n", words_in_text)
-    write_corpus(out, "pairs.{}.tsv", pairs(SEED), "", words_in_pair)
+    write_corpus(out, "pairs.{}.tsv", rated_pairs(SEED), "\n", words_in_pair)
+    corpus = {text for blocks in trees.values() for text in texts(blocks)}
+    write_corpus(out, "plain.{}.txt", plain_text(SEED + 1, corpus), "\n", words_in_text)
+    write_corpus(out, "questions.{}.tsv", questions(SEED + 2), "\n", words_in_pair)
 
 
 if __name__ == "__main__":

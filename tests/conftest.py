@@ -11,13 +11,15 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     BertConfig,
     BertModel,
     PreTrainedTokenizerFast,
     RobertaConfig,
     RobertaModel,
+    T5Config,
+    T5ForConditionalGeneration,
     XLMRobertaConfig,
     XLMRobertaModel,
 )
@@ -122,6 +124,44 @@ def unigram_tokenizer() -> PreTrainedTokenizerFast:
     return _roberta_like(tokenizer)
 
 
+def unigram_tokenizer_without_start() -> PreTrainedTokenizerFast:
+    """Unigram that ends texts and does not start them, as T5 has it."""
+    tokenizer = unigram_tokenizer().backend_tokenizer
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>",
+        pair="$A </s> $B </s>",
+        special_tokens=[("</s>", tokenizer.token_to_id("</s>"))],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        eos_token="</s>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _save_t5(folder: Path) -> str:
+    torch.manual_seed(0)
+    tokenizer = unigram_tokenizer_without_start()
+    config = T5Config(
+        vocab_size=len(tokenizer),
+        d_model=32,
+        d_kv=16,
+        d_ff=64,
+        num_layers=2,
+        num_heads=2,
+        dropout_rate=0.0,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+    T5ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return str(folder)
+
+
 def _save(folder: Path, tokenizer: PreTrainedTokenizerFast, config_class: Any, model_class: Any) -> str:
     torch.manual_seed(0)
     config = config_class(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **TINY)
@@ -138,6 +178,7 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "wordpiece": _save(root / "wordpiece", word_piece_tokenizer(), BertConfig, BertModel),
         "bpe": _save(root / "bpe", byte_pair_tokenizer(), RobertaConfig, RobertaModel),
         "unigram": _save(root / "unigram", unigram_tokenizer(), XLMRobertaConfig, XLMRobertaModel),
+        "t5": _save_t5(root / "t5"),
     }
 
 
@@ -151,6 +192,9 @@ TREEBANK = """\
 # sent_id = 1
 # text = The dogs don't sleep.
 # mood = statement
+# degree = 2.5
+# shares = 0.25|0.75
+# reply = they are old
 1\tThe\tthe\tDET\tDT\tDefinite=Def\t2\tdet\tB-animal\t_
 2\tdogs\tdog\tNOUN\tNNS\tNumber=Plur\t5\tnsubj\tI-animal\t_
 3-4\tdon't\t_\t_\t_\t_\t_\t_\t_\t_
@@ -160,18 +204,30 @@ TREEBANK = """\
 6\t.\t.\tPUNCT\t.\t_\t5\tpunct\tO\t_
 
 # sent_id = 2
+# text = Who ran?
 # mood = question
+# degree = -1
+# shares = 1|0
+# reply = the old dog ran .
 1\tWho\twho\tPRON\tWP\t_\t2\tnsubj\tO\t_
 2\tran\trun\tVERB\tVBD\tTense=Past\t0\troot\tB-motion\t_
 2.1\tran\trun\tVERB\tVBD\t_\t_\t_\t2:conj\t_
 3\t?\t?\tPUNCT\t.\t_\t2\tpunct\tO\t_
 
 # sent_id = 3
+# text = Run
 # mood = order
+# degree = 0.125
+# shares = 0.5|0.5
+# reply = he ran
 1\tRun\trun\tVERB\tVB\t_\t0\troot\tB-motion\t_
 
 # sent_id = 4
+# text = Anna reads books.
 # mood = statement
+# degree = 4
+# shares = 0|1
+# reply = they like books
 1\tAnna\tAnna\tPROPN\tNNP\t_\t2\tnsubj\tB-person\t_
 2\treads\tread\tVERB\tVBZ\tMood=Ind|Number=Sing|Tense=Pres\t0\troot\tO\t_
 3\tbooks\tbook\tNOUN\tNNS\tNumber=Plur\t2\tobj\tB-thing\t_
@@ -179,10 +235,10 @@ TREEBANK = """\
 
 """
 PAIRS = """\
-a dog sleeps\tthe dog rests\tyes\tanimals|rest
-books fell\ta cat ran\tno\tanimals|motion|things
-he left\the stayed\tno\tmotion|rest
-trains run\tbuses run\tyes\tmotion
+a dog sleeps\tthe dog rests\tyes\tanimals|rest\t4.5\t0.75\t0.25\ta dog rests
+books fell\ta cat ran\tno\tanimals|motion|things\t0\t0\t1\tcats ran
+he left\the stayed\tno\tmotion|rest\t-1.25\t0.5\t0.5\the was here
+trains run\tbuses run\tyes\tmotion\t3\t1\t0\tall run
 """
 
 
@@ -196,7 +252,7 @@ def treebank(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pairs(tmp_path: Path) -> Path:
-    """Four sentence pairs with labels."""
+    """Four sentence pairs with labels, sets of labels, numbers, distributions of two, and texts."""
     path = tmp_path / "pairs.tsv"
     path.write_text(PAIRS, encoding="utf-8")
     return path

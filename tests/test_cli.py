@@ -41,6 +41,10 @@ def files_of(folder: Path) -> set[str]:
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
 
 
+def line_of(part: str, text: str) -> int:
+    return next(number for number, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
 def metrics_of(folder: str) -> list[dict[str, Any]]:
     metrics: list[dict[str, Any]] = json.loads(Path(folder, "metrics.json").read_text())
     return metrics
@@ -57,7 +61,7 @@ def test_a_run_folder_holds_all_that_a_run_is(
     assert cli.train([*arguments, "--model_dir", "run"]) == 0
     outputs = {f"{name}.out{end}" for name in ("UD", "PAIRS") for end in ("", ".eval")}
     assert files_of(Path("run")) == {
-        *("log.txt", "params-config.json", "dataset-configs.json", "metrics.json"),
+        *("log.txt", "params-config.json", "dataset-configs.json", "metrics.json", "layers.json"),
         *outputs,
         *(f"model/{name}" for name in MODEL_FILES),
     }
@@ -181,7 +185,8 @@ def test_a_folder_can_be_used_again_after_faults_of_the_data(
     treebank.write_text(right.replace("\tDET\t", "\t\t"))
     flags = [*arguments, "--set", "training.num_epochs=1", "--model_dir", "run"]
     assert cli.train(flags) == 2
-    fault = f"{treebank}:4: found an empty label in column 3 (task 'upos'), expected a label"
+    row = line_of("\tDET\t", right)
+    fault = f"{treebank}:{row}: found an empty label in column 3 (task 'upos'), expected a label"
     (line,) = capsys.readouterr().err.splitlines()[1:]
     assert line.startswith(fault), "each fault is told once"
     assert fault in Path("run/log.txt").read_text()
@@ -209,13 +214,14 @@ def test_check_tells_the_faults_of_all_files(
     arguments: list[str], treebank: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # An empty label and a wrong head in one file, a missing column in another: training and dev data are the same.
+    empty, head = (line_of(text, treebank.read_text()) for text in ("\tDET\t", "\t5\tnsubj"))
     treebank.write_text(treebank.read_text().replace("\tDET\t", "\t\t").replace("\t5\tnsubj", "\t9\tnsubj"))
     pairs.write_bytes(b"a\tb\n\xff\tb\tyes\n")
     assert cli.train([*arguments, "--check"]) == 2
     output = capsys.readouterr()
     assert output.out == ""
     assert sorted(line.split(": ")[0] for line in output.err.splitlines()) == sorted(
-        [f"{pairs}:1", f"{pairs}:2", f"{treebank}:4", f"{treebank}:5"]
+        [f"{pairs}:1", f"{pairs}:2", f"{treebank}:{empty}", f"{treebank}:{head}"]
     )
 
 
@@ -251,9 +257,11 @@ WRONG_TRAIN = {
     "--seed -1": "--seed: random_seed: expected a number of at least 0, found -1",
     "--device -2": "--device: found -2, but there are ",
     "--device 99": "--device: found 99, but there are ",
-    "--sequential": "--sequential: not supported yet",
+    "--sequential": "--sequential: found one dataset config, expected several",
     "--resume logs/x": "--dataset_configs: a run that goes on keeps its config, expected no such flag beside --resume",
-    "--retrain logs/x": "--retrain: not supported yet",
+    "--retrain logs/x": "logs/x: no such folder, expected a run folder or its model folder",
+    "--retrain .": ".: found no model, expected a run folder or its model folder (with config.json)",
+    "--retrain . --set reset_transformer_model=true": "--retrain: found reset_transformer_model true, expected false",
     "--set x": "--set x: expected KEY=VALUE, for example training.num_epochs=3",
     "--parameters_config no.json": "no.json: no such file",
     "--model_dir a_file": "a_file: is a file, expected a folder",
@@ -364,7 +372,7 @@ def test_what_stops_a_run_gives_its_exit_code(
     code: int,
     line: str,
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     monkeypatch.setattr(runs, "check", fail)

@@ -1,8 +1,12 @@
-"""Metrics agree with scikit-learn and seqeval, and add up."""
+"""Metrics of labels agree with scikit-learn and seqeval; all metrics add up, and are told and summed as they should."""
 
 import doctest
+import importlib
+import math
+import pkgutil
 import random
 import time
+from typing import Any
 
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
@@ -22,6 +26,12 @@ def score(name: str, gold: list, predicted: list) -> float:
 def random_items(name: str, length: int, generator: random.Random) -> list:
     if name in ("las", "uas"):
         return [(generator.randrange(3), generator.choice(["nsubj", "obj"])) for _ in range(length)]
+    if name in ("avg_dist", "pearson", "spearman"):
+        return [generator.gauss(0, 1) for _ in range(length)]
+    if name == "perplexity":
+        return [math.log(generator.random()) for _ in range(length)]
+    if name == "kl":
+        return [(share := generator.random(), 1 - share) for _ in range(length)]
     labels = {"f1_binary": ["no", "yes"], "span_f1": TAGS}.get(name, ["x", "y", "z", "rare"])
     return generator.choices(labels, k=length)
 
@@ -146,7 +156,7 @@ def test_adding_in_pieces_and_merging_equal_adding_at_once(name: str) -> None:
         (left if index < 7 else right).add(gold, predicted)
     left.merge(right)
     at_once = score(name, *([item for sentence in sentences for item in sentence[side]] for side in range(2)))
-    assert 0.0 < at_once < 1.0
+    assert at_once not in (0.0, 1.0)
     assert pieces.value() == left.value() == at_once
 
 
@@ -169,7 +179,9 @@ def test_sequences_of_different_lengths_are_refused(name: str) -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_values_are_computed_in_linear_time(name: str) -> None:
     generator = random.Random(0)
-    gold, predicted = random_items(name, 100_000, generator), random_items(name, 100_000, generator)
+    # sacrebleu cuts each string into n-grams, which is linear too, but slower.
+    length = 20_000 if name == "chrf" else 100_000
+    gold, predicted = random_items(name, length, generator), random_items(name, length, generator)
     start = time.perf_counter()
     score(name, gold, predicted)
     assert time.perf_counter() - start < 2.0
@@ -177,8 +189,62 @@ def test_values_are_computed_in_linear_time(name: str) -> None:
 
 def test_the_table_holds_each_metric_under_its_name() -> None:
     assert all(issubclass(metric, Metric) and metric.name == name for name, metric in METRICS.items())
-    assert all(metric.higher_is_better for metric in METRICS.values())
+    lower = {name for name, metric in METRICS.items() if not metric.higher_is_better}
+    assert lower == {"avg_dist", "perplexity", "kl"}
+
+
+PERFECT: dict[str, tuple[list[Any], list[Any]]] = {
+    "span_f1": (["B-a", "I-a"], ["B-a", "I-a"]),
+    "las": ([(0, "root")], [(0, "root")]),
+    "uas": ([(0, "root")], [(0, "nsubj")]),
+    "avg_dist": ([1.0, (0.5, 2.0)], [1.0, (0.5, 2.0)]),
+    "pearson": ([1.0, 2.0], [10.0, 20.0]),
+    "spearman": ([1.0, 2.0, 3.0], [1.0, 2.0, 100.0]),
+    "perplexity": (["a", "b"], [0.0, 0.0]),
+    "kl": ([(0.5, 0.5), (1.0, 0.0)], [(0.5, 0.5), (1.0, 0.0)]),
+    "chrf": (["some text"], ["some text"]),
+}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_what_is_perfect_has_the_merit_one(name: str) -> None:
+    value = score(name, *PERFECT.get(name, (["a", "b"], ["a", "b"])))
+    assert METRICS[name].merit(value) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_merit_rises_as_a_value_gets_better_and_stays_within_one(name: str) -> None:
+    metric = METRICS[name]
+    worse_to_better = [0.0, 0.25, 0.5, 1.0] if metric.higher_is_better else [1e300, 1000.0, 3.0, 1.5, 1.0]
+    merits = [metric.merit(value) for value in worse_to_better]
+    assert merits == sorted(set(merits)) and merits[0] >= 0.0 and merits[-1] <= 1.0
+    assert math.isnan(metric.merit(math.nan)), "a value that is no number is not the best"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "merit", "text"),
+    [
+        ("accuracy", 0.93214, 0.93214, "93.21"),
+        ("las", 1.0, 1.0, "100.00"),
+        ("pearson", -0.5, -0.5, "-50.00"),
+        ("chrf", 0.312, 0.312, "31.20"),
+        ("perplexity", 12.5, 0.08, "12.5000"),
+        ("perplexity", 0.0, 1.0, "0.0000"),
+        ("avg_dist", 0.25, 0.8, "0.2500"),
+        ("kl", 3.0, 0.25, "3.0000"),
+    ],
+)
+def test_values_are_read_in_percent_and_summed_as_they_are_or_else_as_numbers_and_inverse(
+    name: str, value: float, merit: float, text: str
+) -> None:
+    assert METRICS[name].merit(value) == pytest.approx(merit)
+    assert METRICS[name].as_text(value) == text
 
 
 def test_doctests_hold() -> None:
-    assert doctest.testmod(metrics).failed == 0
+    results = [
+        doctest.testmod(importlib.import_module(f"{metrics.__name__}.{module.name}"))
+        for module in pkgutil.iter_modules(metrics.__path__)
+    ]
+    assert not any(result.failed for result in results)
+    assert sum(result.attempted for result in results) >= 3 * len(METRICS)

@@ -114,11 +114,15 @@ def test_every_task_type_is_described(
     assert next(line for line in lines if "texts" in line).startswith("  train: 4 sentences, 8 texts, ")
 
 
-def test_scores_are_a_table_in_percent() -> None:
-    scores = {"UD": {"tree": {"las": 0.5, "uas": 1.0}}, "LONGER": {"a": {"accuracy": 0.12345}}}
+def test_scores_are_a_table_in_percent_and_those_where_less_is_better_are_numbers() -> None:
+    scores = {
+        "UD": {"tree": {"las": 0.5, "uas": 1.0}},
+        "LONGER": {"a": {"accuracy": 0.12345}, "b": {"perplexity": 30.5}},
+    }
     assert score_table(scores) == [
-        "dataset  task  metric     score",
-        "UD       tree  las        50.00",
-        "UD       tree  uas       100.00",
-        "LONGER   a     accuracy   12.35",
+        "dataset  task  metric        score",
+        "UD       tree  las           50.00",
+        "UD       tree  uas          100.00",
+        "LONGER   a     accuracy      12.35",
+        "LONGER   b     perplexity  30.5000",
     ]

@@ -17,7 +17,11 @@ FILES = [
     *(f"treebank.{split}.conllu" for split in SPLITS),
     *(f"intents.{split}.conll" for split in SPLITS),
     *(f"pairs.{split}.tsv" for split in SPLITS),
+    *(f"questions.{split}.tsv" for split in SPLITS),
+    "plain.train.txt",
+    "plain.dev.txt",
     "requests.txt",
+    "treebank.raw.txt",
 ]
 
 Block = tuple[dict[str, str], list[list[str]]]
@@ -37,13 +41,32 @@ def trees(split: str) -> list[Block]:
     return blocks(f"treebank.{split}.conllu")
 
 
+def text_lines(name: str) -> list[str]:
+    return (DATA / name).read_text(encoding="utf-8").splitlines()
+
+
 def pair_rows(split: str) -> list[list[str]]:
-    lines = (DATA / f"pairs.{split}.tsv").read_text(encoding="utf-8").splitlines()
-    return [line.split("\t") for line in lines]
+    return [line.split("\t") for line in text_lines(f"pairs.{split}.tsv")]
 
 
 def words(rows: list[list[str]]) -> list[list[str]]:
     return [row for row in rows if row[0].isdigit()]
+
+
+def surface_forms(rows: list[list[str]]) -> list[tuple[str, list[str]]]:
+    """Each form of the text with the words that it stands for."""
+    found: list[tuple[str, list[str]]] = []
+    covered = 0
+    for row in rows:
+        first, _, last = row[0].partition("-")
+        if last:
+            covered = int(last)
+            found.append((row[1], []))
+        elif first.isdigit() and int(first) > covered:
+            found.append((row[1], [row[1]]))
+        elif first.isdigit():
+            found[-1][1].append(row[1])
+    return found
 
 
 def spoken(rows: list[list[str]]) -> str:
@@ -101,6 +124,21 @@ def test_text_comment_equals_the_joined_words(split: str) -> None:
         assert comments["text"] == spoken(rows)
     for comments, rows in blocks(f"intents.{split}.conll"):
         assert comments["text"] == " ".join(row[1] for row in rows)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_forms_are_found_in_the_text_one_after_another_with_spaces_alone_between(split: str) -> None:
+    for comments, rows in trees(split):
+        rest = comments["text"]
+        for form, covered in surface_forms(rows):
+            assert rest.startswith(form), comments["sent_id"]
+            assert "".join(covered) == form, comments["sent_id"]
+            rest = rest.removeprefix(form).lstrip(" ")
+        assert not rest, comments["sent_id"]
+
+
+def test_raw_text_is_that_of_the_test_trees() -> None:
+    assert text_lines("treebank.raw.txt") == [comments["text"] for comments, _ in trees("test")]
 
 
 def test_training_trees_hold_multiword_tokens_and_a_few_empty_nodes() -> None:
@@ -162,7 +200,7 @@ def test_there_are_ten_slot_types_and_more_all_seen_in_training() -> None:
 
 @pytest.mark.parametrize(("split", "size"), [("train", 600), ("dev", 120), ("test", 120)])
 def test_pair_labels_have_their_shares(split: str, size: int) -> None:
-    counts = Counter(label for _, _, label in pair_rows(split))
+    counts = Counter(row[2] for row in pair_rows(split))
     assert counts == {
         "entails": size * 45 // 100,
         "contradicts": size * 35 // 100,
@@ -183,7 +221,7 @@ def test_one_sentence_of_a_pair_does_not_give_the_label_away(side: int) -> None:
 
 def test_repeated_second_sentences_mostly_carry_several_labels() -> None:
     labels: dict[str, list[str]] = defaultdict(list)
-    for _, second, label in pair_rows("train"):
+    for _, second, label, *_ in pair_rows("train"):
         labels[second].append(label)
     repeated = [found for found in labels.values() if len(found) > 2]
     assert sum(len(set(found)) > 1 for found in repeated) > 0.8 * len(repeated)
@@ -191,7 +229,7 @@ def test_repeated_second_sentences_mostly_carry_several_labels() -> None:
 
 def test_pair_length_does_not_depend_on_the_label() -> None:
     lengths: dict[str, list[int]] = defaultdict(list)
-    for first, second, label in pair_rows("train"):
+    for first, second, label, *_ in pair_rows("train"):
         lengths[label].append(len((first + " " + second).split()))
     means = [sum(found) / len(found) for found in lengths.values()]
     assert max(means) - min(means) < 2

@@ -232,6 +232,8 @@ def test_tasks_without_classes_refuse_class_weights_and_say_why(
     load: Callable[..., Any], task_type: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(f"D.tasks.tag.task_type={task_type}", "D.tasks.tag.class_weights=balanced")
+        place = "size=2" if task_type == "probdistr" else "column_idx=-1"
+        overrides = (f"task_type={task_type}", place, "class_weights=balanced")
+        load('D.tasks.tag={"column_idx": -1}', *(f"D.tasks.tag.{override}" for override in overrides))
     (line,) = [fault for fault in caught.value.faults if "class_weights: " in fault]
     assert f"D -> tasks -> tag -> class_weights: '{task_type}' does not have this option: its " in line

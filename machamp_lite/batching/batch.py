@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from machamp_lite.batching.instances import Instance
-from machamp_lite.decoders.base import Level
+from machamp_lite.decoders.base import Decoder, Level
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,13 @@ class Batch:
     subword_ids: Tensor  # (S,)
     type_ids: Tensor  # (S,)
     piece_lengths: Tensor  # (P,)
-    sentence_firsts: Tensor  # (B,) the first position of each sentence, into S
-    word_ends: Tensor  # (W,) the last subword of each word, into S
+    sentence_pieces: Tensor  # (B,) the number of pieces of each sentence, summing to P
+    word_ends: Tensor  # (W,) the last subword of each word (or the subwords that are items), into S
     instances: tuple[Instance, ...]
     tasks: dict[str, TaskItems]
+    # The data set of each word (W,) and sentence (B,); None where no data set has ids.
+    word_datasets: Tensor | None
+    sentence_datasets: Tensor | None
 
     @property
     def words(self) -> int:
@@ -50,13 +53,13 @@ class Batch:
 def make_batch(
     instances: Sequence[Instance],
     *,
-    tasks: Mapping[str, Mapping[str, Level]],
+    tasks: Mapping[str, Mapping[str, type[Decoder]]],
     device: torch.device | str = "cpu",
     only_annotated: bool,
 ) -> Batch:
     """Lays instances end to end.
 
-    ``tasks`` are the tasks of each dataset with their levels. With ``only_annotated``, as in training, a task works
+    ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, a task works
     on the sentences that have its labels, and has their gold; else on all sentences of its datasets.
     """
     pieces = [instance.pieces for instance in instances]
@@ -71,15 +74,25 @@ def make_batch(
     def tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(device, non_blocking=True)
 
+    known_ids = [
+        np.zeros(max(1, count), dtype=np.int64) if instance.dataset_ids is None else instance.dataset_ids
+        for instance, count in zip(instances, word_counts, strict=True)
+    ]
+    has_ids = any(instance.dataset_ids is not None for instance in instances)
+    dataset_ids = [ids[:count] for ids, count in zip(known_ids, word_counts, strict=True)] if has_ids else []
+
     items = {}
-    for task, level in {task: level for levels in tasks.values() for task, level in levels.items()}.items():
+    decoders = {task: decoder for dataset in tasks.values() for task, decoder in dataset.items()}
+    for task, decoder in decoders.items():
         chosen = [
             place
             for place, instance in enumerate(instances)
-            if task in tasks[instance.dataset] and (task in instance.gold or not only_annotated)
+            if task in tasks[instance.dataset]
+            and instance.view == decoder.reads
+            and (task in instance.gold or not only_annotated)
         ]
         if chosen:
-            rows, lengths = _task_rows(chosen, word_counts, level)
+            rows, lengths = _task_rows(chosen, word_counts, decoder.level)
             gold = _join([instances[place].gold[task] for place in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,
@@ -91,10 +104,12 @@ def make_batch(
         subword_ids=tensor(np.concatenate([piece.subword_ids for piece in pieces])),
         type_ids=tensor(np.concatenate([piece.type_ids for piece in pieces])),
         piece_lengths=tensor(np.diff(piece_starts, append=sizes.sum())),
-        sentence_firsts=tensor(starts),
+        sentence_pieces=tensor(np.array([len(piece.piece_starts) for piece in pieces])),
         word_ends=tensor(word_ends),
         instances=tuple(instances),
         tasks=items,
+        word_datasets=tensor(np.concatenate(dataset_ids)) if dataset_ids else None,
+        sentence_datasets=tensor(np.array([ids[0] for ids in known_ids])) if dataset_ids else None,
     )
 
 

@@ -1,6 +1,7 @@
 """Which instances make a batch, and in what order; a function of seed and epoch alone."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,42 +13,53 @@ from machamp_lite.config.schema import BatchingParams
 POOL_BATCHES = 32
 
 
-class Sampler:
-    """Cuts the training instances of all datasets into the batches of an epoch.
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """Training instances, each of which is seen once in so many epochs.
 
-    Every sentence is seen once an epoch, but for ``sampling_smoothing`` and for the datasets that have ``chances``,
-    from which as many sentences are drawn, with repetition.
+    With ``chances``, as many are drawn in an epoch, with repetition.
     """
+
+    instances: Sequence[Instance]
+    epochs: int = 1
+    chances: np.ndarray | None = None
+
+
+class Sampler:
+    """Cuts the instances of all streams into the batches of an epoch."""
 
     def __init__(
         self,
-        datasets: Sequence[Sequence[Instance]],
+        streams: Sequence[Stream],
         batching: BatchingParams,
         *,
         seed: int,
-        chances: Sequence[np.ndarray | None] | None = None,
     ) -> None:
-        self.instances = [instance for dataset in datasets for instance in dataset]
+        self.streams = streams
+        self.instances = [instance for stream in streams for instance in stream.instances]
         self.batching = batching
         self.seed = seed
-        sizes = [len(dataset) for dataset in datasets]
+        sizes = [len(stream.instances) for stream in streams]
         ends = np.cumsum(sizes)
-        self.datasets = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
-        self.chances = chances or [None] * len(datasets)
+        self.members = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
         self.lengths = np.array([instance.longest_piece for instance in self.instances])
         self.pieces = np.array([len(instance.pieces.piece_starts) for instance in self.instances])
 
     def epoch(self, epoch: int) -> list[list[Instance]]:
         """The batches of one epoch, counted from 1."""
         random = np.random.default_rng([self.seed, epoch])
+        parts = [
+            self._part(members, stream.epochs, epoch)
+            for members, stream in zip(self.members, self.streams, strict=True)
+        ]
         sampled = [
-            self._sample(dataset, size, random)
-            if chances is None
-            else random.choice(dataset, size, p=chances)
-            for dataset, size, chances in zip(self.datasets, self._sample_sizes(), self.chances, strict=True)
+            self._sample(part, size, random)
+            if stream.chances is None
+            else random.choice(part, size, p=stream.chances)
+            for part, size, stream in zip(parts, self._sample_sizes(parts), self.streams, strict=True)
         ]
         if self.batching.diverse:
-            # One stream of all datasets, so that a batch may hold several.
+            # All in one, so that a batch may hold several.
             merged = np.concatenate(sampled)
             sampled = [random.permutation(merged) if self.batching.shuffle else merged]
         batches = [batch for stream in sampled for batch in self._cut_stream(stream, random)]
@@ -56,21 +68,30 @@ class Sampler:
             batches = [batches[number] for number in order]
         return [[self.instances[number] for number in batch] for batch in batches]
 
-    def _sample_sizes(self) -> list[int]:
-        """Sentences an epoch of each dataset: in proportion to size ** smoothing, the sum unchanged."""
-        sizes = np.array([len(dataset) for dataset in self.datasets], dtype=float)
+    def _part(self, members: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
+        """The part of a stream that an epoch sees: one of so many, which together are the whole."""
+        if epochs == 1:
+            return members
+        order = np.random.default_rng(self.seed).permutation(members)
+        place = (epoch - 1) % epochs
+        # Fewer sentences than epochs: each epoch has one.
+        return np.array_split(order, epochs)[place] if len(order) >= epochs else order[[place % len(order)]]
+
+    def _sample_sizes(self, parts: Sequence[np.ndarray]) -> list[int]:
+        """Sentences an epoch of each stream: in proportion to size ** smoothing, the sum unchanged."""
+        sizes = np.array([len(part) for part in parts], dtype=float)
         smoothing = self.batching.sampling_smoothing
         if smoothing == 1.0:
             return [int(size) for size in sizes]
         shares = sizes**smoothing / (sizes**smoothing).sum()
         return [max(1, round(share * sizes.sum())) for share in shares]
 
-    def _sample(self, dataset: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
+    def _sample(self, part: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
         """``size`` instances: every one equally often, the remainder drawn without repetition."""
-        whole, rest = divmod(size, len(dataset))
-        parts = [dataset] * whole + [random.permutation(dataset)[:rest]]
+        whole, rest = divmod(size, len(part))
+        parts = [part] * whole + [random.permutation(part)[:rest]]
         if self.batching.shuffle:
-            parts = [random.permutation(part) for part in parts]
+            parts = [random.permutation(again) for again in parts]
         return np.concatenate(parts)
 
     def _cut_stream(self, stream: np.ndarray, random: np.random.Generator) -> list[list[int]]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -99,8 +99,8 @@ def _keys_beside(model: type[BaseModel], place: Path) -> list[str]:
     """The known keys of the object in which ``place`` stands."""
     for key in place[:-1]:
         annotation = model.model_fields[key].annotation
-        assert isinstance(annotation, type)
-        model = annotation
+        # Of an object that may be null, the object.
+        model = next(part for part in (annotation, *get_args(annotation)) if isinstance(part, type))
     return known_keys(model)
 
 
@@ -109,6 +109,8 @@ def _sentence(fault: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"unknown key{did_you_mean(str(fault['loc'][-1]), _keys_beside(model, fault['loc']))}"
     if fault["type"] == "missing":
         return "missing, and has no default"
+    if fault["type"] == "value_error":
+        return str(fault["ctx"]["error"])
     return f"expected {' or '.join(fault['expected'])}, found {show(fault['input'])}"
 
 

@@ -19,6 +19,7 @@ from machamp_lite.config.machamp import modernise_dataset, modernise_params
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.tasks import TaskChecker
 from machamp_lite.config.weighting import check_oversampling
+from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 
 # With what is added to it, a file's name may have 255 bytes.
@@ -59,6 +60,12 @@ def load_config(
         name: _check_dataset(sources[name], name, raw, defaults=defaults, tasks=tasks, faults=faults)
         for name, raw in datasets.items()
     }
+    has_dev_data = any(item is None or item.dev_data_path is not None for item in checked.values())
+    if params and params.training.patience is not None and not has_dev_data:
+        message = (
+            f"found {params.training.patience}, but no dataset has dev_data_path; expected some, or null"
+        )
+        faults.add(params_source, ["training", "patience"], message)
     if faults.lines or params is None:
         raise ConfigError(faults.lines)
     config = Config(
@@ -128,7 +135,7 @@ def _check_dataset(
     _check_name(source, name, faults)
     raw = modernise_dataset(raw, faults, source, [name])
     has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
-    if has_words == has_sentences:
+    if has_words == has_sentences and (has_words or not _is_plain_text(raw)):
         found = "both word_idx and sent_idxs" if has_words else "neither word_idx nor sent_idxs"
         faults.add(source, [name], f"found {found}, expected one of them")
     checked_tasks = {
@@ -150,6 +157,14 @@ def _check_dataset(
         own = [fault for fault in error.errors() if fault["type"] not in ("missing", "value_error")]
         faults.add_validation(source, [name], own, DatasetConfig)
         return None
+
+
+def _is_plain_text(raw: Mapping[str, Any]) -> bool:
+    """Whether all tasks of a dataset can do without columns."""
+    given = raw.get("tasks")
+    tasks = given.values() if isinstance(given, dict) else ()
+    types = [task.get("task_type") for task in tasks if isinstance(task, dict)]
+    return bool(types) and all(name in DECODERS and DECODERS[name].reads == "masked" for name in types)
 
 
 def _check_name(source: str, name: str, faults: ConfigFaults) -> None:

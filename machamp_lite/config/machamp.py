@@ -6,58 +6,21 @@ from typing import Any
 
 from machamp_lite.config.faults import ConfigFaults, show
 
-# Task types that MaChAmp has and this project does not yet, with the options they add.
-LATER_TASK_TYPES: dict[str, set[str]] = {
-    "regression": set(),
-    "probdistr": {"column_idxs"},
-    "mlm": set(),
-    "tok": {"pre_split"},
-    "seq2seq": set(),
-}
-
-# Why these have no class_weights, and will have none.
-NO_CLASS_WEIGHTS = {
-    "regression": "its labels are numbers, and numbers are no classes",
-    "probdistr": "its labels are distributions over all classes",
-    "mlm": "its classes are the whole vocabulary of the encoder",
-    "tok": "its classes are where words begin and end",
-    "seq2seq": "its classes are the whole vocabulary of the encoder",
-}
-
 # Keys that are not supported yet, with the values that ask for nothing.
 _LATER_PARAMS: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("encoder", "subword_strategy"): ("last",),
-    ("training", "keep_top_n"): (1,),
     ("training", "learning_rate_scheduler", "type"): ("slanted_triangular",),
     ("training", "optimizer", "type"): ("adamw",),
     ("training", "optimizer", "correct_bias"): (False, True),
-    ("default_dec_dataset_embeds_dim",): (12,),
 }
-_LATER_DATASET: dict[tuple[str, ...], tuple[Any, ...]] = {
-    ("dataset_embed_idx",): (None,),
-    ("split_mlm",): (None, True),
-}
-_LATER_TASK: dict[tuple[str, ...], tuple[Any, ...]] = {
-    ("topn",): (1,),
-    ("column_idxs",): (None,),
-    ("pre_split",): (None,),
-}
-_KEPT = {("training", "keep_top_n"), ("topn",)}
 
 
 def modernise_params(raw: dict[str, Any], faults: ConfigFaults, source: str) -> dict[str, Any]:
     """Takes older keys of params files to where they stand now."""
     raw = _without_later(raw, _LATER_PARAMS, faults, source, [])
-    decoders = raw.get("decoders")
-    if isinstance(decoders, dict):
-        raw["decoders"] = {
-            name: entry
-            if name in LATER_TASK_TYPES
-            else _without_later(entry, _LATER_TASK, faults, source, ["decoders", name])
-            for name, entry in decoders.items()
-        }
     older, newer = ("encoder", "layers_to_use"), ("decoders", "default_decoder", "layers_to_use")
     _move(raw, older, newer, faults, source, [])
+    _move(raw, ("default_dec_dataset_embeds_dim",), ("encoder", "dataset_embeds_dim"), faults, source, [])
     return raw
 
 
@@ -65,16 +28,9 @@ def modernise_dataset(
     raw: dict[str, Any], faults: ConfigFaults, source: str, path: Sequence[str]
 ) -> dict[str, Any]:
     """Takes ``validation_data_path`` as the older name of ``dev_data_path``."""
-    raw = _without_later(raw, _LATER_DATASET, faults, source, path)
+    raw = copy.deepcopy(raw)
     _move(raw, ("validation_data_path",), ("dev_data_path",), faults, source, path)
     return raw
-
-
-def modernise_task(
-    raw: dict[str, Any], faults: ConfigFaults, source: str, path: Sequence[str]
-) -> dict[str, Any]:
-    """Refuses the options that are not supported yet."""
-    return _without_later(raw, _LATER_TASK, faults, source, path)
 
 
 def _move(
@@ -129,6 +85,5 @@ def _without_later(
             known = [show(option) for option in neutral if option is not None]
             expected = " or ".join(known) or "no such key"
             faults.add(source, [*path, *keys], f"{show(value)} is not supported yet, expected {expected}")
-        if not (asks_for_nothing and keys in _KEPT):
-            del holder[keys[-1]]
+        del holder[keys[-1]]
     return result

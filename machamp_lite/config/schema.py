@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
+from machamp_lite.data.tokenization import LongInput
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.weighting.class_weights import Scheme
 
@@ -20,12 +21,30 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+class LoraParams(Strict):
+    """``encoder -> lora`` of params.json; without ``target_modules`` every linear map has an adapter."""
+
+    rank: Positive
+    alpha: PositiveFloat
+    dropout: Probability
+    target_modules: Annotated[list[str], Field(min_length=1)] | None
+
+
 class EncoderParams(Strict):
     """``encoder`` of params.json."""
 
     dropout: Probability
     max_input_length: Annotated[int, Field(ge=3)]
     update_weights_encoder: bool
+    dataset_embeds_dim: Positive
+    long_input: LongInput
+    lora: LoraParams | None
+
+    @model_validator(mode="after")
+    def _check_lora(self) -> Self:
+        if self.lora is not None and not self.update_weights_encoder:
+            raise ValueError("lora trains the encoder by adapters, expected update_weights_encoder to be true")
+        return self
 
 
 class BatchingParams(Strict):
@@ -59,8 +78,10 @@ class SchedulerParams(Strict):
 class TrainingParams(Strict):
     """``training`` of params.json."""
 
-    keep_top_n: Literal[1]
+    keep_top_n: Positive
     num_epochs: Positive
+    patience: Positive | None
+    accumulation_steps: Positive
     precision: Literal["fp32", "bf16"]
     grad_norm: PositiveFloat | None
     task_weighting: Literal["static", "uncertainty", "dwa", "random"]
@@ -74,6 +95,8 @@ class DatasetDefaults(Strict):
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
+    dataset_embed_idx: Annotated[int, Field(ge=-1)] | None
+    split_mlm: bool
     oversample: str | None
     oversample_scheme: Scheme
 
@@ -101,6 +124,8 @@ class DatasetConfig(Strict):
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
+    dataset_embed_idx: Annotated[int, Field(ge=-1)] | None
+    split_mlm: bool
     oversample: str | None
     oversample_scheme: Scheme
     tasks: dict[str, SerializeAsAny[TaskConfig]]
@@ -108,11 +133,14 @@ class DatasetConfig(Strict):
     @model_validator(mode="after")
     def _check_whole(self) -> Self:
         """What holds of every dataset, also of one in an edited model folder."""
-        if (self.word_idx is None) == (self.sent_idxs is None):
+        if self.word_idx is not None and self.sent_idxs is not None:
             raise ValueError("expected either word_idx or sent_idxs")
         for task, config in self.tasks.items():
             decoder = decoder_class(config)
-            if decoder.level == "word" and self.word_idx is None:
+            if decoder.reads != "masked" and self.word_idx is None and self.sent_idxs is None:
+                raise ValueError(f"'{task}' reads no plain text, expected either word_idx or sent_idxs")
+            labels_words = decoder.level == "word" and decoder.reads == "words"
+            if (labels_words or decoder.reads == "raw") and self.word_idx is None:
                 raise ValueError(f"'{task}' labels words, expected word_idx")
             for name in config.metric_names():
                 if name not in decoder.metrics:
@@ -122,8 +150,9 @@ class DatasetConfig(Strict):
     def required_columns(self) -> dict[int, str]:
         """For each column that training needs, what reads it."""
         required = {column: f"task '{task}'" for task, column in self._task_columns()}
-        texts = [self.word_idx] if self.word_idx is not None else self.sent_idxs or []
-        return required | dict.fromkeys(texts, "word_idx" if self.word_idx is not None else "sent_idxs")
+        if self.dataset_embed_idx is not None and self.dataset_embed_idx >= 0:
+            required[self.dataset_embed_idx] = "dataset_embed_idx"
+        return required | self.text_columns()
 
     def shared_columns(self) -> dict[int, list[str]]:
         """The columns that several tasks write, with these tasks."""
@@ -153,6 +182,11 @@ class Config(Strict):
     datasets: dict[str, DatasetConfig]
     # The config file of each dataset, for errors that only the data brings to light.
     sources: dict[str, str] = {}
+
+    @property
+    def has_dataset_ids(self) -> bool:
+        """Whether any dataset says from which data set its words or texts are."""
+        return any(dataset.dataset_embed_idx is not None for dataset in self.datasets.values())
 
     def tasks(self) -> dict[str, TaskConfig]:
         """The tasks of all datasets; one that several datasets share stands once."""

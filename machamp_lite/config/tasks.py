@@ -7,13 +7,13 @@ from pydantic import ValidationError
 
 from machamp_lite.config.documents import overlay
 from machamp_lite.config.faults import ConfigFaults, known_keys, show, unknown_keys
-from machamp_lite.config.machamp import LATER_TASK_TYPES, NO_CLASS_WEIGHTS, modernise_task
 from machamp_lite.config.weighting import check_weighting
+from machamp_lite.data.vocabulary import DATASET_IDS
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.decoders.base import COMMENT
 from machamp_lite.errors import did_you_mean
 
-_OWN_KEYS = {"task_type", "column_idx"}
+_OWN_KEYS = {"task_type", "column_idx", "column_idxs"}
 
 
 class TaskChecker:
@@ -50,11 +50,10 @@ class TaskChecker:
 
     def _unknown_keys(self, raw: Mapping[str, Any]) -> None:
         source, faults = self.params_source, self.faults
-        unknown_keys(faults, source, ["decoders"], raw, ["default_decoder", *DECODERS, *LATER_TASK_TYPES])
+        unknown_keys(faults, source, ["decoders"], raw, ["default_decoder", *DECODERS])
         shared = set(known_keys(TaskConfig)) - _OWN_KEYS
         allowed = {name: set(known_keys(decoder.Config)) - _OWN_KEYS for name, decoder in DECODERS.items()}
         owners = {key: name for name, keys in allowed.items() for key in keys - shared}
-        allowed |= {name: shared | added for name, added in LATER_TASK_TYPES.items()}
         allowed["default_decoder"] = shared | owners.keys()
         for name, entry in raw.items():
             if not isinstance(entry, dict):
@@ -68,14 +67,16 @@ class TaskChecker:
 
     def _check_defaults(self, name: str, decoder: type[Decoder]) -> None:
         try:
-            decoder.Config.model_validate({**self.defaults[name], "task_type": name, "column_idx": 0})
+            decoder.Config.model_validate({**self.defaults[name], "task_type": name, "column_idx": COMMENT})
         except ValidationError as error:
             for entry in (name, "default_decoder"):
                 is_own = entry == name
                 errors = [
                     fault
                     for fault in error.errors()
-                    if (fault["loc"][0] in self.own_options[name]) == is_own and fault["type"] != "missing"
+                    if fault["loc"]
+                    and (fault["loc"][0] in self.own_options[name]) == is_own
+                    and fault["type"] != "missing"
                 ]
                 self.faults.add_validation(self.params_source, ["decoders", entry], errors, decoder.Config)
 
@@ -86,18 +87,16 @@ class TaskChecker:
         told = len(self.faults.lines)
         if not path[-1].strip() or not path[-1].isprintable():
             self.faults.add(source, path, "expected a task's name that is not empty and can be printed")
+        if path[-1] == DATASET_IDS:
+            self.faults.add(source, path, "is a key of datasets, expected another name for a task")
         if not isinstance(raw, dict):
             self.faults.add(source, path, f"expected an object with a task's keys, found {show(raw)}")
             return None
         task_type = raw.get("task_type")
         name = self._task_type(source, [*path, "task_type"], task_type)
         if name is None:
-            if raw.get("class_weights") and isinstance(task_type, str) and task_type in NO_CLASS_WEIGHTS:
-                reason = f"'{task_type}' does not have this option: {NO_CLASS_WEIGHTS[task_type]}"
-                self.faults.add(source, [*path, "class_weights"], reason)
             return None
         decoder = DECODERS[name]
-        raw = modernise_task(raw, self.faults, source, path)
         self._metrics(source, path, raw, name)
         inherited = self.default_decoder.keys() - self.own_options.get(name, set()) - raw.keys()
         defaults = {key: self.default_decoder[key] for key in inherited}
@@ -106,7 +105,11 @@ class TaskChecker:
             config = decoder.Config.model_validate({**self.defaults[name], **raw})
         except ValidationError as error:
             # What the defaults got wrong was told where they stand.
-            own = [fault for fault in error.errors() if fault["loc"][0] in raw or fault["type"] == "missing"]
+            own = [
+                fault
+                for fault in error.errors()
+                if not fault["loc"] or fault["loc"][0] in raw or fault["type"] == "missing"
+            ]
             self.faults.add_validation(source, path, own, decoder.Config)
             return None
         check_weighting(
@@ -125,11 +128,8 @@ class TaskChecker:
             self.faults.add(source, path, f"missing, expected one of {supported}")
         elif not isinstance(task_type, str):
             self.faults.add(source, path, f"expected one of {supported}, found {show(task_type)}")
-        elif task_type in LATER_TASK_TYPES:
-            self.faults.add(source, path, f"'{task_type}' is not supported yet; supported: {supported}")
         elif task_type not in DECODERS:
-            hint = did_you_mean(task_type, [*DECODERS, *LATER_TASK_TYPES])
-            self.faults.add(source, path, f"unknown {show(task_type)}{hint}")
+            self.faults.add(source, path, f"unknown {show(task_type)}{did_you_mean(task_type, DECODERS)}")
         else:
             return task_type
         return None
@@ -150,20 +150,26 @@ class TaskChecker:
     def _place(
         self, source: str, path: list[str], decoder: type[Decoder], config: TaskConfig, *, has_words: bool
     ) -> None:
-        place, found = [*path, "column_idx"], config.column_idx
-        if decoder.level == "word" and not has_words:
-            message = f"'{config.task_type}' labels words, expected a dataset with word_idx, found sent_idxs"
+        if decoder.reads == "masked":
+            return
+        found = decoder.columns(config)
+        key = "column_idxs" if len(found) > 1 else "column_idx"
+        place, shown = [*path, key], found[0] if len(found) == 1 else found
+        labels_words = decoder.level == "word" and decoder.reads == "words"
+        if (labels_words or decoder.reads == "raw") and not has_words:
+            what = "labels words" if labels_words else "makes words"
+            message = f"'{config.task_type}' {what}, expected a dataset with word_idx, found sent_idxs"
             self.faults.add(source, [*path, "task_type"], message)
-        elif decoder.level == "word" and found == COMMENT:
+        elif labels_words and not found:
             self.faults.add(
                 source, place, f"-1 is a comment and '{config.task_type}' labels words, expected a column"
             )
-        elif decoder.level == "sentence" and has_words and found != COMMENT:
+        elif not labels_words and has_words and found:
             message = (
-                f"expected -1, a comment '# {path[-1]} = label', in a dataset with word_idx, found {found}"
+                f"expected -1, a comment '# {path[-1]} = label', in a dataset with word_idx, found {shown}"
             )
             self.faults.add(source, place, message)
-        elif decoder.level == "sentence" and not has_words and found == COMMENT:
+        elif not labels_words and not has_words and not found:
             self.faults.add(source, place, "-1 is a comment of a file with word_idx, expected a column")
 
     def _compare(self, source: str, path: list[str], config: TaskConfig) -> None:
@@ -171,9 +177,7 @@ class TaskChecker:
         dataset, task = path[0], path[-1]
         other, first = self.first.setdefault(task, (dataset, config))
         expected, found = first.model_dump(), config.model_dump()
-        keys = (
-            ["task_type"] if first.task_type != config.task_type else sorted(expected.keys() - {"column_idx"})
-        )
+        keys = ["task_type"] if first.task_type != config.task_type else sorted(expected.keys() - _OWN_KEYS)
         for key in keys:
             if found[key] != expected[key]:
                 message = (

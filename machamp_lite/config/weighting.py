@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from machamp_lite.config.faults import ConfigFaults, show
-from machamp_lite.decoders import Decoder, TaskConfig
+from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.errors import did_you_mean
 
 # Each answers the same unevenness: two of them would correct for it twice, or work against each other.
@@ -52,6 +52,9 @@ def check_oversampling(
     if task not in tasks:
         faults.add(source, place, f"no task {show(task)} in this dataset{did_you_mean(task, tasks)}")
         return
+    if not DECODERS[tasks[task].task_type].has_classes:
+        message = f"'{task}' ({tasks[task].task_type}) has no labels that could be rare"
+        faults.add(source, place, message)
     for key in ("class_weights", "logit_adjustment"):
         if getattr(tasks[task], key):
             message = (

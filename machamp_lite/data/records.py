@@ -19,7 +19,10 @@ _NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance a line by ``sent_idxs``."""
+    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance a line by ``sent_idxs``.
+
+    With neither, it is plain text, one instance a line.
+    """
 
     word_idx: int | None = None
     sent_idxs: tuple[int, ...] | None = None
@@ -260,8 +263,9 @@ def _tsv_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) ->
         if _is_blank(line):
             yield Record(path, number, [line])
             continue
-        row = line.rstrip("\r\n").split("\t")
-        texts = [row[index] if index < len(row) else "" for index in layout.sent_idxs or ()]
+        text = line.rstrip("\r\n")
+        row = [text] if layout.sent_idxs is None else text.split("\t")
+        texts = [row[index] if index < len(row) else "" for index in layout.sent_idxs or (0,)]
         yield Record(path, number, [line], [row], [0], texts)
 
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from machamp_lite.errors import ConfigError
+
+LongInput = Literal["truncate", "stride"]
 
 _PROBE_WORDS = ("a", "the", "1", ".", "x")
 
@@ -37,8 +39,9 @@ class Pieces:
 class WordTokenizer:
     """Wraps a Hugging Face tokenizer and remembers the subwords of every word it has met."""
 
-    def __init__(self, tokenizer: Any, *, max_input_length: int) -> None:
+    def __init__(self, tokenizer: Any, *, max_input_length: int, long_input: LongInput) -> None:
         self.tokenizer = tokenizer
+        self.long_input = long_input
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None:
             # A tokenizer.json may switch these on; both would change what a word is.
@@ -46,6 +49,7 @@ class WordTokenizer:
             backend.no_truncation()
         self.unknown_id = _unknown_id(tokenizer)
         self.special = _special_tokens(tokenizer)
+        self.space = _space(tokenizer)
         self.room = max_input_length - len(self.special.before) - len(self.special.after)
         if self.room < 1:
             raise ConfigError(
@@ -84,19 +88,26 @@ class WordTokenizer:
         used = 0
         for word in words:
             subwords = self._subwords.get(word) or self.subwords(word)
-            if used + len(subwords) > self.room:
+            space = self.space if used else ()
+            if used + len(space) + len(subwords) > self.room:
                 ids.extend(after)
                 piece_starts.append(len(ids))
                 ids.extend(before)
-                used = 0
+                used, space = 0, ()
+            ids.extend(space)
             ids.extend(subwords)
-            used += len(subwords)
+            used += len(space) + len(subwords)
             word_ends.append(len(ids) - 1)
         ids.extend(after)
+        ids = ids or [self.unknown_id]
         return _pieces(ids, [0] * len(ids), piece_starts, word_ends)
 
-    def texts(self, texts: Sequence[str]) -> Pieces:
-        """Subwords of one or more texts joined by the separator, the longest ones truncated until all fit."""
+    def texts(self, texts: Sequence[str], *, whole: bool = False) -> Pieces:
+        """Subwords of one or more texts joined by the separator, the longest ones truncated until all fit.
+
+        Where ``long_input`` is ``stride`` and ``whole`` is asked for, the longest text is cut into overlapping pieces
+        instead, each beside the other texts, which leave it at least half of the room.
+        """
         encoded = self.tokenizer(
             [text or " " for text in texts],
             add_special_tokens=False,
@@ -105,20 +116,59 @@ class WordTokenizer:
         )
         parts = [list(ids) for ids in encoded["input_ids"]]
         room = self.room - len(self.special.between) * (len(parts) - 1)
-        lengths = shorten([len(part) for part in parts], max(room, len(parts)))
+        room = max(room, len(parts))
+        lengths = shorten([len(part) for part in parts], room)
+        if whole and self.long_input == "stride" and sum(lengths) < sum(map(len, parts)):
+            rows = self._strides(parts, room)
+        else:
+            rows = [[part[:length] for part, length in zip(parts, lengths, strict=True)]]
+        ids: list[int] = []
+        types: list[int] = []
+        starts = []
+        for row in rows:
+            starts.append(len(ids))
+            row_ids, row_types = self._join(row)
+            ids += row_ids
+            types += row_types
+        return _pieces(ids, types, starts, [])
+
+    def _strides(self, parts: list[list[int]], room: int) -> list[list[list[int]]]:
+        """The rows of texts that do not fit: each has another piece of the longest one."""
+        lengths = [len(part) for part in parts]
+        longest = lengths.index(max(lengths))
+        others = lengths[:longest] + lengths[longest + 1 :]
+        short = shorten(others, room // 2)
+        size = room - sum(short)
+        if lengths[longest] <= size:
+            # The others alone are too long.
+            return [[part[:length] for part, length in zip(parts, shorten(lengths, room), strict=True)]]
+        short.insert(longest, 0)
+        rows = []
+        for start in strides(lengths[longest], size):
+            row = [part[:length] for part, length in zip(parts, short, strict=True)]
+            row[longest] = parts[longest][start : start + size]
+            rows.append(row)
+        return rows
+
+    def _join(self, parts: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+        """Ids and types of texts with what the tokenizer puts around and between them."""
         ids, types = list(self.special.before), [0] * len(self.special.before)
-        for number, (part, length) in enumerate(zip(parts, lengths, strict=True)):
+        for number, part in enumerate(parts):
             kind = self.special.second_text_type if number else 0
             if number:
                 ids.extend(self.special.between)
                 types.extend([0 if number == 1 else kind] * len(self.special.between))
-            ids.extend(part[:length])
-            types.extend([kind] * length)
+            ids.extend(part)
+            types.extend([kind] * len(part))
         ids.extend(self.special.after)
         types.extend([types[-1] if len(parts) > 1 else 0] * len(self.special.after))
-        if not ids:
-            ids, types = [self.unknown_id], [0]
-        return _pieces(ids, types, [0], [])
+        return (ids, types) if ids else ([self.unknown_id], [0])
+
+
+def strides(length: int, size: int) -> list[int]:
+    """Where pieces of a size start that cover a length and overlap by a quarter of their size."""
+    step = size - size // 4
+    return list(range(0, max(1, length - size + step), step))
 
 
 def shorten(lengths: Sequence[int], room: int) -> list[int]:
@@ -168,9 +218,29 @@ def _special_tokens(tokenizer: Any) -> SpecialTokens:
             return SpecialTokens(before, after, after, 0)
         types = pair.get("token_type_ids") or [0]
         uses_types = "token_type_ids" in getattr(tokenizer, "model_input_names", ())
-        between = tuple(pair["input_ids"][start + len(alone) : second])
+        between = tuple(pair["input_ids"][start + len(alone) : second]) or _separator(tokenizer)
         return SpecialTokens(before, between, after, types[second] if uses_types else 0)
     return SpecialTokens((), (), (), 0)
+
+
+def _separator(tokenizer: Any) -> tuple[int, ...]:
+    """The token that stands between texts where the tokenizer puts none there: without one they would be one text."""
+    for name in ("sep_token_id", "eos_token_id"):
+        number = getattr(tokenizer, name, None)
+        if number is not None:
+            return (int(number),)
+    return ()
+
+
+def _space(tokenizer: Any) -> tuple[int, ...]:
+    """The ids of the space between two words, of tokenizers for which it is no part of a word's subwords."""
+    for word in _PROBE_WORDS:
+        alone = tokenizer(word, add_special_tokens=False)["input_ids"]
+        two = tokenizer(f"{word} {word}", add_special_tokens=False)["input_ids"]
+        size = len(alone)
+        if alone and len(two) > 2 * size and two[:size] == alone and two[-size:] == alone:
+            return tuple(two[size:-size])
+    return ()
 
 
 def _find(ids: Sequence[int], part: Sequence[int], start: int = 0) -> int | None:

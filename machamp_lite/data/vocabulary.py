@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 UNKNOWN = -1
+# Stands among the vocabularies of tasks for the ids of data sets, which words or sentences may have.
+DATASET_IDS = "dataset_embed_idx"
 
 
 class Vocabulary:

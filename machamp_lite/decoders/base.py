@@ -2,7 +2,8 @@
 
 In the order in which data meets them: ``read_labels`` (record -> labels as strings), ``classes`` (labels -> what
 is counted and predicted), ``encode`` (classes -> ids), ``forward`` (hidden states -> scores), ``loss`` or
-``decode`` (two readings of the scores; ``decode`` gives labels again), ``write_labels`` (labels -> record).
+``decode`` (two readings of the scores; ``decode`` gives labels again), ``write_labels`` (labels -> record). Where
+several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the place of the last two.
 """
 
 from abc import ABC, abstractmethod
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.ranking import Ranked, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.weighting.class_weights import Scheme, given_weights, scheme_weights
 from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
@@ -22,6 +24,10 @@ from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, M
 COMMENT = -1
 
 Level = Literal["word", "sentence"]
+# What the encoder reads for a task: the words (or the texts of a TSV) as they are; the same with some of their subwords
+# hidden; the same with every subword an item of its own; or the characters of "# text".
+View = Literal["words", "masked", "subwords", "raw"]
+LanguageModelKind = Literal["masked", "sequence"]
 
 
 def _as_list(value: Any) -> Any:
@@ -45,7 +51,8 @@ class TaskConfig(BaseModel):
     logit_adjustment: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    topn: Literal[1]
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    topn: Annotated[int, Field(gt=0)]
 
     def metric_names(self) -> list[str]:
         """The main metric first, then the additional ones."""
@@ -53,9 +60,20 @@ class TaskConfig(BaseModel):
 
 
 class Decoder(nn.Module, ABC):
-    """Base of all decoders. N is the number of words or sentences, by ``level``; D the encoder's width."""
+    """Base of all decoders. N is the number of words or sentences, by ``level``; D the encoder's width.
+
+    With another view than words, the items of level ``word`` are the hidden subwords, all subwords, or the subwords of
+    the raw text.
+    """
 
     level: ClassVar[Level]
+    reads: ClassVar[View] = "words"
+    # The pretrained language model around the encoder that ``adopt`` is given, if any.
+    language_model: ClassVar[LanguageModelKind | None] = None
+    # False for labels that are numbers or texts: they have no counts, weights or scores of their own.
+    has_classes: ClassVar[bool] = True
+    # False for labels beside which there are no others with a probability: numbers, and what is not written.
+    ranks: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]]
     Config: ClassVar[type[TaskConfig]] = TaskConfig
     # Options that mean nothing for this task type, each with the reason that a user is told.
@@ -67,16 +85,32 @@ class Decoder(nn.Module, ABC):
         self.vocabulary = vocabulary
         self.width = width
         self.dropout = nn.Dropout(config.dropout)
-        self.objective = self.make_objective()
+        self.objective: Any = self.make_objective()
 
-    def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective:
-        """The loss over labels, as the task's options weigh it."""
+    def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective | None:
+        """The loss over labels, as the task's options weigh it; None for labels that have no classes."""
         return label_objective(self.config, self.vocabulary)
 
     @classmethod
+    def make_vocabulary(cls, tokenizer: Any, **saved: Any) -> Vocabulary:
+        """The vocabulary of a task, empty or from what a model folder has ``saved`` of it."""
+        return Vocabulary(**saved)
+
+    def adopt(self, language_model: Any) -> None:
+        """Takes over the parts of the pretrained language model that ``language_model`` asks for."""
+
+    @classmethod
     def columns(cls, config: TaskConfig) -> list[int]:
-        """The columns that this task reads and writes."""
+        """The columns that this task reads and writes; none if its labels stand elsewhere."""
         return [] if config.column_idx == COMMENT else [config.column_idx]
+
+    @classmethod
+    def place(cls, task: str, config: TaskConfig) -> str:
+        """Where the labels stand, for errors."""
+        columns = cls.columns(config)
+        if not columns:
+            return f"comment '# {task} = LABEL'"
+        return f"column{'s' * (len(columns) > 1)} {', '.join(map(str, columns))}"
 
     @classmethod
     @abstractmethod
@@ -101,9 +135,13 @@ class Decoder(nn.Module, ABC):
         """The ids of the classes in what ``encode`` gave."""
         return gold
 
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """Those of its parameters that were pretrained, and so learn at the encoder's rate."""
+        return []
+
     def label_weights(self) -> list[float] | None:
         """The weight of each label of the vocabulary; None without ``class_weights``."""
-        weights = self.objective.weights
+        weights = None if self.objective is None else self.objective.weights
         return None if weights is None else [float(weight) for weight in weights]
 
     @abstractmethod
@@ -117,6 +155,13 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Labels of each sentence, from scores and the sentences' words."""
+
+    def rank(self, scores: Any, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Any]]:
+        """The ``top_n`` best labels of each item with their probabilities: lists of ``Ranked``, one a sentence.
+
+        The first is what ``decode`` gives, the others follow by probability.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no labels beside the decoded ones")
 
     @classmethod
     def as_scored(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
@@ -134,6 +179,19 @@ class Decoder(nn.Module, ABC):
     @abstractmethod
     def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskConfig) -> None:
         """Writes labels to where ``read_labels`` reads them."""
+
+    @classmethod
+    def write_ranked(
+        cls, record: Record, ranked: Sequence[Any], *, task: str, config: TaskConfig, conn: str, sep: str
+    ) -> None:
+        """Writes what ``rank`` gave of one record there, as ``label=0.9000|label=0.1000``."""
+        labels = [joined(item, conn=conn, sep=sep) for item in ranked]
+        cls.write_labels(record, labels, task=task, config=config)
+
+
+def no_class_options(reason: str) -> dict[str, str]:
+    """The options that mean nothing for labels without classes, with the reason that a user is told."""
+    return dict.fromkeys(("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment"), reason)
 
 
 def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | None:
@@ -177,6 +235,13 @@ class LabelDecoder(Decoder):
         """The label with the highest score for each item."""
         labels = [self.vocabulary.labels[number] for number in scores.argmax(-1).tolist()]
         return split(labels, [self.items(words) for words in sentences])
+
+    def rank(self, scores: Tensor, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
+        """The labels with the highest scores, by their softmax."""
+        ranked = best_labels(
+            scores.float().log_softmax(-1), scores.argmax(-1), labels=self.vocabulary.labels, top_n=top_n
+        )
+        return split(ranked, [self.items(words) for words in sentences])
 
     @classmethod
     def items(cls, words: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ from torch.nn import functional
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
+from machamp_lite.decoders.ranking import Ranked, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
 from machamp_lite.modules.ragged import flatten, pad
@@ -126,6 +127,23 @@ class Dependency(Decoder):
         relations = [self.vocabulary.labels[number] for number in numbers]
         return split(list(zip(heads.tolist(), relations, strict=True)), lengths)
 
+    def rank(
+        self, scores: DependencyScores, sentences: Sequence[Sequence[str]], *, top_n: int
+    ) -> list[list[tuple[Ranked, Ranked]]]:
+        """The best heads of each word, each scored alone, and the best relations to the head in the tree."""
+        lengths = [len(words) for words in sentences]
+        chosen = torch.as_tensor(decode_trees(scores.arcs, lengths), device=scores.arcs.device)
+        arcs = flatten(_mask_padding(scores), scores.lengths).log_softmax(-1)
+        heads = best_labels(arcs, chosen, labels=range(arcs.shape[1]), top_n=top_n)
+        relation_scores = self._relation_scores(scores, chosen)
+        relations = best_labels(
+            relation_scores.float().log_softmax(-1),
+            relation_scores.argmax(-1),
+            labels=self.vocabulary.labels,
+            top_n=top_n,
+        )
+        return split(list(zip(heads, relations, strict=True)), lengths)
+
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""
         width = scores.arcs.shape[-1]
@@ -135,9 +153,31 @@ class Dependency(Decoder):
     @classmethod
     def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskConfig) -> None:
         """Writes the ids of heads, and relations."""
-        ids = ["0", *(record.ids or [str(position) for position in range(1, len(labels) + 1)])]
+        ids = _ids(record)
         record.set_column(config.column_idx, [ids[head] for head, _ in labels])
         record.set_column(config.column_idx + 1, [relation for _, relation in labels])
+
+    @classmethod
+    def write_ranked(
+        cls,
+        record: Record,
+        ranked: Sequence[tuple[Ranked, Ranked]],
+        *,
+        task: str,
+        config: TaskConfig,
+        conn: str,
+        sep: str,
+    ) -> None:
+        """Writes the ids of heads and, in a list of their own, relations."""
+        ids = _ids(record)
+        heads = [[(ids[head], probability) for head, probability in item] for item, _ in ranked]
+        for column, items in enumerate((heads, [item for _, item in ranked]), start=config.column_idx):
+            record.set_column(column, [joined(item, conn=conn, sep=sep) for item in items])
+
+
+def _ids(record: Record) -> list[str]:
+    """The ids of heads by position, 0 for the root."""
+    return ["0", *(record.ids or map(str, range(1, len(record.rows) + 1)))]
 
 
 def _with_root(rows: Tensor, lengths: Tensor) -> Tensor:

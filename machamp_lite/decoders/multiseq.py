@@ -7,10 +7,12 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Level, TaskConfig, read_column, split
+from machamp_lite.decoders.ranking import Ranked, best_labels
 from machamp_lite.label_scores import NONE
 from machamp_lite.metrics import label_set
 from machamp_lite.weighting.class_weights import given_weights, positive_weights
@@ -87,13 +89,32 @@ class MultiSeq(Decoder):
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """All labels above the threshold, joined in alphabetical order, or ``_``."""
-        chosen = scores.float().sigmoid() > self.config.threshold
-        names: list[list[str]] = [[] for _ in range(len(scores))]
+        labels = self.labels_above(scores.float().sigmoid(), self.config.threshold)
+        return split(labels, [self.items(words) for words in sentences])
+
+    def labels_above(self, probabilities: Tensor, threshold: float) -> list[str]:
+        """The joined labels of each item whose probability is above a threshold. *Shape:* (N, C)."""
+        chosen = probabilities > threshold
+        names: list[list[str]] = [[] for _ in range(len(probabilities))]
         for item, label in chosen.nonzero().tolist():
             names[item].append(self.vocabulary.labels[label])
         # Without regard to case, as in the features of Universal Dependencies.
-        joined = ["|".join(sorted(labels, key=str.lower)) or EMPTY for labels in names]
-        return split(joined, [len(words) if self.level == "word" else 1 for words in sentences])
+        return ["|".join(sorted(labels, key=str.lower)) or EMPTY for labels in names]
+
+    def rank(self, scores: Tensor, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
+        """The single labels with the highest probabilities, whether above the threshold or not."""
+        ranked = best_labels(
+            functional.logsigmoid(scores.float()),
+            scores.argmax(-1),
+            labels=self.vocabulary.labels,
+            top_n=top_n,
+        )
+        return split(ranked, [self.items(words) for words in sentences])
+
+    @classmethod
+    def items(cls, words: Sequence[str]) -> int:
+        """How many sets of labels a sentence of these words has."""
+        return len(words) if cls.level == "word" else 1
 
     @classmethod
     def label_pairs(

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import TaskConfig, class_weights, split
+from machamp_lite.decoders.ranking import Ranked, best_labels
 from machamp_lite.decoders.seq import Seq
 from machamp_lite.modules.crf import LinearChainCRF
 from machamp_lite.modules.ragged import flatten, pad
@@ -63,3 +64,10 @@ class SeqBio(Seq):
         numbers = flatten(self.crf.viterbi(*scores), scores.lengths).tolist()
         labels = [self.vocabulary.labels[number] for number in numbers]
         return split(labels, [len(words) for words in sentences])
+
+    def rank(self, scores: Any, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
+        """The most probable labels of each word, given its sentence: summed over all labellings in the scheme."""
+        best = flatten(self.crf.viterbi(*scores), scores.lengths)
+        marginals = flatten(self.crf.marginals(*scores), scores.lengths)
+        ranked = best_labels(marginals.log(), best, labels=self.vocabulary.labels, top_n=top_n)
+        return split(ranked, [len(words) for words in sentences])

@@ -1,13 +1,18 @@
 """``string2string``: from each word to another string (a lemma, a normal form) by a predicted edit script."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from machamp_lite.data.records import EMPTY, Record
-from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column
+from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column, split
+from machamp_lite.decoders.ranking import Ranked, merge
 from machamp_lite.modules.edit_script import apply_script, make_script
+
+# What scripts less probable than this, taken together, add to a string is not seen in four digits.
+NEGLIGIBLE = 5e-5
 
 
 class String2String(LabelDecoder):
@@ -33,6 +38,33 @@ class String2String(LabelDecoder):
             [_apply(word, script) for word, script in zip(words, sentence_scripts, strict=True)]
             for words, sentence_scripts in zip(sentences, scripts, strict=True)
         ]
+
+    def rank(self, scores: Tensor, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
+        """The most probable strings: scripts that give the same one are summed."""
+        best = [label for labels in self.decode(scores, sentences) for label in labels]
+        probabilities, numbers = scores.float().softmax(-1).sort(-1, descending=True)
+        ranked = [
+            merge(list(self._targets(word, *row)), first=first, top_n=top_n)
+            for word, first, *row in zip(
+                (word for words in sentences for word in words),
+                best,
+                numbers.cpu().numpy(),
+                probabilities.cpu().numpy(),
+                strict=True,
+            )
+        ]
+        return split(ranked, [len(words) for words in sentences])
+
+    def _targets(
+        self, word: str, numbers: np.ndarray, probabilities: np.ndarray
+    ) -> Iterator[tuple[str, float]]:
+        """What each script makes of a word, from the most probable on, until the rest is negligible."""
+        left = 1.0
+        for number, probability in zip(numbers, probabilities, strict=True):
+            yield _apply(word, self.vocabulary.labels[number]), float(probability)
+            left -= probability
+            if left < NEGLIGIBLE:
+                return
 
     @classmethod
     def as_scored(cls, gold: Sequence[str], predicted: Sequence[str]) -> Sequence[str]:

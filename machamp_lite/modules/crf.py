@@ -54,6 +54,17 @@ class LinearChainCRF(nn.Module):
             scores = torch.where((position < lengths).unsqueeze(1), following, scores)
         return (scores + self.ends).logsumexp(1)
 
+    def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
+
+        They are the gradient of the log-partition (Eisner 2016), so that no backward recursion is written out.
+        """
+        # Prediction runs in inference mode, whose tensors have no gradients.
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            emissions = emissions.clone().detach().requires_grad_()
+            total = self.log_partition(emissions, lengths.clone()).sum()
+            return torch.autograd.grad(total, emissions)[0]
+
     def score(self, emissions: Tensor, path: Tensor, lengths: Tensor) -> Tensor:
         """The scores of given paths. *Shape:* (B, L, C), (B, L), (B,) -> (B,).
 

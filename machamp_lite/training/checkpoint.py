@@ -16,12 +16,12 @@ from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
 
 from machamp_lite.config.faults import ConfigFaults
-from machamp_lite.config.schema import Config, DatasetConfig, Params
-from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders import DECODERS
+from machamp_lite.config.schema import Config, DatasetConfig, Params, decoder_class
+from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.decoders import DECODERS, Decoder
 from machamp_lite.errors import ConfigError
 from machamp_lite.files import replacing_folder, write_json
-from machamp_lite.model import Model
+from machamp_lite.model import Model, language_model_kind
 from machamp_lite.pretrained import load_architecture, load_tokenizer
 
 FORMAT = 1
@@ -56,7 +56,7 @@ def save_model(model: Model, folder: str | Path) -> None:
                 "labels": vocabulary.labels,
                 "counts": vocabulary.counts,
                 "items": vocabulary.items,
-                "weights": model.decoder(task).label_weights(),
+                "weights": model.decoder(task).label_weights() if task in model.tasks else None,
             }
             for task, vocabulary in model.vocabularies.items()
         }
@@ -64,8 +64,7 @@ def save_model(model: Model, folder: str | Path) -> None:
         save_weights(model, str(place / _WEIGHTS))
         # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
         (place / _WEIGHTS).chmod((place / _CONFIG).stat().st_mode)
-        transformer: Any = model.encoder.transformer
-        transformer.config.save_pretrained(place / _ENCODER)
+        model.pretrained.save_config(place / _ENCODER)
         model.tokenizer.tokenizer.save_pretrained(place / _ENCODER)
 
 
@@ -94,11 +93,12 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     """Rebuilds a model from its folder or run folder, ready to predict; raises ``ConfigError`` naming a bad file."""
     folder = find_model_folder(path)
     config = _load_config(folder / _CONFIG)
-    vocabularies = _load_labels(folder / _LABELS, config)
     encoder = str(folder / _ENCODER)
-    transformer, tokenizer = load_architecture(encoder), load_tokenizer(encoder)
+    tokenizer = load_tokenizer(encoder)
+    vocabularies = _load_labels(folder / _LABELS, config, tokenizer)
+    pretrained = load_architecture(encoder, kind=language_model_kind(config))
     try:
-        model = Model(config=config, transformer=transformer, tokenizer=tokenizer, vocabularies=vocabularies)
+        model = Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
     except ConfigError as error:
         raise ConfigError(f"{folder / _CONFIG}: {error}") from None
     weights = folder / _WEIGHTS
@@ -159,15 +159,20 @@ def _validated(
         return None
 
 
-def _load_labels(path: Path, config: Config) -> dict[str, Vocabulary]:
+def _load_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabulary]:
     raw = _read_json(path)
     vocabularies = {}
-    for task in config.tasks():
+    kinds = {task: decoder_class(task_config).make_vocabulary for task, task_config in config.tasks().items()}
+    if config.has_dataset_ids:
+        kinds[DATASET_IDS] = Decoder.make_vocabulary
+    for task, make_vocabulary in kinds.items():
         try:
             entry = _TaskLabels.model_validate(raw.get(task))
         except ValidationError as error:
             raise ConfigError(f"{path}: {task}: {error.errors()[0]['msg']}") from None
         if len(set(entry.labels)) != len(entry.labels) or len(entry.labels) != len(entry.counts):
             raise ConfigError(f"{path}: {task}: expected distinct labels and one count a label")
-        vocabularies[task] = Vocabulary(entry.labels, entry.counts, entry.items)
+        vocabularies[task] = make_vocabulary(
+            tokenizer, labels=entry.labels, counts=entry.counts, items=entry.items
+        )
     return vocabularies

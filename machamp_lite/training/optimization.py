@@ -11,23 +11,55 @@ RATE_RATIO = 32
 
 
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
-    """AdamW: decoders and learnt weights of tasks at ``lr``, the encoder at ``lr`` times ``decay_factor``."""
+    """AdamW with one group for each rate.
+
+    What is pretrained learns at ``lr`` times ``decay_factor``, a task's decoder and its mix of layers at its
+    ``learning_rate``, if it has one, and all else at ``lr``.
+    """
     rate, scheduler = training.optimizer.lr, training.learning_rate_scheduler
-    encoder = list(model.encoder.parameters())
-    task_weights = list(model.task_weights.parameters())
-    inside = {id(parameter) for parameter in [*encoder, *task_weights]}
-    decoders = [parameter for parameter in model.parameters() if id(parameter) not in inside]
-    encoder_rate = rate * scheduler.decay_factor if scheduler.discriminative_fine_tuning else rate
-    groups = [{"params": decoders, "lr": rate, "peak": rate}]
-    if model.config.params.encoder.update_weights_encoder:
-        groups.append({"params": encoder, "lr": encoder_rate, "peak": encoder_rate})
-    if task_weights:
-        # Decay would pull the weights of tasks towards 1.
-        groups.append({"params": task_weights, "lr": rate, "peak": rate, "weight_decay": 0.0})
+    pretrained_rate = rate * scheduler.decay_factor if scheduler.discriminative_fine_tuning else rate
+    pretrained, task_weights = pretrained_parameters(model), list(model.task_weights.parameters())
+    trainable = model.config.params.encoder.update_weights_encoder
+    # A parameter has the first rate that it is given; those that do not learn have none.
+    peaks = {id(parameter): pretrained_rate if trainable else None for parameter in pretrained}
+    tasks = model.config.tasks()
+    for task, *modules in zip(model.tasks, model.decoders, model.mixes, strict=True):
+        own_rate = tasks[task].learning_rate or rate
+        for module in modules:
+            for parameter in module.parameters():
+                peaks.setdefault(id(parameter), own_rate)
+    decayless = {id(parameter) for parameter in task_weights}
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for parameter in [*_without(model, pretrained, task_weights), *pretrained, *task_weights]:
+        peak = peaks.get(id(parameter), rate)
+        if peak is not None and parameter.requires_grad:
+            groups.setdefault((peak, id(parameter) not in decayless), []).append(parameter)
     beta1, beta2 = training.optimizer.betas
+    decay = training.optimizer.weight_decay
     return torch.optim.AdamW(
-        groups, lr=rate, betas=(beta1, beta2), weight_decay=training.optimizer.weight_decay, fused=True
+        [
+            # Decay would pull the weights of tasks towards 1.
+            {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay if decays else 0.0}
+            for (peak, decays), parameters in groups.items()
+        ],
+        lr=rate,
+        betas=(beta1, beta2),
+        fused=True,
     )
+
+
+def pretrained_parameters(model: Model) -> list[nn.Parameter]:
+    """The parameters of the encoder and of what decoders have taken over from pretraining, each once."""
+    parameters = list(model.encoder.parameters())
+    for task in model.tasks:
+        parameters += model.decoder(task).pretrained_parameters()
+    return list({id(parameter): parameter for parameter in parameters}.values())
+
+
+def _without(model: Model, *left_out: list[nn.Parameter]) -> list[nn.Parameter]:
+    """The parameters of a model but for those in some lists."""
+    known = {id(parameter) for parameters in left_out for parameter in parameters}
+    return [parameter for parameter in model.parameters() if id(parameter) not in known]
 
 
 def slanted_triangle(step: int, *, steps: int, cut_frac: float) -> float:
@@ -38,16 +70,17 @@ def slanted_triangle(step: int, *, steps: int, cut_frac: float) -> float:
 
 
 def set_rates(optimizer: torch.optim.Optimizer, *, step: int, steps: int, scheduler: SchedulerParams) -> None:
-    """Sets the rate of each group for a step, counted from 0."""
+    """Sets the rate of each group for an update, counted from 0."""
     factor = slanted_triangle(step, steps=steps, cut_frac=scheduler.cut_frac)
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
 
 
 def set_encoder_trainable(model: Model, *, epoch: int) -> None:
-    """Freezes the encoder where params say so: always, or with gradual unfreezing in the first of several epochs."""
+    """Freezes what is pretrained where params say so: always, or with gradual unfreezing in the first epoch."""
     params = model.config.params
     waits = params.training.learning_rate_scheduler.gradual_unfreezing and params.training.num_epochs > 1
     trainable = params.encoder.update_weights_encoder and not (waits and epoch == 1)
-    encoder: nn.Module = model.encoder
-    encoder.requires_grad_(trainable)
+    never = {id(parameter) for parameter in model.encoder.frozen_parameters()}
+    for parameter in pretrained_parameters(model):
+        parameter.requires_grad_(trainable and id(parameter) not in never)

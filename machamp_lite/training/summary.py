@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from machamp_lite.metrics import METRICS
+
 LOW_RECALL = 0.5
 LABELS_SHOWN = 5
 
@@ -19,9 +21,12 @@ def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
         yield f"  weights of tasks: {weights}"
     for dataset, scores in metrics["dev"].items():
         for task, values in scores.items():
-            shown = ", ".join(f"{name} {100 * value:.2f}" for name, value in values.items())
+            shown = [f"{name} {METRICS[name].as_text(value)}" for name, value in values.items()]
             labels = metrics["labels"][dataset][task]
-            yield f"  dev {dataset} {task}: {shown}, macro F1 {100 * labels['macro']['f1']:.2f}{_low(labels['labels'])}"
+            # Tasks that predict numbers or text have no labels.
+            if labels["labels"]:
+                shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
+            yield f"  dev {dataset} {task}: {', '.join(shown)}{_low(labels['labels'])}"
 
 
 def _low(labels: Mapping[str, Mapping[str, float]]) -> str:

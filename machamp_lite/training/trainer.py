@@ -42,20 +42,27 @@ def train_epochs(
     done: Progress,
     sampler: Sampler,
     dev: Mapping[str, Sequence[Instance]],
-    after_epoch: Callable[[Progress, bool], None],
+    after_epoch: Callable[[Progress], None],
     show_bar: bool = True,
 ) -> None:
-    """Trains a model for the epochs that are not ``done`` yet.
+    """Trains a model for the epochs that are not ``done`` yet, or until patience is at its end.
 
-    ``after_epoch`` is called with what is done and whether the epoch is the best yet: the one with the highest sum of
-    main dev metrics, or the last one where there is no dev data. Raises ``TrainingError`` if a loss is no finite
-    number.
+    ``after_epoch`` is called with what is done, which says the best epoch: the one with the highest sum of main dev
+    metrics, or the last one where there is no dev data. Raises ``TrainingError`` if a loss is no finite number.
     """
     training = model.config.params.training
     epochs = range(1, training.num_epochs + 1)
     # An epoch is a function of its number: batches are cut again when their turn comes, and not kept till then.
-    steps = sum(len(sampler.epoch(epoch)) for epoch in epochs)
+    steps = sum(-(-len(sampler.epoch(epoch)) // training.accumulation_steps) for epoch in epochs)
     for epoch in epochs[done.epoch :]:
+        if training.patience is not None and done.epochs_since_best >= training.patience:
+            logger.info(
+                "stops after epoch %d: %d epochs in a row were no better than epoch %d",
+                done.epoch,
+                done.epochs_since_best,
+                done.best_epoch,
+            )
+            break
         batches = sampler.epoch(epoch)
         set_encoder_trainable(model, epoch=epoch)
         start, words = time.perf_counter(), 0
@@ -70,19 +77,21 @@ def train_epochs(
             disable=not show_bar,
             leave=False,
         )
-        for instances in batches:
-            batch = model.batch(instances, only_annotated=True)
+        for group in _groups(batches, training.accumulation_steps):
             set_rates(optimizer, step=done.step, steps=steps, scheduler=training.learning_rate_scheduler)
-            losses = train_step(model, batch, optimizer)
-            for task, loss in losses.items():
-                sums[task] += loss
-                counts[task] += 1
+            group_batches = [model.batch(instances, only_annotated=True) for instances in group]
+            group_losses = train_together(model, group_batches, optimizer)
+            for losses in group_losses:
+                for task, loss in losses.items():
+                    sums[task] += loss
+                    counts[task] += 1
             done.step += 1
             if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
-                _look(losses, batch, bar)
-            batch_words = sum(_words(instance) for instance in instances)
-            words += batch_words
-            bar.update(batch_words)
+                for losses, batch in zip(group_losses, group_batches, strict=True):
+                    _look(losses, batch, bar)
+            group_words = sum(_words(instance) for instances in group for instance in instances)
+            words += group_words
+            bar.update(group_words)
         bar.close()
         seconds = time.perf_counter() - start
         keepers = {name: evaluate(model, name, instances) for name, instances in dev.items()}
@@ -104,27 +113,42 @@ def train_epochs(
             }
         )
         model.task_weights.end_epoch(losses_of_epoch)
-        is_best = not dev or done.best is None or total > done.best
-        done.best = total if done.best is None else max(done.best, total)
-        done.epoch = epoch
+        is_best = done.finish_epoch(total if dev else None, keep=training.keep_top_n)
         for line in epoch_lines(done.metrics[-1], is_best=is_best and bool(dev)):
             logger.info("%s", line)
-        after_epoch(done, is_best)
+        after_epoch(done)
 
 
 def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """One update: forward, weighted sum of losses, backward, clipped gradients. Returns the unweighted losses."""
-    with autocast(model):
-        losses = model.losses(batch, model(batch))
-    total = model.total_loss(losses)
-    if total is not None and total.requires_grad:
-        optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        grad_norm = model.config.params.training.grad_norm
-        if grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), grad_norm)
-        optimizer.step()
-    return {task: loss.detach() for task, loss in losses.items()}
+    """One update by one batch: forward, weighted sum of losses, backward, clipped gradients. Returns the losses."""
+    return train_together(model, [batch], optimizer)[0]
+
+
+def train_together(
+    model: Model, batches: Sequence[Batch], optimizer: torch.optim.Optimizer
+) -> list[dict[str, Tensor]]:
+    """One update by the mean of the batches' total losses. Returns the unweighted losses of each batch."""
+    optimizer.zero_grad(set_to_none=True)
+    every_loss = []
+    for batch in batches:
+        with autocast(model):
+            losses = model.losses(batch, model(batch))
+        total = model.total_loss(losses)
+        if total is not None and total.requires_grad:
+            # One after another: only gradients are kept, so that memory is that of one batch.
+            (total / len(batches)).backward()
+        every_loss.append({task: loss.detach() for task, loss in losses.items()})
+    grad_norm = model.config.params.training.grad_norm
+    if grad_norm is not None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), grad_norm)
+    # Without gradients, as in a batch of tasks that are switched off, this changes nothing.
+    optimizer.step()
+    return every_loss
+
+
+def _groups(batches: Sequence[list[Instance]], size: int) -> list[Sequence[list[Instance]]]:
+    """The batches of each update; the last one of an epoch may have fewer."""
+    return [batches[start : start + size] for start in range(0, len(batches), size)]
 
 
 def _look(losses: Mapping[str, Tensor], batch: Batch, bar: Any) -> None:

@@ -20,10 +20,30 @@ class Topic:
 
     told: for each value, ways to tell it in detail
     claims: for each value, the plain claim and its denial
+    subjects: for each value, what a sentence about it touches on
     """
 
     told: tuple[tuple[str, ...], ...]
     claims: tuple[tuple[str, str], ...]
+    subjects: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two sentences, the label between them, and the facts that they were made from.
+
+    told: topic and value of what the first sentence tells of the person in the second
+    neighbour: the value it tells of somebody else; None if it tells of one person alone
+    claimed: topic and value of the second sentence, which denies it if `denied`
+    """
+
+    first: str
+    second: str
+    label: str
+    told: tuple[Topic, int]
+    neighbour: int | None
+    claimed: tuple[Topic, int]
+    denied: bool
 
 
 TOPICS = (
@@ -38,6 +58,7 @@ TOPICS = (
             ("came to work by bicycle today", "did not come to work by bicycle today"),
             ("came to work on four wheels today", "did not come to work on four wheels today"),
         ),
+        subjects=(("travel", "railway"), ("travel", "sport"), ("travel",)),
     ),
     Topic(
         told=(
@@ -53,6 +74,7 @@ TOPICS = (
             ("had a bird at home", "had no bird at home"),
             ("had a dog at home", "had no dog at home"),
         ),
+        subjects=(("animals",), ("animals",), ("animals",)),
     ),
     Topic(
         told=(
@@ -65,6 +87,7 @@ TOPICS = (
             ("was busy in the kitchen on Saturday", "was not busy in the kitchen on Saturday"),
             ("was ill on Saturday", "was not ill on Saturday"),
         ),
+        subjects=(("garden",), ("food",), ("health",)),
     ),
     Topic(
         told=(
@@ -83,6 +106,7 @@ TOPICS = (
             ("works as a teacher", "does not work as a teacher"),
             ("works as a baker", "does not work as a baker"),
         ),
+        subjects=(("work", "health"), ("work", "school"), ("work", "food")),
     ),
     Topic(
         told=(
@@ -101,6 +125,7 @@ TOPICS = (
             ("spent the holiday by the sea", "did not spend the holiday by the sea"),
             ("spent the holiday at home", "did not spend the holiday at home"),
         ),
+        subjects=(("travel", "sport"), ("travel",), ()),
     ),
     Topic(
         told=(
@@ -116,51 +141,61 @@ TOPICS = (
             ("plays the piano", "does not play the piano"),
             ("plays the drums", "does not play the drums"),
         ),
+        subjects=((), (), ()),
     ),
 )
 
 
-def _premise(random: Random, person: str, topic: Topic, value: int) -> str:
-    """What is told of one person, half of the time next to somebody else's different case."""
+def _premise(random: Random, person: str, topic: Topic, value: int) -> tuple[str, int | None]:
+    """What is told of one person, half of the time next to somebody else's different case; the other value."""
     own = f"{person} {random.choice(topic.told[value])}"
     if random.random() < 0.5:
-        return own
+        return own, None
     neighbour = random.choice([name for name in PEOPLE if name != person])
     other = random.choice([choice for choice in range(len(topic.told)) if choice != value])
     theirs = f"{neighbour} {random.choice(topic.told[other])}"
-    return random.choice([f"{own}, while {theirs}", f"{theirs}, while {own}"])
-
-
-def _pair(random: Random, label: str) -> tuple[str, str]:
-    # the second sentence is drawn before the label is looked at, so it cannot give the label away
-    person, topic = random.choice(PEOPLE), random.choice(TOPICS)
-    value, denied = random.randrange(len(topic.claims)), random.random() < 0.5
-    claim = f"{person} {topic.claims[value][denied]}"
-    if label == "unrelated":
-        other = random.choice([choice for choice in TOPICS if choice is not topic])
-        return _premise(random, person, other, random.randrange(len(other.told))), claim
-    if (label == "entails") == denied:
-        value = random.choice([choice for choice in range(len(topic.told)) if choice != value])
-    return _premise(random, person, topic, value), claim
+    return random.choice([f"{own}, while {theirs}", f"{theirs}, while {own}"]), other
 
 
 def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def pairs(seed: int) -> dict[str, list[str]]:
-    """The rows of every split."""
+def _pair(random: Random, label: str) -> Pair:
+    # the second sentence is drawn before the label is looked at, so it cannot give the label away
+    person, topic = random.choice(PEOPLE), random.choice(TOPICS)
+    claimed, denied = random.randrange(len(topic.claims)), random.random() < 0.5
+    claim = f"{person} {topic.claims[claimed][denied]}"
+    about, value = topic, claimed
+    if label == "unrelated":
+        about = random.choice([choice for choice in TOPICS if choice is not topic])
+        value = random.randrange(len(about.told))
+    elif (label == "entails") == denied:
+        value = random.choice([choice for choice in range(len(topic.told)) if choice != claimed])
+    premise, neighbour = _premise(random, person, about, value)
+    return Pair(
+        first=_sentence(premise),
+        second=_sentence(claim),
+        label=label,
+        told=(about, value),
+        neighbour=neighbour,
+        claimed=(topic, claimed),
+        denied=denied,
+    )
+
+
+def pairs(seed: int) -> dict[str, list[Pair]]:
+    """The pairs of every split."""
     random, seen = Random(seed), set[tuple[str, str]]()
-    splits: dict[str, list[str]] = {}
+    splits: dict[str, list[Pair]] = {}
     for split, size in SIZES.items():
         labels = [label for label, share in LABELS.items() for _ in range(size * share // 100)]
         random.shuffle(labels)
-        rows: list[str] = []
-        while len(rows) < size:
-            label = labels[len(rows)]
-            pair = _pair(random, label)
-            if pair not in seen:
-                seen.add(pair)
-                rows.append("\t".join([*(_sentence(text) for text in pair), label]) + "\n")
-        splits[split] = rows
+        chosen: list[Pair] = []
+        while len(chosen) < size:
+            pair = _pair(random, labels[len(chosen)])
+            if (pair.first, pair.second) not in seen:
+                seen.add((pair.first, pair.second))
+                chosen.append(pair)
+        splits[split] = chosen
     return splits

@@ -58,7 +58,8 @@ SIZES = {"train": 480, "dev": 110, "test": 110}
 SENTENCES_PER_DOCUMENT = 10
 
 
-def _sentences(pick: Picker, seen: set[str], count: int) -> list[Phrase]:
+def sentences(pick: Picker, seen: set[str], count: int) -> list[Phrase]:
+    """Sentences of the scene of `pick` that have not been `seen` yet, noted there."""
     makers, shares = list(SHARES), list(SHARES.values())
     chosen: list[Phrase] = []
     while len(chosen) < count:
@@ -80,10 +81,10 @@ def treebank(seed: int) -> dict[str, list[str]]:
         for document in range(size // SENTENCES_PER_DOCUMENT):
             pick.scene = SCENES[document % len(SCENES)]
             name = f"{pick.scene.name}-{split}-{document // len(SCENES) + 1:02}"
-            sentences = _sentences(pick, seen, SENTENCES_PER_DOCUMENT)
+            chosen = sentences(pick, seen, SENTENCES_PER_DOCUMENT)
             if name in GAPPED:
-                sentences[-1] = with_capital(two.gapping(*GAPPED[name]))
-            for number, sentence in enumerate(sentences, 1):
+                chosen[-1] = with_capital(two.gapping(*GAPPED[name]))
+            for number, sentence in enumerate(chosen, 1):
                 opening = [f"# newdoc id = {name}"] if number == 1 else []
                 comments = [*opening, f"# sent_id = {name}-{number:02}", f"# text = {text_of(sentence)}"]
                 blocks.append("\n".join([*comments, *conllu_rows(sentence)]) + "\n")

@@ -1,5 +1,6 @@
 """Flat batches."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,18 @@ import pytest
 from machamp_lite.batching.batch import Batch, make_batch
 from machamp_lite.batching.instances import Instance
 from machamp_lite.config import load_config
+from machamp_lite.data.vocabulary import DATASET_IDS
+from machamp_lite.decoders import DECODERS
 from machamp_lite.runs import read_data
 
-LEVELS = {
-    "WORDS": {"upos": "word", "lemma": "word", "tree": "word", "mood": "sentence"},
-    "PAIRS": {"same": "sentence"},
+TASKS = {
+    "WORDS": {
+        "upos": DECODERS["seq"],
+        "lemma": DECODERS["string2string"],
+        "tree": DECODERS["dependency"],
+        "mood": DECODERS["classification"],
+    },
+    "PAIRS": {"same": DECODERS["classification"]},
 }
 
 
@@ -27,7 +35,7 @@ def instances(
 
 
 def batch_of(instances: list[Instance], *, only_annotated: bool = True) -> Batch:
-    return make_batch(instances, tasks=LEVELS, only_annotated=only_annotated)
+    return make_batch(instances, tasks=TASKS, only_annotated=only_annotated)
 
 
 def test_sentences_lie_end_to_end(instances: dict[str, list[Instance]]) -> None:
@@ -38,7 +46,7 @@ def test_sentences_lie_end_to_end(instances: dict[str, list[Instance]]) -> None:
     assert batch.words == sum(len(instance.words) for instance in instances["WORDS"])
     assert int(batch.piece_lengths.sum()) == len(batch.subword_ids) == len(batch.type_ids)
     starts = np.cumsum([0, *(len(instance.pieces.subword_ids) for instance in instances["WORDS"])])
-    assert batch.sentence_firsts.tolist() == starts[:-1].tolist()
+    assert batch.sentence_pieces.tolist() == [len(instance.pieces.piece_starts) for instance in instances]
 
 
 def test_word_ends_point_at_the_last_subword_of_each_word(instances: dict[str, list[Instance]]) -> None:
@@ -71,10 +79,10 @@ def test_a_task_of_every_sentence_needs_no_rows(instances: dict[str, list[Instan
 
 
 def test_prediction_covers_sentences_without_gold(instances: dict[str, list[Instance]]) -> None:
-    bare = [Instance(one.dataset, one.source, one.words, one.pieces, {}, {}) for one in instances["WORDS"]]
+    bare = [dataclasses.replace(one, labels={}, gold={}) for one in instances["WORDS"]]
     assert batch_of(bare).tasks == {}
     tasks = batch_of(bare, only_annotated=False).tasks
-    assert set(tasks) == set(LEVELS["WORDS"])
+    assert set(tasks) == set(TASKS["WORDS"])
     assert all(items.gold is None for items in tasks.values())
 
 
@@ -99,9 +107,50 @@ def test_each_distinct_word_is_tokenised_once(
                 calls.append(words)
             return self.inner(words, *arguments, **options)
 
-    tokenizer = WordTokenizer(Counting(load_tokenizer(config.params.transformer_model)), max_input_length=20)
+    tokenizer = WordTokenizer(
+        Counting(load_tokenizer(config.params.transformer_model)), max_input_length=20, long_input="truncate"
+    )
     calls.clear()
     tokenizer.learn(["a", "dog", "a"])
     tokenizer.sentence(["a", "dog", "a", "dog"])
     tokenizer.learn(["dog", "cat"])
     assert calls == [["a", "dog"], ["cat"]]
+
+
+def test_each_task_reads_its_own_view(
+    write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
+) -> None:
+    dataset["tasks"] = {**dataset["tasks"], "words": {"task_type": "tok"}, "text": {"task_type": "mlm"}}
+    config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
+    instances = read_data(config).train["WORDS"]
+    assert [instance.view for instance in instances] == ["masked", "raw", "words"] * 4
+    tasks = make_batch(
+        instances,
+        tasks={"WORDS": {**TASKS["WORDS"], "words": DECODERS["tok"], "text": DECODERS["mlm"]}},
+        only_annotated=True,
+    ).tasks
+    assert tasks["text"].sentences == [0, 3, 6, 9]
+    assert tasks["words"].sentences == [1, 4, 7, 10]
+    assert tasks["upos"].sentences == tasks["mood"].sentences == [2, 5, 8, 11]
+
+
+@pytest.mark.parametrize("column", [-1, 9])
+def test_words_and_texts_know_their_data_set(
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    pair_dataset: dict[str, Any],
+    tiny_params: str,
+    column: int,
+) -> None:
+    dataset["dataset_embed_idx"] = column
+    config = load_config([write_config(WORDS=dataset, PAIRS=pair_dataset)], parameters_config=tiny_params)
+    data = read_data(config)
+    names = data.vocabularies[DATASET_IDS].labels
+    assert names == (["WORDS"] if column < 0 else ["_", "SpaceAfter=No"])
+    batch = batch_of([data.train["PAIRS"][0], *data.train["WORDS"]])
+    assert batch.word_datasets is not None and batch.sentence_datasets is not None
+    assert batch.sentence_datasets.tolist() == [0, 1, 1, 1, 1]
+    expected = [1] * batch.words
+    if column > 0:
+        expected[4] = 2
+    assert batch.word_datasets.tolist() == expected

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler
+from machamp_lite.batching.sampler import Sampler, Stream
 from machamp_lite.config.schema import BatchingParams
 from machamp_lite.data.tokenization import Pieces
 
@@ -23,7 +23,9 @@ DEFAULTS = {
 def instance(dataset: str, number: int, *, piece_lengths: tuple[int, ...]) -> Instance:
     starts = np.cumsum((0, *piece_lengths[:-1]))
     ids = np.zeros(sum(piece_lengths), dtype=np.int64)
-    return Instance(dataset, f"{dataset}:{number}", [], Pieces(ids, ids, starts, np.array([])), {}, {})
+    return Instance(
+        dataset, "words", f"{dataset}:{number}", [], Pieces(ids, ids, starts, np.array([])), {}, {}
+    )
 
 
 def datasets(*sizes: int, longest: int = 30) -> list[list[Instance]]:
@@ -38,7 +40,8 @@ def datasets(*sizes: int, longest: int = 30) -> list[list[Instance]]:
 
 
 def sampler(data: list[list[Instance]], *, seed: int = 5, **options: object) -> Sampler:
-    return Sampler(data, BatchingParams.model_validate({**DEFAULTS, **options}), seed=seed)
+    batching = BatchingParams.model_validate({**DEFAULTS, **options})
+    return Sampler([Stream(instances) for instances in data], batching, seed=seed)
 
 
 def seen(batches: list[list[Instance]]) -> Counter[str]:
@@ -122,3 +125,20 @@ def test_smoothing_moves_sizes_towards_each_other(smoothing: float, sizes: list[
     # No sentence comes back before all others of its dataset have been seen as often.
     small = [count for source, count in counts.items() if source.startswith("D1")]
     assert max(small) - min(small) <= 1
+
+
+@pytest.mark.parametrize(("size", "epochs"), [(40, 4), (41, 4), (3, 1)])
+def test_a_stream_that_is_shared_out_is_seen_once_in_all_epochs_together(size: int, epochs: int) -> None:
+    (data,) = datasets(size)
+    shared = Sampler([Stream(data, epochs)], BatchingParams.model_validate(DEFAULTS), seed=5)
+    parts = [seen(shared.epoch(epoch)) for epoch in range(1, epochs + 1)]
+    assert sum(parts, Counter()) == Counter(instance.source for instance in data)
+    assert max(part.total() for part in parts) - min(part.total() for part in parts) <= 1
+
+
+def test_a_stream_smaller_than_the_number_of_epochs_gives_one_sentence_an_epoch() -> None:
+    (data,) = datasets(3)
+    shared = Sampler([Stream(data, 5)], BatchingParams.model_validate(DEFAULTS), seed=5)
+    parts = [seen(shared.epoch(epoch)) for epoch in range(1, 6)]
+    assert [part.total() for part in parts] == [1] * 5
+    assert len(sum(parts, Counter())) == 3

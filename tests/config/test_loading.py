@@ -13,7 +13,7 @@ from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 
 SEQ = {"task_type": "seq", "column_idx": 3}
-SUPPORTED = "classification, dependency, multiclas, multiseq, seq, seq_bio, string2string"
+SUPPORTED = ", ".join(sorted(DECODERS))
 ABSENT: Any = object()
 
 
@@ -91,11 +91,11 @@ WRONG_TASKS = {
     "layers_to_use -> 1: expected a whole number, found 0.5": {"layers_to_use": [1, 0.5]},
     "los_weight: unknown key; did you mean 'loss_weight'?": {"los_weight": 1},
     "int: unknown key; known: additional_metrics, class_weights, class_weights_beta, column_idx, dropout, "
-    "focal_gamma, label_smoothing, layers_to_use, logit_adjustment, loss_weight, metric, task_type, topn": {
+    "focal_gamma, label_smoothing, layers_to_use, learning_rate, logit_adjustment, loss_weight, metric, task_type, topn": {
         "int": 1
     },
     "elu: unknown key; known: additional_metrics, class_weights, class_weights_beta, column_idx, dropout, "
-    "focal_gamma, label_smoothing, layers_to_use, logit_adjustment, loss_weight, metric, task_type, topn": {
+    "focal_gamma, label_smoothing, layers_to_use, learning_rate, logit_adjustment, loss_weight, metric, task_type, topn": {
         "elu": 1
     },
 }
@@ -163,7 +163,7 @@ WRONG_PARAMS = {
     "encoders: unknown key; did you mean 'encoder'?": {"encoders": {}},
     "encoder: expected an object {...}, found []": {"encoder": []},
     "encoder -> dropoutt: unknown key; did you mean 'dropout'?": {"encoder": {"dropoutt": 0.1}},
-    "encoder -> float: unknown key; known: dropout, max_input_length, update_weights_encoder": {
+    "encoder -> float: unknown key; known: dataset_embeds_dim, dropout, max_input_length, update_weights_encoder": {
         "encoder": {"float": 1}
     },
     "transformer_model: expected a text that is not empty, found ''": {"transformer_model": ""},
@@ -381,11 +381,12 @@ def test_params_are_laid_over_the_defaults(params: dict[str, Any]) -> None:
 def test_every_default_stands_in_params() -> None:
     default = json.loads(DEFAULT_PARAMS.read_text())
     assert load(dataset()).params.model_dump() == default
-    given = {"task_type", "column_idx"}
+    # Where labels stand is for each task to say.
+    given = {"task_type", "column_idx", "column_idxs", "size"}
     for name, decoder in DECODERS.items():
         options = {**default["decoders"]["default_decoder"], **default["decoders"].get(name, {})}
         required = {key for key, field in decoder.Config.model_fields.items() if field.is_required()}
-        assert required == set(decoder.Config.model_fields), "an option has its default in the code"
+        assert required >= set(decoder.Config.model_fields) - given, "an option has its default in the code"
         assert required - given <= set(options)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from machamp_lite.config import Config, load_config
+from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 
 
@@ -96,8 +97,8 @@ WRONG = {
     "UD.tasks=3": "UD -> tasks: expected an object with at least one task, found 3",
     "UD.tasks.upos.metric=las": "UD -> tasks -> upos -> metric: 'seq' has no metric 'las'; known: accuracy, f1_binary, "
     "f1_macro, f1_micro, span_f1",
-    "UD.tasks.xpos.column_idx=2": "UD -> tasks -> xpos -> task_type: missing, expected one of classification, "
-    "dependency, multiclas, multiseq, seq, seq_bio, string2string",
+    "UD.tasks.xpos.column_idx=2": "UD -> tasks -> xpos -> task_type: missing, expected one of "
+    + ", ".join(sorted(DECODERS)),
     "UD.tasks.upos.loss_weight=Infinity": "UD -> tasks -> upos -> loss_weight: expected a finite number, "
     "found Infinity",
     "UD.dev_data_path=nothing": "UD -> dev_data_path: no such file 'nothing'",

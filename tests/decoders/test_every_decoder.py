@@ -13,6 +13,7 @@ from machamp_lite.config import load_config
 from machamp_lite.data.records import Layout, Record, read_records
 from machamp_lite.decoders import DECODERS
 from machamp_lite.evaluation import evaluate, predict_labels
+from machamp_lite.metrics import METRICS
 from machamp_lite.model import Model
 from machamp_lite.runs import RunData, build_model, read_data, seed_everything
 from machamp_lite.training.checkpoint import load_model, save_model
@@ -29,6 +30,7 @@ class Case:
     options: dict[str, Any]
     unannotated: Callable[[Record], None] | None = None
     task: str = "task"
+    encoder: str = "wordpiece"
 
 
 def _blank_columns(*columns: int) -> Callable[[Record], None]:
@@ -39,8 +41,13 @@ def _blank_columns(*columns: int) -> Callable[[Record], None]:
     return blank
 
 
-def _without_mood(record: Record) -> None:
-    record.lines[:] = ["# other = 1\n" if line.startswith("# mood") else line for line in record.lines]
+def _without_comment(name: str) -> Callable[[Record], None]:
+    def rename(record: Record) -> None:
+        record.lines[:] = [
+            "# other = 1\n" if line.startswith(f"# {name} ") else line for line in record.lines
+        ]
+
+    return rename
 
 
 CASES = [
@@ -49,11 +56,22 @@ CASES = [
     Case("string2string", "words", {"column_idx": 2}),
     Case("multiseq", "words", {"column_idx": 5}),
     Case("multiclas", "texts", {"column_idx": 3}),
-    Case("multiclas", "words", {"column_idx": -1}, _without_mood, task="mood"),
+    Case("multiclas", "words", {"column_idx": -1}, _without_comment("mood"), task="mood"),
     Case("dependency", "words", {"column_idx": 6}, _blank_columns(6, 7)),
     Case("classification", "texts", {"column_idx": 2}, _blank_columns(2)),
-    Case("classification", "words", {"column_idx": -1}, _without_mood, task="mood"),
+    Case("classification", "words", {"column_idx": -1}, _without_comment("mood"), task="mood"),
+    Case("regression", "texts", {"column_idx": 4}, _blank_columns(4)),
+    Case("regression", "words", {"column_idx": -1}, _without_comment("degree"), task="degree"),
+    Case("probdistr", "texts", {"column_idxs": [5, 6]}, _blank_columns(5, 6)),
+    Case("probdistr", "words", {"size": 2}, _without_comment("shares"), task="shares"),
+    Case("mlm", "words", {}),
+    Case("mlm", "texts", {}),
+    Case("tok", "words", {}, _without_comment("text")),
+    Case("seq2seq", "texts", {"column_idx": 7}, _blank_columns(7), encoder="t5"),
+    Case("seq2seq", "words", {"column_idx": -1}, _without_comment("reply"), task="reply", encoder="t5"),
 ]
+# Metrics of numbers, which come close and do not become equal.
+NUMBERS = ("avg_dist", "kl", "perplexity")
 IDS = [f"{case.task_type}-{case.dataset}" for case in CASES]
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 
@@ -74,7 +92,11 @@ class Setting:
 
 @pytest.fixture
 def make(
-    tiny_params: str, treebank: Path, pairs: Path, write_config: Callable[..., str]
+    tiny_params: str,
+    encoders: dict[str, str],
+    treebank: Path,
+    pairs: Path,
+    write_config: Callable[..., str],
 ) -> Callable[..., Setting]:
     def build(case: Case, *overrides: str) -> Setting:
         path = treebank if case.dataset == "words" else pairs
@@ -86,6 +108,7 @@ def make(
             "tasks": {case.task: task},
             **reading,
         }
+        overrides = (f"transformer_model={encoders[case.encoder]}", *overrides)
         config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
         seed_everything(1)
         data = read_data(config)
@@ -98,6 +121,19 @@ def test_the_table_has_every_task_type() -> None:
     assert {case.task_type for case in CASES} == set(DECODERS)
 
 
+def assert_same(one: dict[str, list[Any]], other: dict[str, list[Any]]) -> None:
+    """Compares predicted labels; what is computed in floats may differ in the last digits."""
+    assert one.keys() == other.keys()
+    for task, labels in one.items():
+        for left, right in zip(labels, other[task], strict=True):
+            if isinstance(left, str) or (isinstance(left, tuple) and isinstance(left[-1], str)):
+                assert left == right
+            else:
+                torch.testing.assert_close(
+                    torch.as_tensor(left), torch.as_tensor(right), rtol=1e-4, atol=1e-5
+                )
+
+
 @every_case
 def test_gold_labels_written_back_give_the_record_they_came_from(
     make: Callable[..., Setting], case: Case
@@ -108,9 +144,9 @@ def test_gold_labels_written_back_give_the_record_they_came_from(
     for record, original in zip(setting.records(), setting.records(), strict=True):
         labels = decoder.read_labels(record, task=case.task, config=config)
         assert labels is not None
-        if case.unannotated:
+        if case.unannotated and decoder.reads != "raw":
             case.unannotated(record)
-            if config.column_idx >= 0:
+            if decoder.columns(config):
                 assert record.text() != original.text()
         else:
             _blank_columns(*decoder.columns(config))(record)
@@ -120,11 +156,11 @@ def test_gold_labels_written_back_give_the_record_they_came_from(
 
 def _moved(record: Record, case: Case) -> str:
     """The record's text, with a rewritten comment where a new one is added: above the first word."""
-    if case.task != "mood":
+    if case.task == "task":
         return record.text()
-    mood = next(line for line in record.lines if line.startswith("# mood"))
-    record.lines.insert(record.row_lines[0], mood)
-    record.lines.remove(mood)
+    comment = next(line for line in record.lines if line.startswith(f"# {case.task} "))
+    record.lines.insert(record.row_lines[0], comment)
+    record.lines.remove(comment)
     return record.text()
 
 
@@ -138,7 +174,11 @@ def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting
         total = 0.0
         for chosen in batches:
             batch = model.batch(chosen, only_annotated=True)
-            items = int(batch.tasks[case.task].lengths.sum())
+            task_items = batch.tasks[case.task]
+            # The mean of an output text is over its subwords.
+            items = int(
+                (task_items.gold >= 0).sum() if case.task_type == "seq2seq" else task_items.lengths.sum()
+            )
             total += model.losses(batch, model(batch))[case.task].item() * items
         return total
 
@@ -146,7 +186,7 @@ def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting
     assert together == pytest.approx(summed_loss([[instance] for instance in instances]), rel=1e-5)
     labels = dict(predict_labels(model, instances))
     for place, instance in enumerate(instances):
-        assert dict(predict_labels(model, [instance]))[0] == labels[place]
+        assert_same(dict(predict_labels(model, [instance]))[0], labels[place])
 
 
 @every_case
@@ -164,7 +204,8 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
     )
     records = setting.records()
     case.unannotated(records[0])
-    instances = reader.instances(records, [reader.gold_labels(record) for record in records])
+    views = reader.instances(records, [reader.gold_labels(record) for record in records])
+    instances = [instance for own in views for instance in own]
     model = setting.model.eval()
 
     def gradients(chosen: list[Any]) -> tuple[float, list[torch.Tensor]]:
@@ -174,6 +215,10 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
         loss.backward()
         return loss.item(), [parameter.grad.clone() for parameter in model.decoders.parameters()]
 
+    if case.task_type == "tok":
+        # Without raw text there is nothing to read.
+        assert len(instances) == len(records) - 1
+        return
     assert case.task not in instances[0].gold
     loss, grads = gradients(instances)
     expected_loss, expected_grads = gradients(instances[1:])
@@ -198,15 +243,23 @@ def test_every_parameter_gets_a_gradient(make: Callable[..., Setting], case: Cas
 
 @every_case
 def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case: Case) -> None:
-    setting = make(case, "training.optimizer.lr=0.01", "encoder.dropout=0.0")
+    # Pretrained parts of a decoder learn at the encoder's rate.
+    rates = ["training.optimizer.lr=0.01", "training.learning_rate_scheduler.decay_factor=0.5"]
+    setting = make(
+        case, *(rates if DECODERS[case.task_type].language_model else rates[:1]), "encoder.dropout=0.0"
+    )
     model, instances = setting.model.train(), setting.data.train["DATA"]
     optimizer = make_optimizer(model, model.config.params.training)
-    batch = model.batch(instances, only_annotated=True)
+    # In evaluation mode, what is hidden of a text is always the same.
+    batch = model.eval().batch(instances, only_annotated=True)
+    model.train()
     for _ in range(150):
         losses = train_step(model, batch, optimizer)
     assert losses[case.task] < 0.05
     metric = model.config.tasks()[case.task].metric
-    assert evaluate(model, "DATA", setting.data.dev["DATA"]).scores()[case.task][metric] == 1.0
+    value = evaluate(model, "DATA", setting.data.dev["DATA"]).scores()[case.task][metric]
+    # The encoder's own dropout keeps numbers from coming closer.
+    assert METRICS[metric]().merit(value) == pytest.approx(1.0, abs=0.2 if metric in NUMBERS else 0)
 
 
 @every_case
@@ -222,7 +275,9 @@ def test_a_saved_model_predicts_the_same(make: Callable[..., Setting], case: Cas
         *([scores] if torch.is_tensor(scores) else scores for scores in (one, other)), strict=True
     ):
         assert torch.equal(left, right)
-    assert dict(predict_labels(setting.model, instances)) == dict(predict_labels(loaded, instances))
+    predicted = [dict(predict_labels(model, instances)) for model in (setting.model, loaded)]
+    for place in range(len(instances)):
+        assert_same(predicted[0][place], predicted[1][place])
 
 
 @every_case
@@ -230,5 +285,13 @@ def test_long_sentences_are_predicted_whole(make: Callable[..., Setting], case: 
     setting = make(case, "encoder.max_input_length=5")
     labels = dict(predict_labels(setting.model, setting.data.dev["DATA"]))
     for place, instance in enumerate(setting.data.dev["DATA"]):
-        expected = len(instance.words) if DECODERS[case.task_type].level == "word" else 1
+        decoder = DECODERS[case.task_type]
+        expected = 1
+        if decoder.level == "word":
+            expected = {
+                "words": len(instance.words),
+                "raw": len("".join(instance.words)),
+                "masked": len(instance.pieces.word_ends),
+                "subwords": 1,
+            }[decoder.reads]
         assert len(labels[place][case.task]) == expected

@@ -56,8 +56,65 @@ def test_the_encoder_learns_at_the_decayed_rate(model_with: Callable[..., Model]
 
 def test_without_discriminative_rates_all_learn_at_one(model_with: Callable[..., Model]) -> None:
     model = model_with("training.learning_rate_scheduler.discriminative_fine_tuning=false")
-    rates = {group["peak"] for group in make_optimizer(model, model.config.params.training).param_groups}
-    assert len(rates) == 1
+    (group,) = make_optimizer(model, model.config.params.training).param_groups
+    assert len(group["params"]) == len(list(model.parameters()))
+
+
+RATES = [
+    ([], {"upos": 0.005, "tree": 0.005}),
+    (["DATA.tasks.upos.learning_rate=0.02"], {"upos": 0.02, "tree": 0.005}),
+    (["decoders.dependency.learning_rate=0.001"], {"upos": 0.005, "tree": 0.001}),
+    (["decoders.default_decoder.learning_rate=0.002"], {"upos": 0.002, "tree": 0.002}),
+    (
+        ["decoders.default_decoder.learning_rate=0.002", "DATA.tasks.tree.learning_rate=null"],
+        {"upos": 0.002, "tree": 0.005},
+    ),
+]
+
+
+@pytest.mark.parametrize(("overrides", "expected"), RATES)
+def test_a_decoder_and_its_mix_learn_at_the_rate_of_their_task(
+    model_with: Callable[..., Model], overrides: list[str], expected: dict[str, float]
+) -> None:
+    model = model_with(*overrides)
+    optimizer = make_optimizer(model, model.config.params.training)
+    found = {id(each): group["peak"] for group in optimizer.param_groups for each in group["params"]}
+    for task, rate in expected.items():
+        number = model.tasks.index(task)
+        own = [*model.decoders[number].parameters(), *model.mixes[number].parameters()]
+        assert {found[id(parameter)] for parameter in own} == {rate}
+    peaks = [group["peak"] for group in optimizer.param_groups]
+    assert len(peaks) == len(set(peaks)), "one group a rate"
+    factor = model.config.params.training.learning_rate_scheduler.decay_factor
+    assert {found[id(parameter)] for parameter in model.encoder.parameters()} == {0.005 * factor}
+
+
+@pytest.mark.parametrize("updated", [True, False])
+def test_what_a_decoder_has_from_pretraining_goes_with_the_encoder(
+    model_with: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, updated: bool
+) -> None:
+    model = model_with(
+        "DATA.tasks.upos.learning_rate=0.02", f"encoder.update_weights_encoder={str(updated).lower()}"
+    )
+    decoder, fixed = model.decoder("upos"), model.decoder("lemma")
+    own, tied = decoder.scores.weight, next(model.encoder.parameters())
+    # One of its own, and one that it shares with the encoder.
+    monkeypatch.setattr(decoder, "pretrained_parameters", lambda: [own, tied])
+    fixed.requires_grad_(False)
+    optimizer = make_optimizer(model, model.config.params.training)
+    every = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    assert len(every) == len({id(parameter) for parameter in every}), "none is in two groups"
+    found = {id(each): group["peak"] for group in optimizer.param_groups for each in group["params"]}
+    assert not any(id(parameter) in found for parameter in fixed.parameters())
+    assert found[id(decoder.scores.bias)] == 0.02
+    assert found.get(id(own)) == found.get(id(tied))
+    assert (id(own) in found) == updated
+    set_encoder_trainable(model, epoch=1)
+    assert (own.requires_grad, tied.requires_grad, decoder.scores.bias.requires_grad) == (
+        updated,
+        updated,
+        True,
+    )
 
 
 @pytest.mark.parametrize(

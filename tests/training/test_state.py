@@ -71,6 +71,33 @@ def test_a_run_with_a_frozen_encoder_goes_on_too(
     assert outcome(tmp_path / "broken") == outcome(tmp_path / "whole")
 
 
+@pytest.mark.parametrize("epoch", [1, 2, 4])
+def test_kept_epochs_patience_and_accumulation_go_on_too(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
+) -> None:
+    sums = [1.0, 3.0, 2.0, 2.5]
+    every_sum = iter(sums + sums)
+    monkeypatch.setattr("machamp_lite.training.trainer.sum_of_main_metrics", lambda *_: next(every_sum))
+    values = ["num_epochs=9", "keep_top_n=3", "patience=2", "accumulation_steps=3"]
+    flags = [*flags, *(part for value in values for part in ("--set", f"training.{value}"))]
+    flags += ["--set", "WORDS.tasks.upos.learning_rate=0.02"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert cli.train([*flags, "--model_dir", str(whole)]) == 0
+    with monkeypatch.context() as stopping:
+        stop_after(epoch, stopping)
+        assert cli.train([*flags, "--model_dir", str(broken)]) == 130
+    assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
+    assert next(every_sum, None) is None, "a run that has stopped goes straight to prediction"
+    assert outcome(broken) == outcome(whole)
+    assert len(outcome(whole)["metrics"]) == 4
+    for name in ("epochs/3", "epochs/4"):
+        weights = [(run / name / "model.safetensors").read_bytes() for run in (whole, broken)]
+        assert weights[0] == weights[1]
+    assert (broken / "layers.json").read_bytes() == (whole / "layers.json").read_bytes()
+    kept = [{path.name for path in (run / "epochs").iterdir()} for run in (whole, broken)]
+    assert kept == [{"3", "4"}] * 2
+
+
 def test_what_has_changed_or_is_not_there_is_told_in_one_line(
     flags: list[str],
     tmp_path: Path,
@@ -92,6 +119,8 @@ def test_what_has_changed_or_is_not_there_is_told_in_one_line(
     assert told("--resume", str(run), "--set", "training.num_epochs=9").startswith(
         "--set: a run that goes on"
     )
+    for flag in (["--retrain", str(run)], ["--sequential"]):
+        assert told("--resume", str(run), *flag).startswith(f"{flag[0]}: a run that goes on keeps its config")
     optimizer = run / "state" / "optimizer.safetensors"
     kept = optimizer.read_bytes()
     optimizer.write_bytes(kept[:100])

@@ -13,7 +13,7 @@ from machamp_lite.config import load_config
 from machamp_lite.errors import TrainingError
 from machamp_lite.model import Model
 from machamp_lite.training.optimization import make_optimizer
-from machamp_lite.training.trainer import train_step
+from machamp_lite.training.trainer import train_step, train_together
 
 # Losses of five seeded steps: a change of code that is to change nothing leaves them as they are.
 GOLDEN = Path(__file__).with_name("golden_losses.json")
@@ -89,6 +89,51 @@ def test_gradients_are_clipped_to_the_norm(load: Callable[..., Any]) -> None:
     assert moved("null") > 0.1
 
 
+def test_batches_together_have_the_gradient_of_the_mean_of_their_losses(load: Callable[..., Any]) -> None:
+    def gradients(model: Model) -> list[torch.Tensor | None]:
+        return [parameter.grad for parameter in model.parameters()]
+
+    config = load("training.grad_norm=null")
+    runs.seed_everything(3)
+    data = runs.read_data(config)
+    # Without the dropout inside the transformer.
+    model = runs.build_model(config, data).eval()
+    batches = [model.batch(data.train[name], only_annotated=True) for name in ("WORDS", "PAIRS")]
+    totals = [model.total_loss(model.losses(batch, model(batch))) for batch in batches]
+    torch.stack(totals).mean().backward()
+    expected = [None if grad is None else grad.clone() for grad in gradients(model)]
+    train_together(model, batches, torch.optim.SGD(model.parameters(), lr=0.0))
+    for found, wanted in zip(gradients(model), expected, strict=True):
+        assert (found is None) == (wanted is None)
+        if found is not None and wanted is not None:
+            torch.testing.assert_close(found, wanted)
+    assert sum(grad is not None for grad in expected) > 10
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_steps_of_the_schedule_are_updates(
+    load: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    groups: list[int] = []
+    steps: list[tuple[int, int]] = []
+
+    def recording(model: Model, batches: Any, optimizer: Any) -> Any:
+        groups.append(len(batches))
+        return train_together(model, batches, optimizer)
+
+    monkeypatch.setattr("machamp_lite.training.trainer.train_together", recording)
+    monkeypatch.setattr(
+        "machamp_lite.training.trainer.set_rates",
+        lambda optimizer, **options: steps.append((options["step"], options["steps"])),
+    )
+    # Four sentences and four pairs, each a batch of its own.
+    config = load("batching.batch_size=1", f"training.accumulation_steps={size}")
+    runs.train(config, tmp_path / "run", progress=False)
+    epoch = [size] * (8 // size) + ([8 % size] if 8 % size else [])
+    assert groups == epoch * 2
+    assert steps == [(step, len(groups)) for step in range(len(groups))]
+
+
 def test_a_seed_makes_a_run_repeatable(load: Callable[..., Any], tmp_path: Path) -> None:
     metrics = []
     for name in ("one", "other"):
@@ -116,9 +161,9 @@ def test_the_best_epoch_is_the_one_that_is_kept(
     def recording(model: Model, **options: Any) -> Any:
         after = options.pop("after_epoch")
 
-        def after_epoch(done: Any, is_best: bool) -> None:
-            calls.append(is_best)
-            after(done, is_best)
+        def after_epoch(done: Any) -> None:
+            calls.append(done.best_epoch == done.epoch)
+            after(done)
 
         return original(model, after_epoch=after_epoch, **options)
 

@@ -1,0 +1,51 @@
+"""Hides subwords for masked language modelling."""
+
+import dataclasses
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+
+from machamp_lite.data.tokenization import Pieces
+from machamp_lite.errors import ConfigError
+
+# Of all subwords so many are predicted; of these, so many are hidden or replaced by any other (Devlin et al. 2019).
+SHARE, HIDDEN, REPLACED = 0.15, 0.8, 0.1
+
+
+class Masker:
+    """Hides subwords of pieces, never special tokens; raises ``ConfigError`` for a tokenizer without a mask."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        if tokenizer.mask_token_id is None:
+            raise ConfigError(
+                "mlm: the tokenizer has no mask token, expected a masked language model in transformer_model"
+            )
+        self.mask_id = int(tokenizer.mask_token_id)
+        self.special_ids = np.array(sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}))
+        self.ordinary_ids = np.setdiff1d(np.arange(len(tokenizer)), self.special_ids)
+
+    def hide(self, pieces: Pieces, random: np.random.Generator | None = None) -> tuple[Pieces, np.ndarray]:
+        """Pieces in which items are the predicted subwords, and the ids that stood there.
+
+        Without ``random`` it is a function of the subwords, the same in every evaluation. *Shape:* ids (N,).
+        """
+        ids = pieces.subword_ids
+        random = random or np.random.default_rng(crc32(ids.tobytes()))
+        places = np.flatnonzero(~np.isin(ids, self.special_ids))
+        number = min(len(places), max(1, round(SHARE * len(places))))
+        chosen = np.sort(random.choice(places, number, replace=False))
+        fate = random.random(number)
+        changed = ids.copy()
+        changed[chosen[fate < HIDDEN]] = self.mask_id
+        replaced = chosen[(fate >= HIDDEN) & (fate < HIDDEN + REPLACED)]
+        changed[replaced] = random.choice(self.ordinary_ids, len(replaced))
+        return dataclasses.replace(pieces, subword_ids=changed, word_ends=chosen), ids[chosen]
+
+    def hide_others(
+        self, pieces: Pieces, hidden: np.ndarray, random: np.random.Generator
+    ) -> tuple[Pieces, np.ndarray]:
+        """The same of pieces of which ``hide`` has already hidden some."""
+        ids = pieces.subword_ids.copy()
+        ids[pieces.word_ends] = hidden
+        return self.hide(dataclasses.replace(pieces, subword_ids=ids), random)

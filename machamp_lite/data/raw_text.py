@@ -1,0 +1,89 @@
+"""Raw text to subwords, each with the characters that it stands for."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from machamp_lite.data.tokenization import Pieces, WordTokenizer
+
+
+class RawTextTokenizer:
+    """Cuts raw text at every subword; remembers the subwords of what stands between spaces."""
+
+    def __init__(self, words: WordTokenizer) -> None:
+        self.words = words
+        self.is_fast = bool(getattr(words.tokenizer, "is_fast", False))
+        self._chunks: dict[str, list[tuple[int, int]]] = {}
+
+    def __call__(self, text: str) -> tuple[list[str], Pieces]:
+        """The parts of a text that subwords stand for, which joined are the text, and its pieces.
+
+        Every subword is an item: ``word_ends`` points at each. A text without subwords is one unknown token.
+        """
+        subwords = [
+            (number, start + offset)
+            for start, chunk in _chunks(text)
+            for number, offset in self._subwords(chunk)
+        ]
+        subwords = subwords or [(self.words.unknown_id, 0)]
+        starts = [0, *(start for _, start in subwords[1:])]
+        parts = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+        return parts, self._pieces([number for number, _ in subwords])
+
+    def _subwords(self, chunk: str) -> list[tuple[int, int]]:
+        """The ids of the subwords of a chunk and where they start in it, in order."""
+        if chunk not in self._chunks:
+            self._chunks[chunk] = self._tokenise(chunk)
+        return self._chunks[chunk]
+
+    def _tokenise(self, chunk: str) -> list[tuple[int, int]]:
+        if not self.is_fast:
+            # These know nothing of offsets, and nearly all of them read characters or bytes.
+            characters: list[tuple[int, int]] = []
+            for place, character in enumerate(chunk):
+                ids: Sequence[int] = self.words.tokenizer(character, add_special_tokens=False)["input_ids"]
+                characters += [(number, place) for number in ids or [self.words.unknown_id]]
+            return characters
+        encoded: Any = self.words.tokenizer(
+            chunk, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        found: list[tuple[int, int]] = []
+        latest = 0
+        for number, (start, _) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+            # Offsets may go back where a tokenizer normalises characters.
+            latest = max(latest, start)
+            found.append((number, latest))
+        return found or [(self.words.unknown_id, 0)]
+
+    def _pieces(self, subwords: Sequence[int]) -> Pieces:
+        before, after, room = self.words.special.before, self.words.special.after, self.words.room
+        ids: list[int] = []
+        piece_starts: list[int] = []
+        item_places: list[int] = []
+        for start in range(0, len(subwords), room):
+            piece_starts.append(len(ids))
+            ids.extend(before)
+            part = subwords[start : start + room]
+            item_places.extend(range(len(ids), len(ids) + len(part)))
+            ids.extend(part)
+            ids.extend(after)
+        return Pieces(
+            np.asarray(ids, dtype=np.int64),
+            np.zeros(len(ids), dtype=np.int64),
+            np.asarray(piece_starts, dtype=np.int64),
+            np.asarray(item_places, dtype=np.int64),
+        )
+
+
+def _chunks(text: str) -> list[tuple[int, str]]:
+    """What stands between white space, with its places."""
+    chunks, start = [], None
+    for place, character in enumerate([*text, " "]):
+        if character.isspace():
+            if start is not None:
+                chunks.append((start, text[start:place]))
+            start = None
+        elif start is None:
+            start = place
+    return chunks

@@ -1,0 +1,110 @@
+"""``probdistr``: a distribution a sentence, from several TSV columns or from a ``# task = 0.2|0.8`` comment."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.base import Decoder, TaskConfig, no_class_options
+from machamp_lite.decoders.regression import read_number
+from machamp_lite.errors import DataError
+
+Distribution = tuple[float, ...]
+
+
+class ProbDistrConfig(TaskConfig):
+    """The columns of the distribution; or, for a comment, the number of its probabilities."""
+
+    column_idx: Annotated[int, Field(ge=-1, le=-1)] = -1
+    column_idxs: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)] | None = None
+    size: Annotated[int, Field(ge=2)] | None = None
+
+    @model_validator(mode="after")
+    def _check_place(self) -> Self:
+        if (self.column_idxs is None) == (self.size is None):
+            raise ValueError(
+                "expected either column_idxs or, for a comment, size, the number of its probabilities"
+            )
+        return self
+
+    @property
+    def width(self) -> int:
+        """The number of probabilities."""
+        return self.size or len(self.column_idxs or ())
+
+
+class ProbDistr(Decoder):
+    """One linear map and a softmax. Gold numbers are divided by their sum, so that votes are distributions too."""
+
+    level = "sentence"
+    has_classes = False
+    ranks = False
+    metrics = ("avg_dist", "kl")
+    Config = ProbDistrConfig
+    refuses = no_class_options("its labels are distributions over all classes")
+
+    def __init__(self, *, config: ProbDistrConfig, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__(config=config, vocabulary=vocabulary, width=width)
+        self.scores = nn.Linear(width, config.width)
+
+    def make_objective(self) -> None:
+        """None: the loss is the divergence of distributions."""
+
+    @classmethod
+    def columns(cls, config: Any) -> list[int]:
+        """The columns of the probabilities."""
+        return config.column_idxs or []
+
+    @classmethod
+    def read_labels(cls, record: Record, *, task: str, config: Any) -> list[Distribution] | None:
+        """One distribution; None if it is ``_`` or the comment is missing."""
+        if config.column_idxs is None:
+            comment = record.comment(task)
+            texts = [EMPTY] if comment is None else comment.split("|")
+        else:
+            texts = [record.column(column)[0] for column in config.column_idxs]
+        if all(text == EMPTY for text in texts):
+            return None
+        numbers = [read_number(text, record, task=task) for text in texts]
+        if len(numbers) != config.width or min(numbers) < 0 or not sum(numbers):
+            found = "|".join(texts)
+            expected = f"{config.width} probabilities or counts, none of them negative and not all 0"
+            raise DataError(f"{record.where(0)}: found {found} (task '{task}'), expected {expected}")
+        return [tuple(number / sum(numbers) for number in numbers)]
+
+    @classmethod
+    def classes(cls, labels: Sequence[Distribution], words: Sequence[str]) -> list[str]:
+        """None: nothing is counted."""
+        return []
+
+    @classmethod
+    def encode(cls, labels: Sequence[Distribution], class_ids: Sequence[int]) -> np.ndarray:
+        """*Shape:* (1, C)."""
+        return np.array(labels, dtype=np.float32)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Log-probabilities. *Shape:* (B, D) -> (B, C)."""
+        return self.scores(self.dropout(hidden)).float().log_softmax(-1)
+
+    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
+        """The mean Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> ()."""
+        return functional.kl_div(scores, gold, reduction="batchmean")
+
+    def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """The distribution of each sentence."""
+        return [[tuple(row)] for row in scores.exp().tolist()]
+
+    @classmethod
+    def write_labels(cls, record: Record, labels: Sequence[Distribution], *, task: str, config: Any) -> None:
+        """Writes the columns or the comment, with four digits."""
+        texts = [f"{number:.4g}" for number in labels[0]]
+        if config.column_idxs is None:
+            record.set_comment(task, "|".join(texts))
+            return
+        for column, text in zip(config.column_idxs, texts, strict=True):
+            record.set_column(column, [text])

@@ -1,0 +1,91 @@
+"""``regression``: a number a sentence, from a TSV column or from a ``# task = number`` comment."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.base import (
+    Decoder,
+    TaskConfig,
+    no_class_options,
+    read_sentence_label,
+    write_sentence_label,
+)
+from machamp_lite.errors import DataError
+
+
+class Regression(Decoder):
+    """One linear map to a number, learnt in units of the training numbers' spread around their mean.
+
+    So the loss has the same size beside other tasks whatever the numbers' scale.
+    """
+
+    level = "sentence"
+    has_classes = False
+    ranks = False
+    metrics = ("avg_dist", "pearson", "spearman")
+    refuses = no_class_options("its labels are numbers, and numbers are no classes")
+
+    mean: Tensor
+    spread: Tensor
+
+    def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
+        super().__init__(config=config, vocabulary=vocabulary, width=width)
+        self.score = nn.Linear(width, 1)
+        numbers = np.repeat(np.array(vocabulary.labels, dtype=float), vocabulary.counts)
+        self.register_buffer("mean", torch.tensor(float(numbers.mean()) if len(numbers) else 0.0))
+        self.register_buffer("spread", torch.tensor(float(numbers.std()) or 1.0 if len(numbers) else 1.0))
+
+    def make_objective(self) -> None:
+        """None: the loss is the squared error."""
+
+    @classmethod
+    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[float] | None:
+        """One number in all; None if it is ``_`` or the comment is missing."""
+        label = read_sentence_label(record, task=task, column=config.column_idx)
+        return None if label is None or label == EMPTY else [read_number(label, record, task=task)]
+
+    @classmethod
+    def classes(cls, labels: Sequence[float], words: Sequence[str]) -> list[str]:
+        """The numbers as strings: what is counted gives their mean and spread."""
+        return [repr(label) for label in labels]
+
+    @classmethod
+    def encode(cls, labels: Sequence[float], class_ids: Sequence[int]) -> np.ndarray:
+        """*Shape:* (1,)."""
+        return np.array(labels, dtype=np.float32)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """*Shape:* (B, D) -> (B,)."""
+        return self.score(self.dropout(hidden)).squeeze(-1).float()
+
+    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
+        """The mean squared error, in units of the spread. *Shape:* (B,), (B,) -> ()."""
+        return functional.mse_loss(scores, (gold - self.mean) / self.spread)
+
+    def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """The number of each sentence."""
+        return [[number] for number in (scores * self.spread + self.mean).tolist()]
+
+    @classmethod
+    def write_labels(cls, record: Record, labels: Sequence[float], *, task: str, config: TaskConfig) -> None:
+        """Writes the column or the comment, with six digits."""
+        write_sentence_label(record, f"{labels[0]:.6g}", task=task, column=config.column_idx)
+
+
+def read_number(text: str, record: Record, *, task: str) -> float:
+    """A finite number; raises ``DataError`` for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{record.where(0)}: found '{text}' (task '{task}'), expected a number")
+    return number

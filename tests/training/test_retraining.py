@@ -1,0 +1,269 @@
+"""A run that starts from a former model: what it takes over, and what starts anew."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from machamp_lite import cli, runs
+from machamp_lite.config import load_config
+from machamp_lite.model import Model
+from machamp_lite.training.checkpoint import load_model
+from machamp_lite.training.retraining import describe, fresh_tasks, take_over
+from machamp_lite.training.trainer import seed_everything
+
+
+@pytest.fixture
+def flags(tiny_params: str) -> list[str]:
+    return ["--parameters_config", tiny_params, "--device", "-1", "--set", "encoder.dropout=0.3"]
+
+
+@pytest.fixture
+def former(
+    flags: list[str],
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    pair_dataset: dict[str, Any],
+    tmp_path: Path,
+) -> Path:
+    """The folder of a run over a treebank and sentence pairs."""
+    config = write_config("former.json", WORDS=dataset, PAIRS=pair_dataset)
+    folder = tmp_path / "former"
+    assert cli.train(["--dataset_configs", config, *flags, "--model_dir", str(folder)]) == 0
+    return folder
+
+
+def started(config: Any, former: Path) -> tuple[Model, Model]:
+    """A model as a retrained run has it before its first step, and the former one."""
+    seed_everything(5)
+    old = load_model(former)
+    data = runs.read_data(config, old)
+    model = runs.build_model(config, data, former=old)
+    take_over(model, old)
+    return model, load_model(former)
+
+
+def same_weights(model: Model, former: Model, task: str) -> bool:
+    pairs = [
+        (mine, theirs)
+        for name in ("decoders", "mixes")
+        for mine, theirs in zip(
+            getattr(model, name)[model.tasks.index(task)].parameters(),
+            getattr(former, name)[former.tasks.index(task)].parameters(),
+            strict=True,
+        )
+    ]
+    return bool(pairs) and all(torch.equal(mine, theirs) for mine, theirs in pairs)
+
+
+def test_encoder_and_decoders_of_the_same_tasks_are_taken_over_whatever_the_order_of_labels(
+    former: Path,
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    turned: Path,
+    encoders: dict[str, str],
+    tiny_params: str,
+) -> None:
+    dataset["train_data_path"] = str(turned)
+    # Another encoder is named, and the former model's is taken.
+    options = [f"transformer_model={encoders['bpe']}"]
+    config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params, overrides=options)
+    model, old = started(config, former)
+    assert fresh_tasks(model, old) == {}
+    assert runs.read_data(config).vocabularies["upos"].labels != old.vocabularies["upos"].labels
+    for task in ("upos", "lemma", "tree", "mood"):
+        assert model.vocabularies[task].labels == old.vocabularies[task].labels
+        assert model.vocabularies[task].most_frequent() == old.vocabularies[task].most_frequent()
+        assert same_weights(model, old, task)
+    for mine, theirs in zip(model.encoder.parameters(), old.encoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert model.tokenizer.tokenizer.get_vocab() == old.tokenizer.tokenizer.get_vocab()
+    assert describe(model, old)[-1] == "not in this run any more: same"
+
+
+def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends a run like Ctrl-C once the state of an epoch has been written."""
+    original = runs.save_state
+
+    def stopping(*positional: Any, progress: Any, **options: Any) -> None:
+        original(*positional, progress=progress, **options)
+        if progress.epoch == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "save_state", stopping)
+
+
+def _type(dataset: dict[str, Any]) -> None:
+    dataset["tasks"]["upos"] = {"task_type": "multiseq", "column_idx": 3}
+
+
+def _name(dataset: dict[str, Any]) -> None:
+    dataset["tasks"] = {"pos" if task == "upos" else task: o for task, o in dataset["tasks"].items()}
+
+
+def _labels(dataset: dict[str, Any]) -> None:
+    path = Path(dataset["train_data_path"])
+    path.write_text(path.read_text().replace("\tPROPN\t", "\tNOUN\t").replace("\tDET\t", "\tD\t"))
+
+
+def _layers(dataset: dict[str, Any]) -> None:
+    dataset["tasks"]["upos"] = {**dataset["tasks"]["upos"], "layers_to_use": [0, 1]}
+
+
+def _shape(dataset: dict[str, Any]) -> None:
+    dataset["tasks"]["tree"] = {**dataset["tasks"]["tree"], "tag_representation_dim": 4}
+
+
+FRESH = [
+    (_type, "upos", "its type was seq, and is multiseq"),
+    (_name, "pos", "the former model does not have it"),
+    (_labels, "upos", "its labels have changed (1 new, 2 gone)"),
+    (_layers, "upos", "it read the layers 0, 1, 2, and reads 0, 1"),
+    (_shape, "tree", "project.bias has another shape"),
+]
+
+
+@pytest.mark.parametrize(("change", "task", "reason"), FRESH)
+def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
+    former: Path,
+    flags: list[str],
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any]], None],
+    task: str,
+    reason: str,
+) -> None:
+    dataset["tasks"] = dict(dataset["tasks"])
+    change(dataset)
+    config = write_config(WORDS=dataset)
+    arguments = ["--dataset_configs", config, *flags, "--retrain", str(former)]
+    capsys.readouterr()
+    assert cli.train([*arguments, "--check"]) == 0
+    lines = {
+        *(f"  task {name}: goes on with its former decoder" for name in dataset["tasks"] if name != task),
+        f"  task {task}: starts anew: {reason}",
+    }
+    assert lines <= set(capsys.readouterr().out.splitlines())
+    assert cli.train([*arguments, "--model_dir", str(tmp_path / "new")]) == 0
+    log = (tmp_path / "new" / "log.txt").read_text()
+    assert all(line in log for line in lines)
+
+
+def test_what_config_and_new_data_say_of_labels_is_not_the_former_models(
+    former: Path, write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
+) -> None:
+    dataset["tasks"] = {"upos": {**dataset["tasks"]["upos"], "class_weights": "balanced"}}
+    config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
+    model, old = started(config, former)
+    assert same_weights(model, old, "upos")
+    assert model.decoder("upos").label_weights() == pytest.approx(
+        runs.build_model(config, runs.read_data(config)).decoder("upos").label_weights()
+    )
+    assert old.decoder("upos").label_weights() is None
+
+
+def test_learnt_task_weights_start_anew(
+    former: Path, flags: list[str], write_config: Callable[..., str], dataset: dict[str, Any], tmp_path: Path
+) -> None:
+    learnt = ["--set", "training.task_weighting=uncertainty", "--set", "training.optimizer.lr=0.05"]
+    config = write_config(WORDS=dataset)
+    first = ["--dataset_configs", config, *flags, *learnt, "--model_dir", str(tmp_path / "first")]
+    assert cli.train([*first, "--retrain", str(former)]) == 0
+    assert set(load_model(tmp_path / "first").task_weights.weights().values()) != {1.0}
+    loaded = load_config([config], parameters_config=flags[1], overrides=[learnt[1]])
+    model, _ = started(loaded, tmp_path / "first")
+    assert set(model.task_weights.weights().values()) == {1.0}
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_retrained_run_goes_on_bit_for_bit_without_the_former_model(
+    former: Path,
+    flags: list[str],
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    turned: Path,
+    encoders: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    epoch: int,
+) -> None:
+    dataset["train_data_path"] = str(turned)
+    config = write_config(WORDS=dataset)
+    values = ["training.num_epochs=3", f"transformer_model={encoders['bpe']}"]
+    sets = [part for value in values for part in ("--set", value)]
+    arguments = ["--dataset_configs", config, *flags, *sets, "--retrain", str(former)]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert cli.train([*arguments, "--model_dir", str(whole)]) == 0
+    with monkeypatch.context() as patch:
+        stop_after(epoch, patch)
+        assert cli.train([*arguments, "--model_dir", str(broken)]) == 130
+    shutil.rmtree(former)
+    assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
+    names = ["model/model.safetensors", "model/labels.json", "model/config.json", "WORDS.out", "layers.json"]
+    for name in [*names, "model/encoder/config.json", "model/encoder/tokenizer.json", "params-config.json"]:
+        assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+@pytest.mark.parametrize(("kind", "task_type"), [("wordpiece", "mlm"), ("t5", "seq2seq")])
+def test_a_language_model_is_taken_over_and_goes_on_too(
+    flags: list[str],
+    write_config: Callable[..., str],
+    encoders: dict[str, str],
+    pairs: Path,
+    treebank: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    task_type: str,
+) -> None:
+    path, columns = {"mlm": (treebank, {"word_idx": 1}), "seq2seq": (pairs, {"sent_idxs": [0]})}[task_type]
+    options = {"task_type": task_type} | ({"column_idx": 1} if task_type == "seq2seq" else {})
+    dataset = {"train_data_path": str(path), "dev_data_path": str(path), **columns, "tasks": {"it": options}}
+    encoder = ["--set", f"transformer_model={encoders[kind]}"]
+    arguments = ["--dataset_configs", write_config(A=dataset), *flags, *encoder]
+    runs_of = {name: tmp_path / name for name in ("former", "whole", "broken")}
+    assert cli.train([*arguments, "--model_dir", str(runs_of["former"])]) == 0
+    arguments += ["--retrain", str(runs_of["former"])]
+    assert cli.train([*arguments, "--model_dir", str(runs_of["whole"])]) == 0
+    assert "task it: goes on" in (runs_of["whole"] / "log.txt").read_text()
+    with monkeypatch.context() as patch:
+        stop_after(1, patch)
+        assert cli.train([*arguments, "--model_dir", str(runs_of["broken"])]) == 130
+    shutil.rmtree(runs_of["former"])
+    assert cli.train(["--resume", str(runs_of["broken"]), "--device", "-1"]) == 0
+    # Not the bytes: the names of tied weights stand in the file in any order.
+    whole, broken = (load_file(runs_of[name] / "model/model.safetensors") for name in ("whole", "broken"))
+    assert whole.keys() == broken.keys()
+    assert all(torch.equal(whole[name], broken[name]) for name in whole)
+
+
+def test_a_run_can_take_the_place_of_the_one_it_starts_from(
+    former: Path, flags: list[str], write_config: Callable[..., str], dataset: dict[str, Any]
+) -> None:
+    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(former)]
+    assert cli.train([*arguments, "--model_dir", str(former), "--overwrite"]) == 0
+    assert set(load_model(former).config.datasets) == {"WORDS"}
+
+
+@pytest.mark.parametrize("name", ["config.json", "labels.json", "model.safetensors", "encoder/config.json"])
+def test_a_damaged_model_is_one_line(
+    former: Path,
+    flags: list[str],
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    path = former / "model" / name
+    path.write_bytes(path.read_bytes()[:40])
+    capsys.readouterr()
+    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(former)]
+    assert cli.train([*arguments, "--check"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(str(former / "model"))
