@@ -1,28 +1,39 @@
 """The two commands: flags, logging and exit codes; the only place that prints or exits.
 
-Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130 (Ctrl-C).
+Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130 (Ctrl-C or SIGTERM).
 """
 
 import argparse
+import contextlib
+import io
 import logging
 import os
+import shlex
 import shutil
+import signal
 import sys
-from collections import Counter
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from machamp_lite.errors import ConfigError, DataError, MachampError
-from machamp_lite.flags import Parser, train_flags
+from machamp_lite.errors import (
+    FAULTS_SHOWN,
+    ConfigError,
+    DataError,
+    MachampError,
+    StoppedError,
+    first_line,
+    is_panic,
+)
+from machamp_lite.flags import train_flags
+from machamp_lite.predict_flags import predict_flags
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
     from machamp_lite.evaluation import ScoreKeeper
 
 # Heavy imports wait inside the functions that need them: --help answers at once.
-
-_LATER_PREDICT = {"--topn": 1, "--conn": 1, "--sep": 1, "--threshold": 1, "--max_sents": 1}
 
 
 def train(arguments: Sequence[str] | None = None) -> int:
@@ -32,21 +43,26 @@ def train(arguments: Sequence[str] | None = None) -> int:
 
 def predict(arguments: Sequence[str] | None = None) -> int:
     """The predict command; returns its exit code."""
-    return _guarded(lambda: _predict(_predict_parser().read(arguments)))
+    return _guarded(lambda: _predict(predict_flags(arguments)))
 
 
 def _guarded(command: Callable[[], int]) -> int:
     """Turns what goes wrong into lines on stderr and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Labels and names may have what a terminal cannot show.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code = command()
-        sys.stdout.flush()
+        # Raises KeyboardInterrupt, also for SIGTERM.
+        with _handling_signals(signal.default_int_handler):
+            code = command()
+            sys.stdout.flush()
         return code
     except (ConfigError, DataError) as error:
-        print("\n".join(error.faults), file=sys.stderr)
+        print("\n".join(_shown(error.faults)), file=sys.stderr)
         return 2
     except MachampError as error:
         print("\n".join(error.faults), file=sys.stderr)
-        return 1
+        return 130 if isinstance(error, StoppedError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is left of it goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,46 +70,68 @@ def _guarded(command: Callable[[], int]) -> int:
     except OSError as error:
         print(f"{error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
         return 1
+    except UnicodeError as error:
+        print(f"found a name that is no UTF-8, expected UTF-8 ({first_line(error)})", file=sys.stderr)
+        return 2
+    except RecursionError:
+        print("found a value with too many brackets inside each other, expected fewer", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        print(f"out of memory ({first_line(error)}); a smaller batching -> max_tokens takes less", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        print(f"the tokenizer cannot read its input ({first_line(error)})", file=sys.stderr)
+        return 2
 
 
-def _predict_parser() -> Parser:
-    parser = Parser(
-        prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
-    )
-    parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
-    parser.add_argument("files", nargs="+", metavar="INPUT OUTPUT", help="pairs of files")
-    parser.add_argument("--dataset", help="the dataset whose columns and tasks the input has")
-    parser.add_argument(
-        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
-    )
-    parser.add_argument(
-        "--batch_size", type=int, default=32, metavar="N", help="sentences a batch (default: 32)"
-    )
-    parser.add_argument(
-        "--raw_text", action="store_true", help="the input is one sentence a line, words by spaces"
-    )
-    _add_later(parser, _LATER_PREDICT)
-    return parser
+def _shown(faults: Sequence[str]) -> list[str]:
+    """As many lines as a person reads at once."""
+    if len(faults) <= FAULTS_SHOWN:
+        return list(faults)
+    return [*faults[: FAULTS_SHOWN - 1], f"and {len(faults) - FAULTS_SHOWN + 1} lines more"]
 
 
-def _add_later(parser: argparse.ArgumentParser, flags: dict[str, int]) -> None:
-    """Flags of MaChAmp that are not supported yet: known by name, and refused by name."""
-    for flag, values in flags.items():
-        parser.add_argument(flag, nargs=values, action=_Later, help=argparse.SUPPRESS)
+@contextlib.contextmanager
+def _handling_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """Gives Ctrl-C and SIGTERM to a handler for a while; what is ignored, as under nohup, stays so."""
+    numbers = []
+    if threading.current_thread() is threading.main_thread():
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) not in (signal.SIG_IGN, None)
+        ]
+    former = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, old in former.items():
+            signal.signal(number, old)
 
 
-class _Later(argparse.Action):
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: object,
-        values: object,
-        option_string: str | None = None,
-    ) -> None:
-        raise ConfigError(f"{option_string}: not supported yet")
+@contextlib.contextmanager
+def _interrupts() -> Iterator[Callable[[], bool]]:
+    """Says whether a signal has asked to stop; a Ctrl-C after it stops at once."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        if asked and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked = True
+
+    with _handling_signals(ask):
+        yield lambda: asked
+    if asked:
+        # Too late for training to heed it.
+        raise KeyboardInterrupt
 
 
 def _train(flags: argparse.Namespace) -> int:
@@ -149,45 +187,49 @@ def _train_one(
     _set_up_logging()
     _log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
+    from machamp_lite.training.run_folder import STATE
+    from machamp_lite.training.state import STATE_FILE
+
     try:
-        keepers = runs.train(config, folder, device=device, resume=resume, retrain=retrain)
+        try:
+            keepers = runs.train(
+                config, folder, device=device, resume=resume, retrain=retrain, interrupts=_interrupts()
+            )
+        except (KeyboardInterrupt, StoppedError) as error:
+            if not (folder / STATE / STATE_FILE).exists():
+                raise
+            what = str(error) or "stopped at once"
+            command = f"python train.py --resume {shlex.quote(str(folder))}"
+            raise StoppedError(f"{what}; to go on: {command}") from None
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
-        raise
-    except KeyboardInterrupt:
-        if (folder / "state").exists():
-            print(
-                f"to go on after the last finished epoch: python train.py --resume {folder}", file=sys.stderr
-            )
         raise
     _show_scores(keepers)
     print(f"model: {folder / 'model'}")
 
 
 def _predict(flags: argparse.Namespace) -> int:
-    if len(flags.files) % 2:
-        raise ConfigError(
-            f"predict.py: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
-        )
-    if flags.batch_size < 1:
-        raise ConfigError(f"--batch_size: found {flags.batch_size}, expected at least 1")
-    pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
-    faults = [fault for source, target in pairs for fault in _file_faults(source, target)]
-    faults += [
-        f"{target}: is the output of two files"
-        for target, times in Counter(flags.files[1::2]).items()
-        if times > 1
-    ]
-    if faults:
-        raise ConfigError(faults)
     _set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
-    from machamp_lite.predictor import choose_dataset, predict_file
+    from machamp_lite.fitting import fitting_dataset
+    from machamp_lite.predictor import check_options, predict_file
     from machamp_lite.training.checkpoint import load_model
 
     model = load_model(flags.model, device=_device(flags.device))
-    dataset = choose_dataset(model, flags.dataset)
-    for source, target in pairs:
+    datasets = [
+        fitting_dataset(model.config, flags.dataset, source, raw_text=flags.raw_text)
+        for source, _ in flags.pairs
+    ]
+    # Before anything is written.
+    for dataset in datasets:
+        check_options(
+            model,
+            dataset,
+            raw_text=flags.raw_text,
+            pre_tokenized=flags.pre_tokenized,
+            threshold=flags.threshold,
+        )
+    for (source, target), dataset in zip(flags.pairs, datasets, strict=True):
         keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
         predict_file(
             model,
@@ -195,7 +237,13 @@ def _predict(flags: argparse.Namespace) -> int:
             target,
             dataset=dataset,
             raw_text=flags.raw_text,
+            pre_tokenized=flags.pre_tokenized,
             batch_size=flags.batch_size,
+            max_sents=flags.max_sents,
+            threshold=flags.threshold,
+            top_n=flags.topn,
+            conn=flags.conn,
+            sep=flags.sep,
             keeper=keeper,
         )
         _show_scores({dataset: keeper})
@@ -214,19 +262,6 @@ def _show_scores(keepers: Mapping[str, "ScoreKeeper"]) -> None:
         print("\n".join(report.label_tables(keepers, width=width, colour=terminal)))
         print()
         print("\n".join(report.score_table(scores)))
-
-
-def _file_faults(source: str, target: str) -> Iterator[str]:
-    """What is wrong with the paths of one input and its output."""
-    for path in (source, target):
-        if os.path.isdir(path):
-            yield f"{path}: is a folder, expected a file"
-    if not os.path.exists(source):
-        yield f"{source}: no such file"
-    elif os.path.exists(target) and os.path.samefile(source, target):
-        yield f"{target}: is the input itself, expected another file"
-    if not Path(target).parent.is_dir():
-        yield f"{target}: the folder {Path(target).parent} does not exist"
 
 
 def _device(number: int | None) -> str:
@@ -256,6 +291,8 @@ def _set_up_logging() -> None:
 
 
 def _log_to(path: Path) -> None:
-    handler = logging.FileHandler(path, encoding="utf-8")
+    # On a full disk, what cannot be saved tells of it; that the log cannot be written is not told on top.
+    logging.raiseExceptions = False
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     logging.getLogger("machamp_lite").addHandler(handler)

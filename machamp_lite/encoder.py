@@ -14,6 +14,7 @@ from machamp_lite.batching.batch import Batch
 from machamp_lite.config.schema import EncoderParams
 from machamp_lite.errors import ConfigError
 from machamp_lite.modules.lora import add_adapters, merge_adapters, without_adapters
+from machamp_lite.modules.packed_attention import PackedRow, find_first_position, pieces_of
 from machamp_lite.modules.ragged import pad, padded_places, starts_of
 
 logger = logging.getLogger(__name__)
@@ -56,24 +57,28 @@ class Encoder(nn.Module):
         has_types = int(getattr(config, "type_vocab_size", 0) or 0) > 1
         self.has_types = has_types and "token_type_ids" in inspect.signature(transformer.forward).parameters
         self.is_causal = self.padding_matters = False
+        # The number of the first position, if pieces can lie end to end in one row.
+        self.first_position: int | None = None
         # Those of a former run, whose encoder is the whole of both.
         merge_adapters(transformer)
-        if not any(parameter.is_meta for parameter in transformer.parameters()):
-            self._learn_behaviour(config)
+        # Without weights, as in a check of a config, there is nothing to try.
+        device = next(transformer.parameters()).device
+        if "meta" not in (device.type, torch.get_default_device().type):
+            self._learn_behaviour(config, device)
         if params.lora is not None:
             add_adapters(transformer, **params.lora.model_dump())
             learning = sum(value.numel() for value in transformer.parameters() if value.requires_grad)
             logger.info("lora: %d parameters of the encoder are trained", learning)
 
-    def _learn_behaviour(self, config: Any) -> None:
+    def _learn_behaviour(self, config: Any, device: torch.device) -> None:
         """Finds out whether it reads from left to right, and whether padding changes what it says."""
         size = int(getattr(config, "vocab_size", None) or 256)
         known = [number for number in range(min(size, 64)) if number != self.pad_id]
-        ids = torch.tensor((known * LONG)[: LONG + SHORT])
+        ids = torch.tensor((known * LONG)[: LONG + SHORT], device=device)
         one, longer, other = ids[:SHORT], ids[:LONG], ids[LONG:].clone()
         other[: SHORT // 2] = one[: SHORT // 2]
         padded = torch.stack([functional.pad(one, (0, LONG - SHORT), value=self.pad_id), longer])
-        lengths = torch.tensor([SHORT, LONG])
+        lengths = torch.tensor([SHORT, LONG], device=device)
         was_training = self.transformer.training
         self.transformer.eval()
         try:
@@ -103,6 +108,12 @@ class Encoder(nn.Module):
         half = SHORT // 2
         self.is_causal = float((alone - changed)[:half].abs().max()) < equal
         self.padding_matters = float((alone - beside[:SHORT]).abs().max()) > equal
+        if self.params.packing is not False and not self.is_causal and not self.padding_matters:
+            self._learn_to_pack(ids)
+        if self.params.packing is True and self.first_position is None:
+            raise ConfigError(
+                f"encoder -> packing: '{self.kind}' models cannot be packed, expected 'auto' or false"
+            )
         if self.is_causal:
             # Keys and values would be kept for a next word that never comes.
             config.use_cache = False
@@ -113,6 +124,26 @@ class Encoder(nn.Module):
             )
         if self.kind in LAST_LAYER_ONLY:
             logger.info("the encoder's last layer alone has a state for each subword: all tasks read it")
+
+    def _learn_to_pack(self, ids: Tensor) -> None:
+        """Finds out whether pieces can lie end to end in one row and have the states that they have alone."""
+        was_training = self.transformer.training
+        self.transformer.eval()
+        try:
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                self.first_position = find_first_position(
+                    self.transformer,
+                    ids,
+                    has_types=self.has_types,
+                    longest=self.longest_input,
+                    tried=(0, self.pad_id + 1),
+                )
+        finally:
+            self.transformer.train(was_training)
+        if self.packs(ids.device):
+            logger.info("the encoder reads sentences packed end to end, without padding")
+        else:
+            logger.info("the encoder reads sentences of like length side by side, padded")
 
     def layer_numbers(self, layers: Sequence[int] | str) -> tuple[int, ...]:
         """Layers counted from 0, the embeddings, for ``layers_to_use``; raises ``ConfigError`` for others."""
@@ -131,6 +162,11 @@ class Encoder(nn.Module):
                     "each subword, expected [-1] or 'all'"
                 )
         return tuple(layer % self.layers for layer in layers)
+
+    def packs(self, device: torch.device) -> bool:
+        """Whether pieces lie end to end in one row on a device; on a GPU only where it is asked for."""
+        asked = self.params.packing is True or (self.params.packing == "auto" and device.type == "cpu")
+        return asked and self.first_position is not None
 
     def frozen_parameters(self) -> list[nn.Parameter]:
         """Those that never learn: with adapters, all others."""
@@ -161,6 +197,11 @@ class Encoder(nn.Module):
     def _states(self, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """States of each layer, and where those of each subword stand in them. *Shape:* K times (N, D), (S,)."""
         ids, types, lengths = batch.subword_ids, batch.type_ids, batch.piece_lengths
+        if self.packs(ids.device):
+            row = PackedRow(lengths, first_position=self.first_position or 0)
+            inputs = row.inputs(ids, types if self.has_types else None)
+            with pieces_of(row.lengths):
+                return [state[0] for state in self._layers(inputs, layers)], row.places
         if not self.padding_matters:
             rows = self._transform(pad(ids, lengths, value=self.pad_id), pad(types, lengths), lengths, layers)
             return [state.flatten(0, 1) for state in rows], padded_places(lengths)
@@ -189,6 +230,9 @@ class Encoder(nn.Module):
             inputs["attention_mask"] = (positions.unsqueeze(0) < lengths.unsqueeze(1)).long()
         if self.has_types:
             inputs["token_type_ids"] = types
+        return self._layers(inputs, layers)
+
+    def _layers(self, inputs: dict[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         every_layer = tuple(layers) != (self.layers - 1,)
         output = self.transformer(**inputs, output_hidden_states=every_layer)
         if not every_layer:

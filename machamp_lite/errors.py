@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 FAULTS_SHOWN = 20
+LONGEST_REASON = 300
 
 
 class MachampError(Exception):
@@ -27,6 +28,10 @@ class DataError(MachampError):
 
 class TrainingError(MachampError):
     """Training cannot go on, for example because a loss is no longer a number."""
+
+
+class StoppedError(MachampError):
+    """Training was asked to stop, and has saved where it stands."""
 
 
 class FaultList:
@@ -55,6 +60,17 @@ def one_line(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def is_panic(error: BaseException) -> bool:
+    """Whether an error is that of a library in Rust which met what it did not expect; these are no ``Exception``."""
+    return type(error).__name__ == "PanicException"
+
+
+def first_line(error: BaseException) -> str:
+    """The first line that an error of a library says, for the end of one of ours."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0].rstrip('.')[:LONGEST_REASON]}" if lines else type(error).__name__
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

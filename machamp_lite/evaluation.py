@@ -1,6 +1,8 @@
 """Predicted labels of instances, and their scores against gold."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,15 +10,21 @@ import torch
 
 from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.long_sentences import LONGEST_PART, parts_of
 from machamp_lite.batching.sampler import cut
-from machamp_lite.config.schema import BatchingParams, decoder_class
+from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.records import EMPTY
 from machamp_lite.decoders import TaskConfig
+from machamp_lite.errors import MachampError, first_line
 from machamp_lite.label_scores import LabelScores
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.model import Model
 
+logger = logging.getLogger(__name__)
+
 Scores = dict[str, dict[str, float]]
+# Of one sentence by task, decoded and ranked.
+_Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
 
 
 class ScoreKeeper:
@@ -81,15 +89,60 @@ def rank_labels(
     model: Model, instances: Sequence[Instance], *, top_n: Mapping[str, int], batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
     """As ``predict_labels``, and the best labels of each item for the tasks of ``top_n``."""
+    cut_up = [parts_of(instance) for instance in instances]
+    owners = [place for place, parts in enumerate(cut_up) for _ in parts]
+    numbers = [number for parts in cut_up for number in range(len(parts))]
+    if longest := [parts[0] for parts in cut_up if len(parts) > 1]:
+        message = "%s: a sentence of more than %d subwords (one of %d here) is predicted in parts"
+        logger.warning(message, longest[0].source, LONGEST_PART, len(longest))
+    waiting: dict[int, dict[int, _Labels]] = {}
+    for place, labels, ranked in _rank_parts(
+        model, [part for parts in cut_up for part in parts], top_n=top_n, batch_size=batch_size
+    ):
+        owner = owners[place]
+        if len(cut_up[owner]) == 1:
+            yield owner, labels, ranked
+            continue
+        found = waiting.setdefault(owner, {})
+        found[numbers[place]] = (labels, ranked)
+        if len(found) == len(cut_up[owner]):
+            yield owner, *_joined(model, [found[number] for number in sorted(waiting.pop(owner))])
+
+
+def _joined(model: Model, parts: Sequence[_Labels]) -> _Labels:
+    """The labels of a sentence that was predicted in parts."""
+    labels, ranked = parts[0]
+    return (
+        {task: model.decoder(task).join([part[task] for part, _ in parts]) for task in labels},
+        {task: model.decoder(task).join_ranked([part[task] for _, part in parts]) for task in ranked},
+    )
+
+
+def _rank_parts(
+    model: Model, instances: Sequence[Instance], *, top_n: Mapping[str, int], batch_size: int | None
+) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
     for places, batch, scores in score_batches(model, instances, batch_size=batch_size):
         ranked: list[dict[str, list[Any]]] = [{} for _ in places]
-        for task in top_n.keys() & scores.keys():
-            sentences = batch.tasks[task].sentences
-            words = [batch.instances[sentence].words for sentence in sentences]
-            items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
-            for sentence, own in zip(sentences, items, strict=True):
-                ranked[sentence][task] = own
-        yield from zip(places, model.labels(batch, scores), ranked, strict=True)
+        with _plain_errors():
+            for task in top_n.keys() & scores.keys():
+                sentences = batch.tasks[task].sentences
+                words = [batch.instances[sentence].words for sentence in sentences]
+                items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
+                for sentence, own in zip(sentences, items, strict=True):
+                    ranked[sentence][task] = own
+            labels = model.labels(batch, scores)
+        yield from zip(places, labels, ranked, strict=True)
+
+
+@contextlib.contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What torch and transformers raise while they score is one line: a model from elsewhere may not fit itself."""
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError) as error:
+        raise MachampError(f"the model cannot score its input ({first_line(error)})") from error
+    except (TypeError, ValueError) as error:
+        raise MachampError(f"the model cannot score its input ({first_line(error)})") from error
 
 
 def score_batches(
@@ -100,7 +153,7 @@ def score_batches(
     # Without gradients four times the subwords of a training step fit in its memory.
     sizes = {"max_tokens": 4 * params.batching.max_tokens}
     sizes["batch_size"] = batch_size or 4 * params.batching.batch_size
-    batching = BatchingParams.model_validate({**params.batching.model_dump(), **sizes})
+    batching = params.batching.model_copy(update=sizes)
     lengths = np.array([instance.longest_piece for instance in instances])
     pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
     was_training = model.training
@@ -109,7 +162,9 @@ def score_batches(
         with torch.inference_mode(), autocast(model):
             for places in cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching):
                 batch = model.batch([instances[place] for place in places], only_annotated=False)
-                yield places, batch, model(batch)
+                with _plain_errors():
+                    scores = model(batch)
+                yield places, batch, scores
     finally:
         model.train(was_training)
 
@@ -120,10 +175,17 @@ def autocast(model: Model) -> torch.autocast:
     return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def evaluate(model: Model, dataset: str, instances: Sequence[Instance]) -> ScoreKeeper:
-    """The scores of every annotated task of a dataset."""
+def evaluate(
+    model: Model,
+    dataset: str,
+    instances: Sequence[Instance],
+    *,
+    before_each: Callable[[], None] = lambda: None,
+) -> ScoreKeeper:
+    """The scores of every annotated task of a dataset; what ``before_each`` instance raises ends it."""
     keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
     for place, labels in predict_labels(model, instances):
+        before_each()
         keeper.add(instances[place].labels, labels, words=instances[place].words)
     return keeper
 

@@ -60,7 +60,7 @@ def _train_parser() -> Parser:
         "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
     )
     parser.add_argument(
-        "--resume", metavar="DIR", help="go on with the run of this folder after its last finished epoch"
+        "--resume", metavar="DIR", help="go on with the run of this folder from its last saved state"
     )
     parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
     parser.add_argument(
@@ -95,11 +95,12 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
             raise ConfigError(
                 f"--{flag}: a run that goes on keeps its config, expected no such flag beside --resume"
             )
-    paths = [Path(flags.resume, name) for name in ("dataset-configs.json", "params-config.json", "state")]
+    names = ("dataset-configs.json", "params-config.json", "state/state.safetensors")
+    paths = [Path(flags.resume, name) for name in names]
     if not all(path.exists() for path in paths):
         raise ConfigError(
             f"--resume {flags.resume}: found no run that can go on, expected the folder of one that was stopped after "
-            "its first epoch"
+            "it had saved its state"
         )
     flags.dataset_configs, flags.parameters_config = [str(paths[0])], str(paths[1])
     return flags

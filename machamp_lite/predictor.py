@@ -1,34 +1,33 @@
 """Records in, annotated records out."""
 
-import logging
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.batching.instances import InstanceReader, layout_of
+from machamp_lite.batching.instances import CHUNK, InstanceReader, layout_of
 from machamp_lite.config.schema import decoder_class
+from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import Record, read_records
-from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.evaluation import ScoreKeeper, Scores, predict_labels
+from machamp_lite.errors import ConfigError, DataError, FaultList
+from machamp_lite.evaluation import ScoreKeeper, Scores, predict_labels, rank_labels
 from machamp_lite.files import replacing_file, write_json
+from machamp_lite.fitting import choose_dataset, fitting_dataset
 from machamp_lite.model import Model
+from machamp_lite.raw_input import check_raw_text, raw_text_records
+from machamp_lite.thresholds import check_threshold, overridden_threshold
 
-logger = logging.getLogger(__name__)
-
-# Records that are held at once: enough to sort them into batches of like length.
-CHUNK = 4096
+CONNECTION, SEPARATOR = "=", "|"
 
 
-def choose_dataset(model: Model, name: str | None) -> str:
-    """The dataset whose tasks are predicted; raises ``ConfigError`` that lists them if that is not clear."""
-    names = list(model.config.datasets)
-    if name is None and len(names) == 1:
-        return names[0]
-    if name in names:
-        return str(name)
-    found = "none" if name is None else f"'{name}'"
-    raise ConfigError(f"--dataset: found {found}, expected one of the model's datasets: {', '.join(names)}")
+def check_options(
+    model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, threshold: float | None
+) -> None:
+    """Raises ``ConfigError`` for an option that the dataset cannot have."""
+    config = model.config.datasets[dataset]
+    if raw_text:
+        check_raw_text(config, dataset, pre_tokenized=pre_tokenized)
+    if threshold is not None:
+        check_threshold(config, dataset, flag="--threshold")
 
 
 def predict_file(
@@ -38,41 +37,54 @@ def predict_file(
     *,
     dataset: str | None = None,
     raw_text: bool = False,
+    pre_tokenized: bool = False,
     batch_size: int | None = None,
+    max_sents: int | None = None,
+    threshold: float | None = None,
+    top_n: int | None = None,
+    conn: str = CONNECTION,
+    sep: str = SEPARATOR,
     keeper: ScoreKeeper | None = None,
 ) -> Scores:
     """Predicts every task of a dataset for a file and writes it with those labels, all else byte for byte.
 
     Scores, of the tasks for which the file has gold labels, are returned, and written to ``target.eval`` with those of
-    each label, if there are any; a ``keeper`` of the dataset's tasks that is given holds them afterwards. Raises
-    ``DataError`` if the file cannot be read; nothing is written then.
+    each label, if there are any; a ``keeper`` of the dataset's tasks that is given holds them afterwards. The options
+    are those of ``predict.py``. Raises ``DataError`` if the file cannot be read; nothing is written then.
     """
-    name = choose_dataset(model, dataset)
+    name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
     config = model.config.datasets[name]
-    if raw_text and config.word_idx is None:
-        raise ConfigError(f"--raw_text: {name} has sent_idxs, expected a dataset with word_idx")
+    check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
     if not Path(target).parent.is_dir():
         raise ConfigError(f"{target}: the folder {Path(target).parent} does not exist")
     keeper = keeper or ScoreKeeper(config.tasks)
-    records = read_records(
-        source,
-        layout_of(config),
-        required=config.text_columns(),
-        raw_text_columns=_raw_text_columns(model, name) if raw_text else None,
-    )
+    faults = FaultList()
+    if raw_text:
+        records = raw_text_records(
+            model, name, source, pre_tokenized=pre_tokenized, batch_size=batch_size, faults=faults
+        )
+    else:
+        records = read_records(source, layout_of(config), required=config.text_columns(), faults=faults)
+    if max_sents is not None:
+        records = _first(records, max_sents, faults, str(source))
     try:
-        with replacing_file(target) as file:
-            for record in predict_records(model, name, records, keeper=keeper, batch_size=batch_size):
+        with overridden_threshold(model, name, threshold), replacing_file(target) as file:
+            for record in predict_records(
+                model,
+                name,
+                records,
+                keeper=keeper,
+                batch_size=batch_size,
+                top_n=top_n,
+                conn=conn,
+                sep=sep,
+                from_raw_text=raw_text,
+            ):
                 file.write(record.text())
-        scores = keeper.scores()
-        if scores:
-            labels = keeper.label_scores_as_json()
-            write_json(f"{target}.eval", {task: {**scores[task], "labels": labels[task]} for task in scores})
-        else:
-            Path(f"{target}.eval").unlink(missing_ok=True)
+        _write_scores(keeper, f"{target}.eval")
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written ({error.strerror or error})") from None
-    return scores
+    return keeper.scores()
 
 
 def predict_records(
@@ -82,34 +94,53 @@ def predict_records(
     *,
     keeper: ScoreKeeper | None = None,
     batch_size: int | None = None,
+    top_n: int | None = None,
+    conn: str = CONNECTION,
+    sep: str = SEPARATOR,
+    from_raw_text: bool = False,
 ) -> Iterator[Record]:
-    """Writes predicted labels into records, in order; with a keeper, gold labels are scored first."""
+    """Writes predicted labels into records, in order; with a keeper, gold labels are scored first.
+
+    Where a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones.
+    Words that were made ``from_raw_text`` are no gold for the task that makes them.
+    """
     config = model.config.datasets[dataset]
+    decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
+    numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].ranks}
+    ranks = {task: number for task, number in numbers.items() if number > 1}
+    if from_raw_text:
+        tasks = {task: options for task, options in config.tasks.items() if decoders[task].reads != "raw"}
+        config = config.model_copy(update={"tasks": tasks})
     reader = InstanceReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
-    stream = iter(records)
-    while chunk := list(islice(stream, CHUNK)):
+    for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
         gold = [reader.gold_labels(record) for record in with_words]
         views = reader.instances(with_words, gold)
         owners = [number for number, instances in enumerate(views) for _ in instances]
         instances = [instance for instances in views for instance in instances]
-        for place, labels in predict_labels(model, instances, batch_size=batch_size):
+        for place, labels, ranked in rank_labels(model, instances, top_n=ranks, batch_size=batch_size):
             record, instance = with_words[owners[place]], instances[place]
             if keeper is not None:
                 keeper.add(instance.labels, labels, words=instance.words)
             for task, task_labels in labels.items():
-                task_config = config.tasks[task]
-                decoder_class(task_config).write_labels(record, task_labels, task=task, config=task_config)
+                decoder, options = decoders[task], config.tasks[task]
+                if task in ranked:
+                    decoder.write_ranked(record, ranked[task], task=task, config=options, conn=conn, sep=sep)
+                else:
+                    decoder.write_labels(record, task_labels, task=task, config=options)
         yield from chunk
 
 
 def predict_words(
     model: Model, sentences: Iterable[Iterable[str]], *, dataset: str | None = None
 ) -> list[dict[str, list[Any]]]:
-    """The labels of tokenised sentences (or of the texts of a TSV row) by task."""
-    name = choose_dataset(model, dataset)
+    """The labels of tokenised sentences (or of the texts of a TSV row) by task.
+
+    Tasks that label no words or texts (``mlm``, ``tok``) have none.
+    """
+    name = choose_dataset(model.config, dataset)
     records = []
     for number, sentence in enumerate(sentences, start=1):
         if isinstance(sentence, str):
@@ -135,8 +166,28 @@ def predict_words(
     return predicted
 
 
-def _raw_text_columns(model: Model, dataset: str) -> int:
-    """The columns of the rows made of raw text: ten if they look like CoNLL-U, else what the tasks need."""
-    config = model.config.datasets[dataset]
-    needed = max(config.required_columns()) + 1
-    return 10 if config.word_idx == 1 and needed > 3 else needed
+def _first(records: Iterable[Record], number: int, faults: FaultList, path: str) -> Iterator[Record]:
+    """The records up to the sentence of that number; raises ``DataError`` for the faults found so far."""
+    sentences = 0
+    for record in records:
+        yield record
+        sentences += bool(record.rows)
+        if sentences == number:
+            break
+    if faults.count:
+        raise DataError(faults.lines(path))
+
+
+def _write_scores(keeper: ScoreKeeper, path: str) -> None:
+    """Writes scores with those of each label; without scores, removes what an older run left."""
+    scores, labels = keeper.scores(), keeper.label_scores_as_json()
+    if not scores:
+        Path(path).unlink(missing_ok=True)
+        return
+    write_json(
+        path,
+        {
+            task: {**values, "labels": labels[task]} if task in labels else values
+            for task, values in scores.items()
+        },
+    )

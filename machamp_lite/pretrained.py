@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,7 +29,8 @@ INSTALLED_COPIES = {
     ),
 }
 
-
+# Names of weights in a warning.
+MOST_SHOWN = 3
 _LOADERS: dict[str, Any] = {
     "masked": transformers.AutoModelForMaskedLM,
     "sequence": transformers.AutoModelForSeq2SeqLM,
@@ -96,14 +97,33 @@ def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind 
     """The encoder of ``name`` in fp32, with random weights if ``reset``; raises ``ConfigError`` if not found."""
     if reset:
         return build_transformer(_from_pretrained(transformers.AutoConfig, name), kind=kind)
-    if kind is None:
-        return Pretrained(only_encoder(_from_pretrained(transformers.AutoModel, name, dtype=torch.float32)))
     with _no_such_language_model(name, kind):
-        model, report = _from_pretrained(_LOADERS[kind], name, dtype=torch.float32, output_loading_info=True)
-    missing = ", ".join(sorted(report["missing_keys"]))
-    if missing:
-        logger.warning("%s: has no weights for %s, which start at random", name, missing)
-    return _take_apart(model, kind)
+        loader = _LOADERS[kind] if kind else transformers.AutoModel
+        # Weights of other formats are pickled.
+        options = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+        model, report = _from_pretrained(loader, name, **options)
+    parameters = dict(model.named_parameters())
+    pretrained = _take_apart(model, kind, name)
+    _check_missing(name, pretrained, parameters, report["missing_keys"])
+    return pretrained
+
+
+def _check_missing(
+    name: str, pretrained: Pretrained, parameters: Mapping[str, nn.Parameter], missing: Iterable[str]
+) -> None:
+    """Warns of used weights that the files do not have; raises ``ConfigError`` if they have none of the encoder's."""
+    encoder = {id(parameter) for parameter in pretrained.encoder.parameters()}
+    used = encoder | {id(value) for value in getattr(pretrained.language_model, "parameters", list)()}
+    lacking = {key: id(parameters[key]) for key in sorted(missing) if key in parameters}
+    if encoder <= set(lacking.values()):
+        raise ConfigError(
+            f"{name}: has no weights of its encoder, expected those of a '{pretrained.encoder.config.model_type}' model"
+        )
+    shown = [key for key, number in lacking.items() if number in used]
+    if shown:
+        more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
+        names = ", ".join(shown[:MOST_SHOWN])
+        logger.warning("%s: has no weights for %s%s, which start at random", name, names, more)
 
 
 def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> Pretrained:
@@ -116,11 +136,11 @@ def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> 
 
 def build_transformer(config: Any, *, kind: LanguageModelKind | None = None) -> Pretrained:
     """An encoder of a Hugging Face config, with random weights."""
-    if kind is None:
-        return Pretrained(only_encoder(transformers.AutoModel.from_config(config, dtype=torch.float32)))
-    with _no_such_language_model(config.model_type, kind):
-        model = _LOADERS[kind].from_config(config, dtype=torch.float32)
-    return _take_apart(model, kind)
+    name = config.model_type
+    with _no_such_language_model(name, kind):
+        loader = _LOADERS[kind] if kind else transformers.AutoModel
+        model = loader.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    return _take_apart(model, kind, name)
 
 
 class MaskedHead(nn.Module):
@@ -150,9 +170,14 @@ class _HiddenStates(nn.Module):
         return BaseModelOutput(last_hidden_state=self.states)
 
 
-def _take_apart(model: Any, kind: LanguageModelKind) -> Pretrained:
+def _take_apart(model: Any, kind: LanguageModelKind | None, name: str) -> Pretrained:
+    if kind is None:
+        return Pretrained(only_encoder(model))
     if kind == "sequence":
         return Pretrained(model.get_encoder(), model, kind)
+    if model.config.is_encoder_decoder:
+        # It is the decoder that fills in what is hidden.
+        raise _none_of_the_kind(name, kind)
     encoder = only_encoder(getattr(model, model.base_model_prefix))
     return Pretrained(encoder, MaskedHead(model), kind)
 
@@ -176,17 +201,21 @@ def with_language_model(pretrained: Pretrained, kind: LanguageModelKind | None) 
 
 
 @contextlib.contextmanager
-def _no_such_language_model(name: str, kind: LanguageModelKind) -> Iterator[None]:
+def _no_such_language_model(name: str, kind: LanguageModelKind | None) -> Iterator[None]:
     try:
         yield
     except (ValueError, ConfigError) as error:
-        if "Unrecognized configuration class" not in str(error):
+        if kind is None or "Unrecognized configuration class" not in str(error):
             raise
-        expected = {
-            "masked": "mlm wants a masked language model",
-            "sequence": "seq2seq wants an encoder-decoder model",
-        }[kind]
-        raise ConfigError(f"transformer_model: '{name}' is none that can do this; {expected}") from None
+        raise _none_of_the_kind(name, kind) from None
+
+
+def _none_of_the_kind(name: str, kind: LanguageModelKind) -> ConfigError:
+    expected = {
+        "masked": "mlm wants a masked language model",
+        "sequence": "seq2seq wants an encoder-decoder model",
+    }[kind]
+    return ConfigError(f"transformer_model: '{name}' is none that can do this; {expected}")
 
 
 def only_encoder(transformer: Any) -> nn.Module:

@@ -1,11 +1,9 @@
 """One training run, from a checked config to a run folder."""
 
-import hashlib
 import logging
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -13,19 +11,30 @@ from machamp_lite.batching.instances import sentences
 from machamp_lite.batching.sampler import Sampler
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.evaluation import ScoreKeeper
-from machamp_lite.files import write_json
+from machamp_lite.files import remove_leftovers, write_json
 from machamp_lite.model import Model, language_model_kind
 from machamp_lite.predictor import predict_file
 from machamp_lite.pretrained import load_transformer, with_language_model
 from machamp_lite.report import describe_data
 from machamp_lite.training import retraining, run_folder
-from machamp_lite.training.checkpoint import FORMAT, load_best_weights, load_model, save_model
+from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model
+from machamp_lite.training.conditions import conditions_of
 from machamp_lite.training.optimization import make_optimizer
 from machamp_lite.training.run_data import RunData, read_data, training_streams
 from machamp_lite.training.run_folder import default_run_folder, make_run_folder
-from machamp_lite.training.state import Progress, load_progress, load_state, save_state
+from machamp_lite.training.state import (
+    START,
+    Progress,
+    check_conditions,
+    load_document,
+    progress_of,
+    remove_state,
+    restore,
+    save_state,
+    start_state,
+)
 from machamp_lite.training.trainer import seed_everything, train_epochs
 
 __all__ = [
@@ -105,20 +114,27 @@ def train(
     progress: bool = True,
     resume: bool = False,
     retrain: str | Path | None = None,
+    interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
 ) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
-    With ``resume``, goes on after the last epoch that the folder's run has finished, as if it had never stopped; raises
-    ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. Returns what holds the scores
-    of the best epoch's predictions, by dataset.
+    With ``resume``, goes on from the last state that the folder's run has saved, as if it had never stopped; raises
+    ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. ``interrupts`` is a context
+    for the epochs, which gives what says whether to stop: the running step is finished then, the state saved, and
+    ``StoppedError`` raised. Returns what holds the scores of the best epoch's predictions, by dataset.
     """
     seed_everything(config.params.random_seed)
     folder = Path(folder)
+    state = folder / run_folder.STATE
     if resume:
-        # The encoder and the order of labels are those of the run's own model, wherever they came from.
-        done = load_progress(folder / run_folder.STATE)
+        document = load_document(state)
+        check_conditions(state, document, conditions_of(config))
+        done = progress_of(state, document)
+        for place in (folder, state):
+            remove_leftovers(place)
         run_folder.settle_epochs(folder, [epoch for epoch, _ in done.best_epochs])
-        former: Model | None = load_model(folder / run_folder.MODEL)
+        # The encoder and the order of labels are those of the run itself, wherever they came from.
+        former: Model | None = load_model(state / START)
     else:
         done = Progress()
         config, former = _start(config, retrain)
@@ -143,42 +159,50 @@ def train(
     _log_model(model)
     folder.mkdir(parents=True, exist_ok=True)
     optimizer = make_optimizer(model, config.params.training)
-    depends_on = _depends_on(config)
+    conditions = conditions_of(config)
     if resume:
-        state = folder / run_folder.STATE
-        done = load_state(state, model=model, optimizer=optimizer, depends_on=depends_on)
-        logger.info("goes on after epoch %d", done.epoch)
+        restore(state, document, model=model, optimizer=optimizer)
+        logger.info("goes on in epoch %d after step %d", done.epoch + 1, done.step)
     else:
+        # First of all, so that a run that is half removed is none that could go on.
+        remove_state(state)
+        remove_leftovers(folder)
         run_folder.remove_older_run(folder, config)
         run_folder.write_configs(folder, config)
+        start_state(state, model)
+
+    def save(done: Progress) -> None:
+        save_state(state, model=model, optimizer=optimizer, progress=done, conditions=conditions)
 
     def after_epoch(done: Progress) -> None:
         kept = [epoch for epoch, _ in done.best_epochs]
         if done.epoch in kept:
             save_model(model, run_folder.epoch_folder(folder, done.epoch))
         write_json(folder / run_folder.METRICS, done.metrics)
-        state = folder / run_folder.STATE
-        save_state(state, model=model, optimizer=optimizer, progress=done, depends_on=depends_on)
+        save(done)
         run_folder.settle_epochs(folder, kept)
         if config.params.training.keep_top_n > 1:
             others = ", ".join(map(str, kept[1:])) or "none yet"
             logger.info("  kept: epoch %d in model/, in epochs/: %s", kept[0], others)
 
-    train_epochs(
-        model,
-        optimizer=optimizer,
-        done=done,
-        sampler=Sampler(
-            training_streams(config, data), config.params.batching, seed=config.params.random_seed
-        ),
-        dev=data.dev,
-        after_epoch=after_epoch,
-        show_bar=progress,
-    )
+    streams = training_streams(config, data)
+    with interrupts or nullcontext(lambda: False) as should_stop:
+        train_epochs(
+            model,
+            optimizer=optimizer,
+            done=done,
+            sampler=Sampler(streams, config.params.batching, seed=config.params.random_seed),
+            dev=data.dev,
+            after_epoch=after_epoch,
+            within_epoch=save,
+            should_stop=should_stop,
+            show_bar=progress,
+        )
     load_best_weights(model, folder / run_folder.MODEL)
     run_folder.write_layer_weights(folder, model)
     keepers = predict_dev(model, config, folder)
-    shutil.rmtree(folder / run_folder.STATE, ignore_errors=True)
+    if not config.params.training.keep_state:
+        remove_state(state)
     return keepers
 
 
@@ -190,18 +214,6 @@ def _start(config: Config, retrain: str | Path | None) -> tuple[Config, Model | 
     return retraining.with_encoder_of(former, config), former
 
 
-def _depends_on(config: Config) -> dict[str, Any]:
-    """What must be as it was for a run to go on: versions, and the bytes of its data files."""
-    versions = {"torch": torch.__version__, "machamp_lite": FORMAT}
-    paths = [path for data in config.datasets.values() for path in (data.train_data_path, data.dev_data_path)]
-    return versions | {path: _checksum(path) for path in paths if path}
-
-
-def _checksum(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKeeper]:
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
     keepers = {}
@@ -209,7 +221,11 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
         if dataset.dev_data_path is not None:
             keepers[name] = ScoreKeeper(dataset.tasks)
             target = folder / f"{name}.out"
-            predict_file(model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name])
+            try:
+                predict_file(model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name])
+            except ConfigError as error:
+                # The config was checked: what is wrong now is the disk.
+                raise TrainingError(error.faults) from None
     return keepers
 
 

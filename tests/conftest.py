@@ -1,4 +1,4 @@
-"""Tiny random encoders with tokenizers of every kind, built on the spot, and small configs to train them with."""
+"""Small configs and data to train with; the encoders are in ``tiny_encoders``."""
 
 import json
 import os
@@ -11,175 +11,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import (
-    BertConfig,
-    BertModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaModel,
-    T5Config,
-    T5ForConditionalGeneration,
-    XLMRobertaConfig,
-    XLMRobertaModel,
-)
+from tiny_encoders import Encoders
 
 # Tiny models gain nothing from a second thread.
 torch.set_num_threads(1)
 
-CORPUS = [
-    "the old dog sleeps near the river .",
-    "a cat chased two mice yesterday and they ran .",
-    "Anna does n't like small cold houses !",
-    "trains leave at noon ; buses left earlier , he said",
-    "which books did you read last week ?",
-]
-WORD_PIECE_SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-ROBERTA_SPECIALS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-TINY: dict[str, Any] = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 64,
-    "max_position_embeddings": 80,
-}
-
-
-def word_piece_tokenizer() -> PreTrainedTokenizerFast:
-    """Lower-casing WordPiece, as BERT has it."""
-    # A trainer breaks ties at random, and the golden losses want the same ids in every run.
-    words = sorted({word.lower() for line in CORPUS for word in line.split() if len(word) <= 4})
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    subwords = [
-        *WORD_PIECE_SPECIALS,
-        *letters,
-        *(f"##{letter}" for letter in letters),
-        *words,
-        *".,;!?'",
-        "##s",
-    ]
-    vocabulary = {subword: number for number, subword in enumerate(dict.fromkeys(subwords))}
-    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    ids = {name: tokenizer.token_to_id(name) for name in WORD_PIECE_SPECIALS}
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[(name, ids[name]) for name in ("[CLS]", "[SEP]")],
-    )
-    # Both are switched on in some published tokenizers, and must not change what a word is.
-    tokenizer.enable_padding(length=16)
-    tokenizer.enable_truncation(max_length=8)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="[PAD]",
-        unk_token="[UNK]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-        mask_token="[MASK]",
-        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
-    )
-
-
-def _roberta_like(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> </s> $B </s>",
-        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("<s>", "</s>")],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token="<mask>",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-def byte_pair_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE, as RoBERTa has it."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(
-        vocab_size=320, special_tokens=ROBERTA_SPECIALS, initial_alphabet=alphabet, show_progress=False
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return _roberta_like(tokenizer)
-
-
-def unigram_tokenizer() -> PreTrainedTokenizerFast:
-    """Unigram with word-start marks, as XLM-R has it."""
-    tokenizer = Tokenizer(models.Unigram())
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    trainer = trainers.UnigramTrainer(
-        vocab_size=100, special_tokens=ROBERTA_SPECIALS, unk_token="<unk>", show_progress=False
-    )
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return _roberta_like(tokenizer)
-
-
-def unigram_tokenizer_without_start() -> PreTrainedTokenizerFast:
-    """Unigram that ends texts and does not start them, as T5 has it."""
-    tokenizer = unigram_tokenizer().backend_tokenizer
-    tokenizer.decoder = decoders.Metaspace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A </s>",
-        pair="$A </s> $B </s>",
-        special_tokens=[("</s>", tokenizer.token_to_id("</s>"))],
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        model_input_names=["input_ids", "attention_mask"],
-    )
-
-
-def _save_t5(folder: Path) -> str:
-    torch.manual_seed(0)
-    tokenizer = unigram_tokenizer_without_start()
-    config = T5Config(
-        vocab_size=len(tokenizer),
-        d_model=32,
-        d_kv=16,
-        d_ff=64,
-        num_layers=2,
-        num_heads=2,
-        dropout_rate=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )
-    T5ForConditionalGeneration(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
-
-def _save(folder: Path, tokenizer: PreTrainedTokenizerFast, config_class: Any, model_class: Any) -> str:
-    torch.manual_seed(0)
-    config = config_class(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **TINY)
-    model_class(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return str(folder)
-
 
 @pytest.fixture(scope="session")
-def encoders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Folders of tiny random encoders by the kind of their tokenizer."""
-    root = tmp_path_factory.mktemp("encoders")
-    return {
-        "wordpiece": _save(root / "wordpiece", word_piece_tokenizer(), BertConfig, BertModel),
-        "bpe": _save(root / "bpe", byte_pair_tokenizer(), RobertaConfig, RobertaModel),
-        "unigram": _save(root / "unigram", unigram_tokenizer(), XLMRobertaConfig, XLMRobertaModel),
-        "t5": _save_t5(root / "t5"),
-    }
+def encoders(tmp_path_factory: pytest.TempPathFactory) -> Encoders:
+    """Folders of tiny random encoders by kind, each made when it is first asked for."""
+    return Encoders(tmp_path_factory.mktemp("encoders"))
 
 
 @pytest.fixture(scope="session")

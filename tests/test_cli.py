@@ -200,7 +200,7 @@ def test_check_says_what_is_in_the_data_and_writes_nothing(
     before = files_of(tmp_path)
     assert cli.train([*arguments, "--check"]) == 0
     output = capsys.readouterr()
-    assert output.err == ""
+    assert all("is the training file: its scores say" in line for line in output.err.splitlines())
     for line in (
         "dataset UD",
         "dataset PAIRS",
@@ -302,11 +302,15 @@ WRONG_PREDICT = {
     "m here": ["predict.py: found no OUTPUT for here, expected pairs of INPUT OUTPUT"],
     "m here out --top_n 3": ["predict.py: unknown flag --top_n; did you mean '--topn'?; see --help"],
     "m here out --batch_size 0": ["--batch_size: found 0, expected at least 1"],
-    "m here out --topn 2": ["--topn: not supported yet"],
-    "m here out --conn =": ["--conn: not supported yet"],
-    "m here out --sep |": ["--sep: not supported yet"],
-    "m here out --threshold 0.5": ["--threshold: not supported yet"],
-    "m here out --max_sents 5": ["--max_sents: not supported yet"],
+    "m here out --topn 0": ["--topn: found 0, expected at least 1"],
+    "m here out --conn=": ["--conn: found '', expected a string that is not empty, without tabs and line ends"],
+    "m here out --threshold 1": ["--threshold: found 1, expected a number between 0 and 1"],
+    "m here out --threshold nan": ["--threshold: found nan, expected a number between 0 and 1"],
+    "m here out --max_sents 0 --batch_size -1": [
+        "--batch_size: found -1, expected at least 1",
+        "--max_sents: found 0, expected at least 1",
+    ],
+    "m here out --pre_tokenized": ["--pre_tokenized: found no --raw_text, expected both"],
     "m gone out": ["gone: no such file"],
     "m folder out": ["folder: is a folder, expected a file"],
     "m here folder": ["folder: is a folder, expected a file"],

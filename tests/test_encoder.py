@@ -1,12 +1,16 @@
 """The encoder on flat batches, against the transformer on one sentence at a time."""
 
+import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from machamp_lite.config import load_config
+from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
+from machamp_lite.config.schema import EncoderParams
 from machamp_lite.encoder import Encoder
 from machamp_lite.errors import ConfigError
 from machamp_lite.model import Model
@@ -73,17 +77,26 @@ def test_pieces_of_a_long_sentence_are_encoded_apart(build: Callable[..., tuple[
     torch.testing.assert_close(words[inside], piece[pieces.word_ends[inside] - start], rtol=1e-4, atol=1e-5)
 
 
+def bare(folder: str) -> Encoder:
+    return Encoder(load_transformer(folder).encoder, params=default_params())
+
+
+def default_params() -> EncoderParams:
+    defaults = read_jsonnet(DEFAULT_PARAMS)["encoder"]
+    return EncoderParams.model_validate(defaults | {"max_input_length": 64})
+
+
 @pytest.mark.parametrize(
     ("layers", "expected"), [("all", (0, 1, 2)), ([-1], (2,)), ([0, -2], (0, 1)), ([2, 1], (2, 1))]
 )
 def test_layers_are_counted_from_either_end(encoder: str, layers: Any, expected: tuple[int, ...]) -> None:
-    assert Encoder(load_transformer(encoder)).layer_numbers(layers) == expected
+    assert bare(encoder).layer_numbers(layers) == expected
 
 
 @pytest.mark.parametrize("layer", [3, -4])
 def test_a_layer_that_is_not_there_is_a_config_fault(encoder: str, layer: int) -> None:
     with pytest.raises(ConfigError, match=rf"layers_to_use: found {layer}, .* 0 \(embeddings\) to 2"):
-        Encoder(load_transformer(encoder)).layer_numbers([layer])
+        bare(encoder).layer_numbers([layer])
 
 
 def test_more_input_than_positions_is_a_config_fault(build: Callable[..., tuple[Model, list[Any]]]) -> None:
@@ -92,3 +105,115 @@ def test_more_input_than_positions_is_a_config_fault(build: Callable[..., tuple[
     # RoBERTa's positions start after the padding's.
     with pytest.raises(ConfigError, match="at most 78 subwords"):
         build("bpe", "encoder.max_input_length=79")
+
+
+@pytest.mark.parametrize("kind", ["t5", "deberta"])
+def test_relative_positions_have_no_limit(build: Callable[..., tuple[Model, list[Any]]], kind: str) -> None:
+    model, instances = build(kind, "encoder.max_input_length=500")
+    words = ["old", "dogs"] * 40
+    instance = dataclasses.replace(instances[0], words=words, pieces=model.tokenizer.sentence(words))
+    assert len(instance.pieces.piece_starts) == 1
+    with torch.no_grad():
+        encoded = model.encoder(model.batch([instance], only_annotated=False), [2])
+    assert bool(torch.isfinite(encoded.words).all())
+
+
+@pytest.mark.parametrize("kind", ["bpe", "bart", "gpt2", "distilbert"])
+def test_the_longest_input_is_encoded_and_no_longer_one(encoders: dict[str, str], kind: str) -> None:
+    encoder = bare(encoders[kind])
+    longest = encoder.longest_input
+    with torch.no_grad():
+        encoder.transformer(input_ids=torch.full((1, longest), 10))
+        with pytest.raises((IndexError, RuntimeError)):
+            encoder.transformer(input_ids=torch.full((1, longest + 1), 10))
+
+
+LONG = ["old", "dogs", "run", "near", "cats", "and", "mice", "sleep"]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "gpt2", "canine"])
+@pytest.mark.parametrize("long_input", ["truncate", "stride"])
+def test_sentences_of_several_pieces_are_read_as_long_input_says(
+    build: Callable[..., tuple[Model, list[Any]]], kind: str, long_input: str
+) -> None:
+    length = 12 if kind == "canine" else 6
+    model, instances = build(kind, f"encoder.max_input_length={length}", f"encoder.long_input={long_input}")
+    made = [
+        dataclasses.replace(instances[0], words=words, pieces=model.tokenizer.sentence(words))
+        for words in (LONG, ["dogs"], LONG[:5])
+    ]
+    with torch.no_grad():
+        found = model.encoder(model.batch(made, only_annotated=False), [2]).sentences[0]
+        for instance, state in zip(made, found, strict=True):
+            pieces = instance.pieces
+            read = []
+            for start, end in zip(
+                pieces.piece_starts, [*pieces.piece_starts[1:], len(pieces.subword_ids)], strict=True
+            ):
+                ids = torch.from_numpy(pieces.subword_ids[start:end]).unsqueeze(0)
+                states = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
+                read.append(states[-1 if kind == "gpt2" else 0])
+            expected = torch.stack(read).mean(0) if long_input == "stride" else read[0]
+            torch.testing.assert_close(state, expected, rtol=1e-4, atol=1e-4)
+    assert [len(instance.pieces.piece_starts) > 1 for instance in made] == [True, False, True]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "gpt2", "t5", "canine"])
+def test_a_long_text_is_read_as_the_mean_over_its_pieces(
+    write_config: Callable[..., str],
+    pair_dataset: dict[str, Any],
+    tiny_params: str,
+    encoders: dict[str, str],
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    path = tmp_path / "long.tsv"
+    path.write_text("the dog ran and a cat sleeps near it\ta cat\tyes\na\tb\tno\n", encoding="utf-8")
+    pair_dataset["train_data_path"] = str(path)
+    if kind == "t5":
+        # Every subword of a text is an item of another view, once.
+        pair_dataset["tasks"] |= {"copy": {"task_type": "seq2seq", "column_idx": 2}}
+    options = {"long_input": "stride", "max_input_length": 16}
+    config = load_config(
+        [write_config(DATA=pair_dataset)],
+        parameters_config=tiny_params,
+        overrides=[
+            f"transformer_model={encoders[kind]}",
+            *(f"encoder.{key}={value}" for key, value in options.items()),
+        ],
+    )
+    data = read_data(config)
+    model = build_model(config, data).eval()
+    views = {view: [own for own in data.train["DATA"] if own.view == view] for view in ("words", "subwords")}
+    assert all(len(instance.pieces.piece_starts) == 1 for instance in views["subwords"])
+    long, short = views["words"]
+    starts = [*long.pieces.piece_starts, len(long.pieces.subword_ids)]
+    assert len(starts) > 2
+    read = []
+    with torch.no_grad():
+        found = model.encoder(model.batch([long, short], only_annotated=True), [2]).sentences[0]
+        alone = model.encoder(model.batch([short], only_annotated=True), [2]).sentences[0]
+        for start, end in zip(starts, starts[1:], strict=False):
+            inputs = {"input_ids": torch.from_numpy(long.pieces.subword_ids[start:end]).unsqueeze(0)}
+            if model.encoder.has_types:
+                inputs["token_type_ids"] = torch.from_numpy(long.pieces.type_ids[start:end]).unsqueeze(0)
+            states = model.encoder.transformer(**inputs).last_hidden_state[0]
+            read.append(states[-1 if kind == "gpt2" else 0])
+    torch.testing.assert_close(found[0], torch.stack(read).mean(0), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found[1], alone[0], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "gpt2"])
+def test_sentences_of_one_piece_are_the_same_bit_for_bit(
+    build: Callable[..., tuple[Model, list[Any]]], kind: str
+) -> None:
+    states = []
+    for long_input in ("truncate", "stride"):
+        model, instances = build(kind, "encoder.max_input_length=12", f"encoder.long_input={long_input}")
+        instances = [instance for instance in instances if instance.view == "words"]
+        with torch.no_grad():
+            states.append(model.encoder(model.batch(instances, only_annotated=False), [0, 1, 2]).sentences)
+    whole = [place for place, own in enumerate(instances) if len(own.pieces.piece_starts) == 1]
+    assert 0 < len(whole) < len(instances)
+    assert torch.equal(states[0][:, whole], states[1][:, whole])
+    assert not torch.equal(*states)

@@ -14,14 +14,16 @@ FLOORS = [
     {"data", "modules", "metrics", "label_scores", "weighting"},
     {"decoders"},
     {"config"},
-    {"batching"},
+    {"batching", "fitting"},
     {"pretrained", "encoder"},
     {"model"},
     {"evaluation"},
+    {"raw_input", "thresholds"},
     {"training"},
     {"predictor", "report"},
     {"runs"},
     {"__init__", "flags"},
+    {"predict_flags"},
     {"cli"},
 ]
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))

@@ -155,6 +155,33 @@ def test_chrf_equals_its_definition(seed: int) -> None:
     assert score("chrf", gold, predicted) == pytest.approx(brute_force_chrf(gold, predicted))
 
 
+def brute_force_bleu(gold: list[str], predicted: list[str]) -> float:
+    """The geometric mean of the precisions of n-grams, times the penalty for outputs that are too short."""
+
+    def ngrams(text: str, order: int) -> Counter[tuple[str, ...]]:
+        words = text.split()
+        return Counter(tuple(words[start : start + order]) for start in range(len(words) - order + 1))
+
+    shares = []
+    for order in range(1, 5):
+        pairs = [(ngrams(right, order), ngrams(found, order)) for right, found in zip(gold, predicted, strict=True)]
+        both = sum((right & found).total() for right, found in pairs)
+        shares.append(both / sum(found.total() for _, found in pairs))
+    lengths = [sum(len(text.split()) for text in side) for side in (gold, predicted)]
+    penalty = min(1.0, math.exp(1 - lengths[0] / lengths[1]))
+    return penalty * math.prod(shares) ** 0.25
+
+
+@seeds
+def test_bleu_equals_its_definition(seed: int) -> None:
+    generator = random.Random(seed)
+    words = ["der", "die", "Hund", "läuft"]
+    gold = [" ".join(generator.choices(words, k=generator.randint(6, 12))) for _ in range(20)]
+    # One word of each is another, so that some n-grams of each order are right.
+    predicted = [" ".join(["Haus", *text.split()[1 : generator.randint(5, 12)]]) for text in gold]
+    assert score("bleu", gold, predicted) == pytest.approx(brute_force_bleu(gold, predicted))
+
+
 @pytest.mark.parametrize(
     ("gold", "predicted", "expected"),
     [

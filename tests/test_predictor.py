@@ -17,8 +17,9 @@ from machamp_lite.config import load_config
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.records import read_records
 from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.fitting import choose_dataset
 from machamp_lite.model import Model
-from machamp_lite.predictor import choose_dataset, predict_file, predict_words
+from machamp_lite.predictor import predict_file, predict_words
 from machamp_lite.runs import train
 from machamp_lite.training.checkpoint import load_model
 
@@ -252,7 +253,7 @@ def test_a_failure_while_predicting_leaves_no_trace(
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("machamp_lite.predictor.predict_labels", fail)
+    monkeypatch.setattr("machamp_lite.predictor.rank_labels", fail)
     before = sorted(here.iterdir())
     with pytest.raises(KeyboardInterrupt):
         predict_file(model, "ud", "out", dataset="UD")
@@ -286,8 +287,8 @@ def test_a_run_folder_and_its_model_folder_predict_the_same_for_several_files(
 def test_which_dataset_is_asked_where_there_are_several(model: Model) -> None:
     for name, found in ((None, "none"), ("ud", "'ud'")):
         with pytest.raises(ConfigError, match=f"^--dataset: found {found}, expected one of .*: PAIRS, UD$"):
-            choose_dataset(model, name)
-    assert choose_dataset(model, "UD") == "UD"
+            choose_dataset(model.config, name)
+    assert choose_dataset(model.config, "UD") == "UD"
 
 
 def test_raw_text_becomes_a_treebank(run_folder: Path, here: Path) -> None:
@@ -363,7 +364,7 @@ GARBAGE: list[tuple[str, str, Callable[[Path], object]]] = [
         for damage in (halved, no_text)
     ],
     *[(name, "encoder", halved) for name in ("encoder/config.json", "encoder/tokenizer.json")],
-    ("config.json", "config.json", edited(lambda config: config.update(format=2))),
+    ("config.json", "config.json", edited(lambda config: config.update(format=1))),
     ("config.json", "config.json", edited(lambda config: config.pop("datasets"))),
     ("config.json", "config.json", edited(lambda config: config["params"].update(extra=1))),
     ("config.json", "config.json", edited(lambda config: config["datasets"]["UD"].update(word_idx="x"))),
@@ -371,7 +372,7 @@ GARBAGE: list[tuple[str, str, Callable[[Path], object]]] = [
     ("config.json", "config.json", edited(lambda config: config["datasets"]["PAIRS"].pop("sent_idxs"))),
     ("config.json", "config.json", edited(lambda config: tasks_of(config)["upos"].update(task_type="sequ"))),
     ("config.json", "config.json", edited(lambda config: tasks_of(config)["upos"].update(metric="f1"))),
-    ("config.json", "model.safetensors", edited(lambda config: tasks_of(config).pop("upos"))),
+    ("config.json", "labels.json", edited(lambda config: tasks_of(config).pop("upos"))),
     (
         "config.json",
         "model.safetensors",

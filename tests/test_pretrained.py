@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
+import transformers
+from safetensors.torch import save_file
 
 from machamp_lite import pretrained
 from machamp_lite.errors import ConfigError
@@ -34,22 +36,92 @@ def test_a_copy_with_another_checksum_is_not_used(
 
 def test_a_local_folder_comes_first(encoder: str) -> None:
     assert pretrained.find_pretrained(encoder) == encoder
-    assert pretrained.load_transformer(encoder).config.hidden_size == 32
+    assert pretrained.load_transformer(encoder).encoder.config.hidden_size == 32
 
 
 def test_what_no_task_reads_is_left_out(encoder: str) -> None:
-    transformer = pretrained.load_transformer(encoder)
+    transformer = pretrained.load_transformer(encoder).encoder
     assert not [name for name, _ in transformer.named_parameters() if "pooler" in name]
 
 
 def test_reset_gives_other_weights_of_the_same_shape(encoder: str) -> None:
-    kept, reset = pretrained.load_transformer(encoder), pretrained.load_transformer(encoder, reset=True)
+    kept, reset = (pretrained.load_transformer(encoder, reset=reset).encoder for reset in (False, True))
     shapes = [
         {name: tuple(value.shape) for name, value in model.named_parameters()} for model in (kept, reset)
     ]
     assert shapes[0] == shapes[1]
     weights = [model.encoder.layer[0].attention.self.query.weight for model in (kept, reset)]
     assert not torch.equal(*weights)
+
+
+def encoder_weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(pretrained.load_transformer(str(folder)).encoder.named_parameters())
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "distilbert", "t5", "gpt2", "llama"])
+@pytest.mark.parametrize("form", ["bare", "with a prefix", "without what is not used"])
+def test_weights_are_found_whatever_model_they_were_saved_with(
+    encoders: dict[str, str],
+    kind: str,
+    form: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Checkpoints are saved as bare encoders, as parts of models with heads, and with or without poolers."""
+    model = transformers.AutoModel.from_pretrained(encoders[kind])
+    prefix = {"wordpiece": "bert", "bpe": "roberta", "distilbert": "distilbert", "gpt2": "transformer"}.get(
+        kind, "model"
+    )
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    if form == "with a prefix" and kind != "t5":
+        weights = {f"{prefix}.{name}": value for name, value in weights.items()} | {
+            "head.bias": torch.zeros(3)
+        }
+    if form == "without what is not used":
+        weights = {
+            name: value
+            for name, value in weights.items()
+            if "pooler" not in name and not name.startswith("decoder.")
+        }
+    model.config.save_pretrained(tmp_path)
+    save_file(
+        {name: value.clone() for name, value in weights.items()},
+        tmp_path / "model.safetensors",
+        {"format": "pt"},
+    )
+    expected, found = encoder_weights(Path(encoders[kind])), encoder_weights(tmp_path)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+    assert "start at random" not in caplog.text
+
+
+def test_older_names_of_weights_are_known(encoder: str, tmp_path: Path) -> None:
+    model = transformers.AutoModel.from_pretrained(encoder)
+    weights = {
+        name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): value
+        + 1
+        for name, value in model.state_dict().items()
+    }
+    model.config.save_pretrained(tmp_path)
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    expected, found = encoder_weights(Path(encoder)), encoder_weights(tmp_path)
+    assert all(torch.equal(value + 1, found[name]) for name, value in expected.items())
+
+
+def test_weights_that_are_not_there_are_told(
+    encoder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = transformers.AutoModel.from_pretrained(encoder)
+    model.config.save_pretrained(tmp_path)
+    weights = {name: value for name, value in model.state_dict().items() if "layer.1" not in name}
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    pretrained.load_transformer(str(tmp_path))
+    assert "has no weights for encoder.layer.1.attention" in caplog.text
+    assert "and 13 more, which start at random" in caplog.text
+    others = {f"other.{name}": value for name, value in weights.items()}
+    save_file(others, tmp_path / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ConfigError, match="has no weights of its encoder, expected those of a 'bert' model"):
+        pretrained.load_transformer(str(tmp_path))
 
 
 def test_a_model_that_cannot_be_found_is_told_in_one_line_with_what_was_tried() -> None:

@@ -23,6 +23,8 @@ from machamp_lite.errors import DataError, FaultList, did_you_mean
 _DATASET_KEY = "dataset_embed="
 # Records that are held at once: what was read of a file is let go once its instances are made.
 CHUNK = 4096
+# In subwords, of training and dev data.
+LONGEST_SENTENCE = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class InstanceReader:
                 if not faults.count:
                     for views in self.instances(*zip(*chunk, strict=True), training=training):
                         instances += views
+                        _check_lengths(views, faults)
         if faults.count:
             raise DataError(faults.lines(str(path)))
         return instances
@@ -224,6 +227,17 @@ class InstanceReader:
         records = islice(read_records(path, layout_of(self.config)), 100)
         names = {name for record in records for name in record.comment_names()}
         return [f"{path}: found no {place}, expected some for task '{task}'{did_you_mean(task, names)}"]
+
+
+def _check_lengths(views: Sequence[Instance], faults: FaultList) -> None:
+    """Notes a sentence that no memory would hold with its gradients; most often blank lines are missing."""
+    for instance in views:
+        if (size := len(instance.pieces.subword_ids)) > LONGEST_SENTENCE:
+            faults.add(
+                f"{instance.source}: found a sentence of {len(instance.words)} words and {size} subwords, expected at "
+                f"most {LONGEST_SENTENCE} subwords in training and dev data; a blank line ends a sentence"
+            )
+            return
 
 
 def dataset_name(cell: str) -> str:

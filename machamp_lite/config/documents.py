@@ -13,6 +13,8 @@ import _jsonnet
 from machamp_lite.config.faults import ConfigFaults, show
 from machamp_lite.errors import ConfigError, did_you_mean
 
+# No key of a config has as many keys above it.
+DEEPEST = 20
 _HERE = Path(__file__).resolve().parent.parent
 # In an installed package params.json lies inside it, in a checkout beside it.
 DEFAULT_PARAMS = next(
@@ -38,8 +40,12 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         found = f"0x{error.object[error.start]:02x} at byte {error.start + 1}"
         raise ConfigError(f"{path}: found {found}, expected UTF-8") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: found too many brackets inside each other, expected fewer") from None
     except RuntimeError as error:
         raise ConfigError(_jsonnet_fault(path, str(error))) from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: cannot be read as jsonnet ({error})") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
     return value
@@ -60,7 +66,7 @@ def nearest_file(path: str) -> str:
     folder, name = os.path.split(path)
     try:
         names = os.listdir(folder or ".")
-    except OSError:
+    except (OSError, ValueError):
         return f"; the folder {folder} does not exist either"
     nearest = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean '{os.path.join(folder, nearest[0])}'?" if nearest else ""
@@ -78,11 +84,11 @@ def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
 def parse_override(text: str, datasets: Sequence[str]) -> tuple[tuple[str, ...], Any]:
     """Reads ``a.b=value``; the value is JSON, or else a string. A dataset's own name may hold dots."""
     key, equals, value = text.partition("=")
-    if not equals or not key or "" in key.split("."):
+    if not equals or not key or "" in key.split(".") or key.count(".") > DEEPEST:
         raise ConfigError("expected KEY=VALUE, for example training.num_epochs=3")
     try:
         parsed = json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = value
     for name in sorted(datasets, key=len, reverse=True):
         if key == name or key.startswith(f"{name}."):

@@ -75,6 +75,29 @@ def load_config(
     return config
 
 
+def check_saved_config(source: str, params: dict[str, Any], datasets: dict[str, Any]) -> Config:
+    """The config of a model folder, which names no data files; raises ``ConfigError`` with a line for each fault."""
+    faults = ConfigFaults()
+    tasks = TaskChecker(faults, source)
+    checked_params = _check_params(params, source, tasks, faults)
+    defaults = checked_params.datasets.model_dump() if checked_params else {}
+    checked = {}
+    for name, raw in datasets.items():
+        if not isinstance(raw, dict):
+            faults.add(source, [name], f"expected an object with a dataset's keys, found {show(raw)}")
+        elif told := [key for key in ("train_data_path", "dev_data_path") if raw.get(key) is not None]:
+            faults.add(source, [name, told[0]], "a model has no data files, expected no such key")
+        else:
+            checked[name] = _check_dataset(
+                source, name, raw, defaults=defaults, tasks=tasks, faults=faults, has_files=False
+            )
+    if not faults.lines and None in checked.values():
+        faults.add(source, [], "is no config of a model")
+    if faults.lines or checked_params is None:
+        raise ConfigError(faults.lines)
+    return Config(params=checked_params, datasets={name: item for name, item in checked.items() if item})
+
+
 def _check_whole(config: Config, source: str) -> None:
     if not config.datasets:
         raise ConfigError(f"{source}: no datasets found, expected at least one")
@@ -131,6 +154,7 @@ def _check_dataset(
     defaults: Mapping[str, Any],
     tasks: TaskChecker,
     faults: ConfigFaults,
+    has_files: bool = True,
 ) -> DatasetConfig | None:
     _check_name(source, name, faults)
     raw = modernise_dataset(raw, faults, source, [name])
@@ -144,7 +168,8 @@ def _check_dataset(
         )
         for task, options in _given_tasks(source, name, raw, faults).items()
     }
-    _check_files(source, name, raw, faults)
+    if has_files:
+        _check_files(source, name, raw, faults)
     right_tasks = {task: config for task, config in checked_tasks.items() if config}
     if len(right_tasks) == len(checked_tasks):
         oversampled = raw.get("oversample", defaults.get("oversample"))
@@ -164,7 +189,9 @@ def _is_plain_text(raw: Mapping[str, Any]) -> bool:
     given = raw.get("tasks")
     tasks = given.values() if isinstance(given, dict) else ()
     types = [task.get("task_type") for task in tasks if isinstance(task, dict)]
-    return bool(types) and all(name in DECODERS and DECODERS[name].reads == "masked" for name in types)
+    return bool(types) and all(
+        isinstance(name, str) and name in DECODERS and DECODERS[name].reads == "masked" for name in types
+    )
 
 
 def _check_name(source: str, name: str, faults: ConfigFaults) -> None:
@@ -195,7 +222,9 @@ def _check_files(source: str, name: str, raw: Mapping[str, Any], faults: ConfigF
         path = raw.get(key)
         if not isinstance(path, str):
             continue
-        if not os.path.exists(path):
+        if "\0" in path or not os.path.exists(path):
             faults.add(source, [name, key], f"no such file {show(path)}{nearest_file(path)}")
         elif os.path.isdir(path):
             faults.add(source, [name, key], f"'{path}' is a folder, expected a file")
+        elif not os.path.isfile(path):
+            faults.add(source, [name, key], f"{show(path)} is a pipe or a device, expected a file")

@@ -6,13 +6,16 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 
 from machamp_lite.data.tokenization import LongInput
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
+from machamp_lite.decoders.base import MOST_COLUMNS
 from machamp_lite.weighting.class_weights import Scheme
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(gt=0)]
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+# Of vectors; memory goes with its square.
+Width = Annotated[int, Field(gt=0, le=8192)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Column = Annotated[int, Field(ge=0)]
+Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 
 
 class Strict(BaseModel):
@@ -24,7 +27,7 @@ class Strict(BaseModel):
 class LoraParams(Strict):
     """``encoder -> lora`` of params.json; without ``target_modules`` every linear map has an adapter."""
 
-    rank: Positive
+    rank: Width
     alpha: PositiveFloat
     dropout: Probability
     target_modules: Annotated[list[str], Field(min_length=1)] | None
@@ -34,9 +37,10 @@ class EncoderParams(Strict):
     """``encoder`` of params.json."""
 
     dropout: Probability
-    max_input_length: Annotated[int, Field(ge=3)]
+    max_input_length: Annotated[int, Field(ge=3, lt=2**31)]
     update_weights_encoder: bool
-    dataset_embeds_dim: Positive
+    dataset_embeds_dim: Width
+    packing: bool | Literal["auto"]
     long_input: LongInput
     lora: LoraParams | None
 
@@ -81,6 +85,8 @@ class TrainingParams(Strict):
     keep_top_n: Positive
     num_epochs: Positive
     patience: Positive | None
+    save_minutes: PositiveFloat | None
+    keep_state: bool
     accumulation_steps: Positive
     precision: Literal["fp32", "bf16"]
     grad_norm: PositiveFloat | None
@@ -95,7 +101,7 @@ class DatasetDefaults(Strict):
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
-    dataset_embed_idx: Annotated[int, Field(ge=-1)] | None
+    dataset_embed_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)] | None
     split_mlm: bool
     oversample: str | None
     oversample_scheme: Scheme
@@ -124,7 +130,7 @@ class DatasetConfig(Strict):
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
-    dataset_embed_idx: Annotated[int, Field(ge=-1)] | None
+    dataset_embed_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)] | None
     split_mlm: bool
     oversample: str | None
     oversample_scheme: Scheme

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.data.tokenization import Pieces, WordTokenizer
+from machamp_lite.data.tokenization import MOST_REMEMBERED, Pieces, WordTokenizer
 
 
 class RawTextTokenizer:
@@ -34,6 +34,8 @@ class RawTextTokenizer:
     def _subwords(self, chunk: str) -> list[tuple[int, int]]:
         """The ids of the subwords of a chunk and where they start in it, in order."""
         if chunk not in self._chunks:
+            if len(self._chunks) > MOST_REMEMBERED:
+                self._chunks.clear()
             self._chunks[chunk] = self._tokenise(chunk)
         return self._chunks[chunk]
 

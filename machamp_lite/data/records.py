@@ -4,6 +4,7 @@ CoNLL-like files, TSV and raw text become the same ``Record``. The lines of all 
 are the file: comments, multiword rows, empty nodes, blank lines and line ends included.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -175,13 +176,16 @@ class _ColumnChecker:
 
 def _numbered_lines(path: str, faults: FaultList) -> Iterator[tuple[int, str]]:
     """Lines with their numbers, ends untouched; raises ``DataError`` for a file that cannot be read."""
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        # Reading a pipe would wait, maybe for ever, and training reads files twice.
+        raise DataError(f"{path}: is a pipe or a device, expected a file")
     try:
         # Read as bytes: only a line feed ends a line, and nothing is translated.
         with open(path, "rb") as file:
             for number, line in enumerate(file, start=1):
                 yield number, _decode(line, f"{path}:{number}", faults)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
 
 
 def _decode(line: bytes, where: str, faults: FaultList) -> str:

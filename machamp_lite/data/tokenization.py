@@ -8,6 +8,8 @@ import numpy as np
 
 from machamp_lite.errors import ConfigError
 
+MOST_REMEMBERED = 2**17
+
 LongInput = Literal["truncate", "stride"]
 
 _PROBE_WORDS = ("a", "the", "1", ".", "x")
@@ -60,6 +62,9 @@ class WordTokenizer:
 
     def learn(self, words: Iterable[str]) -> None:
         """Tokenises, in one call, those words that it has not met before."""
+        if len(self._subwords) > MOST_REMEMBERED:
+            # Words that never come again would fill the memory.
+            self._subwords.clear()
         new = [word for word in dict.fromkeys(words) if word not in self._subwords]
         if not new:
             return

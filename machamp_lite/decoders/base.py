@@ -22,6 +22,8 @@ from machamp_lite.weighting.class_weights import Scheme, given_weights, scheme_w
 from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
 
 COMMENT = -1
+# No file has as many; rows are filled up to those that labels are written to.
+MOST_COLUMNS = 10_000
 
 Level = Literal["word", "sentence"]
 # What the encoder reads for a task: the words (or the texts of a TSV) as they are; the same with some of their subwords
@@ -40,7 +42,7 @@ class TaskConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     task_type: str
-    column_idx: Annotated[int, Field(ge=-1)]
+    column_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)]
     loss_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
     metric: str
     additional_metrics: Annotated[list[str], BeforeValidator(_as_list)]
@@ -52,7 +54,7 @@ class TaskConfig(BaseModel):
     layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    topn: Annotated[int, Field(gt=0)]
+    topn: Annotated[int, Field(gt=0, lt=2**31)]
 
     def metric_names(self) -> list[str]:
         """The main metric first, then the additional ones."""
@@ -76,6 +78,8 @@ class Decoder(nn.Module, ABC):
     ranks: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]]
     Config: ClassVar[type[TaskConfig]] = TaskConfig
+    # What a label of its vocabulary looks like, as a regular expression.
+    label_form: ClassVar[str] = ".*"
     # Options that mean nothing for this task type, each with the reason that a user is told.
     refuses: ClassVar[dict[str, str]] = {}
 
@@ -162,6 +166,14 @@ class Decoder(nn.Module, ABC):
         The first is what ``decode`` gives, the others follow by probability.
         """
         raise NotImplementedError(f"{type(self).__name__} has no labels beside the decoded ones")
+
+    @classmethod
+    def join(cls, parts: Sequence[list[Any]]) -> list[Any]:
+        """The labels of a sentence from those of its parts: a label of a sentence is that of the first part."""
+        return [label for part in parts for label in part] if cls.level == "word" else parts[0]
+
+    # The same of what ``rank`` gave.
+    join_ranked = join
 
     @classmethod
     def as_scored(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:

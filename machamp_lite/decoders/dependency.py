@@ -1,6 +1,6 @@
 """``dependency``: a tree over the words; heads in ``column_idx``, relations in the column after it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -20,13 +20,15 @@ from machamp_lite.modules.spanning_tree import decode_trees
 from machamp_lite.weighting.objectives import label_loss
 
 Arc = tuple[int, str]
+# Words of a sentence that is learnt from: memory and time go with the square.
+LONGEST_TREE = 2000
 
 
 class DependencyConfig(TaskConfig):
     """Widths of the biaffine parser and what stands between its linear maps and its products."""
 
-    arc_representation_dim: Annotated[int, Field(gt=0)]
-    tag_representation_dim: Annotated[int, Field(gt=0)]
+    arc_representation_dim: Annotated[int, Field(gt=0, le=8192)]
+    tag_representation_dim: Annotated[int, Field(gt=0, le=8192)]
     activation: Literal["elu", "linear"]
 
 
@@ -68,6 +70,11 @@ class Dependency(Decoder):
         heads = record.column(config.column_idx)
         if all(head == EMPTY for head in heads):
             return None
+        if len(heads) > LONGEST_TREE:
+            raise DataError(
+                f"{record.where(0)}: found a sentence of {len(heads)} words, expected at most {LONGEST_TREE} for the "
+                f"task '{task}' (dependency); a blank line ends a sentence"
+            )
         relations = read_column(record, task=task, column=config.column_idx + 1)
         known = {"0": 0, **(record.ids or {str(place): place for place in range(1, len(heads) + 1)})}
         arcs, faults = [], []
@@ -144,6 +151,25 @@ class Dependency(Decoder):
         )
         return split(list(zip(heads, relations, strict=True)), lengths)
 
+    @classmethod
+    def join(cls, parts: Sequence[list[Arc]]) -> list[Arc]:
+        """One tree of those of parts: roots of later parts are dependents of the first one's."""
+        joined: list[Arc] = []
+        for part in parts:
+            moved = _mover(parts[0], len(joined))
+            joined += [(moved(head), relation) for head, relation in part]
+        return joined
+
+    @classmethod
+    def join_ranked(cls, parts: Sequence[list[tuple[Ranked, Ranked]]]) -> list[tuple[Ranked, Ranked]]:
+        """The same, with all heads of each word."""
+        joined: list[tuple[Ranked, Ranked]] = []
+        firsts = [(heads[0][0], "") for heads, _ in parts[0]]
+        for part in parts:
+            moved = _mover(firsts, len(joined))
+            joined += [([(moved(head), share) for head, share in heads], relations) for heads, relations in part]
+        return joined
+
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""
         width = scores.arcs.shape[-1]
@@ -173,6 +199,12 @@ class Dependency(Decoder):
         heads = [[(ids[head], probability) for head, probability in item] for item, _ in ranked]
         for column, items in enumerate((heads, [item for _, item in ranked]), start=config.column_idx):
             record.set_column(column, [joined(item, conn=conn, sep=sep) for item in items])
+
+
+def _mover(first: Sequence[Arc], start: int) -> Callable[[int], int]:
+    """What becomes of a head of a part before which ``start`` words stand; ``first`` is the first part."""
+    root = next((place for place, (head, _) in enumerate(first, start=1) if head == 0), 0)
+    return lambda head: head + start if head else (root if start else 0)
 
 
 def _ids(record: Record) -> list[str]:

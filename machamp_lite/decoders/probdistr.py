@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, TaskConfig, no_class_options
+from machamp_lite.decoders.base import MOST_COLUMNS, Decoder, TaskConfig, no_class_options
 from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
@@ -21,8 +21,8 @@ class ProbDistrConfig(TaskConfig):
     """The columns of the distribution; or, for a comment, the number of its probabilities."""
 
     column_idx: Annotated[int, Field(ge=-1, le=-1)] = -1
-    column_idxs: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2)] | None = None
-    size: Annotated[int, Field(ge=2)] | None = None
+    column_idxs: Annotated[list[Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]], Field(min_length=2)] | None = None
+    size: Annotated[int, Field(ge=2, lt=MOST_COLUMNS)] | None = None
 
     @model_validator(mode="after")
     def _check_place(self) -> Self:

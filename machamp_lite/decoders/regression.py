@@ -30,6 +30,7 @@ class Regression(Decoder):
     level = "sentence"
     has_classes = False
     ranks = False
+    label_form = r"-?\d{1,400}(\.\d{1,400})?(e[-+]\d{1,3})?"
     metrics = ("avg_dist", "pearson", "spearman")
     refuses = no_class_options("its labels are numbers, and numbers are no classes")
 
@@ -39,9 +40,9 @@ class Regression(Decoder):
     def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.score = nn.Linear(width, 1)
-        numbers = np.repeat(np.array(vocabulary.labels, dtype=float), vocabulary.counts)
-        self.register_buffer("mean", torch.tensor(float(numbers.mean()) if len(numbers) else 0.0))
-        self.register_buffer("spread", torch.tensor(float(numbers.std()) or 1.0 if len(numbers) else 1.0))
+        mean, spread = _mean_and_spread(vocabulary)
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("spread", torch.tensor(spread))
 
     def make_objective(self) -> None:
         """None: the loss is the squared error."""
@@ -78,6 +79,15 @@ class Regression(Decoder):
     def write_labels(cls, record: Record, labels: Sequence[float], *, task: str, config: TaskConfig) -> None:
         """Writes the column or the comment, with six digits."""
         write_sentence_label(record, f"{labels[0]:.6g}", task=task, column=config.column_idx)
+
+
+def _mean_and_spread(vocabulary: Vocabulary) -> tuple[float, float]:
+    """The mean and the standard deviation of the training numbers; 0 and 1 where they say nothing."""
+    if not sum(vocabulary.counts):
+        return 0.0, 1.0
+    numbers, counts = np.array(vocabulary.labels, dtype=float), np.array(vocabulary.counts, dtype=float)
+    mean = np.average(numbers, weights=counts)
+    return float(mean), float(np.sqrt(np.average((numbers - mean) ** 2, weights=counts))) or 1.0
 
 
 def read_number(text: str, record: Record, *, task: str) -> float:

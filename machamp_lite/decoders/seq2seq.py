@@ -30,8 +30,8 @@ IGNORED = -100
 class Seq2SeqConfig(TaskConfig):
     """``num_beams`` of the search and the length of the longest output, in subwords."""
 
-    num_beams: Annotated[int, Field(gt=0)]
-    max_output_length: Annotated[int, Field(gt=1)]
+    num_beams: Annotated[int, Field(gt=0, le=1000)]
+    max_output_length: Annotated[int, Field(gt=1, le=100_000)]
 
 
 class Memory(NamedTuple):
@@ -66,7 +66,7 @@ class Seq2Seq(Decoder):
     reads = "subwords"
     language_model = "sequence"
     has_classes = False
-    metrics = ("chrf", "accuracy")
+    metrics = ("chrf", "bleu", "accuracy")
     Config = Seq2SeqConfig
     refuses = no_class_options("its classes are the whole vocabulary of the encoder")
 

@@ -13,6 +13,8 @@ from machamp_lite.decoders.base import LabelDecoder, TaskConfig, no_class_option
 
 _RANGE = re.compile(r"(\d+)-(\d+)\t([^\t\r\n]+)")
 BEGIN, INSIDE, OUTSIDE = "B", "I", "O"
+# Where a word starts and ends in a text.
+Span = tuple[int, int]
 
 
 class TokConfig(TaskConfig):
@@ -34,6 +36,7 @@ class Tok(LabelDecoder):
     reads = "raw"
     has_classes = False
     ranks = False
+    label_form = r"(\d{1,9}( \d{1,9})*)?"
     metrics = ("span_f1", "accuracy")
     Config = TokConfig
     refuses = no_class_options("its classes are where words begin")
@@ -98,16 +101,16 @@ class Tok(LabelDecoder):
         """Leaves the record as it is: a file with words keeps them."""
 
 
-def words_of(text: str, tags: Sequence[str]) -> list[str]:
-    """The words that tags mark.
+def spans_of(text: str, tags: Sequence[str]) -> list[Span]:
+    """Where the words that tags mark start and end.
 
-    >>> words_of("I don't", list("BOBIBII"))
-    ['I', 'do', "n't"]
+    >>> spans_of("I don't", list("BOBIBII"))
+    [(0, 1), (2, 4), (4, 7)]
     """
     begins = [place for place, tag in enumerate(tags) if tag == BEGIN]
     ends = [*begins[1:], len(text)]
     return [
-        "".join(text[place] for place in range(start, end) if tags[place] != OUTSIDE)
+        (start, max(place for place in range(start, end) if tags[place] != OUTSIDE) + 1)
         for start, end in zip(begins, ends, strict=True)
     ]
 

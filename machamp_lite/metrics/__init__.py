@@ -14,7 +14,7 @@ from machamp_lite.metrics.labels import (
     UnlabelledAttachment,
 )
 from machamp_lite.metrics.numbers import Divergence, MeanDistance, Pearson, Perplexity, Spearman
-from machamp_lite.metrics.strings import CharacterF
+from machamp_lite.metrics.strings import Bleu, CharacterF
 
 __all__ = ["METRICS", "Metric", "label_set", "spans"]
 
@@ -37,5 +37,6 @@ METRICS: dict[str, type[Metric[Any]]] = {
         Perplexity,
         Divergence,
         CharacterF,
+        Bleu,
     )
 }

@@ -1,14 +1,33 @@
 """Metrics over strings."""
 
 from collections.abc import Iterable, Sequence
+from typing import ClassVar
 
 from machamp_lite.metrics.base import Metric
 
 
-class CharacterF(Metric[str]):
-    """The chrF2 of all strings together (Popović 2015): an F over n-grams of 1 to 6 characters, recall counting double.
+class _CorpusScore(Metric[str]):
+    """A score of all strings together, computed by sacrebleu (Post 2018) with its default settings."""
 
-    Computed by sacrebleu (Post 2018) with its default settings, which leave spaces out.
+    # The name of sacrebleu's class.
+    _scorer: ClassVar[str]
+
+    def value(self) -> float:
+        # Imported when it is asked for: most runs have no use for it.
+        from sacrebleu import metrics
+
+        gold, predicted = zip(*self.counts.elements(), strict=True) if self.counts else ((), ())
+        scorer = getattr(metrics, self._scorer)()
+        return scorer.corpus_score(predicted, [gold]).score / 100 if gold else 0.0
+
+    def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Iterable[tuple[str, str]]:
+        return zip(gold, predicted, strict=True)
+
+
+class CharacterF(_CorpusScore):
+    """The chrF2 of all strings (Popović 2015): an F over n-grams of 1 to 6 characters, recall counting double.
+
+    Spaces are left out.
 
     >>> metric = CharacterF()
     >>> metric.add(["the cat"], ["a cat"])
@@ -17,13 +36,17 @@ class CharacterF(Metric[str]):
     """
 
     name = "chrf"
+    _scorer = "CHRF"
 
-    def value(self) -> float:
-        # Imported when it is asked for: most runs have no use for it.
-        from sacrebleu.metrics import CHRF
 
-        gold, predicted = zip(*self.counts.elements(), strict=True) if self.counts else ((), ())
-        return CHRF().corpus_score(predicted, [gold]).score / 100 if gold else 0.0
+class Bleu(_CorpusScore):
+    """The BLEU of all strings (Papineni et al. 2002), over n-grams of 1 to 4 words, with the tokenisation 13a.
 
-    def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Iterable[tuple[str, str]]:
-        return zip(gold, predicted, strict=True)
+    >>> metric = Bleu()
+    >>> metric.add(["the old dog sleeps near the river"], ["the old dog sleeps near a river"])
+    >>> round(metric.value(), 3)
+    0.643
+    """
+
+    name = "bleu"
+    _scorer = "BLEU"

@@ -46,14 +46,16 @@ def add_adapters(
 
 def merge_adapters(transformer: nn.Module) -> None:
     """Adds adapters, if there are any, to the weights that they stand beside, and leaves the bare maps."""
+    merged = False
     for parent in list(transformer.modules()):
         for name, module in list(parent.named_children()):
             adapted: Any = module
             if hasattr(adapted, "lora_A"):
                 adapted.merge()
                 setattr(parent, name, adapted.get_base_layer())
-    for parameter in transformer.parameters():
-        parameter.requires_grad_(True)
+                merged = True
+    if merged:
+        transformer.requires_grad_(True)
 
 
 def without_adapters(transformer: nn.Module) -> list[nn.Parameter]:

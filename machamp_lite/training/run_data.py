@@ -14,6 +14,7 @@ from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.model import Model
 from machamp_lite.pretrained import load_tokenizer
+from machamp_lite.training.data_warnings import data_warnings
 from machamp_lite.training.retraining import label_orders
 from machamp_lite.weighting.class_weights import faults_of
 
@@ -42,10 +43,8 @@ def read_data(config: Config, former: Model | None = None) -> RunData:
         # Ids are given while data is read, so that it is read again with those that fit the former weights.
         data = _read_files(config, tokenizer, orders)
     _check_class_weights(config, data)
-    for name, dataset in config.datasets.items():
-        for column, tasks in dataset.shared_columns().items():
-            message = "%s: the tasks %s write the same column %d; outputs have the labels of the last one"
-            logger.warning(message, name, ", ".join(tasks), column)
+    for line in data_warnings(config, vocabularies=data.vocabularies, dev=data.dev):
+        logger.warning("%s", line)
     return data
 
 
@@ -86,7 +85,7 @@ def _read_files(config: Config, tokenizer: Any, orders: Mapping[str, Sequence[st
 
 
 def training_streams(config: Config, data: RunData) -> list[Stream]:
-    """What training draws from: each dataset with its own chances; text of ``mlm`` apart, shared out over the epochs."""
+    """What training draws from: each dataset with its chances; text of ``mlm`` apart, shared out over the epochs."""
     streams = []
     for name, dataset in config.datasets.items():
         masked = [instance for instance in data.train[name] if instance.view == "masked"]

@@ -62,7 +62,7 @@ def make_run_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
 
 def remove_older_run(folder: Path, config: Config) -> None:
     """Takes away what an overwritten run has left, so that nothing of it is taken for the new one's."""
-    for name in (MODEL, EPOCHS, STATE):
+    for name in (MODEL, EPOCHS):
         shutil.rmtree(folder / name, ignore_errors=True)
     outputs = [f"{name}.out{end}" for name in config.datasets for end in ("", ".eval")]
     for name in [METRICS, LAYERS, *outputs]:
@@ -71,9 +71,14 @@ def remove_older_run(folder: Path, config: Config) -> None:
 
 def write_configs(folder: Path, config: Config) -> None:
     """Writes the two files from which a run is repeated."""
-    write_json(folder / PARAMS_CONFIG, config.params.model_dump())
+    for name, document in config_documents(config).items():
+        write_json(folder / name, document)
+
+
+def config_documents(config: Config) -> dict[str, Any]:
+    """The contents of these files by their names."""
     datasets = {name: dataset.model_dump() for name, dataset in config.datasets.items()}
-    write_json(folder / DATASET_CONFIGS, datasets)
+    return {PARAMS_CONFIG: config.params.model_dump(), DATASET_CONFIGS: datasets}
 
 
 def epoch_folder(folder: Path, epoch: int) -> Path:

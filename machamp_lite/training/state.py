@@ -1,28 +1,57 @@
-"""Where a run stands after an epoch, in JSON and safetensors, so that it can go on as if it had never stopped.
+"""Where a run stands, so that it can go on as if it had never stopped: a folder of two parts.
 
-state.json              epoch, step, the best epochs, metrics so far, and what the run depends on
-model.safetensors       all weights, learnt weights of tasks included
-optimizer.safetensors   the optimizer's moments and step counts, and the states of random generators
+state.safetensors   all weights, the optimizer, random generators, and what the loop counts, as JSON in a tensor of
+                    bytes; one file, because one file is replaced at once
+start/              the model as the run started, from which a run that goes on has encoder, tokenizer and labels
 """
 
 import json
-from dataclasses import asdict, dataclass, field
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from safetensors.torch import load_model as load_weights
-from safetensors.torch import save_model as save_weights
 from torch import Tensor
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import replacing_folder, write_json
+from machamp_lite.files import replacing_path
 from machamp_lite.model import Model
+from machamp_lite.training.checkpoint import save_model, weights_of
+from machamp_lite.training.conditions import changes
+from machamp_lite.training.randomness import random_states, set_random_states
 
-_STATE, _WEIGHTS, _OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
-_RANDOM_CPU, _RANDOM_GPU = "random.cpu", "random.gpu"
+STATE_FILE, START = "state.safetensors", "start"
+_DOCUMENT, _WEIGHTS, _OPTIMIZER = "document", "model.", "optimizer."
+
+
+@dataclass(slots=True)
+class RunningEpoch:
+    """What the epoch that is not finished has come to.
+
+    ``batches`` are those of the epoch that are done, ``sums`` and ``counts`` the losses of each task over them.
+    """
+
+    batches: int = 0
+    words: int = 0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def add(self, losses: Mapping[str, Tensor], *, words: int) -> None:
+        """Counts one batch."""
+        self.batches += 1
+        self.words += words
+        for task, loss in losses.items():
+            self.sums[task] = self.sums.get(task, 0.0) + loss.float()
+            self.counts[task] = self.counts.get(task, 0) + 1
+
+    def mean_losses(self) -> dict[str, float]:
+        """The mean loss of each task over its batches."""
+        return {task: total.item() / self.counts[task] for task, total in self.sums.items()}
 
 
 @dataclass(slots=True)
@@ -36,6 +65,7 @@ class Progress:
     step: int = 0
     best_epochs: list[tuple[int, float | None]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
+    running: RunningEpoch = field(default_factory=RunningEpoch)
 
     @property
     def best_epoch(self) -> int:
@@ -53,6 +83,7 @@ class Progress:
         Of equal ones the first is better, without sums the last.
         """
         self.epoch += 1
+        self.running = RunningEpoch()
         rank = 0
         if total is not None:
             # Not "at least as good": a sum that is no number is never better.
@@ -62,79 +93,101 @@ class Progress:
         return rank == 0
 
 
+def start_state(folder: Path, model: Model) -> None:
+    """Makes the folder of states, with what a run that goes on has instead of a pretrained encoder."""
+    folder.mkdir(exist_ok=True)
+    save_model(model, folder / START)
+
+
+def remove_state(folder: Path) -> None:
+    """Removes the folder of states; stopped half-way, it leaves none that could be gone on from."""
+    (folder / STATE_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def save_state(
     folder: Path,
     *,
     model: Model,
     optimizer: torch.optim.Optimizer,
     progress: Progress,
-    depends_on: dict[str, Any],
+    conditions: dict[str, Any],
 ) -> None:
-    """Writes the state of a run, in the place of an older one."""
-    tensors = {
-        f"{number}.{name}": value.contiguous()
-        for number, values in optimizer.state_dict()["state"].items()
-        for name, value in values.items()
+    """Writes the state of a run, in the place of an older one, which is whole until then."""
+    running = progress.running
+    document = {
+        "conditions": conditions,
+        "random": random_states(model.device),
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "best_epochs": progress.best_epochs,
+        "metrics": progress.metrics,
+        "running": {
+            "batches": running.batches,
+            "words": running.words,
+            "seconds": running.seconds,
+            "sums": {task: total.item() for task, total in running.sums.items()},
+            "counts": running.counts,
+        },
     }
-    tensors[_RANDOM_CPU] = torch.get_rng_state()
-    if model.device.type == "cuda":
-        tensors[_RANDOM_GPU] = torch.cuda.get_rng_state(model.device)
-    with replacing_folder(folder) as place:
-        save_weights(model, str(place / _WEIGHTS))
-        save_file(tensors, place / _OPTIMIZER)
-        write_json(place / _STATE, {**asdict(progress), "depends_on": depends_on})
+    tensors = {_DOCUMENT: torch.frombuffer(bytearray(json.dumps(document).encode()), dtype=torch.uint8)}
+    tensors |= {_WEIGHTS + name: value.contiguous() for name, value in weights_of(model).items()}
+    for number, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{number}.{name}": value.contiguous() for name, value in values.items()}
+    with replacing_path(folder / STATE_FILE) as place:
+        save_file(tensors, place)
 
 
-def load_progress(folder: Path) -> Progress:
-    """How far the run of a state is; raises ``ConfigError`` if there is no state or it is damaged."""
+def load_document(folder: Path) -> dict[str, Any]:
+    """What a state holds beside weights; raises ``ConfigError`` if there is none or it is damaged."""
     try:
-        return _progress(_read(folder))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        with safe_open(folder / STATE_FILE, "pt") as file:
+            return dict(json.loads(file.get_tensor(_DOCUMENT).numpy().tobytes()))
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
         raise _damaged(folder, error) from None
 
 
-def load_state(
-    folder: Path, *, model: Model, optimizer: torch.optim.Optimizer, depends_on: dict[str, Any]
-) -> Progress:
-    """Puts model, optimizer and random generators where they stood.
-
-    Raises ``ConfigError`` if there is no state, if a file of it is damaged, or if what the run depends on has changed.
-    """
+def check_conditions(folder: Path, document: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises ``ConfigError`` with a line for each version, data file and key of the config that has changed."""
     try:
-        document = _read(folder)
-        for name, value in depends_on.items():
-            if document["depends_on"].get(name) != value:
-                raise ConfigError(
-                    f"{name}: has changed since {folder.parent} was started, so it cannot go on"
-                )
-        tensors = load_file(folder / _OPTIMIZER)
-        load_weights(model, folder / _WEIGHTS, device=str(model.device))
-        _restore(optimizer, tensors, model.device)
-        return _progress(document)
+        lines = list(changes(document["conditions"], now, folder=folder.parent))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+    if lines:
+        raise ConfigError(lines)
+
+
+def progress_of(folder: Path, document: Mapping[str, Any]) -> Progress:
+    """How far the run of a state is; raises ``ConfigError`` if the document is damaged."""
+    try:
+        running = RunningEpoch(**document["running"])
+        running.sums = {task: torch.tensor(total) for task, total in document["running"]["sums"].items()}
+        best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]
+        return Progress(document["epoch"], document["step"], best_epochs, document["metrics"], running)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+
+
+def restore(
+    folder: Path, document: Mapping[str, Any], *, model: Model, optimizer: torch.optim.Optimizer
+) -> None:
+    """Puts model, optimizer and random generators where they stood; raises ``ConfigError`` if it cannot."""
+    try:
+        tensors = load_file(folder / STATE_FILE)
+        with torch.no_grad():
+            for name, value in weights_of(model).items():
+                value.copy_(tensors[_WEIGHTS + name])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(_OPTIMIZER):
+                number, _, name = key.removeprefix(_OPTIMIZER).partition(".")
+                moments.setdefault(int(number), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        set_random_states(document["random"], model.device)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise _damaged(folder, error) from None
 
 
-def _read(folder: Path) -> Any:
-    return json.loads((folder / _STATE).read_text(encoding="utf-8"))
-
-
-def _progress(document: Any) -> Progress:
-    best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]
-    return Progress(document["epoch"], document["step"], best_epochs, document["metrics"])
-
-
 def _damaged(folder: Path, error: Exception) -> ConfigError:
     return ConfigError(f"{folder}: holds no state of a run that can go on ({error})")
-
-
-def _restore(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], device: torch.device) -> None:
-    random_cpu, random_gpu = tensors.pop(_RANDOM_CPU), tensors.pop(_RANDOM_GPU, None)
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    torch.set_rng_state(random_cpu)
-    if random_gpu is not None and device.type == "cuda":
-        torch.cuda.set_rng_state(random_gpu, device)

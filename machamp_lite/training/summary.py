@@ -22,11 +22,12 @@ def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
     for dataset, scores in metrics["dev"].items():
         for task, values in scores.items():
             shown = [f"{name} {METRICS[name].as_text(value)}" for name, value in values.items()]
-            labels = metrics["labels"][dataset][task]
+            low = ""
             # Tasks that predict numbers or text have no labels.
-            if labels["labels"]:
+            if labels := metrics["labels"][dataset].get(task):
                 shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
-            yield f"  dev {dataset} {task}: {', '.join(shown)}{_low(labels['labels'])}"
+                low = _low(labels["labels"])
+            yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
 
 
 def _low(labels: Mapping[str, Mapping[str, float]]) -> str:

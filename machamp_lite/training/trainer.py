@@ -1,13 +1,11 @@
 """The training loop."""
 
 import logging
-import random
+import math
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import NoReturn
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -15,24 +13,21 @@ from tqdm.auto import tqdm
 from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.sampler import Sampler
-from machamp_lite.errors import TrainingError
+from machamp_lite.errors import StoppedError, TrainingError
 from machamp_lite.evaluation import autocast, evaluate, sum_of_main_metrics
 from machamp_lite.model import Model
 from machamp_lite.training.optimization import set_encoder_trainable, set_rates
+from machamp_lite.training.randomness import seed_everything
 from machamp_lite.training.state import Progress
 from machamp_lite.training.summary import epoch_lines
+
+__all__ = ["seed_everything", "train_epochs", "train_step", "train_together"]
 
 logger = logging.getLogger(__name__)
 
 # How often the loss is looked at: on a GPU each look waits for it.
 STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 50}
-
-
-def seed_everything(seed: int) -> None:
-    """Seeds every random generator that training draws from."""
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.manual_seed(seed)
+SOURCES_SHOWN = 5
 
 
 def train_epochs(
@@ -43,17 +38,30 @@ def train_epochs(
     sampler: Sampler,
     dev: Mapping[str, Sequence[Instance]],
     after_epoch: Callable[[Progress], None],
+    within_epoch: Callable[[Progress], None],
+    should_stop: Callable[[], bool],
     show_bar: bool = True,
 ) -> None:
-    """Trains a model for the epochs that are not ``done`` yet, or until patience is at its end.
+    """Trains a model for what is not ``done`` yet of its epochs, or until patience is at its end.
 
     ``after_epoch`` is called with what is done, which says the best epoch: the one with the highest sum of main dev
-    metrics, or the last one where there is no dev data. Raises ``TrainingError`` if a loss is no finite number.
+    metrics, or the last one where there is no dev data. ``within_epoch`` is called every ``save_minutes``, and when
+    ``should_stop``, asked after each step, says so: then ``StoppedError`` is raised. Raises ``TrainingError`` if
+    losses or weights are no finite numbers; neither is called then.
     """
     training = model.config.params.training
     epochs = range(1, training.num_epochs + 1)
     # An epoch is a function of its number: batches are cut again when their turn comes, and not kept till then.
     steps = sum(-(-len(sampler.epoch(epoch)) // training.accumulation_steps) for epoch in epochs)
+    saves = _Alarm(training.save_minutes)
+
+    def stop() -> NoReturn:
+        raise StoppedError(f"stopped after step {done.step} of {steps}")
+
+    def stop_if_asked() -> None:
+        if should_stop():
+            stop()
+
     for epoch in epochs[done.epoch :]:
         if training.patience is not None and done.epochs_since_best >= training.patience:
             logger.info(
@@ -63,60 +71,123 @@ def train_epochs(
                 done.best_epoch,
             )
             break
-        batches = sampler.epoch(epoch)
         set_encoder_trainable(model, epoch=epoch)
-        start, words = time.perf_counter(), 0
-        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=model.device))
-        counts: dict[str, int] = defaultdict(int)
+        batches, running = sampler.epoch(epoch), done.running
+        watch = _Watch(model)
+        start = time.perf_counter() - running.seconds
         model.train()
-        bar = tqdm(
-            total=sum(_words(instance) for batch in batches for instance in batch),
+        with tqdm(
+            total=sum(_words(batch) for batch in batches),
+            initial=running.words,
             desc=f"epoch {epoch}/{training.num_epochs}",
             unit=" words",
             unit_scale=True,
             disable=not show_bar,
             leave=False,
-        )
-        for group in _groups(batches, training.accumulation_steps):
-            set_rates(optimizer, step=done.step, steps=steps, scheduler=training.learning_rate_scheduler)
-            group_batches = [model.batch(instances, only_annotated=True) for instances in group]
-            group_losses = train_together(model, group_batches, optimizer)
-            for losses in group_losses:
-                for task, loss in losses.items():
-                    sums[task] += loss
-                    counts[task] += 1
-            done.step += 1
-            if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
-                for losses, batch in zip(group_losses, group_batches, strict=True):
-                    _look(losses, batch, bar)
-            group_words = sum(_words(instance) for instances in group for instance in instances)
-            words += group_words
-            bar.update(group_words)
-        bar.close()
-        seconds = time.perf_counter() - start
-        keepers = {name: evaluate(model, name, instances) for name, instances in dev.items()}
+        ) as bar:
+            for group in _groups(batches[running.batches :], training.accumulation_steps):
+                set_rates(optimizer, step=done.step, steps=steps, scheduler=training.learning_rate_scheduler)
+                losses = train_together(
+                    model, [model.batch(batch, only_annotated=True) for batch in group], optimizer
+                )
+                for batch, batch_losses in zip(group, losses, strict=True):
+                    running.add(batch_losses, words=_words(batch))
+                    watch.add(batch_losses, batch)
+                done.step += 1
+                running.seconds = time.perf_counter() - start
+                bar.update(running.words - bar.n)
+                if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
+                    bar.set_postfix_str(f"loss {watch.look():.3f}", refresh=False)
+                if (asked := should_stop()) or saves.is_due():
+                    watch.look_at_all()
+                    within_epoch(done)
+                    saves.restart()
+                    if asked:
+                        stop()
+        watch.look_at_all()
+        try:
+            keepers = {
+                name: evaluate(model, name, instances, before_each=stop_if_asked)
+                for name, instances in dev.items()
+            }
+        except StoppedError:
+            within_epoch(done)
+            raise
         scores = {name: keeper.scores() for name, keeper in keepers.items()}
-        label_scores = {name: keeper.label_scores_as_json() for name, keeper in keepers.items()}
         total = sum_of_main_metrics(scores, model.config.tasks())
-        weights = model.task_weights.weights()
-        losses_of_epoch = {task: sums[task].item() / counts[task] for task in sums}
+        weights, mean_losses = model.task_weights.weights(), running.mean_losses()
         done.metrics.append(
             {
                 "epoch": epoch,
-                "seconds": round(seconds, 2),
-                "words_per_second": round(words / seconds, 1),
-                "train": losses_of_epoch,
-                "total_loss": sum(weights[task] * loss for task, loss in losses_of_epoch.items()),
+                "seconds": round(running.seconds, 2),
+                "words_per_second": round(running.words / running.seconds, 1),
+                "train": mean_losses,
+                "total_loss": sum(weights[task] * loss for task, loss in mean_losses.items()),
                 "task_weights": weights,
                 "dev": scores,
-                "labels": label_scores,
+                "labels": {name: keeper.label_scores_as_json() for name, keeper in keepers.items()},
             }
         )
-        model.task_weights.end_epoch(losses_of_epoch)
+        model.task_weights.end_epoch(mean_losses)
         is_best = done.finish_epoch(total if dev else None, keep=training.keep_top_n)
         for line in epoch_lines(done.metrics[-1], is_best=is_best and bool(dev)):
             logger.info("%s", line)
         after_epoch(done)
+        saves.restart()
+        stop_if_asked()
+
+
+class _Alarm:
+    """Says when so many minutes have gone by; without a number, never."""
+
+    def __init__(self, minutes: float | None) -> None:
+        self.seconds = math.inf if minutes is None else 60 * minutes
+        self.restart()
+
+    def restart(self) -> None:
+        self.start = time.monotonic()
+
+    def is_due(self) -> bool:
+        return time.monotonic() - self.start >= self.seconds
+
+
+class _Watch:
+    """Looks at losses, of which several batches may have come together, and at weights."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.unseen: list[tuple[Mapping[str, Tensor], list[Instance]]] = []
+        self.last: list[Instance] = []
+
+    def add(self, losses: Mapping[str, Tensor], batch: list[Instance]) -> None:
+        self.unseen.append((losses, batch))
+        self.last = batch
+
+    def look(self) -> float:
+        """The sum of the last batch's losses; raises ``TrainingError`` with the first batch that has a bad one."""
+        total = 0.0
+        for losses, batch in self.unseen:
+            values = {task: loss.item() for task, loss in losses.items()}
+            total = sum(values.values())
+            bad = [task for task, value in values.items() if not math.isfinite(value)]
+            if bad:
+                raise _no_number(f"the loss of {', '.join(bad)} is {values[bad[0]]} in the batch", batch)
+        self.unseen.clear()
+        return total
+
+    def look_at_all(self) -> None:
+        """The same, and raises ``TrainingError`` if weights are no finite numbers: they are not to be saved."""
+        self.look()
+        for name, parameter in self.model.named_parameters():
+            if not parameter.isfinite().all():
+                raise _no_number(f"the weights {name} are no finite numbers after the batch", self.last)
+
+
+def _no_number(what: str, batch: Sequence[Instance]) -> TrainingError:
+    sources = ", ".join(instance.source for instance in batch[:SOURCES_SHOWN])
+    return TrainingError(
+        f"{what} with {sources}; expected a finite number: try a lower training.optimizer.lr"
+    )
 
 
 def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -151,21 +222,11 @@ def _groups(batches: Sequence[list[Instance]], size: int) -> list[Sequence[list[
     return [batches[start : start + size] for start in range(0, len(batches), size)]
 
 
-def _look(losses: Mapping[str, Tensor], batch: Batch, bar: Any) -> None:
-    """Shows the losses and stops if one is no finite number."""
-    values = {task: loss.item() for task, loss in losses.items()}
-    bad = [task for task, value in values.items() if not np.isfinite(value)]
-    if bad:
-        sources = ", ".join(instance.source for instance in batch.instances[:5])
-        raise TrainingError(
-            f"the loss of {', '.join(bad)} is {values[bad[0]]} in the batch with {sources}; expected a finite number: "
-            "try a lower training.optimizer.lr"
-        )
-    bar.set_postfix_str(f"loss {sum(values.values()):.3f}", refresh=False)
-
-
-def _words(instance: Instance) -> int:
-    """Words of a sentence; texts of a TSV are counted by their spaces."""
-    if len(instance.pieces.word_ends):
-        return len(instance.words)
-    return sum(len(text.split()) for text in instance.words)
+def _words(batch: Sequence[Instance]) -> int:
+    """Words of a batch; texts of a TSV are counted by their spaces."""
+    return sum(
+        len(instance.words)
+        if len(instance.pieces.word_ends)
+        else sum(len(text.split()) for text in instance.words)
+        for instance in batch
+    )

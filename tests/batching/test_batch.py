@@ -46,7 +46,7 @@ def test_sentences_lie_end_to_end(instances: dict[str, list[Instance]]) -> None:
     assert batch.words == sum(len(instance.words) for instance in instances["WORDS"])
     assert int(batch.piece_lengths.sum()) == len(batch.subword_ids) == len(batch.type_ids)
     starts = np.cumsum([0, *(len(instance.pieces.subword_ids) for instance in instances["WORDS"])])
-    assert batch.sentence_pieces.tolist() == [len(instance.pieces.piece_starts) for instance in instances]
+    assert batch.sentence_pieces.tolist() == [1] * len(instances["WORDS"])
 
 
 def test_word_ends_point_at_the_last_subword_of_each_word(instances: dict[str, list[Instance]]) -> None:

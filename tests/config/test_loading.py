@@ -163,9 +163,7 @@ WRONG_PARAMS = {
     "encoders: unknown key; did you mean 'encoder'?": {"encoders": {}},
     "encoder: expected an object {...}, found []": {"encoder": []},
     "encoder -> dropoutt: unknown key; did you mean 'dropout'?": {"encoder": {"dropoutt": 0.1}},
-    "encoder -> float: unknown key; known: dataset_embeds_dim, dropout, max_input_length, update_weights_encoder": {
-        "encoder": {"float": 1}
-    },
+    "encoder -> float: unknown key; did you mean 'lora'?": {"encoder": {"float": 1}},
     "transformer_model: expected a text that is not empty, found ''": {"transformer_model": ""},
     "random_seed: expected a number below 4294967296, found 4294967296": {"random_seed": 2**32},
     "training: expected an object {...}, found null": {"training": None},

@@ -234,3 +234,19 @@ def test_weights_raise_the_recall_of_a_rare_label() -> None:
     plain = recall_of_rare_spans(None, counts)
     assert recall_of_rare_spans([1.0] * 5, counts) == plain
     assert recall_of_rare_spans(balanced, counts) > plain + 0.1
+
+
+@every_label_set
+def test_marginals_are_sums_over_all_paths(labels: list[str]) -> None:
+    crf = random_crf(labels)
+    emissions, _, lengths = ragged_batch(labels)
+    with torch.inference_mode():
+        marginals = crf.marginals(emissions.clone(), lengths.clone())
+    assert not marginals.requires_grad
+    for sentence, length in enumerate(lengths.tolist()):
+        expected = torch.zeros(length, len(labels))
+        for path in paths_in_scheme(labels, length):
+            weight = score_by_hand(crf, emissions[sentence, :length], path).exp()
+            expected[range(length), path] += weight.detach()
+        expected /= expected.sum(1, keepdim=True)
+        torch.testing.assert_close(marginals[sentence, :length], expected, rtol=1e-4, atol=1e-6)

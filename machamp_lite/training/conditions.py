@@ -1,0 +1,63 @@
+"""What a run depends on, and what of it is no longer as it was: versions, data files, config."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from machamp_lite.config.schema import Config
+from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
+
+# Of the files of a state, and of the code that makes what it holds.
+STATE_FORMAT = 2
+_ABSENT = object()
+
+
+def conditions_of(config: Config) -> dict[str, Any]:
+    """Versions, checksums of all data files, and the config, as JSON."""
+    paths = [path for data in config.datasets.values() for path in (data.train_data_path, data.dev_data_path)]
+    conditions = {
+        "versions": {"torch": str(torch.__version__), "the format of states": STATE_FORMAT},
+        "data": {path: _checksum(path) for path in paths if path},
+        "configs": config_documents(config),
+    }
+    # As it is when it is read again.
+    return dict(json.loads(json.dumps(conditions)))
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> Iterator[str]:
+    """A line for each version, data file and key of the config that is not as it was when a run was started."""
+    for name, version in now["versions"].items():
+        if (former := before["versions"].get(name)) != version:
+            yield f"{name}: found {version}, but {folder} was started with {former}, so it cannot go on"
+    for path, checksum in now["data"].items():
+        if path in before["data"] and before["data"][path] != checksum:
+            yield f"{path}: has changed since {folder} was started, so it cannot go on"
+    for name in (PARAMS_CONFIG, DATASET_CONFIGS):
+        old, new = _leaves(before["configs"][name]), _leaves(now["configs"][name])
+        for key in {**old, **new}:
+            former, found = old.get(key, _ABSENT), new.get(key, _ABSENT)
+            if former != found:
+                yield (
+                    f"{folder / name}: {' -> '.join(key)}: found {_shown(found)}, expected {_shown(former)}, with "
+                    "which the run was started"
+                )
+
+
+def _leaves(value: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
+    """All values of nested objects by the keys that lead to them."""
+    if not isinstance(value, dict) or not value:
+        return {place: value}
+    return {key: leaf for name, item in value.items() for key, leaf in _leaves(item, (*place, name)).items()}
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _ABSENT else repr(value)
+
+
+def _checksum(path: str) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

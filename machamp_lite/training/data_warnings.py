@@ -1,0 +1,61 @@
+"""What of the data is no fault, and yet most likely not meant."""
+
+import filecmp
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.vocabulary import Vocabulary
+
+LABELS_SHOWN = 5
+
+
+def data_warnings(
+    config: Config, *, vocabularies: Mapping[str, Vocabulary], dev: Mapping[str, Sequence[Instance]]
+) -> Iterator[str]:
+    """A line for each: dev data that is training data, columns of several tasks, labels that are unknown or alone."""
+    for name, dataset in config.datasets.items():
+        train_path, dev_path = str(dataset.train_data_path), dataset.dev_data_path
+        if dev_path is not None and filecmp.cmp(train_path, dev_path, shallow=False):
+            relation = "is" if dev_path == train_path else f"has the same content as {train_path},"
+            yield (
+                f"{name}: the dev file {dev_path} {relation} the training file: its scores say nothing of new text"
+            )
+        for column, tasks in dataset.shared_columns().items():
+            yield (
+                f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "
+                "the last one"
+            )
+        for task in dataset.tasks:
+            unseen = _unseen_labels(config, task, vocabularies[task], dev.get(name, ()))
+            if unseen:
+                yield (
+                    f"{name}: task '{task}': {len(unseen)} of the labels of {dev_path} are not in the training data "
+                    f"and count as wrong, {sum(unseen.values())} times in all: {_listed(unseen)}"
+                )
+    for task, task_config in config.tasks().items():
+        labels = vocabularies[task].labels
+        if decoder_class(task_config).has_classes and len(labels) == 1:
+            yield f"task '{task}': found only the label '{labels[0]}' in the training data, expected several"
+
+
+def _unseen_labels(
+    config: Config, task: str, vocabulary: Vocabulary, dev: Sequence[Instance]
+) -> Counter[str]:
+    decoder = decoder_class(config.tasks()[task])
+    if not decoder.has_classes:
+        return Counter()
+    annotated = ((instance.labels[task], instance.words) for instance in dev if task in instance.labels)
+    return Counter(
+        label
+        for labels, words in annotated
+        for label in decoder.classes(labels, words[: len(labels)])
+        if label not in vocabulary
+    )
+
+
+def _listed(labels: Counter[str]) -> str:
+    more = len(labels) - LABELS_SHOWN
+    shown = ", ".join(label for label, _ in labels.most_common(LABELS_SHOWN))
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,307 @@
+"""Whatever configs, params, flags, data and model folders hold: no traceback, plain lines, and no file elsewhere.
+
+``make fuzz`` runs it with random seeds and as many examples as one likes.
+"""
+
+import copy
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from fuzzing import (
+    DATASETS,
+    EXAMPLES,
+    ODD_TEXTS,
+    PAIRS,
+    PLAIN,
+    TREEBANK,
+    fuzzed,
+    params_for,
+    predict,
+    randoms,
+    spoil_bytes,
+    spoil_columns,
+    spoil_json,
+    train,
+    write_workplace,
+)
+from hypothesis import given
+
+from machamp_lite import pretrained
+from machamp_lite.training import checkpoint, run_data
+from machamp_lite.training.checkpoint import load_model
+
+TRAIN = ["--dataset_configs", "c.json", "--parameters_config", "p.json"]
+# A model that is as it was written must be able to score whatever it is given.
+CANNOT = "the model cannot score"
+
+
+@pytest.fixture(autouse=True)
+def counted(request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
+    """Says how many examples a fuzz test had, where someone waits for it."""
+    yield
+    if EXAMPLES:
+        with capsys.disabled():
+            print(f"{request.node.name}: {EXAMPLES} examples")
+
+
+@pytest.fixture
+def place(encoder: str, many_tasks: Path) -> Iterator[Path]:
+    """A folder with good files, to be spoilt."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_workplace(Path(folder), encoder)
+        yield Path(folder)
+
+
+@pytest.fixture
+def known_encoder(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loads the tiny encoder's tokenizer once, and asks no hub for other ones."""
+    tokenizer = pretrained.load_tokenizer(encoder)
+    load = pretrained.load_tokenizer
+    monkeypatch.setattr(run_data, "load_tokenizer", lambda name: tokenizer if name == encoder else load(name))
+
+
+@pytest.fixture
+def known_model(many_tasks: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Loads the model once."""
+    model = load_model(many_tasks / "run")
+    monkeypatch.setattr(checkpoint, "load_model", lambda *_, **__: model)
+    return str(many_tasks / "run")
+
+
+@fuzzed(350)
+@given(random=randoms)
+def test_configs(random: Random, place: Path, known_encoder: None) -> None:
+    config = copy.deepcopy(DATASETS)
+    if random.random() < 0.5:
+        config = {name: config[name] for name in random.sample(list(config), 1)}
+    spoil_json(config, random)
+    (place / "c.json").write_text(json.dumps(config))
+    train(*TRAIN, "--check", folder=place)
+
+
+@fuzzed(300)
+@given(random=randoms)
+def test_params(random: Random, place: Path, known_encoder: None, encoder: str) -> None:
+    params: Any = copy.deepcopy(params_for(encoder))
+    params["decoders"]["seq"] = {"metric": "accuracy", "focal_gamma": 0.0}
+    params["encoder"]["lora"] = random.choice(
+        [None, {"rank": 2, "alpha": 4, "dropout": 0.0, "target_modules": None}]
+    )
+    params["training"]["learning_rate_scheduler"] = {"cut_frac": 0.1, "decay_factor": 0.08}
+    spoil_json(params, random)
+    (place / "p.json").write_text(json.dumps(params))
+    train(*TRAIN, "--check", folder=place)
+
+
+@fuzzed(150)
+@given(random=randoms)
+def test_bytes_of_configs(random: Random, place: Path, known_encoder: None) -> None:
+    write_workplace(place, str(params_of(place)["transformer_model"]))
+    name = random.choice(["c.json", "p.json"])
+    (place / name).write_bytes(spoil_bytes((place / name).read_bytes(), random))
+    try:
+        train(*TRAIN, "--check", folder=place)
+    finally:
+        (place / "p.json").write_text(json.dumps(params_for(ENCODER[0])))
+
+
+ENCODER: list[str] = []
+
+
+def params_of(place: Path) -> dict[str, Any]:
+    """The good params of a workplace."""
+    params: dict[str, Any] = json.loads((place / "p.json").read_text())
+    ENCODER[:] = [params["transformer_model"]]
+    return params
+
+
+FLAGS = [
+    *(
+        "--check",
+        "--overwrite",
+        "--sequential",
+        "--name",
+        "--model_dir",
+        "--resume",
+        "--seed",
+        "--retrain",
+        "--set",
+    ),
+    *(
+        "--dataset_configs",
+        "--parameters_config",
+        "--device",
+        "--help",
+        "--epochs",
+        "-x",
+        "--",
+        "c.json",
+        "p.json",
+    ),
+]
+VALUES = [
+    *(
+        "c.json",
+        "p.json",
+        "ud",
+        "run",
+        "none",
+        ".",
+        "training.num_epochs=1",
+        "UD.max_sents=1",
+        "x=1",
+        "=",
+        "a.b.c",
+    ),
+    *(
+        "training=1",
+        "UD=1",
+        "UD.tasks.upos=[]",
+        "1",
+        "-1",
+        "-2",
+        "1e9",
+        "9" * 400,
+        "[" * 5000,
+        "UD." + "a." * 50 + "b=1",
+    ),
+    *("UD.tasks.upos.column_idx=10000000", "batching.max_tokens=99999999999999999999", "UD.word_idx=null"),
+    *(
+        "encoder.max_input_length=3",
+        "encoder.max_input_length=4",
+        "training.optimizer.lr=1e300",
+        "random_seed=-1",
+    ),
+    *(text for text in ODD_TEXTS if "\0" not in text),
+]
+
+
+@fuzzed(300)
+@given(random=randoms)
+def test_flags_of_train(random: Random, place: Path, known_encoder: None) -> None:
+    arguments = [*TRAIN]
+    for _ in range(random.randrange(1, 5)):
+        where = random.randrange(len(arguments) + 1)
+        match random.randrange(4):
+            case 0:
+                arguments[where:where] = [random.choice(FLAGS), random.choice(VALUES)]
+            case 1:
+                arguments.insert(where, random.choice([*FLAGS, *VALUES]))
+            case 2:
+                del arguments[where : where + 1]
+            case _:
+                arguments += ["--set", random.choice(VALUES)]
+    # What is no good name of a run's folder is refused; all that is written is in it.
+    train(*arguments, "--check", folder=place)
+
+
+@fuzzed(150)
+@given(random=randoms)
+def test_flags_of_predict(random: Random, place: Path, known_model: str) -> None:
+    arguments = [known_model, "ud", "out", "--dataset", "UD"]
+    flags = [
+        "--dataset",
+        "--batch_size",
+        "--max_sents",
+        "--raw_text",
+        "--pre_tokenized",
+        "--topn",
+        "--conn",
+        "--sep",
+    ]
+    for _ in range(random.randrange(1, 4)):
+        where = random.randrange(len(arguments) + 1)
+        match random.randrange(3):
+            case 0:
+                arguments += [
+                    random.choice([*flags, "--threshold", "--device"]),
+                    random.choice(["2", *VALUES]),
+                ]
+            case 1:
+                arguments.insert(
+                    where, random.choice([*flags, "UD", "PAIRS", "TEXT", "2", "0.5", "none"])
+                )
+            case _:
+                del arguments[where : where + 1]
+    outputs = [name for name in arguments[2:] if not name.startswith("-")]
+    if set(outputs) <= {"out", "UD", "PAIRS", "TEXT", "2", "0.5", "none"}:
+        _, lines = predict(*arguments, folder=place)
+        assert not any(CANNOT in line for line in lines)
+    for path in place.iterdir():
+        if path.name not in ("ud", "pairs", "text", "c.json", "p.json"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+DATA = {"UD": TREEBANK, "PAIRS": PAIRS, "TEXT": PLAIN}
+
+
+def spoilt_data(random: Random, dataset: str) -> bytes:
+    """A file with odd cells, rows or bytes."""
+    text = DATA[dataset] * random.choice([1, 1, 2])
+    if random.random() < 0.7:
+        text = spoil_columns(text, random)
+    content = text.encode(errors="surrogatepass")
+    return spoil_bytes(content, random) if random.random() < 0.5 else content
+
+
+@fuzzed(500)
+@given(random=randoms)
+def test_data_that_is_predicted(random: Random, place: Path, known_model: str) -> None:
+    dataset = random.choice(list(DATA))
+    (place / "in").write_bytes(spoilt_data(random, dataset))
+    flags = random.choice(
+        [[], [], ["--raw_text"], ["--topn", "3"], ["--max_sents", "2"], ["--batch_size", "1"]]
+    )
+    named = [] if random.random() < 0.2 else ["--dataset", dataset]
+    _, lines = predict(known_model, "in", "out", *named, *flags, folder=place)
+    assert not any(CANNOT in line for line in lines)
+
+
+@fuzzed(250)
+@given(random=randoms)
+def test_data_that_is_checked(random: Random, place: Path, known_encoder: None) -> None:
+    dataset = random.choice(list(DATA))
+    (place / "c.json").write_text(json.dumps({dataset: {**DATASETS[dataset], "train_data_path": "in"}}))
+    (place / "in").write_bytes(spoilt_data(random, dataset))
+    train(*TRAIN, "--check", folder=place)
+
+
+@fuzzed(25)
+@given(random=randoms)
+def test_data_that_is_trained_on(random: Random, place: Path, known_encoder: None) -> None:
+    dataset = random.choice(list(DATA))
+    (place / "c.json").write_text(json.dumps({dataset: {**DATASETS[dataset], "train_data_path": "in"}}))
+    (place / "in").write_text(spoil_columns(DATA[dataset], random), encoding="utf-8", newline="")
+    train(*TRAIN, "--model_dir", "run", "--overwrite", folder=place)
+
+
+@fuzzed(250)
+@given(random=randoms)
+def test_model_folders(random: Random, place: Path, many_tasks: Path) -> None:
+    shutil.rmtree(place / "run", ignore_errors=True)
+    shutil.copytree(many_tasks / "run" / "model", place / "run")
+    names = ["config.json", "labels.json", "encoder/config.json", "encoder/tokenizer_config.json"]
+    names += ["encoder/tokenizer.json", "model.safetensors"]
+    path = place / "run" / random.choice(names)
+    if random.random() < 0.7 and path.suffix == ".json":
+        value = json.loads(path.read_text(encoding="utf-8"))
+        spoil_json(value, random)
+        path.write_text(json.dumps(value), encoding="utf-8")
+    elif random.random() < 0.2:
+        path.write_bytes((place / "run" / random.choice(names)).read_bytes())
+    else:
+        path.write_bytes(spoil_bytes(path.read_bytes(), random))
+    dataset = random.choice(["UD", "PAIRS"])
+    source = {"UD": "ud", "PAIRS": "pairs"}[dataset]
+    code, lines = predict("run", source, "out", "--dataset", dataset, folder=place)
+    if code == 0:
+        kept = [(place / name).read_text().count("\n") for name in (source, "out")]
+        assert kept[0] <= kept[1], "rows are lost"
+    else:
+        assert any("run" in line or "--dataset" in line or CANNOT in line for line in lines), lines

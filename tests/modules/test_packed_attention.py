@@ -1,0 +1,35 @@
+"""Attention over pieces in one row is that of each piece alone."""
+
+import pytest
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from machamp_lite.modules.packed_attention import packed_attention, pieces_of
+
+
+@pytest.mark.parametrize("lengths", [[5], [1, 1, 1], [2, 2, 7, 7, 7, 3], [4, 2, 4]])
+def test_each_piece_attends_to_itself_alone(lengths: list[int]) -> None:
+    torch.manual_seed(sum(lengths))
+    states = [torch.randn(1, 3, sum(lengths), 8, requires_grad=True) for _ in range(3)]
+    with pieces_of(lengths):
+        packed, weights = packed_attention(torch.nn.Identity(), *states, None, scaling=0.4)
+    alone = [
+        scaled_dot_product_attention(*parts, scale=0.4).transpose(1, 2)
+        for parts in zip(*(state.split(lengths, dim=2) for state in states), strict=True)
+    ]
+    expected = torch.cat(alone, dim=1)
+    assert weights is None
+    torch.testing.assert_close(packed, expected)
+    weighted = torch.randn_like(packed)
+    gradients = [torch.autograd.grad((output * weighted).sum(), states) for output in (packed, expected)]
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_dropout_is_of_the_attention_weights() -> None:
+    states = [torch.randn(1, 2, 6, 4) for _ in range(3)]
+    with pieces_of([3, 3]):
+        kept, _ = packed_attention(torch.nn.Identity(), *states, None)
+        dropped, _ = packed_attention(torch.nn.Identity(), *states, None, dropout=0.5)
+    assert kept.shape == dropped.shape == (1, 6, 2, 4)
+    assert not torch.equal(kept, dropped)

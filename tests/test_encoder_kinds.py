@@ -1,0 +1,265 @@
+"""Every task type through every kind of encoder, and what holds for each kind."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_encoders import KINDS, Encoders
+from transformers import ViTConfig
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.config import load_config
+from machamp_lite.config.schema import Config
+from machamp_lite.decoders import DECODERS
+from machamp_lite.errors import ConfigError
+from machamp_lite.evaluation import predict_labels
+from machamp_lite.model import Model
+from machamp_lite.runs import build_model, check, read_data, seed_everything
+from machamp_lite.training.checkpoint import load_model, save_model
+from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.training.trainer import train_step
+
+WORD_TASKS: dict[str, Any] = {
+    "upos": {"task_type": "seq", "column_idx": 3},
+    "entities": {"task_type": "seq_bio", "column_idx": 8},
+    "lemma": {"task_type": "string2string", "column_idx": 2},
+    "feats": {"task_type": "multiseq", "column_idx": 5},
+    "tree": {"task_type": "dependency", "column_idx": 6},
+    "words": {"task_type": "tok"},
+    "mood": {"task_type": "classification", "column_idx": -1},
+}
+TEXT_TASKS: dict[str, Any] = {
+    "same": {"task_type": "classification", "column_idx": 2},
+    "topics": {"task_type": "multiclas", "column_idx": 3},
+    "degree": {"task_type": "regression", "column_idx": 4},
+    "shares": {"task_type": "probdistr", "column_idxs": [5, 6]},
+}
+SEQ2SEQ = {"reply": {"task_type": "seq2seq", "column_idx": 7}}
+MLM = {"hidden": {"task_type": "mlm"}}
+MASKED = {"wordpiece", "bpe", "unigram", "without_ends", "distilbert", "electra", "modernbert", "deberta"}
+ENCODER_DECODERS = {"t5", "byt5", "bart"}
+CAUSAL = {"gpt2", "llama"}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def configure(
+    encoders: Encoders, treebank: Path, pairs: Path, write_config: Callable[..., str], tiny_params: str
+) -> Callable[..., Config]:
+    """A config of word tasks, text tasks, or both, for one kind of encoder."""
+
+    def build(
+        kind: str, *overrides: str, words: dict[str, Any] | None = None, texts: dict[str, Any] | None = None
+    ) -> Config:
+        datasets = {}
+        if words:
+            path = str(treebank)
+            datasets["WORDS"] = {
+                "train_data_path": path,
+                "dev_data_path": path,
+                "word_idx": 1,
+                "tasks": words,
+            }
+        if texts:
+            path = str(pairs)
+            datasets["TEXTS"] = {
+                "train_data_path": path,
+                "dev_data_path": path,
+                "sent_idxs": [0, 1],
+                "tasks": texts,
+            }
+        overrides = (
+            f"transformer_model={encoders[kind]}",
+            # Tiny models with random weights go on until they are stopped.
+            "decoders.seq2seq.max_output_length=8",
+            "decoders.mlm.layers_to_use=[-1]",
+            *overrides,
+        )
+        return load_config([write_config(**datasets)], parameters_config=tiny_params, overrides=overrides)
+
+    return build
+
+
+def make(config: Config) -> tuple[Model, list[Any]]:
+    seed_everything(1)
+    data = read_data(config)
+    return build_model(config, data), [instance for own in data.train.values() for instance in own]
+
+
+def labels(model: Model, instances: list[Any]) -> list[dict[str, Any]]:
+    predicted = dict(predict_labels(model, instances))
+    return [
+        {task: torch.stack(own) if torch.is_tensor(own[0]) else own for task, own in predicted[place].items()}
+        for place in range(len(instances))
+    ]
+
+
+def assert_same(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> None:
+    for left, right in zip(one, other, strict=True):
+        assert left.keys() == right.keys()
+        for task, value in left.items():
+            if torch.is_tensor(value):
+                assert torch.equal(value, right[task])
+            else:
+                assert value == right[task], task
+
+
+def test_the_tables_have_every_task_type() -> None:
+    tasks = WORD_TASKS | TEXT_TASKS | SEQ2SEQ | MLM
+    assert {options["task_type"] for options in tasks.values()} == set(DECODERS)
+    assert MASKED | ENCODER_DECODERS | CAUSAL | {"canine"} == set(KINDS)
+
+
+@every_kind
+def test_every_task_type_learns_predicts_and_is_saved(
+    configure: Callable[..., Config], kind: str, tmp_path: Path
+) -> None:
+    words = WORD_TASKS | (MLM if kind in MASKED else {})
+    texts = TEXT_TASKS | (SEQ2SEQ if kind in ENCODER_DECODERS else {})
+    model, instances = make(configure(kind, words=words, texts=texts))
+    optimizer = make_optimizer(model, model.config.params.training)
+    before = {name: value.detach().clone() for name, value in model.encoder.named_parameters()}
+    losses = train_step(model.train(), model.batch(instances, only_annotated=True), optimizer)
+    assert losses.keys() == words.keys() | texts.keys()
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert any(not torch.equal(before[name], value) for name, value in model.encoder.named_parameters())
+    save_model(model, tmp_path / "model")
+    loaded = load_model(tmp_path / "model")
+    assert loaded.encoder.is_causal == model.encoder.is_causal == (kind in CAUSAL)
+    assert_same(labels(model, instances), labels(loaded, instances))
+
+
+CANNOT = [(kind, "hidden", "mlm") for kind in sorted(KINDS.keys() - MASKED)]
+CANNOT += [(kind, "reply", "seq2seq") for kind in sorted(KINDS.keys() - ENCODER_DECODERS)]
+
+
+@pytest.mark.parametrize(("kind", "task", "task_type"), CANNOT)
+def test_what_an_encoder_cannot_do_is_told_in_one_line(
+    configure: Callable[..., Config], kind: str, task: str, task_type: str
+) -> None:
+    config = configure(kind, words=MLM) if task == "hidden" else configure(kind, texts=SEQ2SEQ)
+    expected = {"mlm": "masked language model", "seq2seq": "encoder-decoder model"}[task_type]
+    for start in (make, check):
+        with pytest.raises(ConfigError, match=f"{task_type}.* {expected}") as caught:
+            start(config)
+        assert "\n" not in str(caught.value)
+        assert len(caught.value.faults) == 1
+
+
+@every_kind
+def test_a_batch_gives_what_its_sentences_give_alone(configure: Callable[..., Config], kind: str) -> None:
+    model, instances = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
+    layers = model.encoder.layer_numbers("all")
+    with torch.no_grad():
+        together = model.eval().encoder(model.batch(instances, only_annotated=False), layers)
+        alone = [
+            model.encoder(model.batch([instance], only_annotated=False), layers) for instance in instances
+        ]
+    for name in ("words", "sentences"):
+        expected = torch.cat([getattr(encoded, name) for encoded in alone], dim=1)
+        torch.testing.assert_close(getattr(together, name), expected, rtol=1e-4, atol=1e-4)
+
+
+@every_kind
+def test_a_batch_gives_what_the_transformer_gives(configure: Callable[..., Config], kind: str) -> None:
+    model, instances = make(configure(kind, words={"upos": WORD_TASKS["upos"]}))
+    instance = instances[0]
+    ids = torch.from_numpy(instance.pieces.subword_ids).unsqueeze(0)
+    with torch.no_grad():
+        encoded = model.eval().encoder(model.batch(instances, only_annotated=False), [2])
+        states = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
+    words = states[instance.pieces.word_ends]
+    torch.testing.assert_close(encoded.words[0, : len(words)], words, rtol=1e-4, atol=1e-4)
+    sentence = states[-1 if kind in CAUSAL else 0]
+    torch.testing.assert_close(encoded.sentences[0, 0], sentence, rtol=1e-4, atol=1e-4)
+
+
+@every_kind
+def test_the_state_of_a_sentence_depends_on_its_last_word(
+    configure: Callable[..., Config], kind: str
+) -> None:
+    model, _ = make(configure(kind, words={"mood": WORD_TASKS["mood"]}))
+    model.eval()
+    states = []
+    for word in ("runs", "sleeps"):
+        batch = model.batch([_instance(model, ["The", "dog", word])], only_annotated=False)
+        with torch.no_grad():
+            states.append(model.encoder(batch, [2]).sentences[0, 0])
+    assert float((states[0] - states[1]).abs().max()) > 1e-4
+
+
+def _instance(model: Model, words: list[str]) -> Instance:
+    return Instance("WORDS", "words", "test", words, model.tokenizer.sentence(words), {}, {})
+
+
+@pytest.mark.parametrize("kind", sorted(CAUSAL))
+def test_of_a_causal_encoder_words_do_not_depend_on_what_follows_and_the_log_says_so(
+    configure: Callable[..., Config], kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        model, _ = make(configure(kind, words=WORD_TASKS))
+    assert "reads from left to right: sentences are read at their last position" in caplog.text
+    with torch.no_grad():
+        words = [
+            model.eval().encoder(model.batch([_instance(model, own)], only_annotated=False), [2]).words[0]
+            for own in (["The", "dog", "runs"], ["The", "dog", "sleeps"])
+        ]
+    torch.testing.assert_close(words[0][:2], words[1][:2])
+    assert not torch.allclose(words[0][2], words[1][2])
+
+
+@every_kind
+def test_what_is_learnt_of_an_encoder_draws_no_random_numbers(
+    configure: Callable[..., Config], kind: str
+) -> None:
+    config = configure(kind, words={"mood": WORD_TASKS["mood"]})
+    model, _ = make(config)
+    state = torch.get_rng_state()
+    model.encoder._learn_behaviour(model.encoder.transformer.config, model.device)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.encoder.padding_matters == (kind == "canine")
+
+
+def test_of_canine_the_last_layer_alone_can_be_read(
+    configure: Callable[..., Config], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        model, _ = make(configure("canine", words=WORD_TASKS))
+    assert model.asked_layers == [2]
+    assert "the encoder's last layer alone has a state for each subword: all tasks read it" in caplog.text
+    config = configure("canine", words={"upos": WORD_TASKS["upos"] | {"layers_to_use": [0, -1]}})
+    for start in (make, check):
+        with pytest.raises(ConfigError, match=r"upos -> layers_to_use: found 0, .* expected \[-1\] or 'all'"):
+            start(config)
+
+
+def test_canine_reads_texts_that_are_shorter_than_a_group_of_characters(
+    configure: Callable[..., Config],
+) -> None:
+    model, _ = make(configure("canine", words={"mood": WORD_TASKS["mood"]}))
+    instances = [_instance(model, words) for words in (["."], ["A", "longer", "one"])]
+    with torch.no_grad():
+        together = model.eval().encoder(model.batch(instances, only_annotated=False), [2])
+        alone = model.encoder(model.batch(instances[:1], only_annotated=False), [2])
+    torch.testing.assert_close(together.words[:, :1], alone.words, rtol=1e-4, atol=1e-4)
+
+
+def test_an_encoder_that_does_not_read_text_is_told_in_one_line(
+    configure: Callable[..., Config], encoders: Encoders, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    ViTConfig(
+        hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    ).save_pretrained(folder)
+    for path in Path(encoders["wordpiece"]).glob("tokenizer*"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = configure(
+        "wordpiece", f"transformer_model={folder}", "reset_transformer_model=true", words=WORD_TASKS
+    )
+    with pytest.raises(
+        ConfigError, match="'vit' models cannot be used, expected one that reads text"
+    ) as caught:
+        make(config)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,70 @@
+"""Packed sentences have the states and gradients of padded ones; what cannot be packed is not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from tiny_encoders import KINDS, Encoders
+
+from machamp_lite.config import load_config
+from machamp_lite.errors import ConfigError
+from machamp_lite.model import Model
+from machamp_lite.modules.packed_attention import PACKED
+from machamp_lite.runs import build_model, read_data, seed_everything
+
+PACKABLE = {"wordpiece", "bpe", "unigram", "without_ends", "distilbert", "electra"}
+
+
+@pytest.fixture
+def build(
+    encoders: Encoders, write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
+) -> Callable[..., tuple[Model, list[Any]]]:
+    def build(kind: str, packing: str) -> tuple[Model, list[Any]]:
+        overrides = [f"transformer_model={encoders[kind]}", f"encoder.packing={packing}"]
+        config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
+        seed_everything(1)
+        data = read_data(config)
+        return build_model(config, data).eval(), data.train["DATA"]
+
+    return build
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
+    build: Callable[..., tuple[Model, list[Any]]], kind: str
+) -> None:
+    results = []
+    for packing in ('"auto"', "false"):
+        model, instances = build(kind, packing)
+        assert model.encoder.packs(model.device) == (packing == '"auto"' and kind in PACKABLE)
+        batch = model.batch([*instances, *instances[1:3]], only_annotated=True)
+        losses = model.losses(batch, model(batch))
+        sum(losses.values()).backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        results.append(([loss.detach() for loss in losses.values()], gradients))
+    for one, other in zip(*results, strict=True):
+        for left, right in zip(one, other, strict=True):
+            torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - PACKABLE))
+def test_packing_that_is_asked_for_and_cannot_be_is_a_config_fault(
+    build: Callable[..., tuple[Model, list[Any]]], kind: str
+) -> None:
+    with pytest.raises(ConfigError, match="encoder -> packing: .* models cannot be packed, expected 'auto' or false"):
+        build(kind, "true")
+
+
+def test_a_transformer_that_can_be_packed_still_takes_padded_rows(
+    build: Callable[..., tuple[Model, list[Any]]],
+) -> None:
+    packing, padding = (build("wordpiece", value)[0].encoder.transformer for value in ("true", "false"))
+    assert packing.config._attn_implementation == PACKED != padding.config._attn_implementation
+    ids, mask = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]]), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    with torch.no_grad():
+        one, other = (
+            transformer(input_ids=ids, attention_mask=mask).last_hidden_state for transformer in (packing, padding)
+        )
+    torch.testing.assert_close(one, other)
+    assert PACKED not in packing.config.to_json_string()
