@@ -216,6 +216,7 @@ def _predict(flags: argparse.Namespace) -> int:
     from machamp_lite.training.checkpoint import load_model
 
     model = load_model(flags.model, device=_device(flags.device))
+    model.precision = flags.precision or model.precision
     datasets = [
         fitting_dataset(model.config, flags.dataset, source, raw_text=flags.raw_text)
         for source, _ in flags.pairs

@@ -19,6 +19,7 @@ from machamp_lite.errors import MachampError, first_line
 from machamp_lite.label_scores import LabelScores
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.model import Model
+from machamp_lite.precision import resolved
 
 logger = logging.getLogger(__name__)
 
@@ -170,8 +171,8 @@ def score_batches(
 
 
 def autocast(model: Model) -> torch.autocast:
-    """The precision that params ask for, as a context."""
-    enabled = model.config.params.training.precision == "bf16"
+    """The precision of a model, as a context."""
+    enabled = resolved(model.precision, model.device) == "bf16"
     return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
 
 

@@ -75,7 +75,17 @@ def _train_parser() -> Parser:
         help="one run for each dataset config, in order, in DIR/0, DIR/1, ...; each starts from the best model of the "
         "one before",
     )
+    add_precision(parser)
     return parser
+
+
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """The flag that both commands have."""
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "fp32", "bf16"),
+        help="numbers of 32 or 16 bits; auto takes 16 where the hardware has them (default: training.precision)",
+    )
 
 
 def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -85,11 +95,13 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     if flags.resume is None:
         if not flags.dataset_configs:
             parser.error("the following arguments are required: --dataset_configs")
+        if flags.precision is not None:
+            flags.overrides.append(f"training.precision={flags.precision}")
         if flags.sequential and len(flags.dataset_configs) == 1:
             raise ConfigError("--sequential: found one dataset config, expected several")
         return flags
     configs = ("dataset_configs", "parameters_config", "overrides", "seed")
-    for name in (*configs, "check", "name", "model_dir", "retrain", "sequential"):
+    for name in (*configs, "precision", "check", "name", "model_dir", "retrain", "sequential"):
         if getattr(flags, name) not in (None, [], False):
             flag = "set" if name == "overrides" else name
             raise ConfigError(

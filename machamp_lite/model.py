@@ -35,6 +35,8 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        # May be set to another one for prediction.
+        self.precision: str = config.params.training.precision
         self.pretrained = pretrained
         self.encoder = Encoder(pretrained.encoder, params=config.params.encoder)
         longest = config.params.encoder.max_input_length

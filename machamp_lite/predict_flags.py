@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.flags import Parser
+from machamp_lite.flags import Parser, add_precision
 
 
 def _predict_parser() -> Parser:
@@ -56,6 +56,7 @@ def _predict_parser() -> Parser:
         metavar="P",
         help="tasks with any number of labels predict those above this probability (default: threshold of each task)",
     )
+    add_precision(parser)
     return parser
 
 

@@ -15,6 +15,7 @@ from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.evaluation import ScoreKeeper
 from machamp_lite.files import remove_leftovers, write_json
 from machamp_lite.model import Model, language_model_kind
+from machamp_lite.precision import resolved
 from machamp_lite.predictor import predict_file
 from machamp_lite.pretrained import load_transformer, with_language_model
 from machamp_lite.report import describe_data
@@ -233,10 +234,11 @@ def _log_model(model: Model) -> None:
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
     logger.info(
-        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %d tasks, on %s",
+        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %d tasks, on %s in %s",
         model.config.params.transformer_model,
         encoder / 1e6,
         decoders / 1e6,
         len(model.tasks),
         model.device,
+        resolved(model.precision, model.device),
     )

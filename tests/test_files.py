@@ -3,10 +3,11 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from machamp_lite.files import replacing_file, replacing_folder, write_json
+from machamp_lite.files import remove_leftovers, replacing_file, replacing_folder, replacing_path, write_json
 
 
 def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
@@ -63,3 +64,32 @@ def test_files_have_the_rights_that_the_user_gives_new_files(tmp_path: Path) -> 
     modes = [(tmp_path / name).stat().st_mode for name in ("plain", "json")]
     assert modes[0] == modes[1]
     assert json.loads((tmp_path / "json").read_text(encoding="utf-8")) == {"é": 1}
+
+
+def test_errors_of_writers_that_are_not_python_are_errors_of_the_system(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("older")
+    with pytest.raises(OSError, match="No space left") as caught, replacing_path(path) as place:
+        place.write_text("half")
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+    assert (caught.value.errno, caught.value.filename) == (28, str(path))
+    assert path.read_text() == "older"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("writer", [replacing_file, replacing_folder, replacing_path])
+def test_errors_about_other_files_keep_their_name(tmp_path: Path, writer: Any) -> None:
+    with pytest.raises(FileNotFoundError) as caught, writer(tmp_path / "file"):
+        (tmp_path / "source").read_text()
+    assert caught.value.filename == str(tmp_path / "source")
+    with pytest.raises(OSError, match="No space left") as full, writer(tmp_path / "file"):
+        raise OSError(28, "No space left on device")
+    assert full.value.filename == str(tmp_path / "file")
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    for name in (".state.x1.part", "kept.part", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / ".model.x2.old").mkdir()
+    remove_leftovers(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [".hidden", "kept.part"]

@@ -15,7 +15,7 @@ FLOORS = [
     {"decoders"},
     {"config"},
     {"batching", "fitting"},
-    {"pretrained", "encoder"},
+    {"pretrained", "encoder", "precision"},
     {"model"},
     {"evaluation"},
     {"raw_input", "thresholds"},

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import gc
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -171,7 +172,8 @@ class InstanceReader:
     ) -> Iterator[Instance]:
         """The instance of one view, if the record has it."""
         labels = {task: found for task, found in labels.items() if self.decoders[task].reads == view}
-        words = record.words
+        # Most words come again and again, and are kept once.
+        words = list(map(sys.intern, record.words))
         if view == "raw":
             text = record.comment("text")
             if not text or (training and not labels):

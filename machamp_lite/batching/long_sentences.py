@@ -12,7 +12,7 @@ from machamp_lite.batching.instances import Instance
 from machamp_lite.data.tokenization import Pieces
 
 # In subwords. Longer sentences are cut between words; of longer texts the rest is not read.
-LONGEST_PART = 1024
+LONGEST_PART = 512
 LONGEST_TEXT = 2**16
 
 

@@ -88,7 +88,7 @@ class TrainingParams(Strict):
     save_minutes: PositiveFloat | None
     keep_state: bool
     accumulation_steps: Positive
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["auto", "fp32", "bf16"]
     grad_norm: PositiveFloat | None
     task_weighting: Literal["static", "uncertainty", "dwa", "random"]
     optimizer: OptimizerParams

@@ -81,7 +81,9 @@ def find_model_folder(path: str | Path) -> Path:
     path = Path(path)
     try:
         for folder in (path / "model", path):
-            missing = [name for name in (_CONFIG, _LABELS, _WEIGHTS, _ENCODER) if not (folder / name).exists()]
+            missing = [
+                name for name in (_CONFIG, _LABELS, _WEIGHTS, _ENCODER) if not (folder / name).exists()
+            ]
             if not missing:
                 return folder
             if _CONFIG not in missing or _WEIGHTS not in missing:
@@ -111,7 +113,9 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        raise ConfigError(f"{folder / _ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})") from None
+        raise ConfigError(
+            f"{folder / _ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
+        ) from None
     vocabularies = read_labels(folder / _LABELS, config, tokenizer)
     with torch.device("meta"):
         check_shapes(_build(folder, config, tokenizer, vocabularies, weights), weights)
@@ -134,9 +138,7 @@ def _build(
     try:
         with no_larger_than(weights):
             pretrained = load_architecture(str(folder / _ENCODER), kind=language_model_kind(config))
-            return Model(
-                config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies
-            )
+            return Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
     except ConfigError as error:
         named = str(error).startswith(str(folder))
         raise ConfigError(str(error) if named else f"{folder / _CONFIG}: {error}") from None

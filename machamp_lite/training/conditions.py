@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from machamp_lite.config.faults import show
 from machamp_lite.config.schema import Config
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
@@ -37,25 +38,24 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) 
         if path in before["data"] and before["data"][path] != checksum:
             yield f"{path}: has changed since {folder} was started, so it cannot go on"
     for name in (PARAMS_CONFIG, DATASET_CONFIGS):
-        old, new = _leaves(before["configs"][name]), _leaves(now["configs"][name])
-        for key in {**old, **new}:
-            former, found = old.get(key, _ABSENT), new.get(key, _ABSENT)
-            if former != found:
-                yield (
-                    f"{folder / name}: {' -> '.join(key)}: found {_shown(found)}, expected {_shown(former)}, with "
-                    "which the run was started"
-                )
+        for key, old, new in _differences(before["configs"][name], now["configs"][name]):
+            yield (
+                f"{folder / name}: {' -> '.join(key)}: found {_shown(new)}, expected {_shown(old)}, with "
+                "which the run was started"
+            )
 
 
-def _leaves(value: Any, place: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:
-    """All values of nested objects by the keys that lead to them."""
-    if not isinstance(value, dict) or not value:
-        return {place: value}
-    return {key: leaf for name, item in value.items() for key, leaf in _leaves(item, (*place, name)).items()}
+def _differences(before: Any, now: Any, *place: str) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """The keys that lead to a difference, and both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _differences(before.get(key, _ABSENT), now.get(key, _ABSENT), *place, key)
+    elif before != now:
+        yield place, before, now
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is _ABSENT else repr(value)
+    return "nothing" if value is _ABSENT else show(value)
 
 
 def _checksum(path: str) -> str:

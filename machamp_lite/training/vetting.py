@@ -30,7 +30,9 @@ CODE_KEYS = re.compile(
     r"auto_map|custom_\w+|\w*attn_implementation\w*|\w*experts_implementation\w*|quantization_config|"
     r"backbone\w*|use_\w*backbone|use_kernels|kernel_config|init_inputs|\w+_file"
 )
-TOKENIZER_CLASS = re.compile(r"(?!Auto)[A-Z]\w*Tokenizer(Fast)?|TokenizersBackend|PythonBackend|SentencePieceBackend")
+TOKENIZER_CLASS = re.compile(
+    r"(?!Auto)[A-Z]\w*Tokenizer(Fast)?|TokenizersBackend|PythonBackend|SentencePieceBackend"
+)
 _LAYERS = re.compile(r".*layers?|depth|n_layer|num_blocks?|block_sizes")
 _DTYPES = {
     torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL",
@@ -77,7 +79,9 @@ def check_encoder_folder(folder: Path, header: WeightsHeader) -> None:
         if path.name.startswith("."):
             continue
         if not path.is_file() or path.suffix not in DATA_FILES:
-            raise ConfigError(f"{path}: has no place in a model folder, expected files of {', '.join(DATA_FILES)}")
+            raise ConfigError(
+                f"{path}: has no place in a model folder, expected files of {', '.join(DATA_FILES)}"
+            )
         if path.stat().st_size > LARGEST_JSON:
             raise ConfigError(f"{path}: found more than {LARGEST_JSON} bytes, expected fewer")
         if path.suffix == ".json":
@@ -85,13 +89,17 @@ def check_encoder_folder(folder: Path, header: WeightsHeader) -> None:
             # Vocabularies have words for keys.
             if path.name.endswith("config.json"):
                 for key, _ in code_keys(document):
-                    raise ConfigError(f"{path}: found the key '{key}', which leads out of the model, expected none")
+                    raise ConfigError(
+                        f"{path}: found the key '{key}', which leads out of the model, expected none"
+                    )
             if path.name == "config.json":
                 _check_sizes(document, path, header)
             if path.name == "tokenizer_config.json":
                 name = document.get("tokenizer_class")
                 if name is not None and not (isinstance(name, str) and TOKENIZER_CLASS.fullmatch(name)):
-                    raise ConfigError(f"{path}: tokenizer_class: found {show(name)}, expected a tokenizer's name")
+                    raise ConfigError(
+                        f"{path}: tokenizer_class: found {show(name)}, expected a tokenizer's name"
+                    )
 
 
 def code_keys(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -118,7 +126,9 @@ def _check_sizes(value: Any, path: Path, header: WeightsHeader, key: str = "") -
     elif isinstance(value, int) and not isinstance(value, bool):
         limit = len(header.shapes) if _LAYERS.fullmatch(key) else LARGEST_NUMBER
         if abs(value) > limit:
-            raise ConfigError(f"{path}: {key}: found {show(value)}, expected at most {limit} beside {header.path.name}")
+            raise ConfigError(
+                f"{path}: {key}: found {show(value)}, expected at most {limit} beside {header.path.name}"
+            )
 
 
 def read_header(path: Path) -> WeightsHeader:
@@ -140,7 +150,10 @@ def read_header(path: Path) -> WeightsHeader:
 @contextmanager
 def no_larger_than(header: WeightsHeader) -> Iterator[None]:
     """Within it, a module that is made of more parameters than could fit the weights raises ``ConfigError``."""
-    tensors, numbers = _LEFT_OUT * len(header.shapes) + _SOME_TENSORS, _LEFT_OUT * header.numbers + _SOME_NUMBERS
+    tensors, numbers = (
+        _LEFT_OUT * len(header.shapes) + _SOME_TENSORS,
+        _LEFT_OUT * header.numbers + _SOME_NUMBERS,
+    )
     buffers = _SOME_BUFFERS
 
     def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
@@ -193,4 +206,6 @@ def check_shapes(model: nn.Module, header: WeightsHeader) -> None:
                 f"{expected} found '{name}' of the shape {list(shape)}, expected {list(wanted.shape)}"
             )
         if header.types[name] != _DTYPES.get(wanted.dtype, header.types[name]):
-            raise ConfigError(f"{expected} found '{name}' of the type {header.types[name]}, expected {wanted.dtype}")
+            raise ConfigError(
+                f"{expected} found '{name}' of the type {header.types[name]}, expected {wanted.dtype}"
+            )

@@ -168,7 +168,7 @@ WRONG_PARAMS = {
     "random_seed: expected a number below 4294967296, found 4294967296": {"random_seed": 2**32},
     "training: expected an object {...}, found null": {"training": None},
     "training -> num_epochs: expected a whole number, found 1.5": {"training": {"num_epochs": 1.5}},
-    "training -> precision: expected 'fp32' or 'bf16', found 'fp16'": {"training": {"precision": "fp16"}},
+    "training -> precision: expected 'auto', 'fp32' or 'bf16', found 'fp16'": {"training": {"precision": "fp16"}},
     "training -> optimizer -> lrr: unknown key; did you mean 'lr'?": {"training": {"optimizer": {"lrr": 1}}},
     "training -> optimizer -> betas: expected a list of at most 2 items, found [0.9, 0.99, 0.1]": {
         "training": {"optimizer": {"betas": [0.9, 0.99, 0.1]}}

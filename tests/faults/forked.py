@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -61,3 +62,9 @@ def outcome(folder: Path) -> dict[str, Any]:
             {key: value for key, value in epoch.items() if key not in times} for epoch in metrics
         ]
     return files
+
+
+def plain_lines(text: str) -> list[str]:
+    """What was printed, but for the log and the bar."""
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    return [line for line in lines if line.strip() and not re.match(r"\d\d:\d\d:|epoch \d+/", line)]

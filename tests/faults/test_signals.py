@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import outcome, start_training, train_to_the_end, wait_for
+from forked import outcome, plain_lines, start_training, train_to_the_end, wait_for
 
 from machamp_lite import cli, runs
 
@@ -25,12 +25,6 @@ def flags(write_config: Callable[..., str], dataset: dict[str, Any], tiny_params
         *("--device", "-1", "--set", "batching.max_tokens=40"),
         *(part for value in sets for part in ("--set", value)),
     ]
-
-
-def plain_lines(text: str) -> list[str]:
-    """What was printed, but for the log and the bar."""
-    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
-    return [line for line in lines if line.strip() and not line[:2].isdecimal() and "epoch" not in line]
 
 
 def has_logged(run: Path, text: str) -> Callable[[], bool]:

@@ -57,12 +57,16 @@ def rename(holder: dict[str, Any], old: str, new: str) -> None:
 ENCODER, TOKENIZER = "encoder/config.json", "encoder/tokenizer_config.json"
 # What is edited, how, and a part of the line that tells of it.
 EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
-    "an older format": ("config.json", lambda c: c.update(format=1), "older format 1, expected 2; train it again"),
+    "an older format": (
+        "config.json",
+        lambda c: c.update(format=1),
+        "older format 1, expected 2; train it again",
+    ),
     "a newer format": ("config.json", lambda c: c.update(format=3), "found the format 3, expected 2"),
     "no format": ("config.json", lambda c: c.pop("format"), "found the format None"),
     "a dataset that leaves": ("config.json", lambda c: rename(c["datasets"], "UD", "../UD"), "../UD"),
     "a dataset of a root": ("config.json", lambda c: rename(c["datasets"], "UD", "/tmp/UD"), "/tmp/UD"),
-    "a task with a line end": ("config.json", lambda c: rename(tasks(c), "upos", "a\nb"), "upos"),
+    "a task with a line end": ("config.json", lambda c: rename(tasks(c), "upos", "a\nb"), "a\\nb"),
     "a task without a name": ("config.json", lambda c: rename(tasks(c), "upos", " "), "config.json"),
     "a training file": (
         "config.json",
@@ -70,24 +74,54 @@ EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
         "train_data_path",
     ),
     "a column beyond all": ("config.json", lambda c: tasks(c)["upos"].update(column_idx=10**9), "column_idx"),
-    "words in a column beyond all": ("config.json", lambda c: c["datasets"]["UD"].update(word_idx=10**9), "word_idx"),
+    "words in a column beyond all": (
+        "config.json",
+        lambda c: c["datasets"]["UD"].update(word_idx=10**9),
+        "word_idx",
+    ),
     "a column for a sentence": ("config.json", lambda c: tasks(c)["mood"].update(column_idx=3), "column_idx"),
-    "a wide parser": ("config.json", lambda c: tasks(c)["tree"].update(arc_representation_dim=10**9), "config.json"),
+    "a wide parser": (
+        "config.json",
+        lambda c: tasks(c)["tree"].update(arc_representation_dim=10**9),
+        "config.json",
+    ),
     "a wide adapter": (
         "config.json",
-        lambda c: c["params"]["encoder"].update(lora={"rank": 10**9, "alpha": 1, "dropout": 0, "target_modules": None}),
+        lambda c: c["params"]["encoder"].update(
+            lora={"rank": 10**9, "alpha": 1, "dropout": 0, "target_modules": None}
+        ),
         "rank",
     ),
     "wide data set vectors": (
         "config.json",
-        lambda c: (c["params"]["encoder"].update(dataset_embeds_dim=HUGE)),
+        lambda c: c["params"]["encoder"].update(dataset_embeds_dim=HUGE),
         "dataset_embeds_dim",
     ),
-    "a label with a line end": ("labels.json", lambda v: v["upos"]["labels"].__setitem__(0, "a\nb"), "labels.json"),
-    "a label with a tab": ("labels.json", lambda v: v["upos"]["labels"].__setitem__(0, "a\tb"), "labels.json"),
-    "a label that is no text": ("labels.json", lambda v: v["upos"]["labels"].__setitem__(0, "\ud800"), "labels.json"),
-    "a number that is none": ("labels.json", lambda v: v["degree"]["labels"].__setitem__(0, "x"), "labels.json"),
-    "a place that is none": ("labels.json", lambda v: v["words"]["labels"].__setitem__(0, "x"), "labels.json"),
+    "a label with a line end": (
+        "labels.json",
+        lambda v: v["upos"]["labels"].__setitem__(0, "a\nb"),
+        "labels.json",
+    ),
+    "a label with a tab": (
+        "labels.json",
+        lambda v: v["upos"]["labels"].__setitem__(0, "a\tb"),
+        "labels.json",
+    ),
+    "a label that is no text": (
+        "labels.json",
+        lambda v: v["upos"]["labels"].__setitem__(0, "\ud800"),
+        "labels.json",
+    ),
+    "a number that is none": (
+        "labels.json",
+        lambda v: v["degree"]["labels"].__setitem__(0, "x"),
+        "labels.json",
+    ),
+    "a place that is none": (
+        "labels.json",
+        lambda v: v["words"]["labels"].__setitem__(0, "x"),
+        "labels.json",
+    ),
     "absurd counts": ("labels.json", lambda v: v["degree"].update(counts=[10**18] * 3), "labels.json"),
     "negative counts": ("labels.json", lambda v: v["degree"].update(counts=[-1] * 3), "labels.json"),
     "a million labels": (
@@ -96,7 +130,7 @@ EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
         "model.safetensors",
     ),
     "labels of no task": ("labels.json", lambda v: v.update(other=v["upos"]), "other"),
-    "a huge hidden size": (ENCODER, lambda c: c.update(hidden_size=10**9), "encoder/config.json"),
+    "a huge hidden size": (ENCODER, lambda c: c.update(hidden_size=10**9), "model.safetensors"),
     "a huger hidden size": (ENCODER, lambda c: c.update(hidden_size=HUGE), "encoder/config.json"),
     "a huge vocabulary": (ENCODER, lambda c: c.update(vocab_size=HUGE), "encoder/config.json"),
     "a large vocabulary": (ENCODER, lambda c: c.update(vocab_size=10**9), "model.safetensors"),
@@ -108,10 +142,22 @@ EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
     "another kind of encoder": (ENCODER, lambda c: c.update(model_type="t5"), "m"),
     "an unknown kind of encoder": (ENCODER, lambda c: c.update(model_type="own"), "encoder"),
     "code for the encoder": (ENCODER, lambda c: c.update(auto_map={"AutoConfig": "code.A"}), "auto_map"),
-    "a kernel from elsewhere": (ENCODER, lambda c: c.update(attn_implementation="x/y"), "attn_implementation"),
+    "a kernel from elsewhere": (
+        ENCODER,
+        lambda c: c.update(attn_implementation="x/y"),
+        "attn_implementation",
+    ),
     "a part from elsewhere": (ENCODER, lambda c: c.update(backbone="x/y"), "backbone"),
-    "code for the tokenizer": (TOKENIZER, lambda c: c.update(auto_map={"AutoTokenizer": ["code.A", None]}), "auto_map"),
-    "a tokenizer that is a model": (TOKENIZER, lambda c: c.update(tokenizer_class="AutoModel"), "tokenizer_class"),
+    "code for the tokenizer": (
+        TOKENIZER,
+        lambda c: c.update(auto_map={"AutoTokenizer": ["code.A", None]}),
+        "auto_map",
+    ),
+    "a tokenizer that is a model": (
+        TOKENIZER,
+        lambda c: c.update(tokenizer_class="AutoModel"),
+        "tokenizer_class",
+    ),
     "a vocabulary elsewhere": (TOKENIZER, lambda c: c.update(vocab_file="/etc/passwd"), "vocab_file"),
 }
 
@@ -163,7 +209,9 @@ def test_code_beside_a_model_is_not_run(folder: Path) -> None:
     code = f"open({str(trace)!r}, 'w').close()\n"
     for name in ("code.py", "modeling_own.py", "tokenization_own.py"):
         (folder / "encoder" / name).write_text(code)
-    edit(folder / ENCODER, lambda config: config.update(auto_map={"AutoModel": "code.Model"}, model_type="own"))
+    edit(
+        folder / ENCODER, lambda config: config.update(auto_map={"AutoModel": "code.Model"}, model_type="own")
+    )
     edit(folder / TOKENIZER, lambda config: config.update(auto_map={"AutoTokenizer": ["code.A", "code.B"]}))
     refused(folder)
     assert not trace.exists()
@@ -182,7 +230,10 @@ def test_code_beside_a_pretrained_encoder_is_not_run_and_does_not_go_on(
     write_workplace(tmp_path, str(source))
     flags = ["--dataset_configs", "c.json", "--parameters_config", "p.json", "--model_dir", "run"]
     assert train(*flags, folder=tmp_path)[0] == 0
-    edit(source / "tokenizer_config.json", lambda config: config.update(auto_map={"AutoTokenizer": ["code.D", None]}))
+    edit(
+        source / "tokenizer_config.json",
+        lambda config: config.update(auto_map={"AutoTokenizer": ["code.D", None]}),
+    )
     code, lines = train(*flags, "--overwrite", folder=tmp_path)
     assert code in (0, 2) and len(lines) <= 1
     assert not trace.exists()
@@ -254,8 +305,11 @@ def test_absurd_weights_only_predict_badly(folder: Path, value: float) -> None:
     code, lines = predict("m", "ud", "out", "--dataset", "UD", folder=folder.parent)
     assert code == 0, lines
     source, target = (folder.parent / name for name in ("ud", "out"))
-    words = [[line.split("\t")[:2] for line in path.read_text().splitlines() if "\t" in line] for path in (source, target)]
-    assert words[0] == words[1]
+    kept, words = (
+        [line.split("\t")[:2] for line in path.read_text().splitlines() if "\t" in line]
+        for path in (target, source)
+    )
+    assert kept == words
 
 
 @pytest.mark.parametrize("name", ["config.json", "labels.json", "model.safetensors", "encoder/config.json",
@@ -273,14 +327,18 @@ def test_files_of_another_model_are_refused(
     assert "m/" in refused(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "labels.json", "encoder/config.json", "encoder/tokenizer.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "labels.json", "encoder/config.json", "encoder/tokenizer.json"]
+)
 @pytest.mark.parametrize("content", [b"[" * 10**5, b"\xff", b"", b"[]", b"1" * 5000, b'{"a": 1e999}'])
 def test_json_that_is_none_is_refused(folder: Path, name: str, content: bytes) -> None:
     (folder / name).write_bytes(content)
     assert "m/" in refused(folder)
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "encoder/config.json", "encoder/tokenizer.json"])
+@pytest.mark.parametrize(
+    "name", ["config.json", "model.safetensors", "encoder/config.json", "encoder/tokenizer.json"]
+)
 def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
@@ -288,9 +346,11 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path, name: str) -> None:
 
 
 def test_nothing_in_the_package_reads_what_could_be_code() -> None:
-    pattern = re.compile(r"\b(pickle|marshal|shelve|dill|joblib)\b|torch\.(load|save)\b|\beval\(|\bexec\(|__import__")
+    pattern = re.compile(
+        r"\b(pickle|marshal|shelve|dill|joblib)\b|torch\.(load|save)\b|\beval\(|\bexec\(|__import__"
+    )
     for path in PACKAGE.rglob("*.py"):
-        source = re.sub(r"\b\w+\.eval\(", "", path.read_text(encoding="utf-8"))
+        source = re.sub(r"\.eval\(", "", path.read_text(encoding="utf-8"))
         assert not pattern.search(source), path
 
 
@@ -300,9 +360,10 @@ def test_nothing_is_pickled_when_a_run_is_saved_loaded_and_resumed(
     def forbidden(*_: Any, **__: Any) -> None:
         raise AssertionError("pickled")
 
-    for module, names in ((torch, ("load", "save")), (pickle, ("load", "loads", "dump", "dumps", "Unpickler", "Pickler"))):
-        for name in names:
-            monkeypatch.setattr(module, name, forbidden)
+    for name in ("load", "loads", "dump", "dumps", "Unpickler", "Pickler"):
+        monkeypatch.setattr(pickle, name, forbidden)
+    for name in ("load", "save"):
+        monkeypatch.setattr(torch, name, forbidden)
     write_workplace(tmp_path, encoder)
     configs = ["--dataset_configs", "c.json", "--parameters_config", "p.json"]
     assert train(*configs, "--model_dir", "run", folder=tmp_path)[0] == 0
@@ -310,7 +371,9 @@ def test_nothing_is_pickled_when_a_run_is_saved_loaded_and_resumed(
     assert train(*configs, "--retrain", "run", "--model_dir", "run/again", folder=tmp_path)[0] == 0
     saved = monkeypatch.context
     with saved() as stopping:
-        stopping.setattr("machamp_lite.runs.predict_dev", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        stopping.setattr(
+            "machamp_lite.runs.predict_dev", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt())
+        )
         assert train(*configs, "--model_dir", "run/stopped", folder=tmp_path)[0] == 130
     code, lines = train("--resume", "run/stopped", folder=tmp_path)
     assert code == 0, lines

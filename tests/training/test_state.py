@@ -1,13 +1,18 @@
 """A run that was stopped goes on as if it had never been."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from machamp_lite import cli, runs
+from machamp_lite.training import conditions, trainer
+from machamp_lite.training.checkpoint import load_model
+from machamp_lite.training.state import STATE_FILE, load_document
 
 
 @pytest.fixture
@@ -98,33 +103,194 @@ def test_kept_epochs_patience_and_accumulation_go_on_too(
     assert kept == [{"3", "4"}] * 2
 
 
-def test_what_has_changed_or_is_not_there_is_told_in_one_line(
+@pytest.fixture
+def stopped(
     flags: list[str],
     tmp_path: Path,
-    treebank: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:
-    def told(*arguments: str) -> str:
-        capsys.readouterr()
-        assert cli.train([*arguments, "--device", "-1"]) == 2
-        (line,) = [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdecimal()]
-        return line
-
+) -> Path:
+    """The folder of a run that was stopped after its first epoch."""
     run = tmp_path / "run"
     with monkeypatch.context() as stopping:
         stop_after(1, stopping)
         assert cli.train([*flags, "--model_dir", str(run)]) == 130
-    assert "found no run that can go on" in told("--resume", str(tmp_path / "none"))
-    assert told("--resume", str(run), "--set", "training.num_epochs=9").startswith(
-        "--set: a run that goes on"
-    )
-    for flag in (["--retrain", str(run)], ["--sequential"]):
-        assert told("--resume", str(run), *flag).startswith(f"{flag[0]}: a run that goes on keeps its config")
-    optimizer = run / "state" / "optimizer.safetensors"
-    kept = optimizer.read_bytes()
-    optimizer.write_bytes(kept[:100])
-    assert f"{run / 'state'}: holds no state" in told("--resume", str(run))
-    optimizer.write_bytes(kept)
-    treebank.write_text(treebank.read_text() + "\n")
-    assert told("--resume", str(run)).startswith(f"{treebank}: has changed since {run} was started")
+    capsys.readouterr()
+    return run
+
+
+@pytest.fixture
+def told(stopped: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """Goes on with the stopped run, which must be refused, and gives the lines that say why."""
+
+    def told(*flags: str, folder: Path = stopped) -> list[str]:
+        assert cli.train(["--resume", str(folder), *flags, "--device", "-1"]) == 2
+        return [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdecimal()]
+
+    return told
+
+
+def edit(path: Path, **changes: Any) -> None:
+    """Changes values of a JSON file, given by the keys that lead to them, joined by two underscores."""
+    document = json.loads(path.read_text())
+    for keys, value in changes.items():
+        *places, last = keys.split("__")
+        place = document
+        for key in places:
+            place = place[key]
+        place[last] = value
+    path.write_text(json.dumps(document))
+
+
+def test_no_flag_changes_a_run_that_goes_on(told: Callable[..., list[str]], tmp_path: Path) -> None:
+    for flag in (["--set", "training.num_epochs=9"], ["--retrain", "x"], ["--sequential"], ["--seed", "1"]):
+        (line,) = told(*flag)
+        assert line.startswith(f"{flag[0]}: a run that goes on keeps its config")
+    (line,) = told(folder=tmp_path / "none")
+    assert "found no run that can go on" in line
+
+
+def test_a_changed_config_is_told_key_by_key(told: Callable[..., list[str]], stopped: Path) -> None:
+    params, datasets = (stopped / name for name in ("params-config.json", "dataset-configs.json"))
+    kept = params.read_text(), datasets.read_text()
+    edit(params, training__num_epochs=9)
+    (line,) = told()
+    assert line == (f"{params}: training -> num_epochs: found 9, expected 4, with which the run was started")
+    edit(params, training__optimizer__lr=0.5)
+    edit(datasets, WORDS__tasks__upos__loss_weight=2.0, WORDS__max_sents=3)
+    assert [line.split(": found")[0] for line in told()] == [
+        f"{params}: training -> num_epochs",
+        f"{params}: training -> optimizer -> lr",
+        f"{datasets}: WORDS -> max_sents",
+        f"{datasets}: WORDS -> tasks -> upos -> loss_weight",
+    ]
+    params.write_text(kept[0])
+    datasets.write_text(kept[1])
+    document = json.loads(kept[1])
+    del document["PAIRS"]
+    datasets.write_text(json.dumps(document))
+    (line,) = told()
+    assert line.startswith(f"{datasets}: PAIRS: found nothing, expected ")
+    datasets.write_text(kept[1])
+    assert cli.train(["--resume", str(stopped), "--device", "-1"]) == 0
+
+
+def test_changed_data_and_versions_are_told_by_name(
+    told: Callable[..., list[str]], stopped: Path, treebank: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ending = "so it cannot go on"
+    kept = treebank.read_text()
+    treebank.write_text(kept + "\n")
+    assert told() == [f"{treebank}: has changed since {stopped} was started, {ending}"]
+    treebank.write_text(kept)
+    with monkeypatch.context() as patch:
+        patch.setattr(conditions, "STATE_FORMAT", 99)
+        (line,) = told()
+        assert line.startswith("the format of states: found 99, but ") and line.endswith(ending)
+    version = str(torch.__version__)
+    monkeypatch.setattr(torch, "__version__", "2.99.0")
+    assert told() == [f"torch: found 2.99.0, but {stopped} was started with {version}, {ending}"]
+
+
+@pytest.mark.parametrize("damage", ["empty", "half", "other"])
+def test_a_damaged_state_is_told_in_one_line(
+    told: Callable[..., list[str]], stopped: Path, damage: str
+) -> None:
+    path = stopped / "state" / STATE_FILE
+    whole = path.read_bytes()
+    path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "other": b"x" * 1000}[damage])
+    (line,) = told()
+    assert line.startswith(f"{stopped / 'state'}: holds no state of a run that can go on (")
+
+
+@pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_run_goes_on_within_an_epoch(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, step: int
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    flags = [*flags, "--set", f"training.task_weighting={scheme}", "--set", "training.save_minutes=1e-9"]
+    assert cli.train([*flags, "--model_dir", str(whole)]) == 0
+    original = runs.save_state
+
+    def stopping(*arguments: Any, progress: Any, **options: Any) -> None:
+        original(*arguments, progress=progress, **options)
+        if progress.step == step and progress.running.batches:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "save_state", stopping)
+        assert cli.train([*flags, "--model_dir", str(broken)]) == 130
+    assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
+    assert f"after step {step}" in (broken / "log.txt").read_text()
+    assert outcome(broken) == outcome(whole)
+
+
+@pytest.mark.parametrize(("minutes", "within"), [("1e-9", True), ("15", False), ("null", False)])
+def test_states_are_saved_within_epochs_as_often_as_asked(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: str, within: bool
+) -> None:
+    saved: list[tuple[int, int]] = []
+    original = runs.save_state
+
+    def recording(*arguments: Any, progress: Any, **options: Any) -> None:
+        saved.append((progress.epoch, progress.running.batches))
+        original(*arguments, progress=progress, **options)
+
+    monkeypatch.setattr(runs, "save_state", recording)
+    assert cli.train([*flags, "--set", f"training.save_minutes={minutes}", "--model_dir", str(tmp_path)]) == 0
+    assert [epoch for epoch, batches in saved if not batches] == [1, 2, 3, 4]
+    assert any(batches for _, batches in saved) == within
+
+
+@pytest.mark.parametrize("value", ["0", "-1", '"often"'])
+def test_save_minutes_are_a_positive_number(
+    flags: list[str], capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    assert cli.train([*flags, "--set", f"training.save_minutes={value}", "--check"]) == 2
+    assert "training -> save_minutes" in capsys.readouterr().err
+
+
+def test_a_state_that_is_kept_leads_to_the_same_end_again(flags: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert cli.train([*flags, "--set", "training.keep_state=true", "--model_dir", str(run)]) == 0
+    assert {path.name for path in (run / "state").iterdir()} == {STATE_FILE, "start"}
+    before = outcome(run)
+    (run / "WORDS.out").unlink()
+    assert cli.train(["--resume", str(run), "--device", "-1"]) == 0
+    assert outcome(run) == before
+
+
+@pytest.mark.parametrize("bad", ["loss", "weights"])
+def test_numbers_that_are_none_leave_the_last_good_state_and_the_best_model(
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    bad: str,
+) -> None:
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    flags = [*flags, "--set", "training.save_minutes=1e-9"]
+    assert cli.train([*flags, "--model_dir", str(whole)]) == 0
+    original, calls = trainer.train_together, 0
+
+    def spoiling(model: Any, *arguments: Any) -> Any:
+        nonlocal calls
+        losses = original(model, *arguments)
+        calls += 1
+        if calls == 8 and bad == "weights":
+            next(model.parameters()).data.fill_(float("inf"))
+        elif calls == 8:
+            losses[0]["upos" if "upos" in losses[0] else "same"].fill_(float("nan"))
+        return losses
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "train_together", spoiling)
+        capsys.readouterr()
+        assert cli.train([*flags, "--model_dir", str(run)]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "expected a finite number" in line]
+    assert re.search(r" batch with \S+:\d+", line)
+    assert load_document(run / "state")["step"] == 7
+    load_model(run)
+    assert cli.train(["--resume", str(run), "--device", "-1"]) == 0
+    assert outcome(run) == outcome(whole)

@@ -1,0 +1,21 @@
+"""The precision in which a model computes."""
+
+from functools import cache
+
+import torch
+
+
+@cache
+def has_fast_bfloat16(device_type: str) -> bool:
+    """Whether the hardware multiplies matrices in bfloat16: AVX-512 BF16 or AMX of CPUs, GPUs from Ampere on."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities() if device_type == "cpu" else {}
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def resolved(precision: str, device: torch.device) -> str:
+    """``fp32`` or ``bf16``: the precision asked for, or with ``auto`` the faster one that the device has."""
+    if precision != "auto":
+        return precision
+    return "bf16" if has_fast_bfloat16(device.type) else "fp32"
