@@ -140,10 +140,6 @@ class Encoder(nn.Module):
                 )
         finally:
             self.transformer.train(was_training)
-        if self.packs(ids.device):
-            logger.info("the encoder reads sentences packed end to end, without padding")
-        else:
-            logger.info("the encoder reads sentences of like length side by side, padded")
 
     def layer_numbers(self, layers: Sequence[int] | str) -> tuple[int, ...]:
         """Layers counted from 0, the embeddings, for ``layers_to_use``; raises ``ConfigError`` for others."""
@@ -167,6 +163,16 @@ class Encoder(nn.Module):
         """Whether pieces lie end to end in one row on a device; on a GPU only where it is asked for."""
         asked = self.params.packing is True or (self.params.packing == "auto" and device.type == "cpu")
         return asked and self.first_position is not None
+
+    def layout(self, device: torch.device) -> str:
+        """How the pieces of a batch lie, and why, for a person."""
+        if self.packs(device):
+            return "packed end to end, which gives the states that they have alone"
+        if self.params.packing is False:
+            return "padded, as encoder -> packing says"
+        if self.first_position is None:
+            return f"padded: '{self.kind}' models cannot be packed"
+        return "padded: encoder -> packing 'auto' packs on CPUs"
 
     def frozen_parameters(self) -> list[nn.Parameter]:
         """Those that never learn: with adapters, all others."""

@@ -152,6 +152,17 @@ class Model(nn.Module):
             task: self.decoder(task).loss(scores[task], ids) for task, ids in gold.items() if ids is not None
         }
 
+    def loss_parts(
+        self, batch: Batch, scores: Mapping[str, Any]
+    ) -> dict[str, list[tuple[Tensor, Tensor | int]]]:
+        """The means that the losses are sums of, each with what it is over."""
+        gold = {task: batch.tasks[task].gold for task in scores}
+        return {
+            task: self.decoder(task).loss_parts(scores[task], ids)
+            for task, ids in gold.items()
+            if ids is not None
+        }
+
     def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor | None:
         """The sum of the losses times their weights; None if no task of the batch has a weight."""
         return self.task_weights.total(losses)

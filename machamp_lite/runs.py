@@ -242,3 +242,4 @@ def _log_model(model: Model) -> None:
         model.device,
         resolved(model.precision, model.device),
     )
+    logger.info("sentences are %s", model.encoder.layout(model.device))

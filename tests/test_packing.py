@@ -52,7 +52,7 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
 def test_packing_that_is_asked_for_and_cannot_be_is_a_config_fault(
     build: Callable[..., tuple[Model, list[Any]]], kind: str
 ) -> None:
-    with pytest.raises(ConfigError, match="encoder -> packing: .* models cannot be packed, expected 'auto' or false"):
+    with pytest.raises(ConfigError, match=r"encoder -> packing: .* models cannot be packed, expected 'auto' or false"):
         build(kind, "true")
 
 

@@ -34,14 +34,18 @@ class Sampler:
         batching: BatchingParams,
         *,
         seed: int,
+        processes: int = 1,
     ) -> None:
+        """Batches of several ``processes`` are so many times larger: each has a part of every batch."""
+        sizes = {"max_tokens": processes * batching.max_tokens, "batch_size": processes * batching.batch_size}
+        batching = batching.model_copy(update=sizes)
         self.streams = streams
         self.instances = [instance for stream in streams for instance in stream.instances]
         self.batching = batching
         self.seed = seed
-        sizes = [len(stream.instances) for stream in streams]
-        ends = np.cumsum(sizes)
-        self.members = [np.arange(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+        counts = [len(stream.instances) for stream in streams]
+        ends = np.cumsum(counts)
+        self.members = [np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self.lengths = np.array([instance.longest_piece for instance in self.instances])
         self.pieces = np.array([len(instance.pieces.piece_starts) for instance in self.instances])
 
@@ -127,3 +131,18 @@ def cut(
         batches[-1].append(number)
         longest, rows = new_longest, new_rows
     return batches
+
+
+def parts(batch: Sequence[Instance], number: int) -> list[list[Instance]]:
+    """Cuts a batch into so many parts with about the same number of subwords; some may be empty.
+
+    The longest sentence first, each goes to the part that has least; in a part they stand as in the batch.
+    """
+    sizes = [len(instance.pieces.subword_ids) for instance in batch]
+    totals = [0] * number
+    chosen: list[list[int]] = [[] for _ in range(number)]
+    for place in sorted(range(len(batch)), key=lambda place: -sizes[place]):
+        emptiest = totals.index(min(totals))
+        totals[emptiest] += sizes[place]
+        chosen[emptiest].append(place)
+    return [[batch[place] for place in sorted(places)] for places in chosen]

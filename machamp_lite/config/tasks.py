@@ -112,6 +112,9 @@ class TaskChecker:
             ]
             self.faults.add_validation(source, path, own, decoder.Config)
             return None
+        if "topn" in raw and config.topn > 1 and not decoder.ranks:
+            message = f"'{name}' has no second best labels, expected 1 or no such key"
+            self.faults.add(source, [*path, "topn"], message)
         check_weighting(
             self.faults, source, path, config=config, decoder=decoder, defaults=self.defaults[name]
         )

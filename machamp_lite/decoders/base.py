@@ -76,6 +76,8 @@ class Decoder(nn.Module, ABC):
     has_classes: ClassVar[bool] = True
     # False for labels beside which there are no others with a probability: numbers, and what is not written.
     ranks: ClassVar[bool] = True
+    # Of how many means its loss is the sum.
+    loss_means: ClassVar[int] = 1
     metrics: ClassVar[tuple[str, ...]]
     Config: ClassVar[type[TaskConfig]] = TaskConfig
     # What a label of its vocabulary looks like, as a regular expression.
@@ -156,6 +158,10 @@ class Decoder(nn.Module, ABC):
     def loss(self, scores: Any, gold: Tensor) -> Tensor:
         """The mean loss of the N labelled items, not yet weighted."""
 
+    def loss_parts(self, scores: Any, gold: Tensor) -> list[tuple[Tensor, Tensor | int]]:
+        """The ``loss_means`` means whose sum is ``loss``, each with what it is over: items, or their weights."""
+        return [(self.loss(scores, gold), self.objective.size(gold) if self.objective else len(gold))]
+
     @abstractmethod
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Labels of each sentence, from scores and the sentences' words."""
@@ -208,11 +214,10 @@ def no_class_options(reason: str) -> dict[str, str]:
 
 def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | None:
     """The weight of each label that a task's options ask for, schemes reading the counts of its training data."""
-    if isinstance(config.class_weights, str):
-        return scheme_weights(config.class_weights, vocabulary.counts, beta=config.class_weights_beta)
-    if config.class_weights is not None:
-        return given_weights(config.class_weights, vocabulary.labels)
-    return None
+    asked, beta = config.class_weights, config.class_weights_beta
+    if isinstance(asked, str):
+        return scheme_weights(asked, vocabulary.counts, beta=beta)
+    return None if asked is None else given_weights(asked, vocabulary.labels)
 
 
 def label_objective(config: TaskConfig, vocabulary: Vocabulary) -> LabelObjective:

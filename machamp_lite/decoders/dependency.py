@@ -121,9 +121,15 @@ class Dependency(Decoder):
 
     def loss(self, scores: DependencyScores, gold: Tensor) -> Tensor:
         """Mean cross-entropy of heads plus the loss of relations at gold heads. *Shape:* gold (W, 2)."""
+        (arcs, _), (relations, _) = self.loss_parts(scores, gold)
+        return arcs + relations
+
+    def loss_parts(self, scores: DependencyScores, gold: Tensor) -> list[tuple[Tensor, Tensor | int]]:
+        """Both of them; that of relations may be weighted."""
         heads, relations = gold.unbind(-1)
         arcs = flatten(_mask_padding(scores), scores.lengths)
-        return label_loss(arcs, heads) + self.objective(self._relation_scores(scores, heads), relations)
+        loss = self.objective(self._relation_scores(scores, heads), relations)
+        return [(label_loss(arcs, heads), len(heads)), (loss, self.objective.size(relations))]
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
         """The best tree with one root for each sentence, and the best relation of each of its arcs."""

@@ -118,6 +118,10 @@ class Seq2Seq(Decoder):
         logits = output.logits.float().flatten(0, 1)
         return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED)
 
+    def loss_parts(self, scores: Any, gold: Tensor) -> list[tuple[Tensor, Tensor | int]]:
+        """The loss, over the subwords of the targets."""
+        return [(self.loss(scores, gold), (gold[:, : self.config.max_output_length] >= 0).sum())]
+
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The best output of a beam search for each text."""
         return [[text] for text in self._texts(self._search(scores).sequences)]

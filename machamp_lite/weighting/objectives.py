@@ -69,6 +69,10 @@ class LabelObjective(nn.Module):
         # Multiplied, for a sum of weights that is 0 to give a loss of 0, without waiting for a GPU to say which.
         return losses.sum() * self.weights[gold].sum().reciprocal().nan_to_num(posinf=0.0)
 
+    def size(self, gold: Tensor) -> Tensor | int:
+        """What the mean is over: the number of items, or the sum of their weights. *Shape:* (N,) -> ()."""
+        return len(gold) if self.weights is None else self.weights[gold].sum()
+
 
 class BinaryObjective(nn.Module):
     """Binary cross-entropy where each item has any number of C labels.
@@ -97,6 +101,10 @@ class BinaryObjective(nn.Module):
         )
         wrong = torch.sigmoid(scores * (1 - 2 * gold))
         return (losses * _focal_factors(wrong, self.focal_gamma)).mean()
+
+    def size(self, gold: Tensor) -> int:
+        """The number of items that the mean is over."""
+        return len(gold)
 
 
 class MarginObjective(nn.Module):
@@ -127,6 +135,10 @@ class MarginObjective(nn.Module):
         """The margin of each item, None without weights. *Shape:* (N,) -> (N,)."""
         # Finite, for margins to be added and learnt with; e to this is 0 beside any other path.
         return None if self.weights is None else self.weights.log().clamp_min(NO_WEIGHT)[gold]
+
+    def size(self, gold: Tensor) -> int:
+        """The number of items that the sum of losses is divided by."""
+        return len(gold)
 
 
 def _float_tensor(values: Sequence[float] | None) -> Tensor | None:

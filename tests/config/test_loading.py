@@ -76,6 +76,20 @@ WRONG_TASKS = {
     "loss_weight: expected a number, found '1'": {"loss_weight": "1"},
     "loss_weight: expected a number, found null": {"loss_weight": None},
     "dropout: expected a number below 1, found 1": {"dropout": 1},
+    "topn: 'tok' has no second best labels, expected 1 or no such key": {
+        "task_type": "tok",
+        "column_idx": -1,
+        "topn": 2,
+    },
+    "column_idx: expected a number of at most -1, found 3": {"task_type": "mlm"},
+    "column_idx: expected -1, a comment '# upos = label', in a dataset with word_idx, found 3": {
+        "task_type": "regression"
+    },
+    "column_idxs: expected -1, a comment '# upos = label', in a dataset with word_idx, found [3, 4]": {
+        "task_type": "probdistr",
+        "column_idx": ABSENT,
+        "column_idxs": [3, 4],
+    },
     "metric: unknown 'f1_macr'; did you mean 'f1_macro'?": {"metric": "f1_macr"},
     "metric: unknown 'f1'; known: accuracy, f1_binary, f1_macro, f1_micro, span_f1": {"metric": "f1"},
     "metric: 'seq' has no metric 'las'; known: accuracy, f1_binary, f1_macro, f1_micro, span_f1": {
@@ -104,6 +118,15 @@ WRONG_TASKS = {
 @pytest.mark.parametrize(("line", "changes"), WRONG_TASKS.items(), ids=range(len(WRONG_TASKS)))
 def test_every_fault_of_a_task_is_told_in_one_line_with_its_place(line: str, changes: dict[str, Any]) -> None:
     assert faults(lambda: load(task(**changes))) == [f"c.json: A -> tasks -> upos -> {line}"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"column_idxs": [3, 4], "size": 2}])
+def test_a_distribution_has_columns_or_a_size(changes: dict[str, Any]) -> None:
+    options = {"task_type": "probdistr", "column_idx": ABSENT, **changes}
+    assert faults(lambda: load(task(**options))) == [
+        "c.json: A -> tasks -> upos: expected either column_idxs or, for a comment, size, the number of its "
+        "probabilities"
+    ]
 
 
 CLASSIFICATION = {"task_type": "classification", "column_idx": 2}

@@ -6,7 +6,7 @@ from machamp_lite.label_scores import LabelScores
 from machamp_lite.training.summary import epoch_lines
 
 
-def epoch(scores: dict[str, float], labels: LabelScores) -> dict[str, Any]:
+def epoch(scores: dict[str, float], labels: LabelScores | None) -> dict[str, Any]:
     return {
         "epoch": 2,
         "seconds": 3.4,
@@ -15,7 +15,7 @@ def epoch(scores: dict[str, float], labels: LabelScores) -> dict[str, Any]:
         "total_loss": 0.5,
         "task_weights": {"task": 1.0},
         "dev": {"DATA": {"task": scores}},
-        "labels": {"DATA": {"task": labels.as_json()}},
+        "labels": {"DATA": {} if labels is None else {"task": labels.as_json()}},
     }
 
 
@@ -28,12 +28,12 @@ def test_scores_of_labels_end_in_macro_f1_and_what_is_hardly_found() -> None:
 
 
 def test_tasks_without_labels_have_no_macro_f1() -> None:
-    _, line = epoch_lines(epoch({"avg_dist": 0.25, "pearson": 0.5}, LabelScores()), is_best=False)
+    _, line = epoch_lines(epoch({"avg_dist": 0.25, "pearson": 0.5}, None), is_best=False)
     assert line == "  dev DATA task: avg_dist 0.2500, pearson 50.00"
 
 
 def test_weights_of_tasks_are_named_where_they_differ_from_one() -> None:
-    metrics = {**epoch({"perplexity": 12.5}, LabelScores()), "task_weights": {"task": 0.5}}
+    metrics = {**epoch({"perplexity": 12.5}, None), "task_weights": {"task": 0.5}}
     assert list(epoch_lines(metrics, is_best=False))[1:] == [
         "  weights of tasks: task 0.500",
         "  dev DATA task: perplexity 12.5000",
