@@ -4,7 +4,6 @@ Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130
 """
 
 import argparse
-import contextlib
 import io
 import logging
 import os
@@ -12,13 +11,12 @@ import shlex
 import shutil
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from machamp_lite.errors import (
-    FAULTS_SHOWN,
+    LINES_SHOWN,
     ConfigError,
     DataError,
     MachampError,
@@ -27,11 +25,14 @@ from machamp_lite.errors import (
     is_panic,
 )
 from machamp_lite.flags import train_flags
+from machamp_lite.logs import log_to, set_up_logging
 from machamp_lite.predict_flags import predict_flags
+from machamp_lite.signals import handling_signals, interrupts
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
     from machamp_lite.evaluation import ScoreKeeper
+    from machamp_lite.training.distributed import Processes
 
 # Heavy imports wait inside the functions that need them: --help answers at once.
 
@@ -53,15 +54,15 @@ def _guarded(command: Callable[[], int]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # Raises KeyboardInterrupt, also for SIGTERM.
-        with _handling_signals(signal.default_int_handler):
+        with handling_signals(signal.default_int_handler):
             code = command()
             sys.stdout.flush()
         return code
     except (ConfigError, DataError) as error:
-        print("\n".join(_shown(error.faults)), file=sys.stderr)
+        _tell(_shown(error.faults))
         return 2
     except MachampError as error:
-        print("\n".join(error.faults), file=sys.stderr)
+        _tell(error.faults)
         return 130 if isinstance(error, StoppedError) else 1
     except BrokenPipeError:
         # Whoever read the output has seen enough; what is left of it goes nowhere.
@@ -91,70 +92,57 @@ def _guarded(command: Callable[[], int]) -> int:
         return 2
 
 
+def _tell(faults: Sequence[str]) -> None:
+    """The lines of an error; those of one that another process tells are none."""
+    if faults:
+        print("\n".join(faults), file=sys.stderr)
+
+
 def _shown(faults: Sequence[str]) -> list[str]:
     """As many lines as a person reads at once."""
-    if len(faults) <= FAULTS_SHOWN:
+    if len(faults) <= LINES_SHOWN:
         return list(faults)
-    return [*faults[: FAULTS_SHOWN - 1], f"and {len(faults) - FAULTS_SHOWN + 1} lines more"]
-
-
-@contextlib.contextmanager
-def _handling_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Gives Ctrl-C and SIGTERM to a handler for a while; what is ignored, as under nohup, stays so."""
-    numbers = []
-    if threading.current_thread() is threading.main_thread():
-        numbers = [
-            number
-            for number in (signal.SIGINT, signal.SIGTERM)
-            if signal.getsignal(number) not in (signal.SIG_IGN, None)
-        ]
-    former = {number: signal.signal(number, handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, old in former.items():
-            signal.signal(number, old)
-
-
-@contextlib.contextmanager
-def _interrupts() -> Iterator[Callable[[], bool]]:
-    """Says whether a signal has asked to stop; a Ctrl-C after it stops at once."""
-    asked = False
-
-    def ask(number: int, frame: Any) -> None:
-        nonlocal asked
-        if asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        asked = True
-
-    with _handling_signals(ask):
-        yield lambda: asked
-    if asked:
-        # Too late for training to heed it.
-        raise KeyboardInterrupt
+    return [*faults[: LINES_SHOWN - 1], f"and {len(faults) - LINES_SHOWN + 1} lines more"]
 
 
 def _train(flags: argparse.Namespace) -> int:
+    from machamp_lite.training.distributed import joined
+
+    with joined(on_gpus=flags.device != -1) as processes:
+        return _train_together(flags, processes)
+
+
+def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
+    """The command in one of its processes."""
     # From a terminal, logs go to it; the run's own log file comes with its folder.
-    _set_up_logging()
-    configs = _load_configs(flags)
+    set_up_logging(silent=not processes.is_first)
+    configs = processes.together(lambda: _load_configs(flags))
     from machamp_lite import runs
 
     if flags.check or flags.sequential:
-        lines = runs.check_all(configs, retrain=flags.retrain)
+        lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain))
     if flags.check:
-        print("\n".join(lines))
+        if processes.is_first:
+            print("\n".join(lines))
         return 0
-    device = _device(flags.device)
-    folder = Path(
-        flags.resume or flags.model_dir or runs.default_run_folder(flags.dataset_configs, flags.name)
-    )
+    device = processes.together(lambda: _device(flags.device, several=processes.count > 1))
+    given = flags.resume or flags.model_dir
+    if given is None and processes.is_first:
+        given = str(runs.default_run_folder(flags.dataset_configs, flags.name))
+    folder = Path(processes.told(given))
     folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
-    for folder in folders:
-        runs.make_run_folder(folder, overwrite=flags.overwrite or flags.resume is not None)
+    overwrite = flags.overwrite or flags.resume is not None
+    processes.together(lambda: [runs.make_run_folder(each, overwrite=overwrite) for each in folders])
     former = flags.retrain
     for config, folder in zip(configs, folders, strict=True):
-        _train_one(config, folder, device=device, resume=flags.resume is not None, retrain=former)
+        _train_one(
+            config,
+            folder,
+            device=device,
+            resume=flags.resume is not None,
+            retrain=former,
+            processes=processes,
+        )
         former = folder
     return 0
 
@@ -179,13 +167,20 @@ def _load_configs(flags: argparse.Namespace) -> "list[Config]":
 
 
 def _train_one(
-    config: "Config", folder: Path, *, device: str, resume: bool, retrain: str | Path | None
+    config: "Config",
+    folder: Path,
+    *,
+    device: str,
+    resume: bool,
+    retrain: str | Path | None,
+    processes: "Processes",
 ) -> None:
     """One run, with its log in its folder."""
     from machamp_lite import runs
 
-    _set_up_logging()
-    _log_to(folder / "log.txt")
+    set_up_logging(silent=not processes.is_first)
+    if processes.is_first:
+        log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
     from machamp_lite.training.run_folder import STATE
     from machamp_lite.training.state import STATE_FILE
@@ -193,23 +188,30 @@ def _train_one(
     try:
         try:
             keepers = runs.train(
-                config, folder, device=device, resume=resume, retrain=retrain, interrupts=_interrupts()
+                config,
+                folder,
+                device=device,
+                resume=resume,
+                retrain=retrain,
+                interrupts=interrupts(),
+                processes=processes,
             )
         except (KeyboardInterrupt, StoppedError) as error:
             if not (folder / STATE / STATE_FILE).exists():
                 raise
             what = str(error) or "stopped at once"
-            command = f"python train.py --resume {shlex.quote(str(folder))}"
+            command = f"{processes.launcher} train.py --resume {shlex.quote(str(folder))}"
             raise StoppedError(f"{what}; to go on: {command}") from None
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
         raise
-    _show_scores(keepers)
-    print(f"model: {folder / 'model'}")
+    if processes.is_first:
+        _show_scores(keepers)
+        print(f"model: {folder / 'model'}")
 
 
 def _predict(flags: argparse.Namespace) -> int:
-    _set_up_logging()
+    set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
     from machamp_lite.fitting import fitting_dataset
     from machamp_lite.predictor import check_options, predict_file
@@ -265,9 +267,18 @@ def _show_scores(keepers: Mapping[str, "ScoreKeeper"]) -> None:
         print("\n".join(report.score_table(scores)))
 
 
-def _device(number: int | None) -> str:
+def _device(number: int | None, *, several: bool = False) -> str:
+    """The device of this process; one of ``several`` has a GPU of its own."""
     import torch
 
+    if several and number is not None and number != -1:
+        raise ConfigError(
+            f"--device: found {number}, but torchrun gives each process a GPU of its own; expected -1, or no such flag"
+        )
+    if several and number is None and torch.cuda.is_available():
+        from machamp_lite.training.distributed import take_gpu
+
+        return f"cuda:{take_gpu()}"
     if number is None:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     if number == -1:
@@ -276,24 +287,3 @@ def _device(number: int | None) -> str:
     if not 0 <= number < count:
         raise ConfigError(f"--device: found {number}, but there are {count} GPUs; expected -1 for the CPU")
     return f"cuda:{number}"
-
-
-def _set_up_logging() -> None:
-    handler = logging.StreamHandler()
-    # Errors end a run and are told as plain lines; the log is where they are kept.
-    handler.addFilter(lambda record: record.levelno < logging.ERROR)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    logger = logging.getLogger("machamp_lite")
-    for old in logger.handlers:
-        old.close()
-    logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-
-
-def _log_to(path: Path) -> None:
-    # On a full disk, what cannot be saved tells of it; that the log cannot be written is not told on top.
-    logging.raiseExceptions = False
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.getLogger("machamp_lite").addHandler(handler)

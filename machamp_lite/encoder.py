@@ -25,6 +25,8 @@ LAST_LAYER_ONLY = ("canine", "funnel")
 # Subwords of the texts that tell how a transformer behaves, and how much of its largest state counts as equal: rounding
 # makes 1e-7, what another subword does to random weights is 1e-3.
 SHORT, LONG, EQUAL = 8, 13, 1e-5
+# With less of a batch being subwords and more padding, packing is faster.
+LEAST_FILL = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,20 +161,27 @@ class Encoder(nn.Module):
                 )
         return tuple(layer % self.layers for layer in layers)
 
-    def packs(self, device: torch.device) -> bool:
-        """Whether pieces lie end to end in one row on a device; on a GPU only where it is asked for."""
-        asked = self.params.packing is True or (self.params.packing == "auto" and device.type == "cpu")
-        return asked and self.first_position is not None
+    def packs(self, lengths: Tensor) -> bool:
+        """Whether pieces of these lengths lie end to end in one row, and not side by side and padded.
 
-    def layout(self, device: torch.device) -> str:
-        """How the pieces of a batch lie, and why, for a person."""
-        if self.packs(device):
-            return "packed end to end, which gives the states that they have alone"
+        With "auto" they do on a CPU where much would be padding: packing has a cost of its own.
+        """
+        if self.first_position is None:
+            return False
+        if self.params.packing == "auto":
+            fill = int(lengths.sum()) / (len(lengths) * int(lengths.max())) if lengths.device.type == "cpu" else 1.0
+            return fill < LEAST_FILL
+        return self.params.packing is True
+
+    def layout(self) -> str:
+        """How the pieces of batches lie, and why, for a person."""
+        if self.params.packing is True:
+            return "packed end to end"
         if self.params.packing is False:
-            return "padded, as encoder -> packing says"
+            return "padded"
         if self.first_position is None:
             return f"padded: '{self.kind}' models cannot be packed"
-        return "padded: encoder -> packing 'auto' packs on CPUs"
+        return f"padded, and on a CPU packed end to end in batches that are filled to less than {LEAST_FILL:.0%}"
 
     def frozen_parameters(self) -> list[nn.Parameter]:
         """Those that never learn: with adapters, all others."""
@@ -203,7 +212,7 @@ class Encoder(nn.Module):
     def _states(self, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
         """States of each layer, and where those of each subword stand in them. *Shape:* K times (N, D), (S,)."""
         ids, types, lengths = batch.subword_ids, batch.type_ids, batch.piece_lengths
-        if self.packs(ids.device):
+        if self.packs(lengths):
             row = PackedRow(lengths, first_position=self.first_position or 0)
             inputs = row.inputs(ids, types if self.has_types else None)
             with pieces_of(row.lengths):

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-FAULTS_SHOWN = 20
+# As many as a person reads at once; of the faults of one file one fewer, with a line on how many there are.
+LINES_SHOWN = 20
+FAULTS_SHOWN = LINES_SHOWN - 1
 LONGEST_REASON = 300
 
 
@@ -34,8 +36,12 @@ class StoppedError(MachampError):
     """Training was asked to stop, and has saved where it stands."""
 
 
+class LostProcessError(TrainingError):
+    """Another process of the run has ended or cannot be reached."""
+
+
 class FaultList:
-    """Collects the faults of one file; the first twenty are kept, all are counted."""
+    """Collects the faults of one file; the first nineteen are kept, all are counted."""
 
     def __init__(self) -> None:
         self.shown: list[str] = []

@@ -20,15 +20,18 @@ from machamp_lite.predictor import predict_file
 from machamp_lite.pretrained import load_transformer, with_language_model
 from machamp_lite.report import describe_data
 from machamp_lite.training import retraining, run_folder
-from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model
+from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model, weights_of
 from machamp_lite.training.conditions import conditions_of
+from machamp_lite.training.distributed import ALONE, Processes
 from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.training.randomness import random_states
 from machamp_lite.training.run_data import RunData, read_data, training_streams
 from machamp_lite.training.run_folder import default_run_folder, make_run_folder
 from machamp_lite.training.state import (
     START,
     Progress,
     check_conditions,
+    check_processes,
     load_document,
     progress_of,
     remove_state,
@@ -116,55 +119,62 @@ def train(
     resume: bool = False,
     retrain: str | Path | None = None,
     interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
     With ``resume``, goes on from the last state that the folder's run has saved, as if it had never stopped; raises
     ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. ``interrupts`` is a context
     for the epochs, which gives what says whether to stop: the running step is finished then, the state saved, and
-    ``StoppedError`` raised. Returns what holds the scores of the best epoch's predictions, by dataset.
+    ``StoppedError`` raised. Of several ``processes``, the first one writes. Returns what holds the scores of the best
+    epoch's predictions, by dataset; only in the first process.
     """
     seed_everything(config.params.random_seed)
     folder = Path(folder)
     state = folder / run_folder.STATE
-    if resume:
-        document = load_document(state)
-        check_conditions(state, document, conditions_of(config))
-        done = progress_of(state, document)
-        for place in (folder, state):
-            remove_leftovers(place)
-        run_folder.settle_epochs(folder, [epoch for epoch, _ in done.best_epochs])
-        # The encoder and the order of labels are those of the run itself, wherever they came from.
-        former: Model | None = load_model(state / START)
-    else:
-        done = Progress()
-        config, former = _start(config, retrain)
-    # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
-    data = read_data(config, former)
-    for name, instances in data.train.items():
-        logger.info(
-            "%s: %d training sentences, %d dev sentences",
-            name,
-            len(sentences(instances)),
-            len(sentences(data.dev.get(name, ()))),
-        )
-    model = build_model(config, data, former=former)
-    if former is not None and not resume:
-        retraining.take_over(model, former)
-        logger.info("starts from %s", retrain)
-        for line in retraining.describe(model, former):
-            logger.info("  %s", line)
-    # It shares its encoder with the model, and its decoders are not needed any more.
-    del former
+    document = processes.together(lambda: load_document(state)) if resume else None
+
+    def begin() -> tuple[RunData, Model, Progress]:
+        nonlocal config
+        if document is not None:
+            check_processes(state, document, processes.count)
+            check_conditions(state, document, conditions_of(config))
+            done = progress_of(state, document)
+            if processes.is_first:
+                for place in (folder, state):
+                    remove_leftovers(place)
+                run_folder.settle_epochs(folder, [epoch for epoch, _ in done.best_epochs])
+            # The encoder and the order of labels are those of the run itself, wherever they came from.
+            former: Model | None = load_model(state / START)
+        else:
+            done = Progress()
+            config, former = _start(config, retrain)
+        # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
+        data = read_data(config, former)
+        _log_data(data)
+        model = build_model(config, data, former=former)
+        if former is not None and not resume:
+            retraining.take_over(model, former)
+            logger.info("starts from %s", retrain)
+            for line in retraining.describe(model, former):
+                logger.info("  %s", line)
+        return data, model, done
+
+    data, model, done = processes.together(begin)
     model.to(device)
     _log_model(model)
-    folder.mkdir(parents=True, exist_ok=True)
+    processes.spread(weights_of(model).values())
+    if processes.count > 1:
+        logger.info("%d processes", processes.count)
+    if not processes.is_first:
+        seed_everything(config.params.random_seed + processes.rank)
     optimizer = make_optimizer(model, config.params.training)
     conditions = conditions_of(config)
-    if resume:
-        restore(state, document, model=model, optimizer=optimizer)
+    if document is not None:
+        restore(state, document, model=model, optimizer=optimizer, process=processes.rank)
         logger.info("goes on in epoch %d after step %d", done.epoch + 1, done.step)
-    else:
+    elif processes.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
         # First of all, so that a run that is half removed is none that could go on.
         remove_state(state)
         remove_leftovers(folder)
@@ -173,9 +183,22 @@ def train(
         start_state(state, model)
 
     def save(done: Progress) -> None:
-        save_state(state, model=model, optimizer=optimizer, progress=done, conditions=conditions)
+        others = processes.gathered(random_states(model.device))[1:] if processes.count > 1 else []
+        if processes.is_first:
+            save_state(
+                state,
+                model=model,
+                optimizer=optimizer,
+                progress=done,
+                conditions=conditions,
+                random_of_others=others,
+            )
+        processes.wait()
 
     def after_epoch(done: Progress) -> None:
+        if not processes.is_first:
+            save(done)
+            return
         kept = [epoch for epoch, _ in done.best_epochs]
         if done.epoch in kept:
             save_model(model, run_folder.epoch_folder(folder, done.epoch))
@@ -192,18 +215,24 @@ def train(
             model,
             optimizer=optimizer,
             done=done,
-            sampler=Sampler(streams, config.params.batching, seed=config.params.random_seed),
+            sampler=Sampler(
+                streams, config.params.batching, seed=config.params.random_seed, processes=processes.count
+            ),
             dev=data.dev,
             after_epoch=after_epoch,
             within_epoch=save,
             should_stop=should_stop,
             show_bar=progress,
+            processes=processes,
         )
-    load_best_weights(model, folder / run_folder.MODEL)
-    run_folder.write_layer_weights(folder, model)
-    keepers = predict_dev(model, config, folder)
-    if not config.params.training.keep_state:
-        remove_state(state)
+    keepers = {}
+    if processes.is_first:
+        load_best_weights(model, folder / run_folder.MODEL)
+        run_folder.write_layer_weights(folder, model)
+        keepers = predict_dev(model, config, folder)
+        if not config.params.training.keep_state:
+            remove_state(state)
+    processes.wait()
     return keepers
 
 
@@ -230,6 +259,16 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
     return keepers
 
 
+def _log_data(data: RunData) -> None:
+    for name, instances in data.train.items():
+        logger.info(
+            "%s: %d training sentences, %d dev sentences",
+            name,
+            len(sentences(instances)),
+            len(sentences(data.dev.get(name, ()))),
+        )
+
+
 def _log_model(model: Model) -> None:
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
@@ -242,4 +281,4 @@ def _log_model(model: Model) -> None:
         model.device,
         resolved(model.precision, model.device),
     )
-    logger.info("sentences are %s", model.encoder.layout(model.device))
+    logger.info("sentences are %s", model.encoder.layout())

@@ -233,8 +233,8 @@ def test_twenty_faults_of_a_file_are_listed_whatever_their_kind(
     treebank.write_text((row.format("", 0) + row.format("X", 7) + "1\ta\n\n") * 10)
     assert cli.train([*arguments, "--check"]) == 2
     lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 21
-    assert lines[-1] == f"{treebank}: 30 faults in all; the first 20 are listed"
+    assert len(lines) == 20
+    assert lines[-1] == f"{treebank}: 30 faults in all; the first 19 are listed"
     assert [line.split(": ")[0] for line in lines[:3]] == [f"{treebank}:{number}" for number in (1, 3, 5)]
 
 
@@ -259,7 +259,7 @@ WRONG_TRAIN = {
     "--device 99": "--device: found 99, but there are ",
     "--sequential": "--sequential: found one dataset config, expected several",
     "--resume logs/x": "--dataset_configs: a run that goes on keeps its config, expected no such flag beside --resume",
-    "--retrain logs/x": "logs/x: no such folder, expected a run folder or its model folder",
+    "--retrain logs/x": "logs/x: found no such folder, expected a run folder or its model folder",
     "--retrain .": ".: found no model, expected a run folder or its model folder (with config.json)",
     "--retrain . --set reset_transformer_model=true": "--retrain: found reset_transformer_model true, expected false",
     "--set x": "--set x: expected KEY=VALUE, for example training.num_epochs=3",
@@ -267,7 +267,7 @@ WRONG_TRAIN = {
     "--model_dir a_file": "a_file: is a file, expected a folder",
     "--model_dir a_file/below": "a_file/below: cannot be made (Not a directory)",
     "--model_dir /proc/run": "/proc/run: cannot be made (",
-    "--name ../a_file": "logs/../a_file/",
+    "--name ../a_file": "--name: found '../a_file', expected a name of a folder inside logs/",
     "--set transformer_model=. --model_dir run": ".: holds no tokenizer that can be loaded (",
     "--set encoder.max_input_length=500 --model_dir run": "encoder -> max_input_length: found 500, but the transformer",
 }
@@ -317,7 +317,7 @@ WRONG_PREDICT = {
     "m here ./here": ["./here: is the input itself, expected another file"],
     "m here out here out": ["out: is the output of two files"],
     "m here no/out gone out": ["no/out: the folder no does not exist", "gone: no such file"],
-    "m here out": ["m: no such folder, expected a run folder or its model folder"],
+    "m here out": ["m: found no such folder, expected a run folder or its model folder (with config.json)"],
     "folder here out": [
         "folder: found no model, expected a run folder or its model folder (with config.json)"
     ],

@@ -37,8 +37,8 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
     results = []
     for packing in ('"auto"', "false"):
         model, instances = build(kind, packing)
-        assert model.encoder.packs(model.device) == (packing == '"auto"' and kind in PACKABLE)
         batch = model.batch([*instances, *instances[1:3]], only_annotated=True)
+        assert model.encoder.packs(batch.piece_lengths) == (packing == '"auto"' and kind in PACKABLE)
         losses = model.losses(batch, model(batch))
         sum(losses.values()).backward()
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -46,6 +46,21 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
     for one, other in zip(*results, strict=True):
         for left, right in zip(one, other, strict=True):
             torch.testing.assert_close(left, right, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("packing", "lengths", "expected"),
+    [
+        ('"auto"', [10, 10, 9], False),
+        ('"auto"', [10, 4, 3], True),
+        ("true", [10, 10], True),
+        ("false", [10, 1], False),
+    ],
+)
+def test_batches_are_packed_where_much_would_be_padding(
+    build: Callable[..., tuple[Model, list[Any]]], packing: str, lengths: list[int], expected: bool
+) -> None:
+    assert build("wordpiece", packing)[0].encoder.packs(torch.tensor(lengths)) == expected
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - PACKABLE))

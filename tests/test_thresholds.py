@@ -74,7 +74,8 @@ def test_tuning_gives_what_predicting_with_each_threshold_gives(
         scores = predict_file(model, source, tmp_path / "out", dataset=dataset, threshold=threshold)
         assert scores[task][metric] == pytest.approx(value)
     assert tuned.values[tuned.best] == max(tuned.values.values())
-    assert len(set(tuned.values.values())) > 1
+    # Whole sets of labels are hardly ever right where weights are random.
+    assert metric == "multi_acc" or len(set(tuned.values.values())) > 1
 
 
 def test_a_threshold_is_another_one_for_a_while(model: Model) -> None:

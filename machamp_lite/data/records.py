@@ -120,7 +120,7 @@ def read_records(
 
     ``required`` names, for each column that must be there, what reads it. With ``raw_text_columns`` the file is
     plain text, one sentence a line and words split by spaces, and each record gets rows of that many columns.
-    Raises ``DataError`` after the last line with every fault of the file (the first twenty, and their number),
+    Raises ``DataError`` after the last line with every fault of the file (the first ones, and their number),
     those included that whoever reads the records has added to ``faults``.
     """
     path = str(path)

@@ -95,7 +95,13 @@ class Decoder(nn.Module, ABC):
 
     def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective | None:
         """The loss over labels, as the task's options weigh it; None for labels that have no classes."""
-        return label_objective(self.config, self.vocabulary)
+        return LabelObjective(
+            weights=class_weights(self.config, self.vocabulary),
+            focal_gamma=self.config.focal_gamma,
+            label_smoothing=self.config.label_smoothing,
+            logit_adjustment=self.config.logit_adjustment,
+            counts=self.vocabulary.counts,
+        )
 
     @classmethod
     def make_vocabulary(cls, tokenizer: Any, **saved: Any) -> Vocabulary:
@@ -218,17 +224,6 @@ def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | N
     if isinstance(asked, str):
         return scheme_weights(asked, vocabulary.counts, beta=beta)
     return None if asked is None else given_weights(asked, vocabulary.labels)
-
-
-def label_objective(config: TaskConfig, vocabulary: Vocabulary) -> LabelObjective:
-    """The loss over labels that a task's options ask for."""
-    return LabelObjective(
-        weights=class_weights(config, vocabulary),
-        focal_gamma=config.focal_gamma,
-        label_smoothing=config.label_smoothing,
-        logit_adjustment=config.logit_adjustment,
-        counts=vocabulary.counts,
-    )
 
 
 class LabelDecoder(Decoder):

@@ -48,6 +48,7 @@ class Dependency(Decoder):
     """A biaffine parser (Dozat and Manning 2017) that scores relations only at gold or chosen heads."""
 
     level = "word"
+    loss_means = 2
     metrics = ("las", "uas")
     Config = DependencyConfig
 

@@ -83,17 +83,16 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
-    parts, start = [], 0
-    for length, count in groups:
-        end = start + length * count
-        # (1, H, count * length, E) -> (count, H, length, E)
-        queries, keys, values = (
-            states[0, :, start:end].unflatten(1, (count, length)).transpose(0, 1)
-            for states in (query, key, value)
-        )
+    # Split all at once: the gradients of single slices would each be as long as the row.
+    sizes = [length * count for length, count in groups]
+    parts = []
+    for (length, count), *states in zip(
+        groups, *(states[0].split(sizes, dim=1) for states in (query, key, value)), strict=True
+    ):
+        # (H, count * length, E) -> (count, H, length, E)
+        queries, keys, values = (rows.unflatten(1, (count, length)).transpose(0, 1) for rows in states)
         attended = scaled_dot_product_attention(queries, keys, values, dropout_p=dropout, scale=scaling)
         parts.append(attended.transpose(1, 2).flatten(0, 1))
-        start = end
     return torch.cat(parts).unsqueeze(0), None
 
 

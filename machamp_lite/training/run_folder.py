@@ -23,6 +23,8 @@ def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None =
     Raises ``ConfigError`` if it cannot be made.
     """
     name = name or ".".join(Path(path).stem for path in dataset_configs)
+    if Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable():
+        raise ConfigError(f"--name: found {name!r}, expected a name of a folder inside logs/")
     first = folder = Path("logs") / name / time.strftime("%Y.%m.%d_%H.%M.%S")
     number = 1
     try:

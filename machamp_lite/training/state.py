@@ -7,7 +7,7 @@ start/              the model as the run started, from which a run that goes on 
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,12 +112,17 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     progress: Progress,
     conditions: dict[str, Any],
+    random_of_others: Sequence[Any] = (),
 ) -> None:
-    """Writes the state of a run, in the place of an older one, which is whole until then."""
+    """Writes the state of a run, in the place of an older one, which is whole until then.
+
+    ``random_of_others`` are the states of the random generators of its further processes.
+    """
     running = progress.running
     document = {
         "conditions": conditions,
         "random": random_states(model.device),
+        "random_of_others": list(random_of_others),
         "epoch": progress.epoch,
         "step": progress.step,
         "best_epochs": progress.best_epochs,
@@ -157,6 +162,18 @@ def check_conditions(folder: Path, document: Mapping[str, Any], now: Mapping[str
         raise ConfigError(lines)
 
 
+def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> None:
+    """Raises ``ConfigError`` for another number of processes than the run was started with."""
+    try:
+        former = 1 + len(document.get("random_of_others", ()))
+    except (TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+    if count != former:
+        raise ConfigError(
+            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot go on"
+        )
+
+
 def progress_of(folder: Path, document: Mapping[str, Any]) -> Progress:
     """How far the run of a state is; raises ``ConfigError`` if the document is damaged."""
     try:
@@ -169,9 +186,17 @@ def progress_of(folder: Path, document: Mapping[str, Any]) -> Progress:
 
 
 def restore(
-    folder: Path, document: Mapping[str, Any], *, model: Model, optimizer: torch.optim.Optimizer
+    folder: Path,
+    document: Mapping[str, Any],
+    *,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    process: int = 0,
 ) -> None:
-    """Puts model, optimizer and random generators where they stood; raises ``ConfigError`` if it cannot."""
+    """Puts model, optimizer and the random generators of a process where they stood.
+
+    Raises ``ConfigError`` if it cannot.
+    """
     try:
         tensors = load_file(folder / STATE_FILE)
         with torch.no_grad():
@@ -184,8 +209,9 @@ def restore(
                 moments.setdefault(int(number), {})[name] = value
         groups = optimizer.state_dict()["param_groups"]
         optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        set_random_states(document["random"], model.device)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        random = document["random_of_others"][process - 1] if process else document["random"]
+        set_random_states(random, model.device)
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
         raise _damaged(folder, error) from None
 
 

@@ -12,16 +12,18 @@ from tqdm.auto import tqdm
 
 from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler
+from machamp_lite.batching.sampler import Sampler, parts
 from machamp_lite.errors import StoppedError, TrainingError
-from machamp_lite.evaluation import autocast, evaluate, sum_of_main_metrics
+from machamp_lite.evaluation import ScoreKeeper, autocast, evaluate, sum_of_main_metrics
 from machamp_lite.model import Model
+from machamp_lite.training.distributed import ALONE, Processes
 from machamp_lite.training.optimization import set_encoder_trainable, set_rates
 from machamp_lite.training.randomness import seed_everything
+from machamp_lite.training.shared_steps import add_up_gradients, losses_of_all, same_draws, tasks_of
 from machamp_lite.training.state import Progress
 from machamp_lite.training.summary import epoch_lines
 
-__all__ = ["seed_everything", "train_epochs", "train_step", "train_together"]
+__all__ = ["seed_everything", "train_epochs", "train_shared", "train_step", "train_together"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ def train_epochs(
     within_epoch: Callable[[Progress], None],
     should_stop: Callable[[], bool],
     show_bar: bool = True,
+    processes: Processes = ALONE,
 ) -> None:
     """Trains a model for what is not ``done`` yet of its epochs, or until patience is at its end.
 
@@ -48,6 +51,9 @@ def train_epochs(
     metrics, or the last one where there is no dev data. ``within_epoch`` is called every ``save_minutes``, and when
     ``should_stop``, asked after each step, says so: then ``StoppedError`` is raised. Raises ``TrainingError`` if
     losses or weights are no finite numbers; neither is called then.
+
+    Of several ``processes``, each has a part of every batch of the sampler. All call ``after_epoch`` and
+    ``within_epoch``; the first one scores the dev data, and only its metrics are kept.
     """
     training = model.config.params.training
     epochs = range(1, training.num_epochs + 1)
@@ -82,14 +88,17 @@ def train_epochs(
             desc=f"epoch {epoch}/{training.num_epochs}",
             unit=" words",
             unit_scale=True,
-            disable=not show_bar,
+            disable=not (show_bar and processes.is_first),
             leave=False,
         ) as bar:
             for group in _groups(batches[running.batches :], training.accumulation_steps):
                 set_rates(optimizer, step=done.step, steps=steps, scheduler=training.learning_rate_scheduler)
-                losses = train_together(
-                    model, [model.batch(batch, only_annotated=True) for batch in group], optimizer
-                )
+                if processes.count == 1:
+                    losses = train_together(
+                        model, [model.batch(batch, only_annotated=True) for batch in group], optimizer
+                    )
+                else:
+                    losses = train_shared(model, group, optimizer, step=done.step, processes=processes)
                 for batch, batch_losses in zip(group, losses, strict=True):
                     running.add(batch_losses, words=_words(batch))
                     watch.add(batch_losses, batch)
@@ -98,23 +107,30 @@ def train_epochs(
                 bar.update(running.words - bar.n)
                 if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
                     bar.set_postfix_str(f"loss {watch.look():.3f}", refresh=False)
-                if (asked := should_stop()) or saves.is_due():
+                asked, save = processes.any_of(should_stop(), saves.is_due())
+                if asked or save:
                     watch.look_at_all()
                     within_epoch(done)
                     saves.restart()
                     if asked:
                         stop()
         watch.look_at_all()
-        try:
-            keepers = {
-                name: evaluate(model, name, instances, before_each=stop_if_asked)
-                for name, instances in dev.items()
-            }
-        except StoppedError:
-            within_epoch(done)
-            raise
+        keepers: dict[str, ScoreKeeper] = {}
+        broken_off = False
+        if processes.is_first:
+            try:
+                keepers = {
+                    name: evaluate(model, name, instances, before_each=stop_if_asked)
+                    for name, instances in dev.items()
+                }
+            except StoppedError:
+                broken_off = True
         scores = {name: keeper.scores() for name, keeper in keepers.items()}
-        total = sum_of_main_metrics(scores, model.config.tasks())
+        total = 0.0 if broken_off else sum_of_main_metrics(scores, model.config.tasks())
+        broken_off, total = processes.told((broken_off, total))
+        if broken_off:
+            within_epoch(done)
+            stop()
         weights, mean_losses = model.task_weights.weights(), running.mean_losses()
         done.metrics.append(
             {
@@ -134,7 +150,8 @@ def train_epochs(
             logger.info("%s", line)
         after_epoch(done)
         saves.restart()
-        stop_if_asked()
+        if processes.any_of(should_stop())[0]:
+            stop()
 
 
 class _Alarm:
@@ -209,12 +226,43 @@ def train_together(
             # One after another: only gradients are kept, so that memory is that of one batch.
             (total / len(batches)).backward()
         every_loss.append({task: loss.detach() for task, loss in losses.items()})
+    _update(model, optimizer)
+    return every_loss
+
+
+def train_shared(
+    model: Model,
+    batches: Sequence[Sequence[Instance]],
+    optimizer: torch.optim.Optimizer,
+    *,
+    step: int,
+    processes: Processes,
+) -> list[dict[str, Tensor]]:
+    """The same of several processes, each of which learns from a part of each batch. Returns the losses of all."""
+    optimizer.zero_grad(set_to_none=True)
+    every_loss = []
+    for number, whole in enumerate(batches):
+        part = parts(whole, processes.count)[processes.rank]
+        batch = model.batch(part, only_annotated=True) if part else None
+        with autocast(model):
+            losses = losses_of_all(model, batch, tasks_of(model, whole), processes)
+        with same_draws(model.config.params.random_seed, step, number):
+            total = model.total_loss(losses)
+        if total is not None and total.requires_grad:
+            (total / len(batches)).backward()
+        every_loss.append({task: loss.detach() for task, loss in losses.items()})
+    add_up_gradients(model, processes)
+    _update(model, optimizer)
+    return every_loss
+
+
+def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
+    """One step with clipped gradients."""
     grad_norm = model.config.params.training.grad_norm
     if grad_norm is not None:
         torch.nn.utils.clip_grad_norm_(model.parameters(), grad_norm)
     # Without gradients, as in a batch of tasks that are switched off, this changes nothing.
     optimizer.step()
-    return every_loss
 
 
 def _groups(batches: Sequence[list[Instance]], size: int) -> list[Sequence[list[Instance]]]:
@@ -223,10 +271,7 @@ def _groups(batches: Sequence[list[Instance]], size: int) -> list[Sequence[list[
 
 
 def _words(batch: Sequence[Instance]) -> int:
-    """Words of a batch; texts of a TSV are counted by their spaces."""
+    """Words of a batch; what is no word, as texts of a TSV, is counted by its spaces."""
     return sum(
-        len(instance.words)
-        if len(instance.pieces.word_ends)
-        else sum(len(text.split()) for text in instance.words)
-        for instance in batch
+        len(("" if instance.view == "raw" else " ").join(instance.words).split()) for instance in batch
     )

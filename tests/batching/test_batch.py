@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from machamp_lite.batching.batch import Batch, make_batch
@@ -45,7 +44,6 @@ def test_sentences_lie_end_to_end(instances: dict[str, list[Instance]]) -> None:
     ]
     assert batch.words == sum(len(instance.words) for instance in instances["WORDS"])
     assert int(batch.piece_lengths.sum()) == len(batch.subword_ids) == len(batch.type_ids)
-    starts = np.cumsum([0, *(len(instance.pieces.subword_ids) for instance in instances["WORDS"])])
     assert batch.sentence_pieces.tolist() == [1] * len(instances["WORDS"])
 
 

@@ -1,0 +1,358 @@
+"""Two processes do together what one does: the same gradients, the same run, the same end."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from machamp_lite import cli, runs
+from machamp_lite.batching.sampler import parts
+from machamp_lite.config import load_config
+from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.training import trainer
+from machamp_lite.training.checkpoint import weights_of
+from machamp_lite.training.distributed import ALONE, Processes, joined
+from machamp_lite.training.state import load_document
+from machamp_lite.training.trainer import train_shared, train_together
+
+WORDS = {
+    "upos": {"task_type": "seq", "column_idx": 3, "class_weights": "balanced"},
+    "feats": {"task_type": "multiseq", "column_idx": 5},
+    "lemma": {"task_type": "string2string", "column_idx": 2, "focal_gamma": 1.0},
+    "tree": {"task_type": "dependency", "column_idx": 6, "class_weights": "inverse"},
+    "spans": {"task_type": "seq_bio", "column_idx": 8},
+    "mood": {"task_type": "classification", "column_idx": -1},
+    "degree": {"task_type": "regression", "column_idx": -1},
+    "shares": {"task_type": "probdistr", "size": 2},
+    "hidden": {"task_type": "mlm"},
+    "cut": {"task_type": "tok"},
+}
+PAIRS = {
+    "same": {"task_type": "classification", "column_idx": 2},
+    "topics": {"task_type": "multiclas", "column_idx": 3},
+}
+TEXTS = {"reply": {"task_type": "seq2seq", "column_idx": 7}}
+# By name: encoder, tasks of both data files, params.
+CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
+    "static": ("wordpiece", WORDS, PAIRS, []),
+    "uncertainty": ("wordpiece", WORDS, PAIRS, ["training.task_weighting=uncertainty"]),
+    "texts": ("t5", {}, TEXTS, ["training.task_weighting=uncertainty"]),
+    "random": ("wordpiece", {}, PAIRS, ["training.task_weighting=random"]),
+    "padded": ("wordpiece", WORDS, PAIRS, ["encoder.packing=false", "training.grad_norm=null"]),
+}
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def in_two_processes(work: Callable[[int], int], folder: Path) -> tuple[list[int], list[str]]:
+    """The exit codes and what was printed of two forked children, that stand as torchrun starts its own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    logs = [folder / f"printed{rank}" for rank in range(2)]
+    children = []
+    for rank, log in enumerate(logs):
+        child = os.fork()
+        if not child:
+            code = 99
+            try:
+                sys.stdout = sys.stderr = log.open("w", buffering=1)
+                os.dup2(sys.stderr.fileno(), 2)
+                places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+                places["MASTER_PORT"] = port
+                os.environ.update({name: str(value) for name, value in places.items()})
+                os.environ.update(MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo")
+                code = work(rank)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                # Nothing of the test's own process is to run a second time.
+                sys.stderr.flush()
+                os._exit(code)
+        children.append(child)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    return codes, [log.read_text() for log in logs]
+
+
+def plain_lines(text: str) -> list[str]:
+    """What was printed, but for the log, the bar, and warnings of torch itself."""
+    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
+    return [line for line in lines if line.strip() and not re.match(r"\d\d:\d\d:|epoch \d+/|\[", line)]
+
+
+def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:
+    """Losses and gradients of each step, and the weights after them."""
+    runs.seed_everything(3)
+    data = runs.read_data(config)
+    # Without the dropout inside the transformer, and with the same subwords hidden each time.
+    model = runs.build_model(config, data).eval()
+    # From here on each process draws its own.
+    runs.seed_everything(3 + processes.rank)
+    both = [instance for instances in data.train.values() for instance in instances]
+    # All, those of one dataset, a single sentence, and two of different tasks.
+    every_batch = [[both], [both[-4:]], [both[:1]], [[both[0], both[-1]], both[2:5]]]
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    found = {}
+    for step, whole in enumerate(every_batch):
+        if processes.count == 1:
+            batches = [model.batch(batch, only_annotated=True) for batch in whole]
+            losses = train_together(model, batches, optimizer)
+        else:
+            losses = train_shared(model, whole, optimizer, step=step, processes=processes)
+        for number, of_batch in enumerate(losses):
+            found |= {f"{step} loss {number} {task}": loss for task, loss in of_batch.items()}
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                found[f"{step} gradient {name}"] = parameter.grad.clone()
+    return found | {f"state {name}": value.clone() for name, value in weights_of(model).items()}
+
+
+@pytest.fixture
+def configs(
+    encoders: dict[str, str],
+    treebank: Path,
+    pairs: Path,
+    tiny_params: str,
+    write_config: Callable[..., str],
+) -> dict[str, Any]:
+    found = {}
+    for name, (encoder, words, texts, params) in CASES.items():
+        datasets = {
+            "WORDS": {"train_data_path": str(treebank), "word_idx": 1, "tasks": words},
+            "PAIRS": {"train_data_path": str(pairs), "sent_idxs": [0, 1], "tasks": texts},
+        }
+        path = write_config(
+            f"{name}.json", **{name: dataset for name, dataset in datasets.items() if dataset["tasks"]}
+        )
+        overrides = [f"transformer_model={encoders[encoder]}", *params]
+        found[name] = load_config([path], parameters_config=tiny_params, overrides=overrides)
+    return found
+
+
+def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any], tmp_path: Path) -> None:
+    def work(rank: int) -> int:
+        with joined(on_gpus=False) as processes:
+            assert processes.count == 2
+            for name, config in configs.items():
+                save_file(several_steps(config, processes), tmp_path / f"{name}{rank}")
+        return 0
+
+    codes, printed = in_two_processes(work, tmp_path)
+    assert codes == [0, 0], printed
+    for name, config in configs.items():
+        expected = several_steps(config, ALONE)
+        first, second = (load_file(tmp_path / f"{name}{rank}") for rank in range(2))
+        assert first.keys() == expected.keys() == second.keys()
+        assert any("log_variances" in key for key in expected) == ("uncertainty" in str(CASES[name]))
+        for key, value in expected.items():
+            assert torch.equal(first[key], second[key]), key
+            if name == "random":
+                # What is drawn is the same in both, and not what one process would draw.
+                continue
+            torch.testing.assert_close(first[key], value, **CLOSE, msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_processes_tell_each_other_what_they_have(tmp_path: Path) -> None:
+    def work(rank: int) -> int:
+        def fail() -> None:
+            raise ConfigError(["both", f"only {rank}"])
+
+        with joined(on_gpus=False) as processes:
+            numbers = torch.full((3,), float(rank + 5))
+            processes.spread([numbers])
+            assert numbers.tolist() == [5.0] * 3
+            processes.add_up(numbers)
+            assert numbers.tolist() == [10.0] * 3
+            assert processes.told([rank, None]) == [0, None]
+            assert processes.gathered("x" * 10 * rank) == ["", "x" * 10]
+            assert processes.any_of(rank == 0, False, True) == (True, False, True)
+            assert processes.together(lambda: rank) == rank
+            with pytest.raises(DataError) as caught:
+                processes.together(fail)
+            assert caught.value.faults == ["both", "only 0", "only 1"]
+        return 0
+
+    codes, printed = in_two_processes(work, tmp_path)
+    assert codes == [0, 0], printed
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 7])
+def test_a_batch_is_cut_into_parts_with_about_the_same_number_of_subwords(
+    configs: dict[str, Any], number: int
+) -> None:
+    data = runs.read_data(configs["static"])
+    batch = [instance for instances in data.train.values() for instance in instances][:5]
+    cut = parts(batch, number)
+    assert len(cut) == number
+    assert sorted(id(one) for part in cut for one in part) == sorted(map(id, batch))
+    totals = [sum(len(one.pieces.subword_ids) for one in part) for part in cut]
+    assert max(totals) - min(totals) <= max(len(one.pieces.subword_ids) for one in batch)
+
+
+@pytest.fixture
+def flags(
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    pair_dataset: dict[str, Any],
+    tiny_params: str,
+    encoder: str,
+    tmp_path: Path,
+) -> list[str]:
+    """A small run without any dropout."""
+    still = tmp_path / "still"
+    shutil.copytree(encoder, still)
+    settings = json.loads((still / "config.json").read_text())
+    settings |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (still / "config.json").write_text(json.dumps(settings))
+    values = [f"transformer_model={still}", "training.num_epochs=3", "training.keep_top_n=2"]
+    config = write_config(WORDS=dataset, PAIRS=pair_dataset)
+    return [
+        *("--dataset_configs", config, "--parameters_config", tiny_params, "--device", "-1"),
+        *(part for value in values for part in ("--set", value)),
+    ]
+
+
+def train_in_two(flags: list[str], folder: Path) -> tuple[list[int], list[str]]:
+    return in_two_processes(lambda rank: cli.train(flags), folder)
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """All files that a run leaves, but for its log and the times it took."""
+    files: dict[str, Any] = {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "log.txt"
+    }
+    metrics = json.loads(files.pop("metrics.json"))
+    epochs = [{key: value for key, value in epoch.items() if "second" not in key} for epoch in metrics]
+    return {**files, "metrics.json": epochs}
+
+
+def small_batches(size: int, *, subwords: int = 40) -> list[str]:
+    return ["--set", f"batching.batch_size={size}", "--set", f"batching.max_tokens={subwords}"]
+
+
+@pytest.mark.parametrize(("size", "subwords"), [(1, 99), (9, 20)])
+def test_a_run_of_two_is_a_run_of_one_with_batches_twice_as_large(
+    flags: list[str], tmp_path: Path, size: int, subwords: int
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert cli.train([*flags, *small_batches(2 * size, subwords=2 * subwords), "--model_dir", str(one)]) == 0
+    flags = [*flags, *small_batches(size, subwords=subwords), "--model_dir", str(two)]
+
+    def work(rank: int) -> int:
+        # The first weights are those of the first process, whatever the others have drawn.
+        original = runs.seed_everything
+        runs.seed_everything = lambda seed: original(seed + rank)
+        return cli.train(flags)
+
+    codes, printed = in_two_processes(work, tmp_path)
+    assert codes == [0, 0], printed
+    assert printed[1] == ""
+    assert f"model: {two / 'model'}" in printed[0]
+    assert "2 processes" in (two / "log.txt").read_text()
+    expected, found = outcome(one), outcome(two)
+    assert expected.keys() == found.keys()
+    for ours, theirs in zip(found["metrics.json"], expected["metrics.json"], strict=True):
+        assert ours["train"] == pytest.approx(theirs["train"], rel=1e-2)
+        assert ours["dev"].keys() == theirs["dev"].keys()
+
+
+def stopping(name: str, *, rank: int, call: int, number: int) -> Callable[[int], None]:
+    """Sends a signal to one of the processes where it calls a function of the trainer for so many times."""
+    original, calls = getattr(trainer, name), 0
+
+    def prepare(own_rank: int) -> None:
+        def counting(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == call and own_rank == rank:
+                os.kill(os.getpid(), number)
+            return original(*arguments, **options)
+
+        setattr(trainer, name, counting)
+
+    return prepare
+
+
+def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Draws of each process: they have to go on where they stood.
+    flags = [
+        *flags,
+        *small_batches(1),
+        "--set",
+        "encoder.dropout=0.3",
+        "--set",
+        "training.task_weighting=random",
+    ]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train_in_two([*flags, "--model_dir", str(whole)], tmp_path)[0] == [0, 0]
+    command = [*flags, "--model_dir", str(broken)]
+    for place, rank, call in (("train_shared", 1, 2), ("evaluate", 0, 1), ("train_shared", 0, 3)):
+        prepare = stopping(place, rank=rank, call=call, number=signal.SIGTERM)
+
+        def work(own_rank: int, command: list[str] = command, prepare: Any = prepare) -> int:
+            prepare(own_rank)
+            return cli.train(command)
+
+        codes, printed = in_two_processes(work, tmp_path)
+        assert codes == [130, 130], printed
+        (told,) = plain_lines(printed[0])
+        assert told.endswith(f"; to go on: torchrun --nproc_per_node=2 train.py --resume {broken}")
+        assert plain_lines(printed[1]) == []
+        command = ["--resume", str(broken), "--device", "-1"]
+    document = load_document(broken / "state")
+    (other,) = document["random_of_others"]
+    # Torch's state begins with its seed.
+    assert other["torch"][:8] != document["random"]["torch"][:8]
+    capsys.readouterr()
+    assert cli.train(command) == 2
+    (told,) = plain_lines(capsys.readouterr().err)
+    assert told == f"processes: found 1, but {broken} was started with 2, so it cannot go on"
+    assert train_in_two(command, tmp_path)[0] == [0, 0]
+    assert outcome(broken) == outcome(whole)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_process_that_dies_ends_the_others_with_one_line(
+    flags: list[str], tmp_path: Path, rank: int
+) -> None:
+    prepare = stopping("train_shared", rank=rank, call=3, number=signal.SIGKILL)
+
+    def work(own_rank: int) -> int:
+        prepare(own_rank)
+        return cli.train([*flags, *small_batches(1), "--model_dir", str(tmp_path / "run")])
+
+    codes, printed = in_two_processes(work, tmp_path)
+    assert codes[rank] == -signal.SIGKILL
+    assert codes[1 - rank] == 1
+    (told,) = plain_lines(printed[1 - rank])
+    assert told.startswith(f"process {1 - rank} of 2: another one has ended or cannot be reached (")
+
+
+@pytest.mark.parametrize(
+    ("extra", "place"),
+    [
+        (["--set", "training.num_epochs=many"], "num_epochs"),
+        (["--set", "WORDS.train_data_path=nowhere"], "nowhere"),
+        (["--device", "0"], "--device: found 0, but torchrun"),
+    ],
+)
+def test_faults_are_told_once(flags: list[str], tmp_path: Path, extra: list[str], place: str) -> None:
+    codes, printed = train_in_two([*flags, *extra, "--model_dir", str(tmp_path / "run")], tmp_path)
+    assert codes == [2, 2]
+    (told,) = plain_lines(printed[0])
+    assert place in told
+    assert plain_lines(printed[1]) == []
