@@ -211,6 +211,8 @@ def _train_one(
 
 
 def _predict(flags: argparse.Namespace) -> int:
+    # In bfloat16 oneDNN prepares products for each shape of a batch; a thousand kept ones would take half a gigabyte.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
     set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
     from machamp_lite.fitting import fitting_dataset
