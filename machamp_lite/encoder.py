@@ -25,7 +25,7 @@ LAST_LAYER_ONLY = ("canine", "funnel")
 # Subwords of the texts that tell how a transformer behaves, and how much of its largest state counts as equal: rounding
 # makes 1e-7, what another subword does to random weights is 1e-3.
 SHORT, LONG, EQUAL = 8, 13, 1e-5
-# With less of a batch being subwords and more padding, packing is faster.
+# Where less of a batch is subwords, training is faster packed than padded; where more is, about as fast.
 LEAST_FILL = 0.8
 
 
@@ -164,7 +164,7 @@ class Encoder(nn.Module):
     def packs(self, lengths: Tensor) -> bool:
         """Whether pieces of these lengths lie end to end in one row, and not side by side and padded.
 
-        With "auto" they do on a CPU where much would be padding: packing has a cost of its own.
+        With "auto" they do on a CPU where much would be padding.
         """
         if self.first_position is None:
             return False

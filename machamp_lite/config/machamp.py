@@ -1,13 +1,13 @@
-"""What MaChAmp's configs may hold that has another name here, has no effect, or is not supported yet."""
+"""What MaChAmp's configs may hold that has another name here, or that only one value is supported of."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from machamp_lite.config.faults import ConfigFaults, show
 
-# Keys that are not supported yet, with the values that ask for nothing.
-_LATER_PARAMS: dict[tuple[str, ...], tuple[Any, ...]] = {
+# Keys of params of which only what is always done is supported.
+_ONE_WAY: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("encoder", "subword_strategy"): ("last",),
     ("training", "learning_rate_scheduler", "type"): ("slanted_triangular",),
     ("training", "optimizer", "type"): ("adamw",),
@@ -17,7 +17,7 @@ _LATER_PARAMS: dict[tuple[str, ...], tuple[Any, ...]] = {
 
 def modernise_params(raw: dict[str, Any], faults: ConfigFaults, source: str) -> dict[str, Any]:
     """Takes older keys of params files to where they stand now."""
-    raw = _without_later(raw, _LATER_PARAMS, faults, source, [])
+    raw = _without_one_way(raw, faults, source)
     older, newer = ("encoder", "layers_to_use"), ("decoders", "default_decoder", "layers_to_use")
     _move(raw, older, newer, faults, source, [])
     _move(raw, ("default_dec_dataset_embeds_dim",), ("encoder", "dataset_embeds_dim"), faults, source, [])
@@ -66,24 +66,15 @@ def _holder(raw: dict[str, Any], keys: Sequence[str], *, make: bool = False) -> 
     return holder if isinstance(holder, dict) else None
 
 
-def _without_later(
-    raw: dict[str, Any],
-    later: Mapping[tuple[str, ...], tuple[Any, ...]],
-    faults: ConfigFaults,
-    source: str,
-    path: Sequence[str],
-) -> dict[str, Any]:
-    """A copy without the keys that are not supported yet; a value that asks for something is a fault."""
+def _without_one_way(raw: dict[str, Any], faults: ConfigFaults, source: str) -> dict[str, Any]:
+    """A copy without the keys that can ask for nothing; a value that asks for something is a fault."""
     result = copy.deepcopy(raw)
-    for keys, neutral in later.items():
+    for keys, neutral in _ONE_WAY.items():
         holder = _holder(result, keys)
         if holder is None or keys[-1] not in holder:
             continue
-        value = holder[keys[-1]]
-        asks_for_nothing = any(type(value) is type(option) and value == option for option in neutral)
-        if not asks_for_nothing:
-            known = [show(option) for option in neutral if option is not None]
-            expected = " or ".join(known) or "no such key"
-            faults.add(source, [*path, *keys], f"{show(value)} is not supported yet, expected {expected}")
-        del holder[keys[-1]]
+        value = holder.pop(keys[-1])
+        if not any(type(value) is type(option) and value == option for option in neutral):
+            expected = " or ".join(map(show, neutral))
+            faults.add(source, keys, f"{show(value)} is not supported yet, expected {expected}")
     return result
