@@ -120,7 +120,8 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
     from machamp_lite import runs
 
     if flags.check or flags.sequential:
-        lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain))
+        cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_first}
+        lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain, **cache))
     if flags.check:
         if processes.is_first:
             print("\n".join(lines))
@@ -141,6 +142,7 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
             device=device,
             resume=flags.resume is not None,
             retrain=former,
+            data_cache=flags.data_cache,
             processes=processes,
         )
         former = folder
@@ -173,6 +175,7 @@ def _train_one(
     device: str,
     resume: bool,
     retrain: str | Path | None,
+    data_cache: str,
     processes: "Processes",
 ) -> None:
     """One run, with its log in its folder."""
@@ -193,6 +196,7 @@ def _train_one(
                 device=device,
                 resume=resume,
                 retrain=retrain,
+                data_cache=data_cache,
                 interrupts=interrupts(),
                 processes=processes,
             )

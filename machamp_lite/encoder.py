@@ -13,9 +13,10 @@ from torch.nn import functional
 from machamp_lite.batching.batch import Batch
 from machamp_lite.config.schema import EncoderParams
 from machamp_lite.errors import ConfigError
+from machamp_lite.modules.dropout import hasten_dropout
 from machamp_lite.modules.lora import add_adapters, merge_adapters, without_adapters
 from machamp_lite.modules.packed_attention import PackedRow, find_first_position, pieces_of
-from machamp_lite.modules.ragged import pad, padded_places, starts_of
+from machamp_lite.modules.ragged import is_item, longest_of, pad, padded_places, send, starts_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,8 @@ LAST_LAYER_ONLY = ("canine", "funnel")
 # Subwords of the texts that tell how a transformer behaves, and how much of its largest state counts as equal: rounding
 # makes 1e-7, what another subword does to random weights is 1e-3.
 SHORT, LONG, EQUAL = 8, 13, 1e-5
-# Where less of a batch is subwords, training is faster packed than padded; where more is, about as fast.
+# Where less of a batch is subwords, training is faster packed than padded; where more is, about as fast. Prediction,
+# whose batches are larger, is faster packed in any case.
 LEAST_FILL = 0.8
 
 
@@ -63,24 +65,29 @@ class Encoder(nn.Module):
         self.first_position: int | None = None
         # Those of a former run, whose encoder is the whole of both.
         merge_adapters(transformer)
+        hasten_dropout(transformer)
         # Without weights, as in a check of a config, there is nothing to try.
-        device = next(transformer.parameters()).device
-        if "meta" not in (device.type, torch.get_default_device().type):
-            self._learn_behaviour(config, device)
+        if "meta" not in (self.device.type, torch.get_default_device().type):
+            self._learn_behaviour(config)
         if params.lora is not None:
             add_adapters(transformer, **params.lora.model_dump())
             learning = sum(value.numel() for value in transformer.parameters() if value.requires_grad)
             logger.info("lora: %d parameters of the encoder are trained", learning)
 
-    def _learn_behaviour(self, config: Any, device: torch.device) -> None:
+    @property
+    def device(self) -> torch.device:
+        """Where the transformer computes."""
+        return next(self.transformer.parameters()).device
+
+    def _learn_behaviour(self, config: Any) -> None:
         """Finds out whether it reads from left to right, and whether padding changes what it says."""
         size = int(getattr(config, "vocab_size", None) or 256)
         known = [number for number in range(min(size, 64)) if number != self.pad_id]
-        ids = torch.tensor((known * LONG)[: LONG + SHORT], device=device)
+        ids = torch.tensor((known * LONG)[: LONG + SHORT])
         one, longer, other = ids[:SHORT], ids[:LONG], ids[LONG:].clone()
         other[: SHORT // 2] = one[: SHORT // 2]
         padded = torch.stack([functional.pad(one, (0, LONG - SHORT), value=self.pad_id), longer])
-        lengths = torch.tensor([SHORT, LONG], device=device)
+        lengths = torch.tensor([SHORT, LONG])
         was_training = self.transformer.training
         self.transformer.eval()
         try:
@@ -139,6 +146,7 @@ class Encoder(nn.Module):
                     has_types=self.has_types,
                     longest=self.longest_input,
                     tried=(0, self.pad_id + 1),
+                    device=self.device,
                 )
         finally:
             self.transformer.train(was_training)
@@ -164,13 +172,13 @@ class Encoder(nn.Module):
     def packs(self, lengths: Tensor) -> bool:
         """Whether pieces of these lengths lie end to end in one row, and not side by side and padded.
 
-        With "auto" they do on a CPU where much would be padding.
+        With "auto" they do on a CPU: in prediction always, in training where much would be padding.
         """
         if self.first_position is None:
             return False
         if self.params.packing == "auto":
-            fill = int(lengths.sum()) / (len(lengths) * int(lengths.max())) if lengths.device.type == "cpu" else 1.0
-            return fill < LEAST_FILL
+            fill = int(lengths.sum()) / (len(lengths) * longest_of(lengths))
+            return self.device.type == "cpu" and (fill < LEAST_FILL or not self.training)
         return self.params.packing is True
 
     def layout(self) -> str:
@@ -181,7 +189,9 @@ class Encoder(nn.Module):
             return "padded"
         if self.first_position is None:
             return f"padded: '{self.kind}' models cannot be packed"
-        return f"padded, and on a CPU packed end to end in batches that are filled to less than {LEAST_FILL:.0%}"
+        if self.device.type != "cpu":
+            return "padded"
+        return f"packed end to end in prediction, and in training in batches filled to less than {LEAST_FILL:.0%}"
 
     def frozen_parameters(self) -> list[nn.Parameter]:
         """Those that never learn: with adapters, all others."""
@@ -202,19 +212,22 @@ class Encoder(nn.Module):
             reads = reads[starts_of(pieces)[:-1]]
         words, sentences = (
             torch.stack([state.index_select(0, chosen) for state in states])
-            for chosen in (places[batch.word_ends], places[reads])
+            for chosen in (send(places[read], self.device) for read in (batch.word_ends, reads))
         )
         if are_cut and self.params.long_input == "stride":
             sums = pad(sentences.transpose(0, 1), pieces).sum(1)
-            sentences = (sums / pieces[:, None, None]).transpose(0, 1)
+            sentences = (sums / send(pieces, self.device)[:, None, None]).transpose(0, 1)
         return Encoded(words, sentences)
 
     def _states(self, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
-        """States of each layer, and where those of each subword stand in them. *Shape:* K times (N, D), (S,)."""
+        """States of each layer, and where those of each subword stand in them. *Shape:* K times (N, D), (S,).
+
+        The places, as all of a batch, are on the host.
+        """
         ids, types, lengths = batch.subword_ids, batch.type_ids, batch.piece_lengths
         if self.packs(lengths):
             row = PackedRow(lengths, first_position=self.first_position or 0)
-            inputs = row.inputs(ids, types if self.has_types else None)
+            inputs = row.inputs(ids, types if self.has_types else None, self.device)
             with pieces_of(row.lengths):
                 return [state[0] for state in self._layers(inputs, layers)], row.places
         if not self.padding_matters:
@@ -224,7 +237,7 @@ class Encoder(nn.Module):
         parts, positions = [], []
         for length in lengths.unique().tolist():
             alike = starts[lengths == length]
-            chosen = alike.unsqueeze(1) + torch.arange(length, device=ids.device)
+            chosen = alike.unsqueeze(1) + torch.arange(length)
             room = (0, max(0, self.shortest_input - length))
             part = self._transform(
                 functional.pad(ids[chosen], room, value=self.pad_id),
@@ -239,13 +252,11 @@ class Encoder(nn.Module):
     def _transform(self, ids: Tensor, types: Tensor, lengths: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """The transformer's own states of padded rows. *Shape:* (P, L), (P, L), (P,) -> K times (P, L, D)."""
         inputs = {"input_ids": ids}
-        width = ids.shape[1]
-        if bool((lengths != width).any()):
-            positions = torch.arange(width, device=lengths.device)
-            inputs["attention_mask"] = (positions.unsqueeze(0) < lengths.unsqueeze(1)).long()
+        if bool((lengths != ids.shape[1]).any()):
+            inputs["attention_mask"] = is_item(lengths, ids.shape[1]).long()
         if self.has_types:
             inputs["token_type_ids"] = types
-        return self._layers(inputs, layers)
+        return self._layers({name: send(values, self.device) for name, values in inputs.items()}, layers)
 
     def _layers(self, inputs: dict[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         every_layer = tuple(layers) != (self.layers - 1,)

@@ -162,12 +162,35 @@ def score_batches(
     try:
         with torch.inference_mode(), autocast(model):
             for places in cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching):
-                batch = model.batch([instances[place] for place in places], only_annotated=False)
-                with _plain_errors():
-                    scores = model(batch)
-                yield places, batch, scores
+                yield from _score(model, instances, places)
     finally:
         model.train(was_training)
+
+
+def _score(
+    model: Model, instances: Sequence[Instance], places: list[int]
+) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
+    """The same of one batch, in halves if it does not fit the memory of a GPU."""
+    batch, scores = model.batch([instances[place] for place in places], only_annotated=False), None
+    with _plain_errors():
+        try:
+            scores = model(batch)
+        except torch.OutOfMemoryError:
+            if len(places) == 1:
+                raise
+    if scores is not None:
+        yield places, batch, scores
+        return
+    logger.warning(
+        "%s: a batch of %d sentences and %d subwords does not fit the memory of the GPU: it is predicted in halves; "
+        "a lower --batch_size saves the time of finding out",
+        batch.instances[0].source,
+        len(places),
+        len(batch.subword_ids),
+    )
+    half = len(places) // 2
+    for part in (places[:half], places[half:]):
+        yield from _score(model, instances, part)
 
 
 def autocast(model: Model) -> torch.autocast:
@@ -187,7 +210,8 @@ def evaluate(
     keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
     for place, labels in predict_labels(model, instances):
         before_each()
-        keeper.add(instances[place].labels, labels, words=instances[place].words)
+        instance = instances[place]
+        keeper.add(instance.labels, labels, words=instance.words)
     return keeper
 
 

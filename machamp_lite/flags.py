@@ -75,6 +75,13 @@ def _train_parser() -> Parser:
         help="one run for each dataset config, in order, in DIR/0, DIR/1, ...; each starts from the best model of the "
         "one before",
     )
+    parser.add_argument(
+        "--data_cache",
+        default="auto",
+        metavar="auto|off|DIR",
+        help="where data that was read is kept for the next run: auto (the default) is machamp_lite in the user's "
+        "cache folder, for data of 1 MB or more; DIR is always used, off is nowhere",
+    )
     add_precision(parser)
     return parser
 

@@ -15,9 +15,11 @@ from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.decoders.base import Decoder, LanguageModelKind, TaskConfig
-from machamp_lite.encoder import Encoder
+from machamp_lite.encoder import Encoded, Encoder
 from machamp_lite.errors import ConfigError
-from machamp_lite.modules.scalar_mix import ScalarMix
+from machamp_lite.modules.dropout import Dropout
+from machamp_lite.modules.ragged import send
+from machamp_lite.modules.scalar_mix import ScalarMix, mix
 from machamp_lite.pretrained import Pretrained
 from machamp_lite.weighting.task_weights import make_task_weights
 
@@ -54,7 +56,7 @@ class Model(nn.Module):
         self.tasks = list(tasks)
         self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
         self.asked_layers = sorted({layer for layers in self.layers for layer in layers})
-        self.dropout = nn.Dropout(config.params.encoder.dropout)
+        self.dropout = Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
         self.dataset_embedding = self._make_dataset_embedding()
         self.decoders = nn.ModuleList(self._make_decoder(name, task) for name, task in tasks.items())
@@ -83,15 +85,6 @@ class Model(nn.Module):
             width += self.dataset_embedding.embedding_dim
         return decoder(config=task, vocabulary=self.vocabularies[name], width=width)
 
-    def _with_datasets(self, hidden: Tensor, batch: Batch, decoder: Decoder) -> Tensor:
-        """Hidden states with the vectors of their data sets behind. *Shape:* (N, D) -> (N, D + E)."""
-        if self.dataset_embedding is None or decoder.language_model is not None:
-            return hidden
-        ids = batch.word_datasets if decoder.level == "word" else batch.sentence_datasets
-        if ids is None:
-            ids = torch.zeros(len(hidden), dtype=torch.long, device=hidden.device)
-        return torch.cat([hidden, self.dataset_embedding(ids).to(hidden.dtype)], dim=-1)
-
     def _layers_of(self, name: str, task: TaskConfig) -> tuple[int, ...]:
         try:
             return self.encoder.layer_numbers(task.layers_to_use)
@@ -102,6 +95,11 @@ class Model(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    def _mix(self, number: int) -> ScalarMix:
+        mix = self.mixes[number]
+        assert isinstance(mix, ScalarMix)
+        return mix
 
     def decoder(self, task: str) -> Decoder:
         """The decoder of a task."""
@@ -131,19 +129,45 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> dict[str, Any]:
         """The scores of every task that the batch has items of."""
         encoded = self.encoder(batch, self.asked_layers)
-        scores = {}
+        hidden: dict[str, Tensor] = {}
+        for tasks in self._alike(batch):
+            hidden |= zip(tasks, self._hidden(tasks, encoded, batch).unbind(), strict=True)
+        return {
+            task: self.decoder(task)(hidden[task], batch.tasks[task].lengths)
+            for task in self.tasks
+            if task in hidden
+        }
+
+    def _alike(self, batch: Batch) -> list[list[str]]:
+        """The tasks of a batch, those together that read the same layers of the same items."""
+        groups: dict[Any, list[str]] = {}
         for number, task in enumerate(self.tasks):
-            if task not in batch.tasks:
-                continue
-            items, decoder = batch.tasks[task], self.decoders[number]
-            states = encoded.words if decoder.level == "word" else encoded.sentences
-            if len(self.layers[number]) < len(self.asked_layers):
-                states = states[[self.asked_layers.index(layer) for layer in self.layers[number]]]
-            hidden = self._with_datasets(self.mixes[number](states), batch, self.decoder(task))
-            if items.rows is not None:
-                hidden = hidden.index_select(0, items.rows)
-            scores[task] = decoder(self.dropout(hidden), items.lengths)
-        return scores
+            if task in batch.tasks:
+                decoder, items = self.decoder(task), batch.tasks[task]
+                alone = task if decoder.language_model else None
+                key = (decoder.level, self.layers[number], tuple(items.sentences), alone)
+                groups.setdefault(key, []).append(task)
+        return list(groups.values())
+
+    def _hidden(self, tasks: list[str], encoded: Encoded, batch: Batch) -> Tensor:
+        """What the decoders of some tasks that are alike are given. *Shape:* (T, N, D)."""
+        numbers, decoder, items = [*map(self.tasks.index, tasks)], self.decoder(tasks[0]), batch.tasks[tasks[0]]
+        of_words = decoder.level == "word"
+        states, datasets = encoded.words if of_words else encoded.sentences, self.dataset_embedding
+        layers = self.layers[numbers[0]]
+        if len(layers) < len(self.asked_layers):
+            states = torch.stack([states[self.asked_layers.index(layer)] for layer in layers])
+        if items.rows is not None:
+            states = states.index_select(1, send(items.rows, self.device))
+        mixed = mix([self._mix(number) for number in numbers], states)
+        if datasets is not None and decoder.language_model is None:
+            ids = batch.word_datasets if of_words else batch.sentence_datasets
+            if ids is None:
+                ids = torch.zeros(batch.words if of_words else len(batch.instances), dtype=torch.long)
+            ids = ids if items.rows is None else ids[items.rows]
+            vectors = datasets(send(ids, self.device)).to(mixed.dtype)
+            mixed = torch.cat([mixed, vectors.expand(len(tasks), -1, -1)], dim=-1)
+        return self.dropout(mixed)
 
     def losses(self, batch: Batch, scores: Mapping[str, Any]) -> dict[str, Tensor]:
         """The mean loss of each task, not weighted."""

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.batching.instances import CHUNK, InstanceReader, layout_of
+from machamp_lite.batching.instances import layout_of
+from machamp_lite.batching.reader import CHUNK, InstanceReader
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import Record, read_records

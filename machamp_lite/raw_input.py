@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from machamp_lite.batching.instances import CHUNK, Instance, InstanceReader
+from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.reader import CHUNK, InstanceReader
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import EMPTY, Layout, Record, read_records
@@ -93,7 +94,7 @@ def _split_into_words(
     for chunk in in_chunks(stream, CHUNK):
         texts = [record.words[0].strip() for record in chunk]
         instances = [
-            Instance(dataset, "raw", record.where(), *reader.raw_text(text), {}, {})
+            Instance(dataset, "raw", record.where(), *reader.see.raw_text(text), {}, {})
             for record, text in zip(chunk, texts, strict=True)
         ]
         tags = dict(predict_labels(model, instances, batch_size=batch_size))

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from machamp_lite.batching.instances import Instance, sentences
+from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders import DECODERS
 from machamp_lite.evaluation import ScoreKeeper, Scores
 from machamp_lite.metrics import METRICS
+from machamp_lite.training.data_warnings import unseen_labels
 
 MOST_SHOWN = 5
 # Tasks of more labels have no table on the terminal.
@@ -25,8 +25,8 @@ def describe_data(
     *,
     tokenizer: WordTokenizer,
     vocabularies: Mapping[str, Vocabulary],
-    train: Mapping[str, Sequence[Instance]],
-    dev: Mapping[str, Sequence[Instance]],
+    train: Mapping[str, Columns],
+    dev: Mapping[str, Columns],
 ) -> list[str]:
     """Lines on the size of each dataset, and on the labels of each task."""
     lines = []
@@ -34,9 +34,9 @@ def describe_data(
         lines.append(f"dataset {name}")
         for part, instances in (("train", train.get(name)), ("dev", dev.get(name))):
             if instances is not None:
-                lines.append(f"  {part}: {_size(sentences(instances), tokenizer)}")
+                lines.append(f"  {part}: {_size(instances.sentences(), tokenizer)}")
         for task, task_config in dataset.tasks.items():
-            annotated = sum(task in instance.gold for instance in train[name])
+            annotated = int(train[name].annotated(task).sum())
             decoder = decoder_class(task_config)
             lines.append(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
@@ -46,23 +46,20 @@ def describe_data(
                 continue
             weights = decoder(config=task_config, vocabulary=vocabularies[task], width=1).label_weights()
             lines.extend(f"    {line}" for line in _labels(vocabularies[task], weights))
-            lines.extend(
-                f"    {line}"
-                for line in _unseen(task, task_config.task_type, dev.get(name, ()), vocabularies)
-            )
+            unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
+            lines.extend(f"    {line}" for line in _unseen(unseen))
     return lines
 
 
-def _size(instances: Sequence[Instance], tokenizer: WordTokenizer) -> str:
-    words = sum(len(instance.words) for instance in instances)
-    subwords = np.concatenate([instance.pieces.subword_ids for instance in instances])
+def _size(instances: Columns, tokenizer: WordTokenizer) -> str:
+    words = int(instances.texts.sum())
+    subwords = instances.subword_ids()
     special = {*tokenizer.special.before, *tokenizer.special.between, *tokenizer.special.after}
     subwords = subwords[~np.isin(subwords, list(special))]
     unknown = float((subwords == tokenizer.unknown_id).mean()) if len(subwords) else 0.0
-    pieces = sum(len(instance.pieces.piece_starts) > 1 for instance in instances)
+    pieces = int((instances.pieces > 1).sum())
     cut = f", {pieces} sentences longer than max_input_length" if pieces else ""
-    has_words = any(len(instance.pieces.word_ends) for instance in instances)
-    unit = "words" if has_words else "texts"
+    unit = "words" if instances.has_items else "texts"
     return (
         f"{len(instances)} sentences, {words} {unit}, {len(subwords)} subwords, "
         f"{100 * unknown:.2f}% unknown subwords{cut}"
@@ -114,17 +111,8 @@ def _counts(labels: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{label} {count}" for label, count in labels)
 
 
-def _unseen(
-    task: str, task_type: str, dev: Sequence[Instance], vocabularies: Mapping[str, Vocabulary]
-) -> list[str]:
+def _unseen(unseen: Mapping[str, int]) -> list[str]:
     """A line on dev labels that training never saw."""
-    unseen: dict[str, int] = {}
-    for instance in dev:
-        for label in DECODERS[task_type].classes(
-            instance.labels.get(task, ()), instance.words[: len(instance.labels.get(task, ()))]
-        ):
-            if label not in vocabularies[task]:
-                unseen[label] = unseen.get(label, 0) + 1
     if not unseen:
         return []
     ranked = sorted(unseen.items(), key=lambda pair: (-pair[1], pair[0]))

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from machamp_lite.batching.instances import sentences
 from machamp_lite.batching.sampler import Sampler
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
@@ -22,11 +22,13 @@ from machamp_lite.report import describe_data
 from machamp_lite.training import retraining, run_folder
 from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model, weights_of
 from machamp_lite.training.conditions import conditions_of
+from machamp_lite.training.data_cache import AUTO, cache_folder
 from machamp_lite.training.distributed import ALONE, Processes
 from machamp_lite.training.optimization import make_optimizer
 from machamp_lite.training.randomness import random_states
 from machamp_lite.training.run_data import RunData, read_data, training_streams
 from machamp_lite.training.run_folder import default_run_folder, make_run_folder
+from machamp_lite.training.seen_rows import put_back_whole_table, train_seen_rows_alone
 from machamp_lite.training.state import (
     START,
     Progress,
@@ -55,13 +57,19 @@ __all__ = [
 logger = logging.getLogger(__name__)
 
 
-def check(config: Config, *, retrain: str | Path | None = None) -> list[str]:
-    """Reads all data and says what is in it, as lines; nothing is trained or written.
+def check(
+    config: Config,
+    *,
+    retrain: str | Path | None = None,
+    data_cache: str = AUTO,
+    writes_cache: bool = True,
+) -> list[str]:
+    """Reads all data and says what is in it, as lines; nothing is trained, and nothing but ``data_cache`` written.
 
     With ``retrain``, also says what would be taken over from that model.
     """
     config, former = _start(config, retrain)
-    data = read_data(config, former)
+    data = read_data(config, former, cache=cache_folder(data_cache, config), writes=writes_cache)
     with torch.device("meta"):
         # Without weights: only whether tasks and encoder fit.
         model = build_model(config, data, former=former, reset=True)
@@ -77,13 +85,13 @@ def check(config: Config, *, retrain: str | Path | None = None) -> list[str]:
     return lines
 
 
-def check_all(configs: Sequence[Config], *, retrain: str | Path | None = None) -> list[str]:
+def check_all(configs: Sequence[Config], **options: Any) -> list[str]:
     """As ``check``, for runs one after another; raises one error with the faults of all."""
     lines: list[str] = []
     faults: list[str] = []
     for config in configs:
         try:
-            lines += check(config, retrain=retrain)
+            lines += check(config, **options)
         except (ConfigError, DataError) as error:
             faults += error.faults
     if faults:
@@ -118,13 +126,15 @@ def train(
     progress: bool = True,
     resume: bool = False,
     retrain: str | Path | None = None,
+    data_cache: str = AUTO,
     interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
     processes: Processes = ALONE,
 ) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
     With ``resume``, goes on from the last state that the folder's run has saved, as if it had never stopped; raises
-    ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. ``interrupts`` is a context
+    ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. ``data_cache`` is a folder for
+    data that was read, ``auto`` (the user's, for large data) or ``off``. ``interrupts`` is a context
     for the epochs, which gives what says whether to stop: the running step is finished then, the state saved, and
     ``StoppedError`` raised. Of several ``processes``, the first one writes. Returns what holds the scores of the best
     epoch's predictions, by dataset; only in the first process.
@@ -150,7 +160,7 @@ def train(
             done = Progress()
             config, former = _start(config, retrain)
         # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
-        data = read_data(config, former)
+        data = read_data(config, former, cache=cache_folder(data_cache, config), writes=processes.is_first)
         _log_data(data)
         model = build_model(config, data, former=former)
         if former is not None and not resume:
@@ -168,6 +178,7 @@ def train(
         logger.info("%d processes", processes.count)
     if not processes.is_first:
         seed_everything(config.params.random_seed + processes.rank)
+    train_seen_rows_alone(model, data.train)
     optimizer = make_optimizer(model, config.params.training)
     conditions = conditions_of(config)
     if document is not None:
@@ -225,6 +236,7 @@ def train(
             show_bar=progress,
             processes=processes,
         )
+    put_back_whole_table(model)
     keepers = {}
     if processes.is_first:
         load_best_weights(model, folder / run_folder.MODEL)
@@ -264,8 +276,8 @@ def _log_data(data: RunData) -> None:
         logger.info(
             "%s: %d training sentences, %d dev sentences",
             name,
-            len(sentences(instances)),
-            len(sentences(data.dev.get(name, ()))),
+            len(instances.sentences()),
+            len(data.dev[name].sentences()) if name in data.dev else 0,
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from machamp_lite.batching.instances import InstanceReader
+from machamp_lite.batching.reader import InstanceReader
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.decoders.base import split
 from machamp_lite.decoders.multiseq import MultiLabelConfig, MultiSeq

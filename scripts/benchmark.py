@@ -1,154 +1,147 @@
-"""How much of the bare encoder's speed is left in training and prediction.
+"""Measures training, prediction, memory and reading against what they could be at best, in one run.
 
-Measures, turn by turn in one run, the subwords a second of whole training steps (batches, forward, losses,
-backward, clipping, update) over those of the bare encoder's forward and backward on the same sentences in groups of
-equal length, so without padding; and of prediction (instances to labels) over the bare forward. Medians of ratios.
+Each section is measured turn by turn with what it is held against; a figure is the median over rounds.
+docs/performance.md says what each of them means.
+
+    python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md --plot speed.svg
 """
 
 import argparse
-import json
+import logging
 import os
-import platform
-import statistics
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import torch
+from benchmarks import loading, memory, plot, report, scaling, share, speed, startup
+from benchmarks.figures import Figure, NotMeasuredError
+from benchmarks.subject import Subject
 
-from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler, Stream
-from machamp_lite.config import load_config
-from machamp_lite.evaluation import autocast, predict_labels
-from machamp_lite.files import write_json
-from machamp_lite.model import Model
-from machamp_lite.runs import build_model, read_data, seed_everything
-from machamp_lite.training.optimization import make_optimizer
-from machamp_lite.training.trainer import train_step
+from machamp_lite.errors import ConfigError, MachampError, did_you_mean
+from machamp_lite.files import replacing_file, write_json
 
-
-def equal_length_groups(instances: Sequence[Instance], *, max_tokens: int) -> list[torch.Tensor]:
-    """Subword ids (B, L) of sentences of one length each, within a budget; long sentences count piece by piece."""
-    by_length: dict[int, list[torch.Tensor]] = defaultdict(list)
-    for instance in instances:
-        ends = [*instance.pieces.piece_starts[1:], len(instance.pieces.subword_ids)]
-        for start, end in zip(instance.pieces.piece_starts, ends, strict=True):
-            by_length[end - start].append(torch.from_numpy(instance.pieces.subword_ids[start:end]))
-    groups = []
-    for length, rows in sorted(by_length.items()):
-        size = max(1, max_tokens // int(length))
-        groups += [torch.stack(rows[start : start + size]) for start in range(0, len(rows), size)]
-    return groups
+SECTIONS: Mapping[str, Callable[[Subject], list[Figure]]] = {
+    "training": speed.training,
+    "base": speed.base_shape,
+    "prediction": speed.prediction,
+    "tasks": scaling.tasks,
+    "epoch": scaling.epoch,
+    "share": share.share,
+    "memory": memory.memory,
+    "reading": loading.reading,
+    "startup": startup.startup,
+}
+# The 1-minute load for each core above which another process has a core of its own.
+HIGHEST_LOAD = 0.5
 
 
-def seconds(work: Callable[[], None]) -> float:
-    """The wall-clock time of some work."""
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
-
-
-def bare_training(model: Model, groups: Sequence[torch.Tensor]) -> None:
-    """The encoder's forward and backward, and nothing else."""
-    model.train()
-    for ids in groups:
-        model.zero_grad(set_to_none=True)
-        with autocast(model):
-            output = model.encoder.transformer(input_ids=ids)
-        output.last_hidden_state.float().sum().backward()
-
-
-def bare_prediction(model: Model, groups: Sequence[torch.Tensor]) -> None:
-    """The encoder's forward, and nothing else."""
-    model.eval()
-    with torch.inference_mode(), autocast(model):
-        for ids in groups:
-            model.encoder.transformer(input_ids=ids)
-
-
-def whole_training(model: Model, batches: Sequence[list[Instance]], optimizer: torch.optim.Optimizer) -> None:
-    """Training steps as the trainer takes them."""
-    model.train()
-    for instances in batches:
-        train_step(model, model.batch(instances, only_annotated=True), optimizer)
-
-
-def whole_prediction(model: Model, instances: Sequence[Instance]) -> None:
-    """Prediction from instances to labels."""
-    for _ in predict_labels(model, instances):
-        pass
-
-
-def measure(model: Model, instances: list[Instance], *, repeats: int) -> dict[str, dict[str, float]]:
-    """Medians over interleaved repeats: subwords a second of both sides, and their ratio."""
-    batching = model.config.params.batching
-    groups = equal_length_groups(instances, max_tokens=batching.max_tokens)
-    batches = Sampler([Stream(instances)], batching, seed=1).epoch(1)
-    optimizer = make_optimizer(model, model.config.params.training)
-    subwords = sum(len(instance.pieces.subword_ids) for instance in instances)
-    works = {
-        "training": (lambda: bare_training(model, groups), lambda: whole_training(model, batches, optimizer)),
-        "prediction": (lambda: bare_prediction(model, groups), lambda: whole_prediction(model, instances)),
-    }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in works}
-    for repeat in range(repeats + 1):
-        for name, (bare, whole) in works.items():
-            pair = (seconds(bare), seconds(whole))
-            # The first round warms up.
-            if repeat:
-                times[name].append(pair)
-    return {
-        name: {
-            "bare_subwords_per_second": round(subwords / statistics.median(bare for bare, _ in pairs), 1),
-            "whole_subwords_per_second": round(subwords / statistics.median(whole for _, whole in pairs), 1),
-            "ratio": round(statistics.median(bare / whole for bare, whole in pairs), 3),
-        }
-        for name, pairs in times.items()
-    }
-
-
-def main() -> None:
-    """Measures one dataset config and prints a table; with --json, writes it too."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--dataset_configs", nargs="+", default=["configs/treebank.json"], metavar="FILE")
     parser.add_argument("--parameters_config", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
-    parser.add_argument("--repeats", type=int, default=5, metavar="N", help="rounds that count (default: 5)")
+    names = ", ".join(SECTIONS)
+    parser.add_argument("--only", metavar="A,B", help=f"sections to measure (default: all), of {names}")
     parser.add_argument(
-        "--sentences", type=int, default=600, metavar="N", help="of each dataset (default: 600)"
+        "--without", metavar="A,B", help="sections to leave out; 'base' is the one that takes longest"
     )
-    parser.add_argument("--json", metavar="FILE", help="where to write the figures too")
-    flags = parser.parse_args()
-    load = os.getloadavg()[0]
-    if load > 0.5 * (os.cpu_count() or 1):
-        print(
-            f"warning: the load of this machine is {load:.1f} already; trust the ratios only", file=sys.stderr
+    for flag, default, what in (
+        ("--repeats", 5, "rounds that count"),
+        ("--sentences", 600, "sentences of each dataset; fewer where a section is slow"),
+        ("--words", 1_000_000, "words to read"),
+    ):
+        parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    parser.add_argument("--busy", action="store_true", help="measure although the machine has other work")
+    parser.add_argument("--json", metavar="FILE", help="where to write all figures")
+    parser.add_argument("--markdown", metavar="FILE", help="where to write the table that is printed")
+    parser.add_argument("--plot", metavar="FILE", help="where to draw the ratios, as SVG")
+    return parser
+
+
+def chosen_sections(only: str | None, without: str | None) -> list[str]:
+    """The names of the sections to measure, in their order; raises ``ConfigError`` for others."""
+    asked, left_out = (_names(flag, text) for flag, text in (("--only", only), ("--without", without)))
+    return [name for name in SECTIONS if (not asked or name in asked) and name not in left_out]
+
+
+def _names(flag: str, text: str | None) -> list[str]:
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    faults = [
+        f"{flag}: found '{name}', expected sections by name{did_you_mean(name, SECTIONS)}"
+        for name in names
+        if name not in SECTIONS
+    ]
+    if faults:
+        raise ConfigError(faults)
+    return names
+
+
+def check_load(load: float, *, cores: int) -> None:
+    """Raises ``MachampError`` on a machine that has other work."""
+    highest = HIGHEST_LOAD * cores
+    if load > highest:
+        raise MachampError(
+            f"the load of this machine is {load:.1f}, expected at most {highest:.1f} for {cores} cores; wait, or "
+            "measure all the same with --busy"
         )
-    config = load_config(
-        flags.dataset_configs, parameters_config=flags.parameters_config, overrides=flags.overrides
+
+
+def measure(subject: Subject, sections: Sequence[str]) -> tuple[list[Figure], list[str]]:
+    """The figures of some sections, and why others have none."""
+    figures, notes = [], []
+    for name in sections:
+        start = time.perf_counter()
+        try:
+            figures += SECTIONS[name](subject)
+        except NotMeasuredError as error:
+            notes.append(f"{name}: {error}")
+        print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    return figures, notes
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures one config and prints a table; returns the exit code."""
+    flags = _parser().parse_args(arguments)
+    load = os.getloadavg()[0]
+    try:
+        sections = chosen_sections(flags.only, flags.without)
+        if not flags.busy:
+            check_load(load, cores=os.cpu_count() or 1)
+        subject = Subject(
+            flags.dataset_configs,
+            flags.parameters_config,
+            flags.overrides,
+            sentences=flags.sentences,
+            words=flags.words,
+            repeats=flags.repeats,
+        )
+        config = subject.config()
+        figures, notes = measure(subject, sections)
+    except MachampError as error:
+        print("\n".join(error.faults), file=sys.stderr)
+        return 1
+    lines = report.header(
+        config, arguments=sys.argv[1:] if arguments is None else arguments, load=load, notes=notes
     )
-    seed_everything(config.params.random_seed)
-    data = read_data(config)
-    model = build_model(config, data)
-    instances = [instance for part in data.train.values() for instance in part[: flags.sentences]]
-    figures = measure(model, instances, repeats=flags.repeats)
-    machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(
-        f"{len(instances)} sentences, {len(model.tasks)} tasks, {config.params.training.precision}, {machine}\n"
-    )
-    print("| | bare encoder, subwords/s | whole, subwords/s | ratio |\n|---|---|---|---|")
-    for name, row in figures.items():
-        print(f"| {name} | {' | '.join(str(value) for value in row.values())} |")
+    text = report.markdown(lines, figures)
+    print(text, end="")
     if flags.json:
-        write_json(flags.json, {"machine": machine, "sentences": len(instances), **figures})
-        print(f"\nwritten: {json.dumps(flags.json)}")
+        write_json(flags.json, report.as_json(lines, figures))
+    title = f"{lines['encoder']}, {lines['precision']}, {lines['machine']}"
+    drawing = plot.plot(figures, title=title) if flags.plot else ""
+    for path, content in ((flags.markdown, text), (flags.plot, drawing)):
+        if path:
+            with replacing_file(path) as file:
+                file.write(content)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    # What is noticed of the data would be said in every section again.
+    logging.getLogger("machamp_lite").setLevel(logging.ERROR)
+    sys.exit(main())

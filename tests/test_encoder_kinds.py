@@ -217,7 +217,7 @@ def test_what_is_learnt_of_an_encoder_draws_no_random_numbers(
     config = configure(kind, words={"mood": WORD_TASKS["mood"]})
     model, _ = make(config)
     state = torch.get_rng_state()
-    model.encoder._learn_behaviour(model.encoder.transformer.config, model.device)
+    model.encoder._learn_behaviour(model.encoder.transformer.config)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.encoder.padding_matters == (kind == "canine")
 

@@ -49,18 +49,24 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
 
 
 @pytest.mark.parametrize(
-    ("packing", "lengths", "expected"),
+    ("packing", "lengths", "in_training", "in_prediction"),
     [
-        ('"auto"', [10, 10, 9], False),
-        ('"auto"', [10, 4, 3], True),
-        ("true", [10, 10], True),
-        ("false", [10, 1], False),
+        ('"auto"', [10, 10, 9], False, True),
+        ('"auto"', [10, 4, 3], True, True),
+        ("true", [10, 10], True, True),
+        ("false", [10, 1], False, False),
     ],
 )
-def test_batches_are_packed_where_much_would_be_padding(
-    build: Callable[..., tuple[Model, list[Any]]], packing: str, lengths: list[int], expected: bool
+def test_batches_are_packed_in_prediction_and_where_much_would_be_padding(
+    build: Callable[..., tuple[Model, list[Any]]],
+    packing: str,
+    lengths: list[int],
+    in_training: bool,
+    in_prediction: bool,
 ) -> None:
-    assert build("wordpiece", packing)[0].encoder.packs(torch.tensor(lengths)) == expected
+    encoder = build("wordpiece", packing)[0].encoder
+    assert encoder.train().packs(torch.tensor(lengths)) == in_training
+    assert encoder.eval().packs(torch.tensor(lengths)) == in_prediction
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - PACKABLE))

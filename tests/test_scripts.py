@@ -1,6 +1,5 @@
 """The scripts beside the package run, on small things."""
 
-import json
 import runpy
 from collections.abc import Callable
 from pathlib import Path
@@ -19,25 +18,6 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         runpy.run_path(str(path), run_name="__main__")
 
     return run
-
-
-def test_the_benchmark_gives_ratios_for_training_and_prediction(
-    run: Callable[..., None],
-    write_config: Callable[..., str],
-    dataset: dict[str, Any],
-    tiny_params: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    target = tmp_path / "figures.json"
-    flags = ["--dataset_configs", write_config(D=dataset), "--parameters_config", tiny_params]
-    run("benchmark.py", *flags, "--repeats", "2", "--json", str(target))
-    figures = json.loads(target.read_text())
-    for name in ("training", "prediction"):
-        row = figures[name]
-        assert row["ratio"] > 0
-        assert all(value > 0 for value in row.values())
-    assert "| training |" in capsys.readouterr().out
 
 
 def test_texts_and_labels_are_pasted_line_by_line(run: Callable[..., None], tmp_path: Path) -> None:

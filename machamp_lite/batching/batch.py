@@ -13,6 +13,9 @@ from torch import Tensor
 
 from machamp_lite.batching.instances import Instance
 from machamp_lite.decoders.base import Decoder, Level
+from machamp_lite.modules.ragged import send
+
+HOST = torch.device("cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +23,8 @@ class TaskItems:
     """What one task works on in a batch.
 
     ``sentences`` are places in the batch; ``rows`` (N,) the words or sentences among all of the batch, None for
-    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) what the loss is given.
+    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) what the loss is given, on the
+    device of the model.
     """
 
     sentences: list[int]
@@ -31,7 +35,10 @@ class TaskItems:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sentences laid end to end, special tokens included; nothing is padded."""
+    """Sentences laid end to end, special tokens included; nothing is padded.
+
+    All but gold is on the host, where it is worked out what stands where; what a device needs of it is sent.
+    """
 
     subword_ids: Tensor  # (S,)
     type_ids: Tensor  # (S,)
@@ -54,7 +61,7 @@ def make_batch(
     instances: Sequence[Instance],
     *,
     tasks: Mapping[str, Mapping[str, type[Decoder]]],
-    device: torch.device | str = "cpu",
+    device: torch.device = HOST,
     only_annotated: bool,
 ) -> Batch:
     """Lays instances end to end.
@@ -70,9 +77,6 @@ def make_batch(
         [piece.piece_starts + start for piece, start in zip(pieces, starts, strict=True)]
     )
     word_ends = np.concatenate([piece.word_ends + start for piece, start in zip(pieces, starts, strict=True)])
-
-    def tensor(array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(device, non_blocking=True)
 
     known_ids = [
         np.zeros(max(1, count), dtype=np.int64) if instance.dataset_ids is None else instance.dataset_ids
@@ -96,20 +100,20 @@ def make_batch(
             gold = _join([instances[place].gold[task] for place in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,
-                None if rows is None else tensor(rows),
-                tensor(lengths),
-                None if gold is None else tensor(gold),
+                None if rows is None else torch.from_numpy(rows),
+                torch.from_numpy(lengths),
+                None if gold is None else send(torch.from_numpy(gold), device),
             )
     return Batch(
-        subword_ids=tensor(np.concatenate([piece.subword_ids for piece in pieces])),
-        type_ids=tensor(np.concatenate([piece.type_ids for piece in pieces])),
-        piece_lengths=tensor(np.diff(piece_starts, append=sizes.sum())),
-        sentence_pieces=tensor(np.array([len(piece.piece_starts) for piece in pieces])),
-        word_ends=tensor(word_ends),
+        subword_ids=torch.from_numpy(np.concatenate([piece.subword_ids for piece in pieces])),
+        type_ids=torch.from_numpy(np.concatenate([piece.type_ids for piece in pieces])),
+        piece_lengths=torch.from_numpy(np.diff(piece_starts, append=sizes.sum())),
+        sentence_pieces=torch.from_numpy(np.array([len(piece.piece_starts) for piece in pieces])),
+        word_ends=torch.from_numpy(word_ends),
         instances=tuple(instances),
         tasks=items,
-        word_datasets=tensor(np.concatenate(dataset_ids)) if dataset_ids else None,
-        sentence_datasets=tensor(np.array([ids[0] for ids in known_ids])) if dataset_ids else None,
+        word_datasets=torch.from_numpy(np.concatenate(dataset_ids)) if dataset_ids else None,
+        sentence_datasets=torch.from_numpy(np.array([ids[0] for ids in known_ids])) if dataset_ids else None,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from machamp_lite.batching.instances import Instance
-from machamp_lite.data.tokenization import Pieces
+from machamp_lite.data.pieces import Pieces
 
 # In subwords. Longer sentences are cut between words; of longer texts the rest is not read.
 LONGEST_PART = 512

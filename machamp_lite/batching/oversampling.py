@@ -1,16 +1,14 @@
 """How often a sentence is drawn so that rare labels are seen more often."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.weighting.class_weights import scheme_weights
 
 
-def draw_chances(instances: Sequence[Instance], config: DatasetConfig, vocabulary: Vocabulary) -> np.ndarray:
+def draw_chances(instances: Columns, config: DatasetConfig, vocabulary: Vocabulary) -> np.ndarray:
     """The chance of each sentence of a dataset with ``oversample`` to be drawn; they sum to 1.
 
     A sentence has the weight of its rarest label (the largest of its labels' weights), as images do in Gupta et al.
@@ -21,8 +19,8 @@ def draw_chances(instances: Sequence[Instance], config: DatasetConfig, vocabular
     label_weights = np.array(scheme_weights(config.oversample_scheme, vocabulary.counts, beta=beta))
     decoder = decoder_class(config.tasks[task])
     weights = np.full(len(instances), np.nan)
-    for place, instance in enumerate(instances):
-        ids = decoder.class_ids(instance.gold[task]) if task in instance.gold else ()
+    for place, gold in enumerate(instances.gold(task)):
+        ids = () if gold is None else decoder.class_ids(gold)
         if len(ids):
             weights[place] = label_weights[ids].max()
     weights[np.isnan(weights)] = np.nanmean(weights)

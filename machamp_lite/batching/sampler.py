@@ -1,10 +1,13 @@
 """Which instances make a batch, and in what order; a function of seed and epoch alone."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 import numpy as np
 
+from machamp_lite.batching.columns import Columns
 from machamp_lite.batching.instances import Instance
 from machamp_lite.config.schema import BatchingParams
 
@@ -25,6 +28,36 @@ class Stream:
     chances: np.ndarray | None = None
 
 
+class Batches(Sequence[list[Instance]]):
+    """The batches of an epoch as numbers; the instances of one are made when its turn comes."""
+
+    def __init__(self, sampler: "Sampler", numbers: Sequence[Sequence[int]]) -> None:
+        self.sampler = sampler
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[list[Instance]]:
+        return (self.sampler.instances(batch) for batch in self.numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> list[Instance]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Batches": ...
+
+    def __getitem__(self, place: int | slice) -> "list[Instance] | Batches":
+        if isinstance(place, slice):
+            return Batches(self.sampler, self.numbers[place])
+        return self.sampler.instances(self.numbers[place])
+
+    @property
+    def words(self) -> int:
+        """The number of words in all of them."""
+        return sum(int(self.sampler.words[batch].sum()) for batch in self.numbers)
+
+
 class Sampler:
     """Cuts the instances of all streams into the batches of an epoch."""
 
@@ -40,16 +73,23 @@ class Sampler:
         sizes = {"max_tokens": processes * batching.max_tokens, "batch_size": processes * batching.batch_size}
         batching = batching.model_copy(update=sizes)
         self.streams = streams
-        self.instances = [instance for stream in streams for instance in stream.instances]
         self.batching = batching
         self.seed = seed
         counts = [len(stream.instances) for stream in streams]
         ends = np.cumsum(counts)
         self.members = [np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)]
-        self.lengths = np.array([instance.longest_piece for instance in self.instances])
-        self.pieces = np.array([len(instance.pieces.piece_starts) for instance in self.instances])
+        self.ends = ends.tolist()
+        of_streams = [sizes_of(stream.instances) for stream in streams]
+        self.lengths, self.pieces, self.words = (
+            np.concatenate([np.zeros(0, np.int64), *columns]) for columns in zip(*of_streams, strict=True)
+        )
 
-    def epoch(self, epoch: int) -> list[list[Instance]]:
+    def instances(self, numbers: Sequence[int]) -> list[Instance]:
+        """The instances that have these numbers among those of all streams."""
+        places = [(bisect_right(self.ends, number), number) for number in numbers]
+        return [self.streams[place].instances[number - self.ends[place]] for place, number in places]
+
+    def epoch(self, epoch: int) -> Batches:
         """The batches of one epoch, counted from 1."""
         random = np.random.default_rng([self.seed, epoch])
         parts = [
@@ -70,7 +110,7 @@ class Sampler:
         if self.batching.shuffle:
             order = random.permutation(len(batches))
             batches = [batches[number] for number in order]
-        return [[self.instances[number] for number in batch] for batch in batches]
+        return Batches(self, batches)
 
     def _part(self, members: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
         """The part of a stream that an epoch sees: one of so many, which together are the whole."""
@@ -112,6 +152,20 @@ class Sampler:
         return batches
 
 
+def sizes_of(instances: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The subwords of the longest piece of each instance, its pieces and its words. *Shape:* (instances,) each."""
+    if isinstance(instances, Columns):
+        return instances.longest_pieces, instances.pieces, instances.words
+    lengths = [instance.longest_piece for instance in instances]
+    pieces = [len(instance.pieces.piece_starts) for instance in instances]
+    return np.array(lengths), np.array(pieces), np.array(list(map(words_of, instances)))
+
+
+def words_of(instance: Instance) -> int:
+    """Words of an instance; what is no word, as texts of a TSV, is counted by its spaces."""
+    return len(("" if instance.view == "raw" else " ").join(instance.words).split())
+
+
 def cut(
     order: Sequence[int] | np.ndarray, lengths: np.ndarray, pieces: np.ndarray, batching: BatchingParams
 ) -> list[list[int]]:
@@ -120,16 +174,17 @@ def cut(
     A sentence that is over the budget alone makes a batch of its own.
     """
     batches: list[list[int]] = []
+    batch: list[int] = []
     longest = rows = 0
-    for number in order:
-        number = int(number)
-        new_longest, new_rows = max(longest, int(lengths[number])), rows + int(pieces[number])
-        full = batches and len(batches[-1]) >= batching.batch_size
-        if not batches or full or new_longest * new_rows > batching.max_tokens:
-            batches.append([])
-            new_longest, new_rows = int(lengths[number]), int(pieces[number])
-        batches[-1].append(number)
-        longest, rows = new_longest, new_rows
+    places = np.asarray(order, dtype=np.int64)
+    sizes = zip(places.tolist(), lengths[places].tolist(), pieces[places].tolist(), strict=True)
+    for number, length, count in sizes:
+        longest, rows = max(longest, length), rows + count
+        if not batch or len(batch) >= batching.batch_size or longest * rows > batching.max_tokens:
+            batch = []
+            batches.append(batch)
+            longest, rows = length, count
+        batch.append(number)
     return batches
 
 

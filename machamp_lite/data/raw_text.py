@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.data.tokenization import MOST_REMEMBERED, Pieces, WordTokenizer
+from machamp_lite.data.pieces import Pieces
+from machamp_lite.data.tokenization import MOST_REMEMBERED, WordTokenizer
 
 
 class RawTextTokenizer:

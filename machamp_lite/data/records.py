@@ -4,13 +4,13 @@ CoNLL-like files, TSV and raw text become the same ``Record``. The lines of all 
 are the file: comments, multiword rows, empty nodes, blank lines and line ends included.
 """
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from machamp_lite.data.lines import Stretch, is_blank, numbered_lines
 from machamp_lite.errors import DataError, FaultList
 
 EMPTY = "_"
@@ -55,10 +55,7 @@ class Record:
 
     def column(self, index: int) -> list[str]:
         """One column of the word rows; a column that a row lacks reads as ``_``."""
-        try:
-            return [row[index] for row in self.rows]
-        except IndexError:
-            return [row[index] if index < len(row) else EMPTY for row in self.rows]
+        return _column(self.rows, index)
 
     def set_column(self, index: int, values: Sequence[str]) -> None:
         """Writes one column of the word rows; missing columns before it are filled with ``_``."""
@@ -125,18 +122,20 @@ def read_records(
     """
     path = str(path)
     faults = FaultList() if faults is None else faults
-    lines = _numbered_lines(path, faults)
-    number, first = next(lines, (1, ""))
+    stretches = numbered_lines(path, faults)
+    number, lines = next(stretches, (1, [""]))
+    first, *lines = lines
     if first.startswith(BYTE_ORDER_MARK):
         yield Record(path, number, [BYTE_ORDER_MARK])
         first = first.removeprefix(BYTE_ORDER_MARK)
     if layout.skip_first_line and raw_text_columns is None:
         yield Record(path, number, [first])
     elif first:
-        lines = chain([(number, first)], lines)
+        lines, number = [first, *lines], number - 1
+    stretches = chain([(number + 1, lines)], stretches)
     found_words = False
     checker = _ColumnChecker(required or {}, faults)
-    for record in _parse(path, lines, layout, raw_text_columns):
+    for record in _parse(path, stretches, layout, raw_text_columns):
         found_words = found_words or bool(record.rows)
         checker.check(record)
         yield record
@@ -147,13 +146,14 @@ def read_records(
 
 
 def _parse(
-    path: str, lines: Iterator[tuple[int, str]], layout: Layout, raw_text_columns: int | None
+    path: str, stretches: Iterable[Stretch], layout: Layout, raw_text_columns: int | None
 ) -> Iterator[Record]:
-    if raw_text_columns is not None:
-        return _raw_text_records(path, lines, columns=raw_text_columns, word_idx=layout.word_idx or 0)
-    return (
-        _tsv_records(path, lines, layout) if layout.word_idx is None else _conll_records(path, lines, layout)
-    )
+    if raw_text_columns is None and layout.word_idx is not None:
+        return _conll_records(path, stretches, layout.word_idx)
+    lines = (line for first, lines in stretches for line in enumerate(lines, start=first))
+    if raw_text_columns is None:
+        return _tsv_records(path, lines, layout)
+    return _raw_text_records(path, lines, columns=raw_text_columns, word_idx=layout.word_idx or 0)
 
 
 @dataclass(slots=True)
@@ -165,6 +165,8 @@ class _ColumnChecker:
 
     def check(self, record: Record) -> None:
         needed = max(self.required, default=-1) + 1
+        if min(map(len, record.rows), default=needed) >= needed:
+            return
         for number, row in enumerate(record.rows):
             if len(row) < needed:
                 missing = min(column for column in self.required if column >= len(row))
@@ -174,74 +176,56 @@ class _ColumnChecker:
                 )
 
 
-def _numbered_lines(path: str, faults: FaultList) -> Iterator[tuple[int, str]]:
-    """Lines with their numbers, ends untouched; raises ``DataError`` for a file that cannot be read."""
-    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        # Reading a pipe would wait, maybe for ever, and training reads files twice.
-        raise DataError(f"{path}: is a pipe or a device, expected a file")
+def _column(rows: Sequence[Sequence[str]], index: int) -> list[str]:
     try:
-        # Read as bytes: only a line feed ends a line, and nothing is translated.
-        with open(path, "rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield number, _decode(line, f"{path}:{number}", faults)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
-
-
-def _decode(line: bytes, where: str, faults: FaultList) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        faults.add(
-            f"{where}: found the byte 0x{line[error.start]:02x} at column {error.start + 1}, "
-            "expected UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8"
-        )
-        # Read on: the file's other faults are told too.
-        return line.decode("utf-8", errors="replace")
+        return [row[index] for row in rows]
+    except IndexError:
+        return [row[index] if index < len(row) else EMPTY for row in rows]
 
 
 def _line_end(line: str) -> str:
     return line[len(line.rstrip("\r\n")) :]
 
 
-def _is_blank(line: str) -> bool:
-    return not line.strip(" \t\r\n")
-
-
-def _conll_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[Record]:
-    word_idx = layout.word_idx or 0
-    for first_line, block, blank in _blocks(lines):
+def _conll_records(path: str, stretches: Iterable[Stretch], word_idx: int) -> Iterator[Record]:
+    for first_line, block, blank in _blocks(stretches):
         comments = _count_comments(block, word_idx)
         rows = [line.rstrip("\r\n").split("\t") for line in block[comments:]]
         row_lines = list(range(comments, len(block)))
         ids: dict[str, int] | None = None
-        if word_idx > 0 and rows and all(row[0].isdecimal() or _NODE_ID.fullmatch(row[0]) for row in rows):
-            # Multiword rows (1-2) and empty nodes (8.1) are no words: they stay in the lines alone.
-            kept = [number for number, row in enumerate(rows) if row[0].isdecimal()]
-            rows = [rows[number] for number in kept]
-            row_lines = [row_lines[number] for number in kept]
-            ids = {row[0]: position for position, row in enumerate(rows, start=1)}
-            if len(ids) < len(rows):
-                # Numbers that stand twice are no ids.
-                ids = None
-        words = [row[word_idx] if word_idx < len(row) else EMPTY for row in rows]
-        yield Record(path, first_line, block + blank, rows, row_lines, words, ids)
+        if word_idx > 0 and rows:
+            firsts = [row[0] for row in rows]
+            if not all(map(str.isdecimal, firsts)) and all(map(_NODE_ID.fullmatch, firsts)):
+                # Multiword rows (1-2) and empty nodes (8.1) are no words: they stay in the lines alone.
+                kept = [number for number, first in enumerate(firsts) if first.isdecimal()]
+                rows = [rows[number] for number in kept]
+                row_lines = [row_lines[number] for number in kept]
+                firsts = [firsts[number] for number in kept]
+            if all(map(str.isdecimal, firsts)):
+                ids = dict(zip(firsts, range(1, len(firsts) + 1), strict=True))
+                if len(ids) < len(rows):
+                    # Numbers that stand twice are no ids.
+                    ids = None
+        yield Record(path, first_line, block + blank, rows, row_lines, _column(rows, word_idx), ids)
 
 
-def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str], list[str]]]:
+def _blocks(stretches: Iterable[Stretch]) -> Iterator[tuple[int, list[str], list[str]]]:
     """Sentences as (number of the first line, lines, the blank lines that follow)."""
     first_line = 0
     block: list[str] = []
     blank: list[str] = []
-    for number, line in lines:
+    for number, lines in stretches:
         first_line = first_line or number
-        if _is_blank(line):
-            blank.append(line)
-            continue
-        if blank:
-            yield first_line, block, blank
-            first_line, block, blank = number, [], []
-        block.append(line)
+        blanks = [place for place, line in enumerate(lines) if line.isspace() and is_blank(line)]
+        start = 0
+        for end in [*blanks, len(lines)]:
+            if start < end:
+                if blank:
+                    yield first_line, block, blank
+                    first_line, block, blank = number + start, [], []
+                block += lines[start:end]
+            blank += lines[end : end + 1]
+            start = end + 1
     if block or blank:
         yield first_line, block, blank
 
@@ -256,15 +240,17 @@ def _count_comments(block: list[str], word_idx: int) -> int:
         return 0
     tabs = block[-1].count("\t")
     for number, line in enumerate(block):
+        if not line.startswith("#"):
+            return number
         columns = line.count("\t")
-        if not (line.startswith("#") and (columns != tabs or columns < word_idx or line.startswith("# "))):
+        if not (columns != tabs or columns < word_idx or line.startswith("# ")):
             return number
     return len(block)
 
 
 def _tsv_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[Record]:
     for number, line in lines:
-        if _is_blank(line):
+        if is_blank(line):
             yield Record(path, number, [line])
             continue
         text = line.rstrip("\r\n")

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 
+from machamp_lite.data.pieces import ManyPieces, Marks, Pieces, lay_out
+from machamp_lite.data.rows import Rows, lengths_of
 from machamp_lite.errors import ConfigError
 
 MOST_REMEMBERED = 2**17
@@ -23,19 +26,6 @@ class SpecialTokens:
     between: tuple[int, ...]
     after: tuple[int, ...]
     second_text_type: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pieces:
-    """One sentence for the encoder: its pieces one after another, special tokens included.
-
-    ``subword_ids`` and ``type_ids`` are (S,), ``piece_starts`` (P,) and ``word_ends`` (W,) point into them.
-    """
-
-    subword_ids: np.ndarray
-    type_ids: np.ndarray
-    piece_starts: np.ndarray
-    word_ends: np.ndarray
 
 
 class WordTokenizer:
@@ -58,14 +48,20 @@ class WordTokenizer:
                 f"encoder -> max_input_length: {max_input_length} leaves no room for a subword beside "
                 f"{len(self.special.before) + len(self.special.after)} special tokens"
             )
-        self._subwords: dict[str, tuple[int, ...]] = {}
+        self._marks = Marks(self.special.before, self.special.after, self.space, self.unknown_id)
+        self._forget()
+
+    def _forget(self) -> None:
+        # The number of each word, and its subwords under that number.
+        self._numbers: dict[str, int] = {}
+        self._known = Rows(np.zeros(0, np.int64), np.zeros(1, np.int64))
 
     def learn(self, words: Iterable[str]) -> None:
         """Tokenises, in one call, those words that it has not met before."""
-        if len(self._subwords) > MOST_REMEMBERED:
+        if len(self._numbers) > MOST_REMEMBERED:
             # Words that never come again would fill the memory.
-            self._subwords.clear()
-        new = [word for word in dict.fromkeys(words) if word not in self._subwords]
+            self._forget()
+        new = sorted(set(words).difference(self._numbers))
         if not new:
             return
         encoded = self.tokenizer(
@@ -75,37 +71,29 @@ class WordTokenizer:
             return_token_type_ids=False,
             verbose=False,
         )
-        for word, ids in zip(new, encoded["input_ids"], strict=True):
-            # The last subwords are kept: a word stands for its last one.
-            self._subwords[word] = tuple(ids[-self.room :]) or (self.unknown_id,)
+        # The last subwords are kept: a word stands for its last one.
+        found = [ids[-self.room :] or [self.unknown_id] for ids in encoded["input_ids"]]
+        ids = np.fromiter(chain.from_iterable(found), np.int64)
+        self._known = Rows.of(
+            np.append(self._known.values, ids), np.append(self._known.lengths, lengths_of(found))
+        )
+        self._numbers.update(zip(new, range(len(self._numbers), len(self._known)), strict=True))
 
     def subwords(self, word: str) -> tuple[int, ...]:
         """The subword ids of one word; the unknown token's id for a word that gives none."""
-        if word not in self._subwords:
-            self.learn([word])
-        return self._subwords[word]
+        self.learn([word])
+        return tuple(self._known[self._numbers[word]].tolist())
 
     def sentence(self, words: Sequence[str]) -> Pieces:
         """Subwords of a sentence, cut between words into pieces that fit ``max_input_length``."""
-        before, after = self.special.before, self.special.after
-        ids: list[int] = list(before)
-        piece_starts, word_ends = [0], []
-        used = 0
-        for word in words:
-            subwords = self._subwords.get(word) or self.subwords(word)
-            space = self.space if used else ()
-            if used + len(space) + len(subwords) > self.room:
-                ids.extend(after)
-                piece_starts.append(len(ids))
-                ids.extend(before)
-                used, space = 0, ()
-            ids.extend(space)
-            ids.extend(subwords)
-            used += len(space) + len(subwords)
-            word_ends.append(len(ids) - 1)
-        ids.extend(after)
-        ids = ids or [self.unknown_id]
-        return _pieces(ids, [0] * len(ids), piece_starts, word_ends)
+        return self.sentences([words])[0]
+
+    def sentences(self, sentences: Sequence[Sequence[str]]) -> ManyPieces:
+        """The same of many sentences."""
+        words = list(chain.from_iterable(sentences))
+        self.learn(words)
+        numbers = np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words))
+        return lay_out(self._known.take(numbers), lengths_of(sentences), marks=self._marks, room=self.room)
 
     def texts(self, texts: Sequence[str], *, whole: bool = False) -> Pieces:
         """Subwords of one or more texts joined by the separator, the longest ones truncated until all fit.
@@ -113,13 +101,22 @@ class WordTokenizer:
         Where ``long_input`` is ``stride`` and ``whole`` is asked for, the longest text is cut into overlapping pieces
         instead, each beside the other texts, which leave it at least half of the room.
         """
+        return self.many_texts([texts], whole=whole)[0]
+
+    def many_texts(self, rows: Sequence[Sequence[str]], *, whole: bool = False) -> ManyPieces:
+        """The same of many rows of texts, which are tokenised in one call."""
+        if not rows:
+            return ManyPieces.of([])
         encoded = self.tokenizer(
-            [text or " " for text in texts],
+            [text or " " for texts in rows for text in texts],
             add_special_tokens=False,
             return_attention_mask=False,
             verbose=False,
         )
-        parts = [list(ids) for ids in encoded["input_ids"]]
+        found = iter(encoded["input_ids"])
+        return ManyPieces.of([self._joined([list(next(found)) for _ in texts], whole) for texts in rows])
+
+    def _joined(self, parts: list[list[int]], whole: bool) -> Pieces:
         room = self.room - len(self.special.between) * (len(parts) - 1)
         room = max(room, len(parts))
         lengths = shorten([len(part) for part in parts], room)

@@ -1,6 +1,10 @@
 """The labels of one task, their ids and how often training showed them."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from machamp_lite.data.rows import Numbers
 
 UNKNOWN = -1
 # Stands among the vocabularies of tasks for the ids of data sets, which words or sentences may have.
@@ -18,7 +22,7 @@ class Vocabulary:
         self.labels = list(labels)
         self.items = items
         self.counts = list(counts) or [0] * len(self.labels)
-        self._ids = {label: number for number, label in enumerate(self.labels)}
+        self._ids: Numbers[str] = Numbers({label: number for number, label in enumerate(self.labels)})
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -29,15 +33,11 @@ class Vocabulary:
     def add(self, labels: Iterable[str], *, items: int) -> list[int]:
         """Counts labels of so many items of training data, new ones get new ids; returns the ids."""
         self.items += items
-        labels = list(labels)
-        for label in labels:
-            if label not in self._ids:
-                self._ids[label] = len(self.labels)
-                self.labels.append(label)
-                self.counts.append(0)
-        ids = [self._ids[label] for label in labels]
-        for number in ids:
-            self.counts[number] += 1
+        ids = list(map(self._ids.__getitem__, labels))
+        self.labels += islice(self._ids, len(self.labels), None)
+        self.counts += [0] * (len(self.labels) - len(self.counts))
+        for number, count in Counter(ids).items():
+            self.counts[number] += count
         return ids
 
     def ids(self, labels: Iterable[str]) -> list[int]:

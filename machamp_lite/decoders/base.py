@@ -8,57 +8,27 @@ several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import Tensor, nn
 
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.ranking import Ranked, best_labels, joined
+from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
 from machamp_lite.errors import DataError
-from machamp_lite.weighting.class_weights import Scheme, given_weights, scheme_weights
+from machamp_lite.modules.dropout import Dropout
+from machamp_lite.weighting.class_weights import given_weights, scheme_weights
 from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
 
-COMMENT = -1
-# No file has as many; rows are filled up to those that labels are written to.
-MOST_COLUMNS = 10_000
+__all__ = ["COMMENT", "MOST_COLUMNS", "Decoder", "LabelDecoder", "TaskConfig"]
 
 Level = Literal["word", "sentence"]
 # What the encoder reads for a task: the words (or the texts of a TSV) as they are; the same with some of their subwords
 # hidden; the same with every subword an item of its own; or the characters of "# text".
 View = Literal["words", "masked", "subwords", "raw"]
 LanguageModelKind = Literal["masked", "sequence"]
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-class TaskConfig(BaseModel):
-    """The options that every task type has; a task type's own ``Config`` adds to them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    task_type: str
-    column_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)]
-    loss_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    metric: str
-    additional_metrics: Annotated[list[str], BeforeValidator(_as_list)]
-    class_weights: Scheme | dict[str, float] | None
-    class_weights_beta: Annotated[float, Field(ge=0, lt=1)]
-    focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    logit_adjustment: Annotated[float, Field(ge=0, allow_inf_nan=False)]
-    layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
-    topn: Annotated[int, Field(gt=0, lt=2**31)]
-
-    def metric_names(self) -> list[str]:
-        """The main metric first, then the additional ones."""
-        return list(dict.fromkeys([self.metric, *self.additional_metrics]))
 
 
 class Decoder(nn.Module, ABC):
@@ -76,6 +46,8 @@ class Decoder(nn.Module, ABC):
     has_classes: ClassVar[bool] = True
     # False for labels beside which there are no others with a probability: numbers, and what is not written.
     ranks: ClassVar[bool] = True
+    # Whether ``encode`` gives a row a label: it and ``classes`` then read many sentences at once, laid end to end.
+    row_a_label: ClassVar[bool] = False
     # Of how many means its loss is the sum.
     loss_means: ClassVar[int] = 1
     metrics: ClassVar[tuple[str, ...]]
@@ -90,7 +62,7 @@ class Decoder(nn.Module, ABC):
         self.config = config
         self.vocabulary = vocabulary
         self.width = width
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.objective: Any = self.make_objective()
 
     def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective | None:
@@ -158,7 +130,7 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
-        """Scores. *Shape:* hidden (N, D); lengths (B,) are the sentences' numbers of items, summing to N."""
+        """Scores. *Shape:* hidden (N, D); lengths (B,), on the host, are each sentence's number of items, N in all."""
 
     @abstractmethod
     def loss(self, scores: Any, gold: Tensor) -> Tensor:
@@ -229,6 +201,7 @@ def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | N
 class LabelDecoder(Decoder):
     """A decoder with one class an item: one linear map, cross-entropy, argmax."""
 
+    row_a_label: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
 
     def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:

@@ -1,7 +1,9 @@
 """``dependency``: a tree over the words; heads in ``column_idx``, relations in the column after it."""
 
+import itertools
+import operator
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
 from machamp_lite.decoders.ranking import Ranked, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
-from machamp_lite.modules.ragged import flatten, pad
+from machamp_lite.modules.ragged import flatten, is_item, pad, send
 from machamp_lite.modules.spanning_tree import decode_trees
 from machamp_lite.weighting.objectives import label_loss
 
@@ -48,6 +50,7 @@ class Dependency(Decoder):
     """A biaffine parser (Dozat and Manning 2017) that scores relations only at gold or chosen heads."""
 
     level = "word"
+    row_a_label = True
     loss_means = 2
     metrics = ("las", "uas")
     Config = DependencyConfig
@@ -69,7 +72,7 @@ class Dependency(Decoder):
     def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[Arc] | None:
         """(position of the head, relation) of each word, 0 for the root; None if all heads are ``_``."""
         heads = record.column(config.column_idx)
-        if all(head == EMPTY for head in heads):
+        if heads.count(EMPTY) == len(heads):
             return None
         if len(heads) > LONGEST_TREE:
             raise DataError(
@@ -78,19 +81,15 @@ class Dependency(Decoder):
             )
         relations = read_column(record, task=task, column=config.column_idx + 1)
         known = {"0": 0, **(record.ids or {str(place): place for place in range(1, len(heads) + 1)})}
-        arcs, faults = [], []
-        for place, (head, relation) in enumerate(zip(heads, relations, strict=True), start=1):
-            position = known.get(head)
-            if position is None or position == place:
-                faults.append(
-                    f"{record.where(place - 1)}: found the head '{head}' in column {config.column_idx} (task "
-                    f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0"
-                )
-            else:
-                arcs.append((position, relation))
-        if faults:
-            raise DataError(faults)
-        return arcs
+        positions = list(map(known.get, heads))
+        if None in positions or any(map(operator.eq, positions, itertools.count(1))):
+            raise DataError(
+                f"{record.where(place - 1)}: found the head '{head}' in column {config.column_idx} (task "
+                f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0"
+                for place, (head, position) in enumerate(zip(heads, positions, strict=True), start=1)
+                if position is None or position == place
+            )
+        return list(zip(cast(list[int], positions), relations, strict=True))
 
     @classmethod
     def classes(cls, labels: Sequence[Arc], words: Sequence[str]) -> list[str]:
@@ -180,8 +179,9 @@ class Dependency(Decoder):
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""
         width = scores.arcs.shape[-1]
-        rows = torch.arange(len(scores.lengths), device=heads.device).repeat_interleave(scores.lengths)
-        return self.relations(scores.dependents, scores.heads.index_select(0, rows * width + heads))
+        starts = (torch.arange(len(scores.lengths)) * width).repeat_interleave(scores.lengths)
+        rows = send(starts, heads.device) + heads
+        return self.relations(scores.dependents, scores.heads.index_select(0, rows))
 
     @classmethod
     def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskConfig) -> None:
@@ -221,17 +221,16 @@ def _ids(record: Record) -> list[str]:
 
 def _with_root(rows: Tensor, lengths: Tensor) -> Tensor:
     """Unfolds words with the root, the last row, before each sentence. *Shape:* (W + 1, D) -> (B, L + 1, D)."""
-    places = torch.arange(len(rows) - 1, device=rows.device)
-    order = pad(places, lengths, value=len(rows) - 1)
+    order = pad(torch.arange(len(rows) - 1), lengths, value=len(rows) - 1)
     order = functional.pad(order, (1, 0), value=len(rows) - 1)
     # Not rows[order]: its gradient is summed by several threads in whatever order they come.
-    return rows.index_select(0, order.flatten()).unflatten(0, order.shape)
+    return rows.index_select(0, send(order.flatten(), rows.device)).unflatten(0, order.shape)
 
 
 def _mask_padding(scores: DependencyScores) -> Tensor:
     """Arc scores with heads beyond a sentence's end, and words as their own heads, out of reach."""
     width = scores.arcs.shape[-1]
-    positions = torch.arange(width, device=scores.arcs.device)
-    beyond = positions.unsqueeze(0) > scores.lengths.unsqueeze(1)
-    itself = positions.unsqueeze(0) == positions[1:].unsqueeze(1)
-    return scores.arcs.masked_fill(beyond.unsqueeze(1) | itself.unsqueeze(0), float("-inf"))
+    beyond = ~is_item(scores.lengths + 1, width)
+    itself = torch.eye(width, dtype=torch.bool)[1:]
+    mask = beyond.unsqueeze(1) | itself.unsqueeze(0)
+    return scores.arcs.masked_fill(send(mask, scores.arcs.device), float("-inf"))

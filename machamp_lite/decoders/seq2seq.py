@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import Parameter, functional
@@ -21,7 +20,7 @@ from machamp_lite.decoders.base import (
     write_sentence_label,
 )
 from machamp_lite.decoders.ranking import Ranked, merge
-from machamp_lite.modules.ragged import pad
+from machamp_lite.modules.ragged import is_item, pad, send
 
 # What cross-entropy leaves out.
 IGNORED = -100
@@ -102,8 +101,7 @@ class Seq2Seq(Decoder):
     def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
         """*Shape:* (S, D), (B,) -> see ``Memory``."""
         states = pad(self.dropout(hidden), lengths)
-        positions = torch.arange(states.shape[1], device=lengths.device)
-        return Memory(states, (positions.unsqueeze(0) < lengths.unsqueeze(1)).long())
+        return Memory(states, send(is_item(lengths, states.shape[1]).long(), states.device))
 
     def loss(self, scores: Any, gold: Tensor) -> Tensor:
         """The mean over all subwords of the targets. *Shape:* ``Memory``, (B, T), filled with -1 -> ()."""

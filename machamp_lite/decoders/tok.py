@@ -34,6 +34,8 @@ class Tok(LabelDecoder):
 
     level = "word"
     reads = "raw"
+    # Labels are characters, and rows are subwords.
+    row_a_label = False
     has_classes = False
     ranks = False
     label_form = r"(\d{1,9}( \d{1,9})*)?"

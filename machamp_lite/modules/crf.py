@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.modules.ragged import is_item, send
+
 # The score of a step out of the scheme: less than any path that stays in it can have, and still finite, so that
 # labels that no path reaches have gradients of 0 and not of NaN.
 FORBIDDEN = -1e30
@@ -48,10 +50,10 @@ class LinearChainCRF(nn.Module):
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,)."""
         start, transitions = self._within_scheme()
-        scores = start + emissions[:, 0]
+        scores, is_word = start + emissions[:, 0], self._is_word(lengths, emissions.shape[1])
         for position in range(1, emissions.shape[1]):
             following = (scores.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, position]
-            scores = torch.where((position < lengths).unsqueeze(1), following, scores)
+            scores = torch.where(is_word[:, position, None], following, scores)
         return (scores + self.ends).logsumexp(1)
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -70,26 +72,28 @@ class LinearChainCRF(nn.Module):
 
         A step out of the scheme scores 0: were it learnt, it would grow without bound to explain ill-formed gold.
         """
-        is_word, transitions = _is_word(path, lengths), self.transitions.masked_fill(~self.allowed, 0.0)
+        is_word = self._is_word(lengths, path.shape[1])
+        transitions = self.transitions.masked_fill(~self.allowed, 0.0)
         emitted = emissions.gather(2, path.unsqueeze(2)).squeeze(2)
         within = torch.where(is_word, emitted + transitions[self._previous(path), path], 0.0).sum(1)
-        return within + self.ends[path.gather(1, lengths.unsqueeze(1) - 1).squeeze(1)]
+        last = send(lengths - 1, path.device).unsqueeze(1)
+        return within + self.ends[path.gather(1, last).squeeze(1)]
 
     def is_well_formed(self, path: Tensor, lengths: Tensor) -> Tensor:
         """Whether a path stays in the scheme. *Shape:* (B, L), (B,) -> (B,)."""
-        return (self.allowed[self._previous(path), path] | ~_is_word(path, lengths)).all(1)
+        return (self.allowed[self._previous(path), path] | ~self._is_word(lengths, path.shape[1])).all(1)
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The best path in the scheme (Viterbi 1967). *Shape:* (B, L, C), (B,) -> (B, L), anything beyond a length."""
         start, transitions = self._within_scheme()
         scores, steps = start + emissions[:, 0], []
+        is_word = self._is_word(lengths, emissions.shape[1])
         stay = torch.arange(emissions.shape[2], device=emissions.device)
         for position in range(1, emissions.shape[1]):
-            is_word = (position < lengths).unsqueeze(1)
             best, previous = (scores.unsqueeze(2) + transitions).max(1)
-            scores = torch.where(is_word, best + emissions[:, position], scores)
-            steps.append(torch.where(is_word, previous, stay))
+            scores = torch.where(is_word[:, position, None], best + emissions[:, position], scores)
+            steps.append(torch.where(is_word[:, position, None], previous, stay))
         path = [(scores + self.ends).argmax(1, keepdim=True)]
         for previous in reversed(steps):
             path.append(previous.gather(1, path[-1]))
@@ -104,10 +108,9 @@ class LinearChainCRF(nn.Module):
         """The rows of ``allowed`` and ``transitions`` from which each word's label is stepped to, as (B, L)."""
         return functional.pad(path, (1, 0), value=len(self.ends))[:, :-1]
 
-
-def _is_word(path: Tensor, lengths: Tensor) -> Tensor:
-    """*Shape:* (B, L), (B,) -> (B, L)."""
-    return torch.arange(path.shape[1], device=path.device) < lengths.unsqueeze(1)
+    def _is_word(self, lengths: Tensor, width: int) -> Tensor:
+        """*Shape:* (B,) -> (B, width)."""
+        return send(is_item(lengths, width), self.ends.device)
 
 
 def _may_follow(previous: str, label: str) -> bool:

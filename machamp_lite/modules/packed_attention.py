@@ -18,7 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from machamp_lite.modules.ragged import starts_of
+from machamp_lite.modules.dropout import dropout as drop
+from machamp_lite.modules.ragged import send, starts_of
 
 PACKED = "machamp_packed"
 # A piece of the length that tells of attention to near words alone, and how much of the largest state counts as equal.
@@ -39,18 +40,18 @@ class PackedRow:
         ordered = lengths[order]
         self.lengths: list[int] = ordered.tolist()
         total = sum(self.lengths)
-        steps = torch.arange(total, device=lengths.device)
+        steps = torch.arange(total)
         offsets = steps - starts_of(ordered)[:-1].repeat_interleave(ordered, output_size=total)
         self._subwords = starts_of(lengths)[order].repeat_interleave(ordered, output_size=total) + offsets
         self._positions = offsets + first_position
         self.places = torch.empty_like(steps).index_put((self._subwords,), steps)
 
-    def inputs(self, ids: Tensor, types: Tensor | None) -> dict[str, Tensor]:
-        """What the transformer is given of a flat batch."""
+    def inputs(self, ids: Tensor, types: Tensor | None, device: torch.device) -> dict[str, Tensor]:
+        """What the transformer is given of a flat batch, on its device."""
         inputs = {"input_ids": ids[self._subwords], "position_ids": self._positions}
         if types is not None:
             inputs["token_type_ids"] = types[self._subwords]
-        return {name: values.unsqueeze(0) for name, values in inputs.items()}
+        return {name: send(values, device).unsqueeze(0) for name, values in inputs.items()}
 
 
 @contextmanager
@@ -76,10 +77,13 @@ def packed_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention of each piece with itself alone, for all pieces of one length at once.
 
-    *Shape:* query, key, value (1, H, S, E) -> (1, S, H, E).
+    *Shape:* query, key, value (1, H, S, E) -> (1, S, H, E); outside of ``pieces_of`` (P, H, L, E) -> (P, L, H, E).
     """
     groups = _groups.get()
     if groups is None:
+        if _is_slow(query, dropout) and query.shape == key.shape and not _is_causal(module, options):
+            attended = attend(query, key, value, attention_mask, dropout=dropout, scaling=scaling)
+            return attended.transpose(1, 2), None
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
@@ -91,22 +95,68 @@ def packed_attention(
     ):
         # (H, count * length, E) -> (count, H, length, E)
         queries, keys, values = (rows.unflatten(1, (count, length)).transpose(0, 1) for rows in states)
-        attended = scaled_dot_product_attention(queries, keys, values, dropout_p=dropout, scale=scaling)
+        attended = attend(queries, keys, values, dropout=dropout, scaling=scaling)
         parts.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(parts).unsqueeze(0), None
 
 
+def attend(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None = None,
+    *,
+    dropout: float,
+    scaling: float | None,
+) -> Tensor:
+    """Scaled dot-product attention; the mask is true where a query sees a key. *Shape:* (..., L, E) -> (..., L, E).
+
+    torch's own has no fast kernel for dropout on a CPU: there it is written out, with a faster dropout.
+    """
+    if not _is_slow(query, dropout):
+        return scaled_dot_product_attention(
+            query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
+        )
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query * scaling) @ key.transpose(-2, -1)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else scores + mask
+    return drop(scores.softmax(-1), dropout) @ value
+
+
+def _is_slow(query: Tensor, dropout: float) -> bool:
+    return dropout > 0 and query.device.type == "cpu"
+
+
+def _is_causal(module: nn.Module, options: dict[str, Any]) -> bool:
+    is_causal = options.get("is_causal")
+    return bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+
+
+def _mask(*arguments: Any, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:
+    """The usual mask; of one that is given it is not asked whether it hides anything: that is to wait for a GPU."""
+    if attention_mask is not None:
+        options |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
+    return sdpa_mask(*arguments, attention_mask=attention_mask, **options)
+
+
 AttentionInterface.register(PACKED, packed_attention)
-AttentionMaskInterface.register(PACKED, sdpa_mask)
+AttentionMaskInterface.register(PACKED, _mask)
 
 
 def find_first_position(
-    transformer: Any, ids: Tensor, *, has_types: bool, longest: int, tried: Sequence[int]
+    transformer: Any,
+    ids: Tensor,
+    *,
+    has_types: bool,
+    longest: int,
+    tried: Sequence[int],
+    device: torch.device,
 ) -> int | None:
     """The first of these numbers of a first position with which packed pieces have the states that they have alone.
 
     Sets the transformer's attention to ``PACKED`` if there is one; None if it cannot be packed. ``longest`` is the most
-    subwords that it takes. *Shape:* ids (S,), any subwords.
+    subwords that it takes. *Shape:* ids (S,), any subwords, on the host.
     """
     if not transformer._supports_attention_backend:
         return None
@@ -117,13 +167,17 @@ def find_first_position(
     types = torch.zeros_like(ids) if has_types else None
     usual = transformer.config._attn_implementation
     try:
-        alone = [transformer(input_ids=part.unsqueeze(0)).last_hidden_state[0] for part in ids.split(lengths)]
+        alone = [
+            transformer(input_ids=send(part, device).unsqueeze(0)).last_hidden_state[0]
+            for part in ids.split(lengths)
+        ]
         expected = torch.cat(alone)
         transformer.set_attn_implementation(PACKED)
         for first_position in tried:
-            row = PackedRow(torch.tensor(lengths, device=ids.device), first_position=first_position)
+            row = PackedRow(torch.tensor(lengths), first_position=first_position)
             with pieces_of(row.lengths):
-                states = transformer(**row.inputs(ids, types)).last_hidden_state[0][row.places]
+                packed = transformer(**row.inputs(ids, types, device)).last_hidden_state[0]
+            states = packed[send(row.places, device)]
             if float((states - expected).abs().max()) <= EQUAL * float(expected.abs().max()):
                 return first_position
     except (RuntimeError, ValueError, TypeError, IndexError):

@@ -1,20 +1,29 @@
-"""A learnt weighted mean of encoder layers."""
+"""Learnt weighted means of encoder layers."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 
 class ScalarMix(nn.Module):
-    """Mixes K layers by softmaxed weights times a scale (Peters et al. 2018, ELMo). One layer passes through."""
+    """The weights of K layers in a mix: softmaxed, times a scale (Peters et al. 2018, ELMo). One layer is itself."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()
+        self.layers = layers
         if layers > 1:
             self.weights = nn.Parameter(torch.zeros(layers))
             self.scale = nn.Parameter(torch.ones(()))
 
-    def forward(self, layers: Tensor) -> Tensor:
-        """*Shape:* (K, N, D) -> (N, D)."""
-        if len(layers) == 1:
-            return layers[0]
-        return torch.einsum("k,knd->nd", self.weights.softmax(0) * self.scale, layers)
+    def forward(self) -> Tensor:
+        """*Shape:* (K,)."""
+        return self.weights.softmax(0) * self.scale
+
+
+def mix(mixes: Sequence[ScalarMix], layers: Tensor) -> Tensor:
+    """The layers mixed in each of several ways, by one product. *Shape:* T mixes, (K, N, D) -> (T, N, D)."""
+    if len(layers) == 1:
+        return layers.expand(len(mixes), -1, -1)
+    weights = torch.stack([weights() for weights in mixes])
+    return (weights @ layers.flatten(1)).unflatten(1, layers.shape[1:])

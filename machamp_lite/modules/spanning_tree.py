@@ -78,29 +78,43 @@ def _best_tree(scores: np.ndarray) -> np.ndarray:
 
 
 def _chu_liu_edmonds(weights: np.ndarray) -> np.ndarray:
-    """Return the head of each node in the best tree from node 0, for the weights (dependents, heads)."""
-    contractions = []
-    while True:
-        heads: np.ndarray = weights.argmax(1)
-        heads[0] = 0
-        ends = _climb(heads)
-        if not ends.any():
-            break
-        cycle = [ends.max()]
-        while heads[cycle[-1]] != cycle[0]:
-            cycle.append(heads[cycle[-1]])
-        outside = np.setdiff1d(np.arange(len(heads)), cycle)
-        # The cycle becomes one node, the last. To enter it at a word costs that word's arc within it.
-        into = weights[np.ix_(cycle, outside)] - weights[cycle, heads[cycle]][:, None]
-        out_of = weights[np.ix_(outside, cycle)]
-        contractions.append((heads, np.array(cycle), outside, into.argmax(0), out_of.argmax(1)))
-        weights = np.pad(weights[np.ix_(outside, outside)], (0, 1), constant_values=_NO_ARC)
-        weights[-1, :-1], weights[:-1, -1] = into.max(0), out_of.max(1)
-    # `heads` is of the contracted nodes, `expanded` of those before, and already holds the arcs of the cycle.
-    for expanded, cycle, outside, entry, exits in reversed(contractions):
-        in_cycle = heads == len(outside)
-        expanded[outside] = np.append(outside, 0)[heads[:-1]]
-        expanded[outside[in_cycle[:-1]]] = cycle[exits[in_cycle[:-1]]]
-        expanded[cycle[entry[heads[-1]]]] = outside[heads[-1]]
-        heads = expanded
-    return heads
+    """Return the head of each node in the best tree from node 0, for the weights (dependents, heads).
+
+    In Tarjan's order (1977, "Finding Optimum Branchings"): from a node up along best arcs, until the path meets what
+    hangs on the root already; where it meets itself, that cycle becomes one node.
+    """
+    count, every = len(weights), np.arange(len(weights))
+    # Of each node, and of each cycle that became one: what its best arc from each node weighs, which word that enters,
+    # by which part of the cycle, the arc that was chosen, and whether it hangs on the root.
+    into, enters, parts = list(weights), [np.full(count, node) for node in every], [every] * count
+    arcs, hangs, outermost, cycles = [(0, 0)] * count, [True] + [False] * (count - 1), every.copy(), []
+    for start in range(1, count):
+        node, path, costs = int(outermost[start]), [], []
+        while not hangs[node]:
+            into[node][outermost == node] = _NO_ARC
+            head = int(into[node].argmax())
+            arcs[node] = (head, int(enters[node][head]))
+            path.append(node)
+            costs.append(into[node][head])
+            node = int(outermost[head])
+            if node in path:
+                first = path.index(node)
+                cycle = np.array(path[first:])
+                # To enter the cycle at a node costs that node's arc within it.
+                through = np.array([into[part] for part in cycle]) - np.array(costs[first:])[:, None]
+                best = through.argmax(0)
+                into.append(through[best, every])
+                enters.append(np.array([enters[part] for part in cycle])[best, every])
+                parts.append(cycle[best])
+                arcs.append((0, 0))
+                hangs.append(False)
+                node = len(into) - 1
+                cycles.append(node)
+                outermost[np.isin(outermost, cycle)] = node
+                del path[first:], costs[first:]
+        for node in path:
+            hangs[node] = True
+    for node in reversed(cycles):
+        head, entered = arcs[node]
+        arcs[int(parts[node][head])] = (head, entered)
+    return np.array([head for head, _ in arcs[:count]])

@@ -13,7 +13,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
 # Of the files of a state, and of the code that makes what it holds.
-STATE_FORMAT = 2
+STATE_FORMAT = 3
 _ABSENT = object()
 
 

@@ -2,9 +2,9 @@
 
 import filecmp
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
 
@@ -12,7 +12,7 @@ LABELS_SHOWN = 5
 
 
 def data_warnings(
-    config: Config, *, vocabularies: Mapping[str, Vocabulary], dev: Mapping[str, Sequence[Instance]]
+    config: Config, *, vocabularies: Mapping[str, Vocabulary], dev: Mapping[str, Columns]
 ) -> Iterator[str]:
     """A line for each: dev data that is training data, columns of several tasks, labels that are unknown or alone."""
     for name, dataset in config.datasets.items():
@@ -28,7 +28,7 @@ def data_warnings(
                 "the last one"
             )
         for task in dataset.tasks:
-            unseen = _unseen_labels(config, task, vocabularies[task], dev.get(name, ()))
+            unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
             if unseen:
                 yield (
                     f"{name}: task '{task}': {len(unseen)} of the labels of {dev_path} are not in the training data "
@@ -40,13 +40,12 @@ def data_warnings(
             yield f"task '{task}': found only the label '{labels[0]}' in the training data, expected several"
 
 
-def _unseen_labels(
-    config: Config, task: str, vocabulary: Vocabulary, dev: Sequence[Instance]
-) -> Counter[str]:
+def unseen_labels(config: Config, task: str, vocabulary: Vocabulary, dev: Columns | None) -> Counter[str]:
+    """The labels of dev data that training never saw, and how often they are there."""
     decoder = decoder_class(config.tasks()[task])
-    if not decoder.has_classes:
+    if dev is None or not decoder.has_classes:
         return Counter()
-    annotated = ((instance.labels[task], instance.words) for instance in dev if task in instance.labels)
+    annotated = ((instance.labels[task], instance.words) for instance in dev.with_unknown(task))
     return Counter(
         label
         for labels, words in annotated

@@ -1,13 +1,19 @@
 """Parameter groups and the learning-rate schedule."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from machamp_lite.config.schema import SchedulerParams, TrainingParams
 from machamp_lite.model import Model
+from machamp_lite.modules.seen_embedding import SeenEmbedding, find_seen_embedding
 
 # The lowest rate is this part of the highest (Howard and Ruder 2018).
 RATE_RATIO = 32
+# What torch adds to a norm before it divides by it.
+CLIP_MARGIN = 1e-6
 
 
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
@@ -36,7 +42,7 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
             groups.setdefault((peak, id(parameter) not in decayless), []).append(parameter)
     beta1, beta2 = training.optimizer.betas
     decay = training.optimizer.weight_decay
-    return torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [
             # Decay would pull the weights of tasks towards 1.
             {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay if decays else 0.0}
@@ -46,6 +52,38 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
         betas=(beta1, beta2),
         fused=True,
     )
+    unseen = find_seen_embedding(model.modules())
+    if unseen is not None:
+        optimizer.register_step_post_hook(lambda stepped, *_: _decay_unseen(unseen, stepped))
+    return optimizer
+
+
+def _decay_unseen(embedding: SeenEmbedding, optimizer: Any) -> None:
+    """Weight decay of the rows that are no parameters, in updates in which it touches the others."""
+    if embedding.rows.grad is None:
+        return
+    for group in optimizer.param_groups:
+        if any(parameter is embedding.rows for parameter in group["params"]):
+            embedding.decay *= 1 - group["lr"] * group["weight_decay"]
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
+    """Scales gradients down to a norm in all, as ``clip_grad_norm_`` does; those that are within it are only read."""
+    learning = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients = [parameter.grad for parameter in learning if parameter.grad is not None]
+    if not gradients:
+        return
+    on_cpu = gradients[0].device.type == "cpu"
+    # Norms are summed by one thread, products by all.
+    norm = _norm_by_products(gradients) if on_cpu else nn.utils.get_total_norm(gradients)
+    # A look at it would wait for a GPU. What is no number goes on, to be found in the weights.
+    if not (on_cpu and limit / (norm + CLIP_MARGIN) >= 1):
+        nn.utils.clip_grads_with_norm_(learning, limit, norm)
+
+
+def _norm_by_products(tensors: Iterable[Tensor]) -> Tensor:
+    flat = (tensor.flatten() for tensor in tensors)
+    return torch.stack([torch.dot(values, values) for values in flat]).sum().sqrt()
 
 
 def pretrained_parameters(model: Model) -> list[nn.Parameter]:

@@ -1,4 +1,4 @@
-"""A step of several processes, each with a part of the batch: together it is the step of one with the whole batch."""
+"""A step in parts, of several processes or one after another: together it is the step of one with the whole batch."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -22,28 +22,55 @@ def tasks_of(model: Model, instances: Sequence[Instance]) -> list[str]:
 def losses_of_all(
     model: Model, batch: Batch | None, tasks: Sequence[str], processes: Processes
 ) -> dict[str, Tensor]:
-    """The losses of a batch of which each process has a part, or none.
+    """The losses of a batch of which each process has a part, or none; ``tasks`` are those of the whole batch.
 
-    ``tasks`` are those of the whole batch. A loss is a mean over the items of all processes; its gradient is that of
-    this process's items, so that the sum of the processes' gradients is that of the whole.
+    A loss is a mean over the items of all processes; its gradient is that of this process's items, so that the sum of
+    the processes' gradients is that of the whole.
     """
-    found = {} if batch is None else model.loss_parts(batch, model(batch))
-    counts = [model.decoder(task).loss_means for task in tasks]
     if not tasks:
         return {}
-    nothing = (torch.zeros((), device=model.device), 0)
-    own = [
-        part for task, count in zip(tasks, counts, strict=True) for part in found.get(task, [nothing] * count)
-    ]
-    sizes = torch.stack([torch.as_tensor(size, device=model.device).float() for _, size in own])
-    means = torch.stack([mean.float() for mean, _ in own])
-    # A mean over nothing is no number.
-    means = torch.where(sizes > 0, means, 0.0)
+    means, sizes = _means_and_sizes(model, batch, tasks)
     sums = torch.stack([sizes, sizes * means.detach()])
     processes.add_up(sums)
+    return _losses(model, tasks, means, sizes, sums)
+
+
+def sums_of_part(model: Model, batch: Batch, tasks: Sequence[str]) -> Tensor:
+    """What the means that the losses of some tasks are made of are over, and the sums over it. *Shape:* (2, M)."""
+    means, sizes = _means_and_sizes(model, batch, tasks)
+    return torch.stack([sizes, sizes * means])
+
+
+def losses_of_part(model: Model, batch: Batch, tasks: Sequence[str], sums: Tensor) -> dict[str, Tensor]:
+    """The losses of a whole, with the gradient of a part of it; ``sums`` are those of all parts. *Shape:* (2, M)."""
+    return _losses(model, tasks, *_means_and_sizes(model, batch, tasks), sums) if tasks else {}
+
+
+def _means_and_sizes(model: Model, batch: Batch | None, tasks: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """The means that losses are made of, and what each is over; 0 where there are no items. *Shape:* (M,), (M,)."""
+    found = {} if batch is None else model.loss_parts(batch, model(batch))
+    nothing = (torch.zeros((), device=model.device), 0)
+    own = [part for task in tasks for part in found.get(task, [nothing] * model.decoder(task).loss_means)]
+    if not own:
+        return torch.zeros(0, device=model.device), torch.zeros(0, device=model.device)
+    sizes = torch.stack([_scalar(size, model.device) for _, size in own])
+    means = torch.stack([mean.float() for mean, _ in own])
+    # A mean over nothing is no number.
+    return torch.where(sizes > 0, means, 0.0), sizes
+
+
+def _scalar(value: Tensor | int, device: torch.device) -> Tensor:
+    # Filled and not copied, for which a GPU would be waited.
+    return value.float() if isinstance(value, Tensor) else torch.full((), float(value), device=device)
+
+
+def _losses(
+    model: Model, tasks: Sequence[str], means: Tensor, sizes: Tensor, sums: Tensor
+) -> dict[str, Tensor]:
     all_sizes = sums[0].clamp_min(torch.finfo(sums.dtype).tiny)
     shares = means * (sizes / all_sizes)
     losses = shares - shares.detach() + sums[1] / all_sizes
+    counts = [model.decoder(task).loss_means for task in tasks]
     return {task: part.sum() for task, part in zip(tasks, losses.split(counts), strict=True)}
 
 

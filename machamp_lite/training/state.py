@@ -20,6 +20,7 @@ from torch import Tensor
 from machamp_lite.errors import ConfigError
 from machamp_lite.files import replacing_path
 from machamp_lite.model import Model
+from machamp_lite.modules.seen_embedding import find_seen_embedding
 from machamp_lite.training.checkpoint import save_model, weights_of
 from machamp_lite.training.conditions import changes
 from machamp_lite.training.randomness import random_states, set_random_states
@@ -119,10 +120,12 @@ def save_state(
     ``random_of_others`` are the states of the random generators of its further processes.
     """
     running = progress.running
+    unseen = find_seen_embedding(model.modules())
     document = {
         "conditions": conditions,
         "random": random_states(model.device),
         "random_of_others": list(random_of_others),
+        "unseen_decay": None if unseen is None else unseen.decay,
         "epoch": progress.epoch,
         "step": progress.step,
         "best_epochs": progress.best_epochs,
@@ -199,9 +202,11 @@ def restore(
     """
     try:
         tensors = load_file(folder / STATE_FILE)
-        with torch.no_grad():
-            for name, value in weights_of(model).items():
-                value.copy_(tensors[_WEIGHTS + name])
+        # Not strictly: what has several names is there once.
+        model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
+        unseen = find_seen_embedding(model.modules())
+        if unseen is not None:
+            unseen.decay = float(document["unseen_decay"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith(_OPTIMIZER):

@@ -3,24 +3,23 @@
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NoReturn
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler, parts
+from machamp_lite.batching.sampler import Sampler, words_of
 from machamp_lite.errors import StoppedError, TrainingError
-from machamp_lite.evaluation import ScoreKeeper, autocast, evaluate, sum_of_main_metrics
+from machamp_lite.evaluation import ScoreKeeper, evaluate, sum_of_main_metrics
 from machamp_lite.model import Model
 from machamp_lite.training.distributed import ALONE, Processes
 from machamp_lite.training.optimization import set_encoder_trainable, set_rates
 from machamp_lite.training.randomness import seed_everything
-from machamp_lite.training.shared_steps import add_up_gradients, losses_of_all, same_draws, tasks_of
 from machamp_lite.training.state import Progress
+from machamp_lite.training.steps import train_shared, train_step, train_together
 from machamp_lite.training.summary import epoch_lines
 
 __all__ = ["seed_everything", "train_epochs", "train_shared", "train_step", "train_together"]
@@ -83,7 +82,7 @@ def train_epochs(
         start = time.perf_counter() - running.seconds
         model.train()
         with tqdm(
-            total=sum(_words(batch) for batch in batches),
+            total=batches.words,
             initial=running.words,
             desc=f"epoch {epoch}/{training.num_epochs}",
             unit=" words",
@@ -207,71 +206,11 @@ def _no_number(what: str, batch: Sequence[Instance]) -> TrainingError:
     )
 
 
-def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """One update by one batch: forward, weighted sum of losses, backward, clipped gradients. Returns the losses."""
-    return train_together(model, [batch], optimizer)[0]
-
-
-def train_together(
-    model: Model, batches: Sequence[Batch], optimizer: torch.optim.Optimizer
-) -> list[dict[str, Tensor]]:
-    """One update by the mean of the batches' total losses. Returns the unweighted losses of each batch."""
-    optimizer.zero_grad(set_to_none=True)
-    every_loss = []
-    for batch in batches:
-        with autocast(model):
-            losses = model.losses(batch, model(batch))
-        total = model.total_loss(losses)
-        if total is not None and total.requires_grad:
-            # One after another: only gradients are kept, so that memory is that of one batch.
-            (total / len(batches)).backward()
-        every_loss.append({task: loss.detach() for task, loss in losses.items()})
-    _update(model, optimizer)
-    return every_loss
-
-
-def train_shared(
-    model: Model,
-    batches: Sequence[Sequence[Instance]],
-    optimizer: torch.optim.Optimizer,
-    *,
-    step: int,
-    processes: Processes,
-) -> list[dict[str, Tensor]]:
-    """The same of several processes, each of which learns from a part of each batch. Returns the losses of all."""
-    optimizer.zero_grad(set_to_none=True)
-    every_loss = []
-    for number, whole in enumerate(batches):
-        part = parts(whole, processes.count)[processes.rank]
-        batch = model.batch(part, only_annotated=True) if part else None
-        with autocast(model):
-            losses = losses_of_all(model, batch, tasks_of(model, whole), processes)
-        with same_draws(model.config.params.random_seed, step, number):
-            total = model.total_loss(losses)
-        if total is not None and total.requires_grad:
-            (total / len(batches)).backward()
-        every_loss.append({task: loss.detach() for task, loss in losses.items()})
-    add_up_gradients(model, processes)
-    _update(model, optimizer)
-    return every_loss
-
-
-def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
-    """One step with clipped gradients."""
-    grad_norm = model.config.params.training.grad_norm
-    if grad_norm is not None:
-        torch.nn.utils.clip_grad_norm_(model.parameters(), grad_norm)
-    # Without gradients, as in a batch of tasks that are switched off, this changes nothing.
-    optimizer.step()
-
-
-def _groups(batches: Sequence[list[Instance]], size: int) -> list[Sequence[list[Instance]]]:
-    """The batches of each update; the last one of an epoch may have fewer."""
-    return [batches[start : start + size] for start in range(0, len(batches), size)]
+def _groups(batches: Sequence[list[Instance]], size: int) -> Iterator[list[list[Instance]]]:
+    """The batches of each update, made when its turn comes; the last one of an epoch may have fewer."""
+    return (list(batches[start : start + size]) for start in range(0, len(batches), size))
 
 
 def _words(batch: Sequence[Instance]) -> int:
     """Words of a batch; what is no word, as texts of a TSV, is counted by its spaces."""
-    return sum(
-        len(("" if instance.view == "raw" else " ").join(instance.words).split()) for instance in batch
-    )
+    return sum(map(words_of, batch))

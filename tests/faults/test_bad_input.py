@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fuzzing import DATASETS, PAIRS, PLAIN, TREEBANK, predict, train, write_workplace
 
-from machamp_lite.batching import instances, long_sentences
+from machamp_lite.batching import long_sentences, reader
 from machamp_lite.training.checkpoint import load_model
 
 TRAIN = ["--dataset_configs", "c.json", "--parameters_config", "p.json", "--model_dir", "run"]
@@ -273,7 +273,7 @@ def test_parts_are_what_they_would_be_alone(many_tasks: Path, monkeypatch: pytes
 def test_long_lines_of_plain_text_are_refused_in_training(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instances, "LONGEST_SENTENCE", 1000)
+    monkeypatch.setattr(reader, "LONGEST_SENTENCE", 1000)
     (here / "text").write_text(PLAIN + "dogs ran home " * 500 + "\n")
     edit_config(
         here,

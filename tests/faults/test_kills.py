@@ -39,6 +39,11 @@ RUNS = {
         ["WORDS", "PAIRS"],
         10,
     ),
+    "subwords that are not seen": (
+        ["training.optimizer.weight_decay=5", "batching.batch_size=1"],
+        ["FEW"],
+        10,
+    ),
 }
 
 
@@ -53,6 +58,7 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
 ) -> None:
     options, names, epochs = RUNS[name]
     datasets = {"WORDS": dataset, "PAIRS": pair_dataset, "TEXT": {**dataset, "tasks": MLM}}
+    datasets["FEW"] = {**dataset, "max_sents": 2}
     # A state is saved after every step.
     options = [*options, f"training.num_epochs={epochs}", "training.save_minutes=1e-9", "encoder.dropout=0.3"]
     flags = [
@@ -65,6 +71,8 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
     train_to_the_end([*flags, "--model_dir", str(whole)], log)
     seconds = time.monotonic() - begin
     expected = outcome(whole)
+    if name == "subwords that are not seen":
+        assert "the others' vectors only decay" in log.read_text()
     if name == "early stopping":
         assert 2 < len(expected["metrics.json"]) < epochs
 

@@ -78,7 +78,7 @@ def test_a_signal_before_the_first_step_just_stops(
     capsys: pytest.CaptureFixture[str],
     number: int,
 ) -> None:
-    monkeypatch.setattr(runs, "read_data", lambda *_: os.kill(os.getpid(), number))
+    monkeypatch.setattr(runs, "read_data", lambda *_, **__: os.kill(os.getpid(), number))
     before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     assert cli.train([*flags, "--model_dir", str(tmp_path / "run")]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "stopped"

@@ -51,7 +51,8 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "random": ("wordpiece", {}, PAIRS, ["training.task_weighting=random"]),
     "padded": ("wordpiece", WORDS, PAIRS, ["encoder.packing=false", "training.grad_norm=null"]),
 }
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+# Of a loss, of the largest weight of a tensor, or of the largest gradient of a step.
+CLOSE = 1e-5
 
 
 def in_two_processes(work: Callable[[int], int], folder: Path) -> tuple[list[int], list[str]]:
@@ -159,7 +160,11 @@ def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any]
             if name == "random":
                 # What is drawn is the same in both, and not what one process would draw.
                 continue
-            torch.testing.assert_close(first[key], value, **CLOSE, msg=lambda text, key=key: f"{key}: {text}")
+            # A gradient that is a small difference of large ones has fewer digits of its own.
+            alike = key.partition(" gradient ")[0] + " gradient " if " gradient " in key else key
+            scale = max(float(other.abs().max()) for name, other in expected.items() if name.startswith(alike))
+            error = float((first[key] - value).abs().max())
+            assert error <= CLOSE * max(scale, 0.1), (key, error, scale)
 
 
 def test_processes_tell_each_other_what_they_have(tmp_path: Path) -> None:

@@ -226,6 +226,30 @@ def test_a_run_goes_on_within_an_epoch(
     assert outcome(broken) == outcome(whole)
 
 
+@pytest.mark.parametrize("step", [1, 4, 6])
+def test_a_run_that_trains_the_vectors_of_few_subwords_goes_on_too(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    values = ["WORDS.max_sents=2", "PAIRS.max_sents=1", "training.optimizer.weight_decay=5"]
+    values += ["training.save_minutes=1e-9", "training.learning_rate_scheduler.gradual_unfreezing=true"]
+    flags = [*flags, *(part for value in values for part in ("--set", value))]
+    assert cli.train([*flags, "--model_dir", str(whole)]) == 0
+    assert "the others' vectors only decay" in (whole / "log.txt").read_text()
+    original = runs.save_state
+
+    def stopping(*arguments: Any, progress: Any, **options: Any) -> None:
+        original(*arguments, progress=progress, **options)
+        if progress.step == step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "save_state", stopping)
+        assert cli.train([*flags, "--model_dir", str(broken)]) == 130
+    assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
+    assert outcome(broken) == outcome(whole)
+
+
 @pytest.mark.parametrize(("minutes", "within"), [("1e-9", True), ("15", False), ("null", False)])
 def test_states_are_saved_within_epochs_as_often_as_asked(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: str, within: bool

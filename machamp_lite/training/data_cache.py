@@ -1,0 +1,249 @@
+"""The data of a run as it was read, kept in one file, so that the next run starts without reading it again.
+
+An entry is named by everything it depends on, the program's own source included, and has a checksum: what is stale
+is never found, and what is damaged is read anew.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import platform
+import tempfile
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from machamp_lite.batching.columns import Columns, Table
+from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.decoders.base import TaskConfig
+from machamp_lite.errors import first_line
+from machamp_lite.files import replacing_path
+
+logger = logging.getLogger(__name__)
+
+# A user's choices beside a folder.
+AUTO, OFF = "auto", "off"
+# In bytes of all data files: what is smaller is read faster than an entry is worth.
+WORTHWHILE = 10**6
+KEPT_SECONDS = 30 * 24 * 3600
+_NAME, _ENDING = "data-", ".safetensors"
+_DISTRIBUTIONS = ("numpy", "tokenizers", "transformers")
+# Options that have nothing to do with what is read.
+_OF_TRAINING = {"train_data_path", "dev_data_path", "split_mlm", "oversample", "oversample_scheme", "tasks"}
+_OF_LEARNING = set(TaskConfig.model_fields) - {"task_type", "column_idx"}
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """All instances of a run by dataset, and the vocabularies that its training data gave."""
+
+    tokenizer: Any
+    vocabularies: dict[str, Vocabulary]
+    train: dict[str, Columns]
+    dev: dict[str, Columns]
+
+
+def cache_folder(choice: str, config: Config) -> Path | None:
+    """The folder of the cache that a user's choice (``auto``, ``off`` or a folder) means; None for no cache."""
+    if choice == OFF:
+        return None
+    if choice != AUTO:
+        return Path(choice)
+    try:
+        if sum(os.path.getsize(path) for path in _paths(config)) < WORTHWHILE:
+            return None
+        asked = Path(os.environ.get("XDG_CACHE_HOME", ""))
+        return (asked if asked.is_absolute() else Path.home() / ".cache") / "machamp_lite"
+    except (OSError, RuntimeError, ValueError):
+        # What is wrong with the files is told when they are read; and who has no home has no cache.
+        return None
+
+
+class DataCache:
+    """The entry of the data of one run in a folder."""
+
+    def __init__(
+        self, folder: Path, *, config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]]
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.tokenizer = tokenizer
+        # What is not in the data files.
+        self._rest = json.dumps([_of_config(config, orders), _of_program(), _of_tokenizer(tokenizer)])
+        self.key = self._key()
+        self.path = folder / f"{_NAME}{self.key}{_ENDING}"
+
+    def _key(self) -> str:
+        """Names data and what it is made with; empty where files cannot be read, which their readers tell."""
+        try:
+            digests = [_digest(path) for path in _paths(self.config)]
+        except (OSError, ValueError):
+            return ""
+        return hashlib.sha256(json.dumps([self._rest, digests]).encode()).hexdigest()
+
+    def load(self) -> RunData | None:
+        """The data of the entry, memory-mapped; None if there is none, or one that is damaged."""
+        if not self.key or not self.path.exists():
+            return None
+        try:
+            with safe_open(self.path, framework="pt") as file:
+                told = file.metadata() or {}
+                arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+            if told.get("key") != self.key or told.get("checksum") != _checksum(arrays):
+                raise ValueError("it is not what was written")
+            data = self._unpack(arrays)
+        except (LookupError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+            logger.warning(
+                "%s: not a whole data cache, reads the data anew (%s)", self.path, first_line(error)
+            )
+            return None
+        try:
+            os.utime(self.path)
+        except OSError:
+            logger.debug("%s: belongs to somebody else", self.path)
+        return data
+
+    def save(self, data: RunData) -> bool:
+        """Writes the entry, and removes those that nobody used for a month; says whether it is there."""
+        if not self.key or self._key() != self.key:
+            # Data that was changed while it was read may be of both kinds.
+            return False
+        arrays = self._pack(data)
+        told = {"key": self.key, "checksum": _checksum(arrays)}
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with replacing_path(self.path) as temporary:
+                save_file(arrays, temporary, told)
+            _remove_old(self.folder)
+        except (OSError, SafetensorError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or first_line(error)
+            logger.warning("data cache %s: cannot be written (%s)", self.folder, reason)
+            return False
+        return True
+
+    def _pack(self, data: RunData) -> dict[str, np.ndarray]:
+        saved = {
+            task: {"labels": own.labels, "counts": own.counts, "items": own.items}
+            for task, own in data.vocabularies.items()
+        }
+        arrays = {"vocabularies": np.frombuffer(json.dumps(saved).encode(), np.uint8)}
+        for part, every_columns in (("train", data.train), ("dev", data.dev)):
+            for number, columns in enumerate(every_columns.values()):
+                own = columns.table.arrays()
+                arrays |= {
+                    f"{part} {number} {name}": np.ascontiguousarray(array) for name, array in own.items()
+                }
+        return arrays
+
+    def _unpack(self, arrays: Mapping[str, np.ndarray]) -> RunData:
+        saved = json.loads(arrays["vocabularies"].tobytes())
+        vocabularies = {
+            task: decoder_class(options).make_vocabulary(self.tokenizer, **saved[task])
+            for task, options in self.config.tasks().items()
+        }
+        if DATASET_IDS in saved:
+            vocabularies[DATASET_IDS] = Vocabulary(**saved[DATASET_IDS])
+        data = RunData(self.tokenizer, vocabularies, {}, {})
+        paths = {name: str(dataset.train_data_path) for name, dataset in self.config.datasets.items()}
+        self._unpack_part(arrays, "train", paths, data.train)
+        dev = {name: dataset.dev_data_path for name, dataset in self.config.datasets.items()}
+        self._unpack_part(
+            arrays, "dev", {name: path for name, path in dev.items() if path is not None}, data.dev
+        )
+        return data
+
+    def _unpack_part(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        part: str,
+        paths: Mapping[str, str],
+        target: dict[str, Columns],
+    ) -> None:
+        for number, (name, path) in enumerate(paths.items()):
+            start = f"{part} {number} "
+            own = {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
+            tasks = list(self.config.datasets[name].tasks)
+            target[name] = Columns(Table.from_arrays(own), dataset=name, path=path, tasks=tasks)
+
+
+def _paths(config: Config) -> list[str]:
+    """The data files of a run."""
+    paths = [(dataset.train_data_path, dataset.dev_data_path) for dataset in config.datasets.values()]
+    return [path for pair in paths for path in pair if path is not None]
+
+
+def _digest(path: str) -> str:
+    if not os.path.isfile(path):
+        raise OSError(f"{path} is no file")
+    with open(path, "rb") as file:
+        # Three times as fast as SHA-256 on machines without instructions for it.
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _of_config(config: Config, orders: Mapping[str, Sequence[str]]) -> list[Any]:
+    """What of a config decides how its data is read; where the files lie does not."""
+    datasets = [
+        (
+            name,
+            dataset.dev_data_path is not None,
+            dataset.model_dump(mode="json", exclude=_OF_TRAINING),
+            [
+                (task, options.model_dump(mode="json", exclude=_OF_LEARNING))
+                for task, options in dataset.tasks.items()
+            ],
+        )
+        for name, dataset in config.datasets.items()
+    ]
+    encoder = config.params.encoder
+    return [datasets, encoder.max_input_length, encoder.long_input, list(orders.items())]
+
+
+def _of_program() -> list[str]:
+    """The versions of what reads, and the whole source of this package."""
+    source = hashlib.blake2b()
+    package = Path(__file__).resolve().parents[1]
+    for path in sorted(package.rglob("*.py")):
+        source.update(f"{path.relative_to(package)} {path.stat().st_size}\n".encode())
+        source.update(path.read_bytes())
+    return [*map(version, _DISTRIBUTIONS), platform.python_version(), source.hexdigest()]
+
+
+def _of_tokenizer(tokenizer: Any) -> list[Any]:
+    """Everything that a tokenizer's output depends on."""
+    own = [type(tokenizer).__name__, str(tokenizer.special_tokens_map), list(tokenizer.model_input_names)]
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        return [*own, hashlib.blake2b(backend.to_str().encode()).hexdigest()]
+    with tempfile.TemporaryDirectory() as folder:
+        tokenizer.save_pretrained(folder)
+        files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+        return [*own, *(f"{path.name} {_digest(str(path))}" for path in files)]
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    total = 0
+    for name, array in sorted(arrays.items()):
+        total = zlib.crc32(f"{name} {array.dtype.str} {array.shape}\n".encode(), total)
+        total = zlib.crc32(array.data, total)
+    return str(total)
+
+
+def _remove_old(folder: Path) -> None:
+    """Removes entries that nobody used for a month, and what writers that were killed have left."""
+    for path in [*folder.glob(f"{_NAME}*{_ENDING}"), *folder.glob(f".{_NAME}*.part")]:
+        try:
+            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+                path.unlink()
+        except OSError:
+            # Another run was faster, or it is not ours.
+            continue

@@ -1,0 +1,96 @@
+"""What more tasks and more data cost in training."""
+
+import statistics
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.figures import Figure, NotMeasuredError, at_most
+from benchmarks.rounds import ratios, timed
+from benchmarks.subject import Material, Subject, read, take_steps, train_epochs_of
+from machamp_lite.batching.columns import Columns
+from machamp_lite.batching.sampler import Stream
+from machamp_lite.config import Config
+
+COUNTS = (1, 4, 10)
+TIMES = 8
+# Sentences are fewer than elsewhere: there are several models, or several times the data.
+FEWER = {"tasks": 3, "epoch": 4}
+
+
+def tasks(subject: Subject) -> list[Figure]:
+    """Training with one tag task, and with the same task again and again under other names."""
+    most = max(COUNTS)
+    material = read(
+        with_tag_tasks(subject.config(), most), sentences=max(1, subject.sentences // FEWER["tasks"])
+    )
+    batches = material.batches()
+    trainees = {
+        count: Material(with_tag_tasks(material.config, count), material.data, material.streams).trainee()
+        for count in COUNTS
+    }
+    times = timed(
+        {
+            str(count): lambda model=model, optimizer=optimizer: take_steps(model, batches, optimizer)  # type: ignore[misc]
+            for count, (model, optimizer) in trainees.items()
+        },
+        repeats=subject.repeats,
+    )
+    sources = {f"{count} tasks, s": statistics.median(times[str(count)]) for count in COUNTS}
+    return [
+        Figure(
+            f"tasks_{count}",
+            f"training, {count} tag tasks over one",
+            "ratio",
+            ratios(times[str(count)], times["1"]),
+            target=at_most(1.12) if count == most else None,
+            sources=sources,
+        )
+        for count in COUNTS[1:]
+    ]
+
+
+def with_tag_tasks(config: Config, count: int) -> Config:
+    """A config of so many tasks, each the first one of type seq of any dataset; raises ``NotMeasuredError``."""
+    for name, dataset in config.datasets.items():
+        for task, options in dataset.tasks.items():
+            if options.task_type == "seq":
+                copies = {task: options} | {f"{task} {number}": options for number in range(2, count + 1)}
+                copied = dataset.model_copy(update={"tasks": copies})
+                return config.model_copy(update={"datasets": {name: copied}})
+    raise NotMeasuredError("the config has no task of type seq")
+
+
+def epoch(subject: Subject) -> list[Figure]:
+    """A whole epoch, cutting of batches included, over the same sentences several times in an epoch."""
+    config = subject.config("training.num_epochs=1")
+    material = read(config, sentences=max(1, subject.sentences // FEWER["epoch"]))
+    model, optimizer = material.trainee()
+
+    def train(times: int) -> Callable[[], None]:
+        streams = [repeated(stream, times) for stream in material.streams]
+
+        def whole_epoch() -> None:
+            train_epochs_of(model, optimizer, streams)
+
+        return whole_epoch
+
+    times = timed({"once": train(1), "often": train(TIMES)}, repeats=subject.repeats)
+    return [
+        Figure(
+            f"epoch_{TIMES}x",
+            f"seconds a word of an epoch, {TIMES} times the data over once",
+            "ratio",
+            tuple(ratio / TIMES for ratio in ratios(times["often"], times["once"])),
+            target=at_most(1.05),
+            sources={f"{name}, s": statistics.median(values) for name, values in times.items()},
+        )
+    ]
+
+
+def repeated(stream: Stream, times: int) -> Stream:
+    """A stream whose instances come so many times, with the chances that each of them had."""
+    assert isinstance(stream.instances, Columns)
+    chances = None if stream.chances is None else np.tile(stream.chances, times) / times
+    instances = stream.instances.take(np.tile(stream.instances.order, times))
+    return Stream(instances, stream.epochs, chances)

@@ -1,0 +1,179 @@
+"""What is measured: a config, its data, and the model of a run beside the bare encoder."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.sampler import Sampler, Stream, cut
+from machamp_lite.config import Config, load_config
+from machamp_lite.config.schema import BatchingParams
+from machamp_lite.model import Model
+from machamp_lite.precision import resolved
+from machamp_lite.pretrained import load_transformer
+from machamp_lite.runs import build_model
+from machamp_lite.training.optimization import make_optimizer, set_encoder_trainable
+from machamp_lite.training.randomness import seed_everything
+from machamp_lite.training.run_data import RunData, read_data, training_streams
+from machamp_lite.training.seen_rows import train_seen_rows_alone
+from machamp_lite.training.state import Progress
+from machamp_lite.training.trainer import train_epochs, train_step
+
+CPU = torch.device("cpu")
+# With gradual unfreezing the encoder does not train before.
+EPOCH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The flags of the benchmark: a config as of ``load_config``, and how much of what is measured."""
+
+    dataset_configs: list[str]
+    parameters_config: str | None
+    overrides: list[str]
+    sentences: int
+    words: int
+    repeats: int
+
+    def config(self, *overrides: str) -> Config:
+        """The config, checked, with more overrides; raises ``ConfigError``."""
+        return load_config(
+            self.dataset_configs,
+            parameters_config=self.parameters_config,
+            overrides=[*self.overrides, *overrides],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a run of a config reads, and a part of its training data; models are for all of it."""
+
+    config: Config
+    data: RunData
+    streams: list[Stream]
+
+    def batches(self) -> Sequence[list[Instance]]:
+        """The batches of an epoch of the part."""
+        return Sampler(self.streams, self.config.params.batching, seed=1).epoch(1)
+
+    def model(self) -> Model:
+        """The model of a run as it is built."""
+        seed_everything(self.config.params.random_seed)
+        return build_model(self.config, self.data)
+
+    def trainee(self) -> tuple[Model, torch.optim.Optimizer]:
+        """The model of a run and its optimizer, before the first step."""
+        model = self.model()
+        train_seen_rows_alone(model, self.data.train)
+        optimizer = make_optimizer(model, self.config.params.training)
+        set_encoder_trainable(model, epoch=EPOCH)
+        return model, optimizer
+
+    def encoder(self) -> Any:
+        """The bare encoder, as transformers loads it."""
+        params = self.config.params
+        return load_transformer(params.transformer_model, reset=params.reset_transformer_model).encoder
+
+
+def read(config: Config, *, sentences: int | None) -> Material:
+    """Reads the data of a config, and takes so many sentences of each training file, all of them with None."""
+    data = read_data(config)
+    part = dataclasses.replace(data, train={name: every[:sentences] for name, every in data.train.items()})
+    return Material(config, data, training_streams(config, part))
+
+
+def take_steps(model: Model, batches: Sequence[list[Instance]], optimizer: torch.optim.Optimizer) -> None:
+    """Training steps as the trainer takes them."""
+    model.train()
+    for instances in batches:
+        train_step(model, model.batch(instances, only_annotated=True), optimizer)
+
+
+def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Sequence[Stream]) -> None:
+    """Trains for all epochs of the model's config as the trainer does, without dev data and without saving."""
+    train_epochs(
+        model,
+        optimizer=optimizer,
+        done=Progress(),
+        sampler=Sampler(streams, model.config.params.batching, seed=1),
+        dev={},
+        after_epoch=_nothing,
+        within_epoch=_nothing,
+        should_stop=lambda: False,
+        show_bar=False,
+    )
+
+
+def _nothing(_: Progress) -> None:
+    """What is done where a run would save."""
+
+
+def autocast(config: Config) -> torch.autocast:
+    """The precision of a config on the CPU, as a context."""
+    enabled = resolved(config.params.training.precision, CPU) == "bf16"
+    return torch.autocast(CPU.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def bare_training(encoder: Any, groups: Iterable[torch.Tensor], config: Config) -> None:
+    """The bare encoder's forward and backward in the precision of a config, and nothing else."""
+    encoder.train()
+    for ids in groups:
+        encoder.zero_grad(set_to_none=True)
+        bare_step(encoder, ids, config)
+
+
+def bare_step(encoder: Any, ids: torch.Tensor, config: Config) -> None:
+    """One forward and backward; gradients are added to those there are. *Shape:* ids (B, L)."""
+    with autocast(config):
+        output = encoder(input_ids=ids)
+    output.last_hidden_state.float().sum().backward()
+
+
+def bare_prediction(encoder: Any, groups: Iterable[torch.Tensor], config: Config) -> None:
+    """The bare encoder's forward in the precision of a config, and nothing else."""
+    encoder.eval()
+    with torch.inference_mode(), autocast(config):
+        for ids in groups:
+            encoder(input_ids=ids)
+
+
+def piece_lengths(instance: Instance) -> np.ndarray:
+    """The subwords of each piece of a sentence. *Shape:* (P,)."""
+    return np.diff(instance.pieces.piece_starts, append=len(instance.pieces.subword_ids))
+
+
+def subwords_of(batches: Iterable[Sequence[Instance]]) -> int:
+    """The subwords of all sentences of some batches."""
+    return sum(len(instance.pieces.subword_ids) for batch in batches for instance in batch)
+
+
+def equal_length_groups(
+    batches: Iterable[Sequence[Instance]], batching: BatchingParams, *, times: int = 1
+) -> list[torch.Tensor]:
+    """Rows of one length each, within so many times the limits of a batch: the ideal that has no padding.
+
+    Sorted by length, the sentences (long ones piece by piece) are cut into batches, and each of these becomes a group
+    as large as it may be, of its middle length; where there are too few sentences of it they come again. So there are
+    as many subwords, of the same lengths, in as few steps as can be. *Shape:* each (B, L).
+    """
+    by_length: dict[int, list[torch.Tensor]] = defaultdict(list)
+    for batch in batches:
+        for instance in batch:
+            ids = torch.from_numpy(np.array(instance.pieces.subword_ids))
+            for row in ids.split(piece_lengths(instance).tolist()):
+                by_length[len(row)].append(row)
+    most_tokens, most_rows = times * batching.max_tokens, times * batching.batch_size
+    limits = batching.model_copy(update={"max_tokens": most_tokens, "batch_size": most_rows})
+    lengths = np.sort([length for length, rows in by_length.items() for _ in rows])
+    groups = []
+    for numbers in cut(np.arange(len(lengths)), lengths, np.ones_like(lengths), limits):
+        length = int(lengths[numbers[len(numbers) // 2]])
+        rows = by_length[length]
+        size = min(most_rows, max(1, most_tokens // length))
+        groups.append(torch.stack([rows[number % len(rows)] for number in range(size)]))
+    return groups

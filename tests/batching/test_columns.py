@@ -1,0 +1,119 @@
+"""What columns say of all instances at once is what each instance says; they are small, and views of them agree."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from machamp_lite.batching.columns import Columns, Texts
+from machamp_lite.batching.sampler import sizes_of
+from machamp_lite.config import load_config
+from machamp_lite.data.rows import Numbers, Rows, smallest
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.runs import read_data
+
+LONG = "".join(f"{number}\tdogs ran\tdog\tNOUN\t_\t_\t0\troot\t_\t_\n" for number in range(1, 90)) + "\n"
+
+
+@pytest.fixture
+def columns(
+    write_config: Callable[..., str], dataset: dict[str, Any], treebank: Path, tiny_params: str
+) -> Columns:
+    """Three views of sentences, one of them without text, one of many pieces and of words with spaces."""
+    treebank.write_text(treebank.read_text().replace("# text = Run\n", "") + LONG)
+    tasks = {**dataset["tasks"], "cut": {"task_type": "tok"}, "hidden": {"task_type": "mlm"}}
+    path = write_config(UD={**dataset, "tasks": tasks})
+    return read_data(load_config([path], parameters_config=tiny_params)).dev["UD"]
+
+
+def test_what_is_said_of_all_is_said_by_each(columns: Columns) -> None:
+    every = list(columns)
+    assert [instance.view for instance in every[:5]] == ["masked", "raw", "words", "masked", "raw"]
+    assert (columns.pieces > 1).any() and {own.view for own in every} == {"words", "masked", "raw"}
+    for found, expected in zip(sizes_of(columns), sizes_of(every), strict=True):
+        assert found.tolist() == expected.tolist()
+    assert columns.subwords.tolist() == [len(instance.pieces.subword_ids) for instance in every]
+    assert columns.texts.tolist() == [len(instance.words) for instance in every]
+    for task in columns.tasks:
+        assert columns.annotated(task).tolist() == [task in instance.gold for instance in every]
+        for found, instance in zip(columns.gold(task), every, strict=True):
+            np.testing.assert_array_equal(found, instance.gold.get(task))
+    ids = np.concatenate([instance.pieces.subword_ids for instance in every])
+    assert columns.subword_ids().tolist() == ids.tolist()
+
+
+def test_slices_and_views_are_the_same_instances(columns: Columns) -> None:
+    def told(instances: Any) -> list[tuple[str, str]]:
+        return [(instance.source, instance.view) for instance in instances]
+
+    every = told(columns)
+    assert told(columns[2:7]) == every[2:7] and told([columns[-1]]) == every[-1:]
+    assert told(columns.of_view("words")) == [own for own in every if own[1] == "words"]
+    assert told(columns.of_view("masked", others=True)) == [own for own in every if own[1] != "masked"]
+    assert told(columns.sentences()) == told(columns.of_view("words"))
+    assert told(columns.of_view("raw").sentences()) == told(columns.of_view("raw"))
+    with pytest.raises(IndexError):
+        columns[len(columns)]
+
+
+def test_unknown_labels_are_found_without_looking_at_each_sentence(columns: Columns) -> None:
+    assert not len(columns.with_unknown("upos"))
+    gold = columns.table.rows["gold upos"]
+    values = gold.values.astype(np.int64)
+    values[-1] = -1
+    columns.table.rows["gold upos"] = Rows(values, gold.starts)  # type: ignore[index]
+    assert [instance.source for instance in columns.with_unknown("upos")] == [columns[-1].source]
+
+
+def test_columns_take_some_bytes_a_word(columns: Columns) -> None:
+    words = columns.of_view("words")
+    assert all(array.itemsize <= 4 for name, array in columns.table.arrays().items() if "starts" not in name)
+    assert sum(array.nbytes for array in words.table.arrays().values()) < 80 * words.words.sum()
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["", "a", "", "\u3042\x00b"], ["\ud800", "\n"]])
+def test_texts_are_kept_as_they_are(texts: list[str]) -> None:
+    packed = Texts.of(texts)
+    assert [packed.text(number) for number in range(len(texts))] == texts
+
+
+@pytest.mark.parametrize(
+    ("numbers", "expected"),
+    [
+        ([], "uint8"),
+        ([0, 255], "uint8"),
+        ([-1, 127], "int8"),
+        ([-1, 128], "int16"),
+        ([2**16], "uint32"),
+        ([2**40], "int64"),
+    ],
+)
+def test_numbers_have_the_smallest_type_that_holds_them(numbers: list[int], expected: str) -> None:
+    array = np.array(numbers, dtype=np.int64)
+    assert smallest(array).dtype == expected and smallest(array).tolist() == numbers
+
+
+def test_rows_may_be_empty_anywhere() -> None:
+    rows = Rows.of(np.array([1, 2, 3]), np.array([0, 2, 0, 1, 0]))
+    assert [rows[number].tolist() for number in range(len(rows))] == [[], [1, 2], [], [3], []]
+    assert rows.sums().tolist() == [0, 3, 0, 3, 0]
+    assert rows.take(np.array([3, 0, 1])).values.tolist() == [3, 1, 2]
+
+
+def test_values_are_numbered_as_they_come() -> None:
+    assert Numbers().of(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "byt5", "canine"])
+def test_sentences_laid_out_together_are_those_laid_out_alone(encoders: dict[str, str], kind: str) -> None:
+    from machamp_lite.pretrained import load_tokenizer
+
+    words = WordTokenizer(load_tokenizer(encoders[kind]), max_input_length=24, long_input="truncate")
+    sentences = [[], ["the", "dogs"], ["a"] * 40, [], ["sleeping"] * 3, ["x", "", "y"], []]
+    together = words.sentences(sentences)
+    for number, sentence in enumerate(sentences):
+        for name in ("subword_ids", "type_ids", "piece_starts", "word_ends"):
+            alone = getattr(words.sentence(sentence), name)
+            np.testing.assert_array_equal(getattr(together, name)[number], alone)

@@ -1,0 +1,147 @@
+"""What does not fit the memory of a GPU is done in parts, with the same outcome."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from machamp_lite.batching.batch import Batch
+from machamp_lite.config import load_config
+from machamp_lite.errors import MachampError, TrainingError
+from machamp_lite.evaluation import predict_labels
+from machamp_lite.model import Model
+from machamp_lite.runs import build_model, read_data, seed_everything
+from machamp_lite.training.steps import train_together
+from machamp_lite.weighting.task_weights import RandomWeights
+
+Build = Callable[..., tuple[Model, list[Any]]]
+# SGD with a rate of 0 leaves gradients to be looked at.
+NO_CLIPPING = "training.grad_norm=null"
+
+
+@pytest.fixture
+def build(
+    write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str, treebank: Path
+) -> Build:
+    def build(*overrides: str) -> tuple[Model, list[Any]]:
+        tasks = dataset["tasks"] | {
+            "feats": {"task_type": "multiseq", "column_idx": 5},
+            "bio": {"task_type": "seq_bio", "column_idx": 8},
+            "degree": {"task_type": "regression", "column_idx": -1},
+        }
+        tasks["upos"] = {**tasks["upos"], "class_weights": "balanced", "loss_weight": 0.5}
+        # A sentence without most labels, so that parts differ in what they have.
+        treebank.write_text(treebank.read_text().replace("# mood = order\n", ""))
+        config = load_config(
+            [write_config(DATA={**dataset, "tasks": tasks})],
+            parameters_config=tiny_params,
+            overrides=overrides,
+        )
+        seed_everything(1)
+        data = read_data(config)
+        return build_model(config, data), list(data.train["DATA"])
+
+    return build
+
+
+def gradients_of(model: Model) -> dict[str, Tensor]:
+    return {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
+
+
+def that_holds(monkeypatch: pytest.MonkeyPatch, most: int, *, fails_late: bool) -> list[int]:
+    """Makes models hold so many sentences of a batch, in a forward pass or in the loss; returns what was tried."""
+    tried: list[int] = []
+    place = "total_loss" if fails_late else "forward"
+    original_forward, original = Model.forward, getattr(Model, place)
+
+    def forward(self: Model, batch: Batch) -> Any:
+        tried.append(len(batch.instances))
+        return original_forward(self, batch)
+
+    def failing(self: Model, argument: Any) -> Any:
+        result = forward(self, argument) if not fails_late else original(self, argument)
+        if tried[-1] > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return result
+
+    monkeypatch.setattr(Model, "forward", forward)
+    monkeypatch.setattr(Model, place, failing)
+    return tried
+
+
+@pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
+@pytest.mark.parametrize("fails_late", [False, True])
+def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
+    build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    scheme: str,
+    fails_late: bool,
+) -> None:
+    def learn() -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
+        # In evaluation mode, so that no dropout makes them differ.
+        model, instances = build(f"training.task_weighting={scheme}", NO_CLIPPING)
+        groups = [instances, instances[:2]]
+        batches = [model.eval().batch(group, only_annotated=True) for group in groups]
+        multipliers = torch.tensor([0.5, 1.5, 1.0, 0.7, 1.3, 0.9, 1.1])
+        monkeypatch.setattr(
+            RandomWeights, "_set", lambda self, values: setattr(self, "multipliers", multipliers)
+        )
+        return train_together(model, batches, torch.optim.SGD(model.parameters(), lr=0.0)), gradients_of(
+            model
+        )
+
+    expected_losses, expected = learn()
+    assert not caplog.records or "does not fit" not in caplog.text
+    tried = that_holds(monkeypatch, 2, fails_late=fails_late)
+    losses, found = learn()
+    assert max(tried) == 4 and min(tried) <= 2
+    assert "a batch of 4 sentences" in caplog.text and "it is learnt from in 2 parts" in caplog.text
+    for one, other in zip(losses, expected_losses, strict=True):
+        assert one.keys() == other.keys()
+        for task, loss in one.items():
+            torch.testing.assert_close(loss, other[task], rtol=1e-5, atol=1e-6)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_a_sentence_that_does_not_fit_alone_ends_training_in_one_line(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, instances = build()
+    tried = that_holds(monkeypatch, 0, fails_late=False)
+    with pytest.raises(
+        TrainingError, match=r"treebank.conllu:\d+: a batch of 4 sentences .* sentence by sentence"
+    ):
+        train_together(
+            model, [model.batch(instances, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.1)
+        )
+    assert min(tried) == 1
+
+
+def test_a_batch_is_predicted_in_halves(
+    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def labels() -> dict[int, dict[str, list[Any]]]:
+        # The number aside, which rounding changes.
+        return {place: {**labels, "degree": []} for place, labels in predict_labels(model, instances)}
+
+    model, instances = build()
+    expected = labels()
+    tried = that_holds(monkeypatch, 1, fails_late=False)
+    assert labels() == expected
+    assert max(tried) == 4 and tried.count(1) == 4
+    assert "it is predicted in halves" in caplog.text
+
+
+def test_a_sentence_that_cannot_be_predicted_alone_is_told_in_one_line(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, instances = build()
+    that_holds(monkeypatch, 0, fails_late=False)
+    with pytest.raises(MachampError, match=r"cannot score its input .*out of memory"):
+        list(predict_labels(model, instances))
