@@ -96,7 +96,7 @@ class _Multiplied(TaskWeights):
         if len(values):
             shares = (values - values.max()).exp()
             # A new tensor: a backward pass may still need the old one.
-            self.multipliers = (shares / shares.mean()).to(self.multipliers.device)
+            self.multipliers = (shares / shares.mean()).to(self.multipliers.device, non_blocking=True)
 
     def _term(self, number: int, loss: Tensor) -> Tensor:
         return self.multipliers[number] * loss

@@ -1,0 +1,107 @@
+"""What only a GPU can show; without one it is skipped."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+
+from machamp_lite.config import load_config
+from machamp_lite.evaluation import predict_labels
+from machamp_lite.model import Model
+from machamp_lite.runs import build_model, read_data, seed_everything
+from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.training.seen_rows import train_seen_rows_alone
+from machamp_lite.training.steps import train_step, train_together
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+TASKS = {
+    "feats": {"task_type": "multiseq", "column_idx": 5, "class_weights": "balanced"},
+    "bio": {"task_type": "seq_bio", "column_idx": 8},
+    "degree": {"task_type": "regression", "column_idx": -1},
+    "hidden": {"task_type": "mlm"},
+}
+Build = Callable[..., tuple[Model, list[Any]]]
+
+
+@pytest.fixture
+def build(write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str) -> Build:
+    def build(*overrides: str) -> tuple[Model, list[Any]]:
+        path = write_config(DATA={**dataset, "tasks": dataset["tasks"] | TASKS})
+        config = load_config([path], parameters_config=tiny_params, overrides=overrides)
+        seed_everything(1)
+        data = read_data(config)
+        model = build_model(config, data)
+        train_seen_rows_alone(model, data.train)
+        return model, list(data.train["DATA"])
+
+    return build
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[Callable[[], None]]:
+    def begin() -> None:
+        torch.cuda.set_sync_debug_mode("error")
+
+    yield begin
+    torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
+@pytest.mark.parametrize("packing", ['"auto"', "true"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_no_step_waits_for_the_gpu(
+    build: Build, no_waiting: Callable[[], None], scheme: str, packing: str, precision: str
+) -> None:
+    options = {
+        "training.task_weighting": scheme,
+        "encoder.packing": packing,
+        "training.precision": precision,
+    }
+    model, instances = build(*(f"{key}={value}" for key, value in options.items()))
+    model.to("cuda").train()
+    optimizer = make_optimizer(model, model.config.params.training)
+    # The first one sets up libraries and the optimizer's state.
+    train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    no_waiting()
+    for part in (instances, instances[:2]):
+        train_step(model, model.batch(part, only_annotated=True), optimizer)
+
+
+def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
+    found = []
+    for device in ("cpu", "cuda"):
+        model, instances = build("training.precision=fp32")
+        model.to(device).eval()
+        losses = train_together(
+            model, [model.batch(instances, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.01)
+        )
+        labels = {
+            place: {task: own for task, own in labels.items() if task in ("upos", "lemma", "tree", "bio")}
+            for place, labels in predict_labels(model, instances)
+        }
+        found.append(({task: loss.item() for task, loss in losses[0].items()}, labels))
+    (expected, labels), (on_gpu, labels_on_gpu) = found
+    assert on_gpu == pytest.approx(expected, rel=1e-3)
+    assert labels_on_gpu == labels
+
+
+def test_a_batch_without_room_is_learnt_from_in_parts(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    model, instances = build("training.precision=fp32")
+    model.to("cuda").train()
+    optimizer = make_optimizer(model, model.config.params.training)
+    many = instances * 3000
+    train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    train_step(model, model.batch(many, only_annotated=True), optimizer)
+    whole = torch.cuda.max_memory_reserved()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(0.6 * whole / total)
+    try:
+        train_step(model, model.batch(many, only_annotated=True), optimizer)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert "does not fit the memory of the GPU" in caplog.text
