@@ -211,8 +211,7 @@ class Encoder(nn.Module):
         if are_cut and self.params.long_input == "truncate":
             reads = reads[starts_of(pieces)[:-1]]
         words, sentences = (
-            torch.stack([state.index_select(0, chosen) for state in states])
-            for chosen in (send(places[read], self.device) for read in (batch.word_ends, reads))
+            _gather(states, send(places[read], self.device)) for read in (batch.word_ends, reads)
         )
         if are_cut and self.params.long_input == "stride":
             sums = pad(sentences.transpose(0, 1), pieces).sum(1)
@@ -264,6 +263,17 @@ class Encoder(nn.Module):
         if not every_layer:
             return [output.last_hidden_state]
         return [output.hidden_states[layer] for layer in layers]
+
+
+def _gather(states: Sequence[Tensor], places: Tensor) -> Tensor:
+    """The same rows of all layers. *Shape:* K times (N, D), (M,) -> (K, M, D)."""
+    if torch.is_grad_enabled():
+        return torch.stack([state.index_select(0, places) for state in states])
+    # Without gradients in one pass over them.
+    rows = states[0].new_empty(len(states), len(places), states[0].shape[-1])
+    for state, target in zip(states, rows, strict=True):
+        torch.index_select(state, 0, places, out=target)
+    return rows
 
 
 def longest_input(transformer: Any) -> int:

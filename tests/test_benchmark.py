@@ -20,9 +20,9 @@ from machamp_lite.errors import MachampError
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 FIGURES = {
-    "training": ["training"],
-    "base": ["base"],
-    "prediction": ["prediction"],
+    "training": ["training", "training_padded"],
+    "base": ["base", "base_padded"],
+    "prediction": ["prediction", "prediction_padded"],
     "tasks": ["tasks_4", "tasks_10"],
     "epoch": ["epoch_8x"],
     "share": ["share_padded", "share_packed"],
@@ -188,9 +188,25 @@ def test_bare_groups_are_full_and_have_the_lengths_of_the_data(
     config = subject.Subject([flags[1]], flags[3], ["batching.max_tokens=20"], 4, 40, 1).config()
     batches = subject.read(config, sentences=None).batches()
     lengths = {length for batch in batches for one in batch for length in subject.piece_lengths(one).tolist()}
-    groups = subject.equal_length_groups(batches, config.params.batching)
+    groups = [
+        inputs["input_ids"] for inputs in subject.equal_length_groups(batches, config.params.batching)
+    ]
     assert all(isinstance(ids, torch.Tensor) and ids.shape[1] in lengths for ids in groups)
     assert all(20 - ids.shape[1] < ids.numel() <= 20 or len(ids) == 1 for ids in groups)
+
+
+def test_padded_groups_are_the_batches_with_a_mask_over_their_padding(
+    section: Callable[[str], ModuleType], benchmark: ModuleType, flags: list[str]
+) -> None:
+    subject = section("subject")
+    config = subject.Subject([flags[1]], flags[3], [], 4, 40, 1).config()
+    batches = [list(batch) for batch in subject.read(config, sentences=None).batches()]
+    for batch, inputs in zip(batches, subject.padded_groups(batches, pad_id=0), strict=True):
+        rows, ids = subject.rows_of(batch), inputs["input_ids"]
+        mask = inputs.get("attention_mask", torch.ones_like(ids))
+        for row, padded, own in zip(rows, ids, mask, strict=True):
+            assert padded[: len(row)].tolist() == row.tolist()
+            assert own.tolist() == [1] * len(row) + [0] * (len(padded) - len(row))
 
 
 def test_files_are_repeated_until_there_are_enough_words(

@@ -112,7 +112,7 @@ class Dependency(Decoder):
         rows = torch.cat([hidden, self.root.unsqueeze(0).to(hidden.dtype)])
         projected = self.project(self.dropout(rows))
         if self.config.activation == "elu":
-            projected = functional.elu(projected)
+            projected = functional.elu(projected, inplace=True)
         arc_dependent, arc_head, tag_dependent, tag_head = self.dropout(projected).split(self.widths, dim=-1)
         arcs = self.arcs(pad(arc_dependent[:-1], lengths), _with_root(arc_head, lengths))
         return DependencyScores(

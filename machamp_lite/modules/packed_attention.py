@@ -89,15 +89,21 @@ def packed_attention(
         )
     # Split all at once: the gradients of single slices would each be as long as the row.
     sizes = [length * count for length, count in groups]
-    parts = []
+    # Without gradients each group is written where it belongs, and with them put together at the end.
+    row = None if torch.is_grad_enabled() else torch.empty_like(query[0].transpose(0, 1))
+    parts, end = [], 0
     for (length, count), *states in zip(
         groups, *(states[0].split(sizes, dim=1) for states in (query, key, value)), strict=True
     ):
         # (H, count * length, E) -> (count, H, length, E)
         queries, keys, values = (rows.unflatten(1, (count, length)).transpose(0, 1) for rows in states)
-        attended = attend(queries, keys, values, dropout=dropout, scaling=scaling)
-        parts.append(attended.transpose(1, 2).flatten(0, 1))
-    return torch.cat(parts).unsqueeze(0), None
+        attended = attend(queries, keys, values, dropout=dropout, scaling=scaling).transpose(1, 2)
+        if row is None:
+            parts.append(attended.flatten(0, 1))
+        else:
+            start, end = end, end + count * length
+            row[start:end].view_as(attended).copy_(attended)
+    return (torch.cat(parts) if row is None else row).unsqueeze(0), None
 
 
 def attend(

@@ -1,28 +1,32 @@
 """How much of the bare encoder's speed is left in training and prediction."""
 
-import dataclasses
 import statistics
 import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
 from transformers import BertConfig
 
 from benchmarks.figures import Figure, at_least
 from benchmarks.rounds import ratios, timed
 from benchmarks.subject import (
+    Inputs,
     Material,
     Subject,
     bare_prediction,
     bare_training,
     equal_length_groups,
+    larger,
+    padded_groups,
     read,
     subwords_of,
     take_steps,
     train_epochs_of,
 )
 from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.sampler import cut
+from machamp_lite.config.schema import BatchingParams
 from machamp_lite.evaluation import predict_labels
 from machamp_lite.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.optimization import make_optimizer
@@ -31,7 +35,7 @@ from machamp_lite.training.optimization import make_optimizer
 BASE_SHAPE: dict[str, Any] = {}
 FEWER = 4
 # For which a model is trained before it predicts.
-EPOCHS = 3
+EPOCHS = 10
 # Prediction takes so many times the limits of a training batch (see evaluation.score_batches).
 IN_PREDICTION = 4
 
@@ -39,8 +43,7 @@ IN_PREDICTION = 4
 def training(subject: Subject) -> list[Figure]:
     """Training steps over the encoder's forward and backward."""
     material = read(subject.config(), sentences=subject.sentences)
-    figure = _training(material, repeats=subject.repeats)
-    return [dataclasses.replace(figure, name="training", what="training step", target=at_least(0.80))]
+    return _training(material, name="training", target=0.80, repeats=subject.repeats)
 
 
 def base_shape(subject: Subject) -> list[Figure]:
@@ -54,33 +57,35 @@ def base_shape(subject: Subject) -> list[Figure]:
         BertConfig(**BASE_SHAPE, vocab_size=rows, pad_token_id=pad).save_pretrained(folder)
         config = subject.config(f"transformer_model={folder}", "reset_transformer_model=true")
         material = read(config, sentences=max(1, subject.sentences // FEWER))
-        figure = _training(material, repeats=subject.repeats)
-    what = "training step, encoder of BERT-base's shape"
-    return [dataclasses.replace(figure, name="base", what=what, target=at_least(0.92))]
+        return _training(material, name="base", target=0.92, repeats=subject.repeats)
 
 
-def _training(material: Material, *, repeats: int) -> Figure:
+def _training(material: Material, *, name: str, target: float, repeats: int) -> list[Figure]:
     batches = material.batches()
     groups = equal_length_groups(batches, material.config.params.batching)
     encoder = material.encoder()
     model, optimizer = material.trainee()
+    padded = padded_groups(batches, pad_id=model.encoder.pad_id)
     times = timed(
         {
             "bare": lambda: bare_training(encoder, groups, material.config),
+            "padded": lambda: bare_training(encoder, padded, material.config),
             "whole": lambda: take_steps(model, batches, optimizer),
         },
         repeats=repeats,
     )
-    return _speed(times, batches, groups)
+    what = "training step" if name == "training" else "training step, encoder of BERT-base's shape"
+    return _speed(times, batches, groups, name=name, what=what, target=target)
 
 
 def prediction(subject: Subject) -> list[Figure]:
     """Prediction of a model that was trained a little, from instances to labels, over the encoder's forward."""
     material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
-    batches = material.batches()
-    instances = [instance for batch in batches for instance in batch]
+    instances = [instance for batch in material.batches() for instance in batch]
+    batches = _prediction_batches(instances, material.config.params.batching)
     groups = equal_length_groups(batches, material.config.params.batching, times=IN_PREDICTION)
     encoder, model = material.encoder(), material.model()
+    padded = padded_groups(batches, pad_id=model.encoder.pad_id)
     # A parser that has learnt nothing gives no trees, and mending them takes longer than all the rest.
     train_epochs_of(model, make_optimizer(model, material.config.params.training), material.streams)
 
@@ -89,21 +94,42 @@ def prediction(subject: Subject) -> list[Figure]:
             pass
 
     times = timed(
-        {"bare": lambda: bare_prediction(encoder, groups, material.config), "whole": predict},
+        {
+            "bare": lambda: bare_prediction(encoder, groups, material.config),
+            "padded": lambda: bare_prediction(encoder, padded, material.config),
+            "whole": predict,
+        },
         repeats=subject.repeats,
     )
-    figure = _speed(times, batches, groups)
-    return [dataclasses.replace(figure, name="prediction", what="prediction", target=at_least(0.85))]
+    return _speed(times, batches, groups, name="prediction", what="prediction", target=0.85)
+
+
+def _prediction_batches(instances: Sequence[Instance], batching: BatchingParams) -> list[list[Instance]]:
+    lengths = np.array([instance.longest_piece for instance in instances])
+    pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
+    order = np.argsort(lengths, kind="stable")
+    places = cut(order, lengths, pieces, larger(batching, times=IN_PREDICTION))
+    return [[instances[place] for place in batch] for batch in places]
 
 
 def _speed(
-    times: dict[str, tuple[float, ...]], batches: Sequence[list[Instance]], groups: Sequence[torch.Tensor]
-) -> Figure:
-    """The speed of the whole over that of the bare encoder, each in subwords of its own a second."""
-    whole, bare = subwords_of(batches), sum(ids.numel() for ids in groups)
-    values = tuple(whole / bare * ratio for ratio in ratios(times["bare"], times["whole"]))
-    speeds = {
-        f"{side}, subwords/s": subwords / statistics.median(times[side])
-        for side, subwords in (("bare", bare), ("whole", whole))
-    }
-    return Figure("", "", "ratio", values, sources=speeds)
+    times: dict[str, tuple[float, ...]],
+    batches: Sequence[list[Instance]],
+    groups: Sequence[Inputs],
+    *,
+    name: str,
+    what: str,
+    target: float,
+) -> list[Figure]:
+    """The speed of the whole over the bare encoder's with either input, all in their own subwords a second."""
+    subwords = {"bare": sum(inputs["input_ids"].numel() for inputs in groups)}
+    subwords |= dict.fromkeys(("padded", "whole"), subwords_of(batches))
+    speeds = {side: subwords[side] / statistics.median(times[side]) for side in times}
+    figures = []
+    for side, against, aim in (("bare", "", at_least(target)), ("padded", " / the same batches, padded", None)):
+        share = subwords["whole"] / subwords[side]
+        values = tuple(share * ratio for ratio in ratios(times[side], times["whole"]))
+        sources = {f"{other}, subwords/s": speeds[other] for other in (side, "whole")}
+        own = name if side == "bare" else f"{name}_padded"
+        figures.append(Figure(own, f"{what}{against}", "ratio", values, target=aim, sources=sources))
+    return figures

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.utils.rnn import pad_sequence
 
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.sampler import Sampler, Stream, cut
@@ -25,6 +26,8 @@ from machamp_lite.training.state import Progress
 from machamp_lite.training.trainer import train_epochs, train_step
 
 CPU = torch.device("cpu")
+# What an encoder is called with. *Shape:* (B, L) each.
+Inputs = dict[str, torch.Tensor]
 # With gradual unfreezing the encoder does not train before.
 EPOCH = 2
 
@@ -119,27 +122,27 @@ def autocast(config: Config) -> torch.autocast:
     return torch.autocast(CPU.type, dtype=torch.bfloat16, enabled=enabled)
 
 
-def bare_training(encoder: Any, groups: Iterable[torch.Tensor], config: Config) -> None:
+def bare_training(encoder: Any, groups: Iterable[Inputs], config: Config) -> None:
     """The bare encoder's forward and backward in the precision of a config, and nothing else."""
     encoder.train()
-    for ids in groups:
+    for inputs in groups:
         encoder.zero_grad(set_to_none=True)
-        bare_step(encoder, ids, config)
+        bare_step(encoder, inputs, config)
 
 
-def bare_step(encoder: Any, ids: torch.Tensor, config: Config) -> None:
-    """One forward and backward; gradients are added to those there are. *Shape:* ids (B, L)."""
+def bare_step(encoder: Any, inputs: Inputs, config: Config) -> None:
+    """One forward and backward; gradients are added to those there are."""
     with autocast(config):
-        output = encoder(input_ids=ids)
+        output = encoder(**inputs)
     output.last_hidden_state.float().sum().backward()
 
 
-def bare_prediction(encoder: Any, groups: Iterable[torch.Tensor], config: Config) -> None:
+def bare_prediction(encoder: Any, groups: Iterable[Inputs], config: Config) -> None:
     """The bare encoder's forward in the precision of a config, and nothing else."""
     encoder.eval()
     with torch.inference_mode(), autocast(config):
-        for ids in groups:
-            encoder(input_ids=ids)
+        for inputs in groups:
+            encoder(**inputs)
 
 
 def piece_lengths(instance: Instance) -> np.ndarray:
@@ -154,26 +157,54 @@ def subwords_of(batches: Iterable[Sequence[Instance]]) -> int:
 
 def equal_length_groups(
     batches: Iterable[Sequence[Instance]], batching: BatchingParams, *, times: int = 1
-) -> list[torch.Tensor]:
+) -> list[Inputs]:
     """Rows of one length each, within so many times the limits of a batch: the ideal that has no padding.
 
     Sorted by length, the sentences (long ones piece by piece) are cut into batches, and each of these becomes a group
     as large as it may be, of its middle length; where there are too few sentences of it they come again. So there are
-    as many subwords, of the same lengths, in as few steps as can be. *Shape:* each (B, L).
+    as many subwords, of the same lengths, in as few steps as can be.
     """
     by_length: dict[int, list[torch.Tensor]] = defaultdict(list)
     for batch in batches:
-        for instance in batch:
-            ids = torch.from_numpy(np.array(instance.pieces.subword_ids))
-            for row in ids.split(piece_lengths(instance).tolist()):
-                by_length[len(row)].append(row)
-    most_tokens, most_rows = times * batching.max_tokens, times * batching.batch_size
-    limits = batching.model_copy(update={"max_tokens": most_tokens, "batch_size": most_rows})
+        for row in rows_of(batch):
+            by_length[len(row)].append(row)
+    limits = larger(batching, times=times)
     lengths = np.sort([length for length, rows in by_length.items() for _ in rows])
     groups = []
     for numbers in cut(np.arange(len(lengths)), lengths, np.ones_like(lengths), limits):
         length = int(lengths[numbers[len(numbers) // 2]])
         rows = by_length[length]
-        size = min(most_rows, max(1, most_tokens // length))
-        groups.append(torch.stack([rows[number % len(rows)] for number in range(size)]))
+        size = min(limits.batch_size, max(1, limits.max_tokens // length))
+        groups.append({"input_ids": torch.stack([rows[number % len(rows)] for number in range(size)])})
     return groups
+
+
+def padded_groups(batches: Iterable[Sequence[Instance]], *, pad_id: int) -> list[Inputs]:
+    """The same batches as transformers usually takes them: padded, with a mask where something is."""
+    groups = []
+    for batch in batches:
+        rows = rows_of(batch)
+        ids = pad_sequence(rows, batch_first=True, padding_value=pad_id)
+        lengths = torch.tensor([len(row) for row in rows])
+        inputs = {"input_ids": ids}
+        if int(lengths.min()) < ids.shape[1]:
+            inputs["attention_mask"] = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        groups.append(inputs)
+    return groups
+
+
+def rows_of(batch: Sequence[Instance]) -> list[torch.Tensor]:
+    """The subwords of each sentence of a batch, long ones piece by piece. *Shape:* (L,) each."""
+    return [
+        row
+        for instance in batch
+        for row in torch.from_numpy(np.array(instance.pieces.subword_ids)).split(
+            piece_lengths(instance).tolist()
+        )
+    ]
+
+
+def larger(batching: BatchingParams, *, times: int) -> BatchingParams:
+    """So many times the limits of a batch."""
+    sizes = {"max_tokens": times * batching.max_tokens, "batch_size": times * batching.batch_size}
+    return batching.model_copy(update=sizes)
