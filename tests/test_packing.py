@@ -49,24 +49,26 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
 
 
 @pytest.mark.parametrize(
-    ("packing", "lengths", "in_training", "in_prediction"),
+    ("packing", "lengths", "in_bf16_training", "else_where"),
     [
         ('"auto"', [10, 10, 9], False, True),
-        ('"auto"', [10, 4, 3], True, True),
+        ('"auto"', [10, 8, 8], True, True),
         ("true", [10, 10], True, True),
         ("false", [10, 1], False, False),
     ],
 )
-def test_batches_are_packed_in_prediction_and_where_much_would_be_padding(
+def test_batches_are_packed_but_for_full_ones_of_training_in_bf16(
     build: Callable[..., tuple[Model, list[Any]]],
     packing: str,
     lengths: list[int],
-    in_training: bool,
-    in_prediction: bool,
+    in_bf16_training: bool,
+    else_where: bool,
 ) -> None:
-    encoder = build("wordpiece", packing)[0].encoder
-    assert encoder.train().packs(torch.tensor(lengths)) == in_training
-    assert encoder.eval().packs(torch.tensor(lengths)) == in_prediction
+    encoder, sizes = build("wordpiece", packing)[0].encoder, torch.tensor(lengths)
+    for autocast, training in ((False, False), (False, True), (True, False), (True, True)):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+            expected = in_bf16_training if autocast and training else else_where
+            assert encoder.train(training).packs(sizes) == expected
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - PACKABLE))

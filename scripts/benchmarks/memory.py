@@ -68,7 +68,7 @@ def training_peak(subject: Subject) -> dict[str, int]:
 def bare_activations(subject: Subject) -> int:
     """Bytes by which the peak rises over a bare forward and backward, with the gradients there before."""
     material = _ready(subject)
-    groups = equal_length_groups(material.batches(), material.config.params.batching)
+    groups = equal_length_groups(material.batches())
     encoder = material.encoder().train()
     for parameter in encoder.parameters():
         # Filled, since memory that was never written to is not there.

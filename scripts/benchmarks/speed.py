@@ -62,7 +62,7 @@ def base_shape(subject: Subject) -> list[Figure]:
 
 def _training(material: Material, *, name: str, target: float, repeats: int) -> list[Figure]:
     batches = material.batches()
-    groups = equal_length_groups(batches, material.config.params.batching)
+    groups = equal_length_groups(batches)
     encoder = material.encoder()
     model, optimizer = material.trainee()
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
@@ -83,7 +83,7 @@ def prediction(subject: Subject) -> list[Figure]:
     material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
     instances = [instance for batch in material.batches() for instance in batch]
     batches = _prediction_batches(instances, material.config.params.batching)
-    groups = equal_length_groups(batches, material.config.params.batching, times=IN_PREDICTION)
+    groups = equal_length_groups(batches)
     encoder, model = material.encoder(), material.model()
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
     # A parser that has learnt nothing gives no trees, and mending them takes longer than all the rest.

@@ -1,7 +1,6 @@
 """What is measured: a config, its data, and the model of a run beside the bare encoder."""
 
 import dataclasses
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler, Stream, cut
+from machamp_lite.batching.sampler import Sampler, Stream
 from machamp_lite.config import Config, load_config
 from machamp_lite.config.schema import BatchingParams
 from machamp_lite.model import Model
@@ -155,27 +154,19 @@ def subwords_of(batches: Iterable[Sequence[Instance]]) -> int:
     return sum(len(instance.pieces.subword_ids) for batch in batches for instance in batch)
 
 
-def equal_length_groups(
-    batches: Iterable[Sequence[Instance]], batching: BatchingParams, *, times: int = 1
-) -> list[Inputs]:
-    """Rows of one length each, within so many times the limits of a batch: the ideal that has no padding.
+def equal_length_groups(batches: Iterable[Sequence[Instance]]) -> list[Inputs]:
+    """For each batch rows of one length, with as many subwords: the same steps without any padding.
 
-    Sorted by length, the sentences (long ones piece by piece) are cut into batches, and each of these becomes a group
-    as large as it may be, of its middle length; where there are too few sentences of it they come again. So there are
-    as many subwords, of the same lengths, in as few steps as can be.
+    The length is the batch's middle one; where other sentences (long ones count piece by piece) have other lengths,
+    those of that length come again.
     """
-    by_length: dict[int, list[torch.Tensor]] = defaultdict(list)
-    for batch in batches:
-        for row in rows_of(batch):
-            by_length[len(row)].append(row)
-    limits = larger(batching, times=times)
-    lengths = np.sort([length for length, rows in by_length.items() for _ in rows])
     groups = []
-    for numbers in cut(np.arange(len(lengths)), lengths, np.ones_like(lengths), limits):
-        length = int(lengths[numbers[len(numbers) // 2]])
-        rows = by_length[length]
-        size = min(limits.batch_size, max(1, limits.max_tokens // length))
-        groups.append({"input_ids": torch.stack([rows[number % len(rows)] for number in range(size)])})
+    for batch in batches:
+        rows = sorted(rows_of(batch), key=len)
+        length = len(rows[len(rows) // 2])
+        alike = [row for row in rows if len(row) == length]
+        number = max(1, round(sum(map(len, rows)) / length))
+        groups.append({"input_ids": torch.stack([alike[place % len(alike)] for place in range(number)])})
     return groups
 
 
