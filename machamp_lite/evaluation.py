@@ -12,7 +12,7 @@ from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.long_sentences import LONGEST_PART, parts_of
 from machamp_lite.batching.sampler import cut
-from machamp_lite.config.schema import decoder_class
+from machamp_lite.config.schema import BatchingParams, decoder_class
 from machamp_lite.data.records import EMPTY
 from machamp_lite.decoders import TaskConfig
 from machamp_lite.errors import MachampError, first_line
@@ -150,21 +150,25 @@ def score_batches(
     model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
 ) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
     """The places of the instances of each batch, the batch, and the scores of its tasks."""
-    params = model.config.params
-    # Without gradients four times the subwords of a training step fit in its memory.
-    sizes = {"max_tokens": 4 * params.batching.max_tokens}
-    sizes["batch_size"] = batch_size or 4 * params.batching.batch_size
-    batching = params.batching.model_copy(update=sizes)
-    lengths = np.array([instance.longest_piece for instance in instances])
-    pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode(), autocast(model):
-            for places in cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching):
+            for places in prediction_batches(instances, model.config.params.batching, batch_size=batch_size):
                 yield from _score(model, instances, places)
     finally:
         model.train(was_training)
+
+
+def prediction_batches(
+    instances: Sequence[Instance], batching: BatchingParams, *, batch_size: int | None = None
+) -> list[list[int]]:
+    """The places of the instances of each batch of prediction, those of like length together."""
+    # Without gradients four times the subwords of a training step fit in its memory.
+    sizes = {"max_tokens": 4 * batching.max_tokens, "batch_size": batch_size or 4 * batching.batch_size}
+    lengths = np.array([instance.longest_piece for instance in instances])
+    pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
+    return cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching.model_copy(update=sizes))
 
 
 def _score(

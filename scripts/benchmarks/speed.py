@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from transformers import BertConfig
 
 from benchmarks.figures import Figure, at_least
@@ -17,7 +16,6 @@ from benchmarks.subject import (
     bare_prediction,
     bare_training,
     equal_length_groups,
-    larger,
     padded_groups,
     read,
     subwords_of,
@@ -25,9 +23,7 @@ from benchmarks.subject import (
     train_epochs_of,
 )
 from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import cut
-from machamp_lite.config.schema import BatchingParams
-from machamp_lite.evaluation import predict_labels
+from machamp_lite.evaluation import predict_labels, prediction_batches
 from machamp_lite.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.optimization import make_optimizer
 
@@ -36,8 +32,6 @@ BASE_SHAPE: dict[str, Any] = {}
 FEWER = 4
 # For which a model is trained before it predicts.
 EPOCHS = 10
-# Prediction takes so many times the limits of a training batch (see evaluation.score_batches).
-IN_PREDICTION = 4
 
 
 def training(subject: Subject) -> list[Figure]:
@@ -82,7 +76,8 @@ def prediction(subject: Subject) -> list[Figure]:
     """Prediction of a model that was trained a little, from instances to labels, over the encoder's forward."""
     material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
     instances = [instance for batch in material.batches() for instance in batch]
-    batches = _prediction_batches(instances, material.config.params.batching)
+    places = prediction_batches(instances, material.config.params.batching)
+    batches = [[instances[place] for place in batch] for batch in places]
     groups = equal_length_groups(batches)
     encoder, model = material.encoder(), material.model()
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
@@ -102,14 +97,6 @@ def prediction(subject: Subject) -> list[Figure]:
         repeats=subject.repeats,
     )
     return _speed(times, batches, groups, name="prediction", what="prediction", target=0.85)
-
-
-def _prediction_batches(instances: Sequence[Instance], batching: BatchingParams) -> list[list[Instance]]:
-    lengths = np.array([instance.longest_piece for instance in instances])
-    pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
-    order = np.argsort(lengths, kind="stable")
-    places = cut(order, lengths, pieces, larger(batching, times=IN_PREDICTION))
-    return [[instances[place] for place in batch] for batch in places]
 
 
 def _speed(

@@ -12,7 +12,6 @@ from torch.nn.utils.rnn import pad_sequence
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.sampler import Sampler, Stream
 from machamp_lite.config import Config, load_config
-from machamp_lite.config.schema import BatchingParams
 from machamp_lite.model import Model
 from machamp_lite.precision import resolved
 from machamp_lite.pretrained import load_transformer
@@ -193,9 +192,3 @@ def rows_of(batch: Sequence[Instance]) -> list[torch.Tensor]:
             piece_lengths(instance).tolist()
         )
     ]
-
-
-def larger(batching: BatchingParams, *, times: int) -> BatchingParams:
-    """So many times the limits of a batch."""
-    sizes = {"max_tokens": times * batching.max_tokens, "batch_size": times * batching.batch_size}
-    return batching.model_copy(update=sizes)
