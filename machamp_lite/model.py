@@ -18,6 +18,7 @@ from machamp_lite.decoders.base import Decoder, LanguageModelKind, TaskConfig
 from machamp_lite.encoder import Encoded, Encoder
 from machamp_lite.errors import ConfigError
 from machamp_lite.modules.dropout import Dropout
+from machamp_lite.modules.linear import hasten_linear
 from machamp_lite.modules.ragged import send
 from machamp_lite.modules.scalar_mix import ScalarMix, mix
 from machamp_lite.pretrained import Pretrained
@@ -63,6 +64,7 @@ class Model(nn.Module):
         for decoder in self.decoders:
             if isinstance(decoder, Decoder) and decoder.language_model:
                 decoder.adopt(pretrained.language_model)
+        hasten_linear(self)
         loss_weights = {name: task.loss_weight for name, task in tasks.items()}
         self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
         self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {

@@ -17,7 +17,7 @@ from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
 from machamp_lite.decoders.ranking import Ranked, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
-from machamp_lite.modules.ragged import flatten, is_item, pad, send
+from machamp_lite.modules.ragged import flatten, is_item, pad, send, starts_of
 from machamp_lite.modules.spanning_tree import decode_trees
 from machamp_lite.weighting.objectives import label_loss
 
@@ -37,7 +37,7 @@ class DependencyConfig(TaskConfig):
 class DependencyScores(NamedTuple):
     """Arc scores and what relations are scored from once heads are known; head 0 is the root.
 
-    *Shape:* arcs (B, L, L + 1), dependents (W, T), heads (B * (L + 1), T), lengths (B,).
+    *Shape:* arcs (B, L, L + 1), dependents (W, T), heads (W + 1, T), the root as the last one, lengths (B,).
     """
 
     arcs: Tensor
@@ -115,9 +115,7 @@ class Dependency(Decoder):
             projected = functional.elu(projected, inplace=True)
         arc_dependent, arc_head, tag_dependent, tag_head = self.dropout(projected).split(self.widths, dim=-1)
         arcs = self.arcs(pad(arc_dependent[:-1], lengths), _with_root(arc_head, lengths))
-        return DependencyScores(
-            arcs.float(), tag_dependent[:-1], _with_root(tag_head, lengths).flatten(0, 1), lengths
-        )
+        return DependencyScores(arcs.float(), tag_dependent[:-1], tag_head, lengths)
 
     def loss(self, scores: DependencyScores, gold: Tensor) -> Tensor:
         """Mean cross-entropy of heads plus the loss of relations at gold heads. *Shape:* gold (W, 2)."""
@@ -178,9 +176,8 @@ class Dependency(Decoder):
 
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""
-        width = scores.arcs.shape[-1]
-        starts = (torch.arange(len(scores.lengths)) * width).repeat_interleave(scores.lengths)
-        rows = send(starts, heads.device) + heads
+        before = starts_of(scores.lengths)[:-1].repeat_interleave(scores.lengths) - 1
+        rows = torch.where(heads > 0, send(before, heads.device) + heads, len(before))
         return self.relations(scores.dependents, scores.heads.index_select(0, rows))
 
     @classmethod

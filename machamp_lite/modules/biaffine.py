@@ -4,6 +4,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from machamp_lite.modules.linear import linear, rounded
 
 
 class ArcScores(nn.Module):
@@ -20,7 +23,7 @@ class ArcScores(nn.Module):
 
     def forward(self, dependents: Tensor, heads: Tensor) -> Tensor:
         """*Shape:* (B, L, D), (B, H, D) -> (B, L, H)."""
-        return (dependents @ self.bilinear + self.head_bias) @ heads.transpose(1, 2)
+        return linear(dependents, self.bilinear.t(), self.head_bias) @ heads.transpose(1, 2)
 
 
 class PairLabelScores(nn.Module):
@@ -34,7 +37,9 @@ class PairLabelScores(nn.Module):
     def forward(self, dependents: Tensor, heads: Tensor) -> Tensor:
         """*Shape:* (N, D), (N, D) -> (N, R)."""
         labels, width, _ = self.bilinear.shape
+        count, dependents, heads = len(heads), rounded(dependents), rounded(heads)
         # One product over all labels, and not one a label: nn.Bilinear's backward is many times slower.
-        mapped = dependents @ self.bilinear.permute(1, 0, 2).reshape(width, labels * width)
-        pairs = (mapped.view(-1, labels, width) @ heads.unsqueeze(-1)).squeeze(-1)
-        return pairs + self.linear(torch.cat([dependents, heads], dim=-1))
+        mapped = functional.linear(heads, self.bilinear.view(labels * width, width))
+        pairs = (mapped.view(-1, labels, width) @ dependents.unsqueeze(-1)).squeeze(-1)
+        scores = pairs + self.linear(torch.cat([dependents, heads], dim=-1))
+        return scores if len(scores) == count else scores[:count]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from products import Products
 
 from machamp_lite.batching.reader import InstanceReader
 from machamp_lite.config import load_config
@@ -16,6 +17,7 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.evaluation import evaluate, predict_labels
 from machamp_lite.metrics import METRICS
 from machamp_lite.model import Model
+from machamp_lite.modules.linear import ROWS
 from machamp_lite.runs import RunData, build_model, read_data, seed_everything
 from machamp_lite.training.checkpoint import load_model, save_model
 from machamp_lite.training.optimization import make_optimizer
@@ -283,6 +285,22 @@ def test_a_step_never_waits_for_the_device(make: Callable[..., Setting], case: C
     norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     assert total.is_meta and norm.is_meta
     assert any(parameter.grad is not None for parameter in model.decoder(case.task).parameters())
+
+
+@every_case
+def test_batches_of_any_size_have_products_of_few_sizes_in_bf16(
+    make: Callable[..., Setting], case: Case
+) -> None:
+    setting = make(case, "training.precision=bf16")
+    model, sizes = setting.model.train(), []
+    optimizer = make_optimizer(model, model.config.params.training)
+    for count in (1, 3, 4):
+        batch = model.batch(setting.data.train["DATA"][:count], only_annotated=True)
+        with Products() as products:
+            train_step(model, batch, optimizer)
+        sizes.append({size for shape in products.shapes for size in shape})
+    of_all = set.intersection(*sizes)
+    assert [size for size in set.union(*sizes) - of_all if size % ROWS] == []
 
 
 @every_case

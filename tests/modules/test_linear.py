@@ -1,0 +1,58 @@
+"""Linear maps with rounded rows: what torch's own give, from products of few different sizes."""
+
+import pytest
+import torch
+from products import Products
+from torch import nn
+
+from machamp_lite.modules.linear import ROWS, Linear, hasten_linear, linear, rounded
+
+
+def autocast(*, enabled: bool = True) -> torch.autocast:
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (ROWS, 6), (ROWS + 1, 6), (3, 7, 6), (0, 6)])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_values_and_gradients_in_bf16_are_those_of_torch(shape: tuple[int, ...], has_bias: bool) -> None:
+    torch.manual_seed(3)
+    results = []
+    map_ = nn.Linear(6, 5, bias=has_bias)
+    values = torch.randn(shape)
+    for weight_map in (map_, Linear(6, 5, bias=has_bias)):
+        weight_map.load_state_dict(map_.state_dict())
+        inputs = values.clone().requires_grad_()
+        with autocast():
+            output = weight_map(inputs)
+        (output.float() * torch.arange(output.numel()).view(output.shape)).sum().backward()
+        results.append([output, inputs.grad, *(parameter.grad for parameter in weight_map.parameters())])
+    for expected, found in zip(*results, strict=True):
+        assert found.dtype == expected.dtype
+        torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
+
+
+def test_without_bf16_nothing_is_rounded() -> None:
+    map_, values = nn.Linear(6, 5), torch.randn(7, 6)
+    assert rounded(values) is values
+    with autocast(enabled=False):
+        assert torch.equal(linear(values, map_.weight, map_.bias), map_(values))
+
+
+def test_products_forward_and_backward_have_rounded_rows() -> None:
+    map_ = Linear(2 * ROWS, 3 * ROWS)
+    for count in (1, 2, ROWS - 1, ROWS, 2 * ROWS + 3):
+        with Products() as products, autocast():
+            map_(torch.randn(count, 2 * ROWS, requires_grad=True)).float().sum().backward()
+        assert len(products.shapes) == 6
+        assert all(size % ROWS == 0 for shape in products.shapes for size in shape), products.shapes
+
+
+def test_it_takes_the_place_of_torchs_own_with_the_same_parameters() -> None:
+    class Other(nn.Linear):
+        pass
+
+    module = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4, bias=False)), Other(4, 3))
+    parameters = list(module.parameters())
+    hasten_linear(module)
+    assert type(module[0]) is type(module[1][0]) is Linear and type(module[2]) is Other
+    assert all(one is other for one, other in zip(parameters, module.parameters(), strict=True))
