@@ -75,7 +75,7 @@ def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
         model, instances = build("training.precision=fp32")
         model.to(device).eval()
         losses = train_together(
-            model, [model.batch(instances, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.01)
+            model, [model.batch(instances, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
         )
         labels = {
             place: {task: own for task, own in labels.items() if task in ("upos", "lemma", "tree", "bio")}

@@ -67,18 +67,19 @@ def _decay_unseen(embedding: SeenEmbedding, optimizer: Any) -> None:
             embedding.decay *= 1 - group["lr"] * group["weight_decay"]
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], limit: float) -> None:
-    """Scales gradients down to a norm in all, as ``clip_grad_norm_`` does; those that are within it are only read."""
-    learning = [parameter for parameter in parameters if parameter.grad is not None]
-    gradients = [parameter.grad for parameter in learning if parameter.grad is not None]
+def clip_in_step(optimizer: torch.optim.Optimizer, limit: float) -> None:
+    """Has the next step scale all gradients down to a norm, if it is above, as ``clip_grad_norm_`` would before it."""
+    every = (parameter.grad for group in optimizer.param_groups for parameter in group["params"])
+    gradients = [gradient for gradient in every if gradient is not None]
     if not gradients:
         return
-    on_cpu = gradients[0].device.type == "cpu"
     # Norms are summed by one thread, products by all.
+    on_cpu = gradients[0].device.type == "cpu"
     norm = _norm_by_products(gradients) if on_cpu else nn.utils.get_total_norm(gradients)
-    # A look at it would wait for a GPU. What is no number goes on, to be found in the weights.
-    if not (on_cpu and limit / (norm + CLIP_MARGIN) >= 1):
-        nn.utils.clip_grads_with_norm_(learning, limit, norm)
+    # What gradient scalers set: fused steps divide by it on their way, and nobody has to look at it. What is no number
+    # goes on, to be found in the weights.
+    step: Any = optimizer
+    step.grad_scale = ((norm + CLIP_MARGIN) / limit).clamp(min=1)
 
 
 def _norm_by_products(tensors: Iterable[Tensor]) -> Tensor:

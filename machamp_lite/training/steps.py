@@ -13,7 +13,7 @@ from machamp_lite.errors import TrainingError
 from machamp_lite.evaluation import autocast
 from machamp_lite.model import Model
 from machamp_lite.training.distributed import Processes
-from machamp_lite.training.optimization import clip_gradients
+from machamp_lite.training.optimization import clip_in_step
 from machamp_lite.training.shared_steps import (
     add_up_gradients,
     losses_of_all,
@@ -111,7 +111,7 @@ def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
     """One step with clipped gradients."""
     grad_norm = model.config.params.training.grad_norm
     if grad_norm is not None:
-        clip_gradients(model.parameters(), grad_norm)
+        clip_in_step(optimizer, grad_norm)
     # Without gradients, as in a batch of tasks that are switched off, this changes nothing.
     optimizer.step()
 

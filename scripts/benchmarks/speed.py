@@ -11,7 +11,6 @@ from benchmarks.figures import Figure, at_least
 from benchmarks.rounds import ratios, timed
 from benchmarks.subject import (
     Inputs,
-    Material,
     Subject,
     bare_prediction,
     bare_training,
@@ -23,11 +22,12 @@ from benchmarks.subject import (
     train_epochs_of,
 )
 from machamp_lite.batching.instances import Instance
+from machamp_lite.config import Config
 from machamp_lite.evaluation import predict_labels, prediction_batches
 from machamp_lite.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.optimization import make_optimizer
 
-# What transformers says of a BERT is the shape of BERT-base; such an encoder is measured on so much fewer sentences.
+# What transformers says of a BERT is the shape of BERT-base; such an encoder is measured on so much fewer batches.
 BASE_SHAPE: dict[str, Any] = {}
 FEWER = 4
 # For which a model is trained before it predicts.
@@ -36,8 +36,7 @@ EPOCHS = 10
 
 def training(subject: Subject) -> list[Figure]:
     """Training steps over the encoder's forward and backward."""
-    material = read(subject.config(), sentences=subject.sentences)
-    return _training(material, name="training", target=0.80, repeats=subject.repeats)
+    return _training(subject, subject.config(), name="training", target=0.80)
 
 
 def base_shape(subject: Subject) -> list[Figure]:
@@ -50,12 +49,13 @@ def base_shape(subject: Subject) -> list[Figure]:
         pad = tokenizer.pad_token_id or 0
         BertConfig(**BASE_SHAPE, vocab_size=rows, pad_token_id=pad).save_pretrained(folder)
         config = subject.config(f"transformer_model={folder}", "reset_transformer_model=true")
-        material = read(config, sentences=max(1, subject.sentences // FEWER))
-        return _training(material, name="base", target=0.92, repeats=subject.repeats)
+        return _training(subject, config, name="base", target=0.92, fewer=FEWER)
 
 
-def _training(material: Material, *, name: str, target: float, repeats: int) -> list[Figure]:
-    batches = material.batches()
+def _training(subject: Subject, config: Config, *, name: str, target: float, fewer: int = 1) -> list[Figure]:
+    # Of an epoch of all sentences: fewer of them would differ more in length.
+    material = read(config, sentences=None)
+    batches = material.batches(sentences=subject.sentences // fewer)
     groups = equal_length_groups(batches)
     encoder = material.encoder()
     model, optimizer = material.trainee()
@@ -66,7 +66,7 @@ def _training(material: Material, *, name: str, target: float, repeats: int) -> 
             "padded": lambda: bare_training(encoder, padded, material.config),
             "whole": lambda: take_steps(model, batches, optimizer),
         },
-        repeats=repeats,
+        repeats=subject.repeats,
     )
     what = "training step" if name == "training" else "training step, encoder of BERT-base's shape"
     return _speed(times, batches, groups, name=name, what=what, target=target)

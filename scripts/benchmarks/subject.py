@@ -58,9 +58,16 @@ class Material:
     data: RunData
     streams: list[Stream]
 
-    def batches(self) -> Sequence[list[Instance]]:
-        """The batches of an epoch of the part."""
-        return Sampler(self.streams, self.config.params.batching, seed=1).epoch(1)
+    def batches(self, *, sentences: int | None = None) -> Sequence[list[Instance]]:
+        """The batches of an epoch of the part, or the first of them, that hold so many sentences."""
+        batches, found = Sampler(self.streams, self.config.params.batching, seed=1).epoch(1), 0
+        if sentences is None:
+            return batches
+        for number, batch in enumerate(batches, start=1):
+            found += len(batch)
+            if found >= sentences:
+                return batches[:number]
+        return batches
 
     def model(self) -> Model:
         """The model of a run as it is built."""

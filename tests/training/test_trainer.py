@@ -79,7 +79,7 @@ def test_gradients_are_clipped_to_the_norm(load: Callable[..., Any]) -> None:
     def moved(norm: str) -> float:
         config = load(f"training.grad_norm={norm}", "training.optimizer.lr=0.001")
         model, batch = model_and_batch(config)
-        optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1.0, fused=True)
         before = [parameter.detach().clone() for parameter in model.parameters()]
         train_step(model, batch, optimizer)
         squares = [((a - b) ** 2).sum() for a, b in zip(model.parameters(), before, strict=True)]
