@@ -26,4 +26,6 @@ def mix(mixes: Sequence[ScalarMix], layers: Tensor) -> Tensor:
     if len(layers) == 1:
         return layers.expand(len(mixes), -1, -1)
     weights = torch.stack([weights() for weights in mixes])
-    return (weights @ layers.flatten(1)).unflatten(1, layers.shape[1:])
+    # On a CPU, to round states to 16 bits takes longer than this product.
+    with torch.autocast("cpu", enabled=False):
+        return (weights @ layers.flatten(1)).unflatten(1, layers.shape[1:])
