@@ -74,9 +74,8 @@ def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
     for device in ("cpu", "cuda"):
         model, instances = build("training.precision=fp32")
         model.to(device).eval()
-        losses = train_together(
-            model, [model.batch(instances, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
-        )
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
+        losses = train_together(model, [model.batch(instances, only_annotated=True)], optimizer)
         labels = {
             place: {task: own for task, own in labels.items() if task in ("upos", "lemma", "tree", "bio")}
             for place, labels in predict_labels(model, instances)
