@@ -36,6 +36,36 @@ class Texts:
         return self.rows[number].tobytes().decode("utf-8", "surrogatepass")
 
 
+class Words(Sequence[str]):
+    """Some of these texts; each is made when it is asked for, which in training is never."""
+
+    def __init__(self, texts: Texts, numbers: np.ndarray) -> None:
+        self.texts = texts
+        self.numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.texts.text, self.numbers.tolist())
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> "Words": ...
+
+    def __getitem__(self, place: int | slice) -> "str | Words":
+        if isinstance(place, slice):
+            return Words(self.texts, self.numbers[place])
+        return self.texts.text(int(self.numbers[place]))
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """All columns of a file.
@@ -206,7 +236,7 @@ class Columns(Sequence[Instance]):
             self.dataset,
             VIEWS[self.table.views[number]],
             f"{self.path}:{self.table.lines[number]}",
-            [texts.text(text) for text in rows["texts"][number].tolist()],
+            Words(texts, rows["texts"][number]),
             pieces,
             labels,
             gold,

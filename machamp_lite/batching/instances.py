@@ -1,5 +1,6 @@
 """Instances: records with their subwords and the ids of their gold labels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ class Instance:
     dataset: str
     view: View
     source: str
-    words: list[str]
+    words: Sequence[str]
     pieces: Pieces
     labels: dict[str, list[Any]]
     gold: dict[str, np.ndarray]
@@ -31,7 +32,8 @@ class Instance:
     @property
     def longest_piece(self) -> int:
         """The number of subwords of its longest piece."""
-        return int(np.diff(self.pieces.piece_starts, append=len(self.pieces.subword_ids)).max())
+        starts, subwords = self.pieces.piece_starts, len(self.pieces.subword_ids)
+        return subwords if len(starts) == 1 else int(np.diff(starts, append=subwords).max())
 
 
 def layout_of(config: DatasetConfig) -> Layout:

@@ -65,16 +65,22 @@ def _best_tree(scores: np.ndarray) -> np.ndarray:
     the search. Here each root arc has a penalty beyond all else, which is exact (Stanojević & Cohen 2021,
     "A Root of a Problem"). Added to the scores it would cost them digits, so it is kept apart, in the real
     part of a complex number; the score is the imaginary part. NumPy compares the real parts first.
+
+    The penalty makes nearly everything one cycle before the root is reached. So the best tree without it comes
+    first: if it has one child of the root all the same, none is better.
     """
     words = len(scores)
     is_finite = np.abs(scores) < _INFINITE
     weights = np.full((words + 1, words + 1), _NO_ARC)
     weights[1:].real = np.where(is_finite, 0, np.where(scores > 0, 1, -1))
     weights[1:].imag = np.where(is_finite, scores, 0)
-    # More than all infinite scores of a tree together.
-    weights[1:, 0] -= 2 * words + 1
     np.fill_diagonal(weights, _NO_ARC)
-    return _chu_liu_edmonds(weights)[1:]
+    heads = _chu_liu_edmonds(weights.copy())[1:]
+    if (heads == 0).sum() > 1:
+        # More than all infinite scores of a tree together.
+        weights[1:, 0] -= 2 * words + 1
+        heads = _chu_liu_edmonds(weights)[1:]
+    return heads
 
 
 def _chu_liu_edmonds(weights: np.ndarray) -> np.ndarray:
@@ -110,7 +116,9 @@ def _chu_liu_edmonds(weights: np.ndarray) -> np.ndarray:
                 hangs.append(False)
                 node = len(into) - 1
                 cycles.append(node)
-                outermost[np.isin(outermost, cycle)] = node
+                in_cycle = np.zeros(node + 1, dtype=bool)
+                in_cycle[cycle] = True
+                outermost[in_cycle[outermost]] = node
                 del path[first:], costs[first:]
         for node in path:
             hangs[node] = True
