@@ -58,6 +58,19 @@ def test_slices_and_views_are_the_same_instances(columns: Columns) -> None:
         columns[len(columns)]
 
 
+def test_words_are_a_list_of_strings_made_when_asked_for(columns: Columns) -> None:
+    made = columns.table.texts.text.cache_info
+    before = made().misses
+    words = columns[2].words
+    assert made().misses == before
+    plain = list(words)
+    assert plain and all(type(word) is str for word in plain) and made().misses > before
+    assert words == plain and plain == words and words != [*plain, "more"] and words != "other"
+    assert words[1:3] == plain[1:3] and words[-1] == plain[-1] and len(words) == len(plain)
+    with pytest.raises(IndexError):
+        words[len(plain)]
+
+
 def test_unknown_labels_are_found_without_looking_at_each_sentence(columns: Columns) -> None:
     assert not len(columns.with_unknown("upos"))
     gold = columns.table.rows["gold upos"]
