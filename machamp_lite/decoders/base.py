@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.ranking import Ranked, best_labels, joined
+from machamp_lite.decoders.ranking import Ranked, best_labels, highest, joined
 from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
 from machamp_lite.errors import DataError
 from machamp_lite.modules.dropout import Dropout
@@ -218,13 +218,13 @@ class LabelDecoder(Decoder):
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The label with the highest score for each item."""
-        labels = [self.vocabulary.labels[number] for number in scores.argmax(-1).tolist()]
+        labels = [self.vocabulary.labels[number] for number in highest(scores).tolist()]
         return split(labels, [self.items(words) for words in sentences])
 
     def rank(self, scores: Tensor, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
         """The labels with the highest scores, by their softmax."""
         ranked = best_labels(
-            scores.float().log_softmax(-1), scores.argmax(-1), labels=self.vocabulary.labels, top_n=top_n
+            scores.float().log_softmax(-1), highest(scores), labels=self.vocabulary.labels, top_n=top_n
         )
         return split(ranked, [self.items(words) for words in sentences])
 

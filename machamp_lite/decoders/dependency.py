@@ -14,7 +14,7 @@ from torch.nn import functional
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
-from machamp_lite.decoders.ranking import Ranked, best_labels, joined
+from machamp_lite.decoders.ranking import Ranked, best_labels, highest, joined
 from machamp_lite.errors import DataError
 from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
 from machamp_lite.modules.ragged import flatten, is_item, pad, send, starts_of
@@ -134,7 +134,7 @@ class Dependency(Decoder):
         lengths = [len(words) for words in sentences]
         heads = decode_trees(scores.arcs, lengths)
         chosen = torch.as_tensor(heads, device=scores.arcs.device)
-        numbers = self._relation_scores(scores, chosen).argmax(-1).tolist()
+        numbers = highest(self._relation_scores(scores, chosen)).tolist()
         relations = [self.vocabulary.labels[number] for number in numbers]
         return split(list(zip(heads.tolist(), relations, strict=True)), lengths)
 
@@ -149,7 +149,7 @@ class Dependency(Decoder):
         relation_scores = self._relation_scores(scores, chosen)
         relations = best_labels(
             relation_scores.float().log_softmax(-1),
-            relation_scores.argmax(-1),
+            highest(relation_scores),
             labels=self.vocabulary.labels,
             top_n=top_n,
         )
@@ -178,7 +178,7 @@ class Dependency(Decoder):
         """*Shape:* heads (W,) -> (W, R)."""
         before = starts_of(scores.lengths)[:-1].repeat_interleave(scores.lengths) - 1
         rows = torch.where(heads > 0, send(before, heads.device) + heads, len(before))
-        return self.relations(scores.dependents, scores.heads.index_select(0, rows))
+        return self.relations(scores.dependents, scores.heads, rows)
 
     @classmethod
     def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskConfig) -> None:

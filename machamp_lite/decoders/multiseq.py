@@ -12,7 +12,7 @@ from torch.nn import functional
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Level, TaskConfig, read_column, split
-from machamp_lite.decoders.ranking import Ranked, best_labels
+from machamp_lite.decoders.ranking import Ranked, best_labels, highest
 from machamp_lite.label_scores import NONE
 from machamp_lite.metrics import label_set
 from machamp_lite.weighting.class_weights import given_weights, positive_weights
@@ -105,7 +105,7 @@ class MultiSeq(Decoder):
         """The single labels with the highest probabilities, whether above the threshold or not."""
         ranked = best_labels(
             functional.logsigmoid(scores.float()),
-            scores.argmax(-1),
+            highest(scores),
             labels=self.vocabulary.labels,
             top_n=top_n,
         )

@@ -9,6 +9,14 @@ from torch import Tensor
 Ranked = list[tuple[Any, float]]
 
 
+def highest(scores: Tensor) -> Tensor:
+    """The label with the highest score of each item, the first one of equals. *Shape:* (N, C) -> (N,).
+
+    torch's ``argmax`` takes two to three times as long on a CPU.
+    """
+    return scores.max(-1).indices
+
+
 def best_labels(
     log_probabilities: Tensor, first: Tensor, *, labels: Sequence[Any], top_n: int
 ) -> list[Ranked]:

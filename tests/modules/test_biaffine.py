@@ -1,5 +1,6 @@
 """Biaffine scores against sums written out."""
 
+import pytest
 import torch
 
 from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
@@ -19,11 +20,15 @@ def test_arc_scores_are_the_bilinear_form_and_a_bias_for_each_head() -> None:
                 assert torch.allclose(scores[sentence, word, head], expected, atol=1e-5)
 
 
-def test_pair_label_scores_equal_one_bilinear_form_a_label() -> None:
+@pytest.mark.parametrize("places", [[3], [0, 0, 0], [4, 1, 4, 0, 1, 4, 2], [], list(range(5)) * 9])
+def test_pair_label_scores_equal_one_bilinear_form_a_label(places: list[int]) -> None:
     module = PairLabelScores(width=3, labels=4)
     torch.nn.init.normal_(module.bilinear)
-    dependents, heads = torch.randn(6, 3), torch.randn(6, 3)
+    dependents, heads, chosen = torch.randn(len(places), 3), torch.randn(5, 3), torch.tensor(places).long()
     reference = torch.nn.Bilinear(3, 3, 4, bias=False)
     reference.weight.data = module.bilinear.data
-    expected = reference(dependents, heads) + module.linear(torch.cat([dependents, heads], dim=1))
-    assert torch.allclose(module(dependents, heads), expected, atol=1e-5)
+    of_each = heads[chosen]
+    expected = reference(dependents, of_each) + module.linear(torch.cat([dependents, of_each], dim=1))
+    assert torch.allclose(module(dependents, heads, chosen), expected, atol=1e-5)
+    with torch.inference_mode():
+        assert torch.allclose(module(dependents, heads, chosen), expected, atol=1e-5)
