@@ -17,6 +17,7 @@ from machamp_lite.modules.dropout import hasten_dropout
 from machamp_lite.modules.lora import add_adapters, merge_adapters, without_adapters
 from machamp_lite.modules.packed_attention import PackedRow, find_first_position, pieces_of
 from machamp_lite.modules.ragged import is_item, longest_of, pad, padded_places, send, starts_of
+from machamp_lite.modules.rounded_weights import RoundedWeights
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Encoder(nn.Module):
     def __init__(self, transformer: Any, *, params: EncoderParams) -> None:
         super().__init__()
         self.transformer = transformer
+        self._rounded = RoundedWeights()
         self.params = params
         config = getattr(transformer.config, "text_config", transformer.config)
         self.kind = str(config.model_type)
@@ -259,7 +261,7 @@ class Encoder(nn.Module):
 
     def _layers(self, inputs: dict[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         every_layer = tuple(layers) != (self.layers - 1,)
-        output = self.transformer(**inputs, output_hidden_states=every_layer)
+        output = self._rounded.of(self.transformer)(**inputs, output_hidden_states=every_layer)
         if not every_layer:
             return [output.last_hidden_state]
         return [output.hidden_states[layer] for layer in layers]

@@ -28,4 +28,4 @@ def mix(mixes: Sequence[ScalarMix], layers: Tensor) -> Tensor:
     weights = torch.stack([weights() for weights in mixes])
     # On a CPU, to round states to 16 bits takes longer than this product.
     with torch.autocast("cpu", enabled=False):
-        return (weights @ layers.flatten(1)).unflatten(1, layers.shape[1:])
+        return (weights.to(layers.dtype) @ layers.flatten(1)).unflatten(1, layers.shape[1:])

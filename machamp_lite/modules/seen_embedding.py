@@ -46,7 +46,8 @@ class SeenEmbedding(nn.Module):
         if self.training:
             return functional.embedding(places, self.rows, self.padding_place)
         found = functional.embedding(places.clamp(min=0), self.rows, self.padding_place)
-        return torch.where((places < 0).unsqueeze(-1), self.table[ids] * self.decay, found)
+        others = (self.table[ids] * self.decay).to(found.dtype)
+        return torch.where((places < 0).unsqueeze(-1), others, found)
 
     def plain(self) -> nn.Embedding:
         """An embedding of the whole table, as before training."""

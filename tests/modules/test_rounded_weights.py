@@ -1,0 +1,87 @@
+"""The copy of a module with weights in bfloat16: what it holds, and when there is another one."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from machamp_lite.modules.rounded_weights import RoundedWeights
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(4, 3)
+        self.out = nn.Linear(3, 4)
+        self.out.weight = self.table.weight
+        self.register_buffer("angles", torch.rand(3))
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        return self.out(self.table(ids))
+
+
+def scoring(rounded: RoundedWeights, module: nn.Module) -> nn.Module:
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        return rounded.of(module.eval())
+
+
+def test_weights_are_rounded_and_tied_as_before_and_all_else_is_shared() -> None:
+    module = Tied()
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    copied = scoring(RoundedWeights(), module)
+    assert isinstance(copied, Tied) and copied is not module
+    assert copied.out.weight is copied.table.weight and copied.angles is module.angles
+    for name, value in copied.named_parameters():
+        assert torch.equal(value, before[name].to(torch.bfloat16)) and not value.requires_grad
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, before[name])
+    assert all(value.requires_grad for value in module.parameters())
+    assert copied(torch.tensor([1, 2])).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("trains", "has_gradients", "in_bf16"), [(True, False, True), (False, True, True), (False, False, False)]
+)
+def test_it_is_the_module_itself_where_it_learns_and_in_fp32(
+    trains: bool, has_gradients: bool, in_bf16: bool
+) -> None:
+    module = Tied().train(trains)
+    with torch.set_grad_enabled(has_gradients), torch.autocast("cpu", enabled=in_bf16):
+        assert RoundedWeights().of(module) is module
+
+
+def load(module: Tied, rounded: RoundedWeights) -> None:
+    module.load_state_dict(Tied().state_dict())
+
+
+def replace(module: Tied, rounded: RoundedWeights) -> None:
+    module.out.bias.data = torch.ones(4)
+
+
+def update(module: Tied, rounded: RoundedWeights) -> None:
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.1, fused=True)
+    rounded.of(module.train())(torch.tensor([1, 2])).sum().backward()
+    optimizer.step()
+
+
+@pytest.mark.parametrize("change", [load, replace, update])
+def test_it_is_made_again_when_the_weights_are_others(
+    change: Callable[[Tied, RoundedWeights], None],
+) -> None:
+    module, rounded = Tied(), RoundedWeights()
+    first = scoring(rounded, module)
+    assert scoring(rounded, module) is first
+    change(module, rounded)
+    second = scoring(rounded, module)
+    assert second is not first and scoring(rounded, module) is second
+    for name, value in second.named_parameters():
+        assert torch.equal(value, module.get_parameter(name).to(torch.bfloat16))
+
+
+def test_weights_without_versions_are_rounded_too() -> None:
+    with torch.inference_mode():
+        module = nn.Linear(2, 2)
+        assert (
+            scoring(RoundedWeights(), module)(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+        )
