@@ -21,7 +21,7 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 FIGURES = {
     "training": ["training", "training_padded"],
-    "base": ["base", "base_padded"],
+    "base": ["base_512", "base_512_padded", "base_1024", "base_1024_padded"],
     "prediction": ["prediction", "prediction_padded"],
     "tasks": ["tasks_4", "tasks_10"],
     "epoch": ["epoch_8x"],

@@ -30,29 +30,45 @@ from machamp_lite.training.optimization import make_optimizer
 # What transformers says of a BERT is the shape of BERT-base; such an encoder is measured on so much fewer batches.
 BASE_SHAPE: dict[str, Any] = {}
 FEWER = 4
+# The subwords of a batch that MaChAmp trains such an encoder with (configs/params-machamp.json).
+BASE_TOKENS = 1024
 # For which a model is trained before it predicts.
 EPOCHS = 10
 
 
 def training(subject: Subject) -> list[Figure]:
     """Training steps over the encoder's forward and backward."""
-    return _training(subject, subject.config(), name="training", target=0.80)
+    return _training(subject, subject.config(), name="training", what="training step", target=0.80)
 
 
 def base_shape(subject: Subject) -> list[Figure]:
-    """The same with random weights in the shape of BERT-base, and the tokenizer of the config."""
-    name = subject.config().params.transformer_model
+    """The same with random weights in the shape of BERT-base, in batches of the config's size and of MaChAmp's."""
+    params = subject.config().params
+    name, own_tokens = params.transformer_model, params.batching.max_tokens
     with tempfile.TemporaryDirectory() as folder:
         tokenizer = load_tokenizer(name)
         tokenizer.save_pretrained(folder)
         rows = load_transformer(name).encoder.get_input_embeddings().num_embeddings
         pad = tokenizer.pad_token_id or 0
         BertConfig(**BASE_SHAPE, vocab_size=rows, pad_token_id=pad).save_pretrained(folder)
-        config = subject.config(f"transformer_model={folder}", "reset_transformer_model=true")
-        return _training(subject, config, name="base", target=0.92, fewer=FEWER)
+        overrides = (f"transformer_model={folder}", "reset_transformer_model=true")
+        return [
+            figure
+            for tokens in sorted({BASE_TOKENS, own_tokens})
+            for figure in _training(
+                subject,
+                subject.config(*overrides, f"batching.max_tokens={tokens}"),
+                name=f"base_{tokens}",
+                what=f"training step, encoder of BERT-base's shape, up to {tokens} subwords",
+                target=0.92,
+                fewer=FEWER,
+            )
+        ]
 
 
-def _training(subject: Subject, config: Config, *, name: str, target: float, fewer: int = 1) -> list[Figure]:
+def _training(
+    subject: Subject, config: Config, *, name: str, what: str, target: float, fewer: int = 1
+) -> list[Figure]:
     # Of an epoch of all sentences: fewer of them would differ more in length.
     material = read(config, sentences=None)
     batches = material.batches(sentences=subject.sentences // fewer)
@@ -68,7 +84,6 @@ def _training(subject: Subject, config: Config, *, name: str, target: float, few
         },
         repeats=subject.repeats,
     )
-    what = "training step" if name == "training" else "training step, encoder of BERT-base's shape"
     return _speed(times, batches, groups, name=name, what=what, target=target)
 
 
