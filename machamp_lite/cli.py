@@ -106,6 +106,8 @@ def _shown(faults: Sequence[str]) -> list[str]:
 
 
 def _train(flags: argparse.Namespace) -> int:
+    # Of products in bfloat16 oneDNN prepares one for each shape, and epochs bring more than the 1024 that it keeps.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
     from machamp_lite.training.distributed import joined
 
     with joined(on_gpus=flags.device != -1) as processes:
