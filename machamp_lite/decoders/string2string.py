@@ -1,6 +1,7 @@
 """``string2string``: from each word to another string (a lemma, a normal form) by a predicted edit script."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ class String2String(LabelDecoder):
         """The best script applied to each word; a script that does not fit leaves the word as it is."""
         scripts = super().decode(scores, sentences)
         return [
-            [_apply(word, script) for word, script in zip(words, sentence_scripts, strict=True)]
+            list(map(_apply, words, sentence_scripts))
             for words, sentence_scripts in zip(sentences, scripts, strict=True)
         ]
 
@@ -77,6 +78,7 @@ class String2String(LabelDecoder):
         record.set_column(config.column_idx, labels)
 
 
+@lru_cache(maxsize=2**18)
 def _apply(word: str, script: str) -> str:
     target = apply_script(word, script)
     # An empty target would be no label when the file is read again.

@@ -45,7 +45,6 @@ def make_script(word: str, target: str) -> str:
     return script if script and apply_script(word, script) == target else _ABSOLUTE + target
 
 
-@lru_cache(maxsize=2**18)
 def apply_script(word: str, script: str) -> str | None:
     """Return what the script makes of the word, or None if it does not fit.
 

@@ -19,35 +19,11 @@ def tasks_of(model: Model, instances: Sequence[Instance]) -> list[str]:
     return [task for task in model.tasks if task in found]
 
 
-def losses_of_all(
-    model: Model, batch: Batch | None, tasks: Sequence[str], processes: Processes
-) -> dict[str, Tensor]:
-    """The losses of a batch of which each process has a part, or none; ``tasks`` are those of the whole batch.
+def means_and_sizes(model: Model, batch: Batch | None, tasks: Sequence[str]) -> tuple[Tensor, Tensor]:
+    """The means that the losses of some tasks are made of, and what each is over. *Shape:* (M,), (M,).
 
-    A loss is a mean over the items of all processes; its gradient is that of this process's items, so that the sum of
-    the processes' gradients is that of the whole.
+    Both are 0 where a batch has no items of a task, or where there is no batch.
     """
-    if not tasks:
-        return {}
-    means, sizes = _means_and_sizes(model, batch, tasks)
-    sums = torch.stack([sizes, sizes * means.detach()])
-    processes.add_up(sums)
-    return _losses(model, tasks, means, sizes, sums)
-
-
-def sums_of_part(model: Model, batch: Batch, tasks: Sequence[str]) -> Tensor:
-    """What the means that the losses of some tasks are made of are over, and the sums over it. *Shape:* (2, M)."""
-    means, sizes = _means_and_sizes(model, batch, tasks)
-    return torch.stack([sizes, sizes * means])
-
-
-def losses_of_part(model: Model, batch: Batch, tasks: Sequence[str], sums: Tensor) -> dict[str, Tensor]:
-    """The losses of a whole, with the gradient of a part of it; ``sums`` are those of all parts. *Shape:* (2, M)."""
-    return _losses(model, tasks, *_means_and_sizes(model, batch, tasks), sums) if tasks else {}
-
-
-def _means_and_sizes(model: Model, batch: Batch | None, tasks: Sequence[str]) -> tuple[Tensor, Tensor]:
-    """The means that losses are made of, and what each is over; 0 where there are no items. *Shape:* (M,), (M,)."""
     found = {} if batch is None else model.loss_parts(batch, model(batch))
     nothing = (torch.zeros((), device=model.device), 0)
     own = [part for task in tasks for part in found.get(task, [nothing] * model.decoder(task).loss_means)]
@@ -64,9 +40,19 @@ def _scalar(value: Tensor | int, device: torch.device) -> Tensor:
     return value.float() if isinstance(value, Tensor) else torch.full((), float(value), device=device)
 
 
-def _losses(
-    model: Model, tasks: Sequence[str], means: Tensor, sizes: Tensor, sums: Tensor
+def sums_of(found: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
+    """What ``means_and_sizes`` of all parts are over, and the sums over it. *Shape:* -> (2, M)."""
+    return torch.stack([torch.stack([sizes, sizes * means.detach()]) for means, sizes in found]).sum(0)
+
+
+def losses_of(
+    model: Model, tasks: Sequence[str], *, means: Tensor, sizes: Tensor, sums: Tensor
 ) -> dict[str, Tensor]:
+    """The losses of a whole batch, of whose parts ``sums`` are the sums, with the gradient of one part.
+
+    A loss is a mean over the items of all parts, so that the sum of the gradients of all parts is that of the whole.
+    *Shape:* (M,), (M,), (2, M).
+    """
     all_sizes = sums[0].clamp_min(torch.finfo(sums.dtype).tiny)
     shares = means * (sizes / all_sizes)
     losses = shares - shares.detach() + sums[1] / all_sizes
@@ -74,17 +60,24 @@ def _losses(
     return {task: part.sum() for task, part in zip(tasks, losses.split(counts), strict=True)}
 
 
-def add_up_gradients(model: Model, processes: Processes) -> None:
-    """Gives every process the sum of all gradients; what has none on any process keeps none."""
+def add_up_gradients(model: Model, processes: Processes, *, are_whole: bool) -> bool:
+    """Gives every process the sum of all gradients; what has none on any process keeps none.
+
+    Returns whether they are whole on all processes: where they are not, nothing is added up.
+    """
     if not processes.is_first:
         # Weights of tasks see the losses of all: their gradient is whole on every process, and counts once.
         for parameter in model.task_weights.parameters():
             parameter.grad = None
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    has_gradient = processes.any_of(*(parameter.grad is not None for parameter in parameters))
+    is_part, *has_gradient = processes.any_of(
+        not are_whole, *(parameter.grad is not None for parameter in parameters)
+    )
+    if is_part:
+        return False
     learning = [parameter for parameter, has in zip(parameters, has_gradient, strict=True) if has]
     if not learning:
-        return
+        return True
     gradients = [
         torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in learning
     ]
@@ -93,6 +86,7 @@ def add_up_gradients(model: Model, processes: Processes) -> None:
     lengths = [parameter.numel() for parameter in learning]
     for parameter, gradient in zip(learning, flat.split(lengths), strict=True):
         parameter.grad = gradient.view_as(parameter)
+    return True
 
 
 @contextlib.contextmanager

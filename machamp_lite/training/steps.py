@@ -12,14 +12,14 @@ from machamp_lite.batching.sampler import parts
 from machamp_lite.errors import TrainingError
 from machamp_lite.evaluation import autocast
 from machamp_lite.model import Model
-from machamp_lite.training.distributed import Processes
+from machamp_lite.training.distributed import ALONE, Processes
 from machamp_lite.training.optimization import clip_in_step
 from machamp_lite.training.shared_steps import (
     add_up_gradients,
-    losses_of_all,
-    losses_of_part,
+    losses_of,
+    means_and_sizes,
     same_draws,
-    sums_of_part,
+    sums_of,
     tasks_of,
 )
 
@@ -48,7 +48,7 @@ def train_together(
             # Gradients of a part of them may be there already: all is done again, once what did not fit is let go.
             number *= 2
         if losses is None:
-            _tell_of_memory(batches, number)
+            _tell_of_memory([batch.instances for batch in batches], number)
     _update(model, optimizer)
     return losses
 
@@ -61,44 +61,99 @@ def train_shared(
     step: int,
     processes: Processes,
 ) -> list[dict[str, Tensor]]:
-    """The same of several processes, each of which learns from a part of each batch. Returns the losses of all."""
-    optimizer.zero_grad(set_to_none=True)
-    every_loss = []
-    for number, whole in enumerate(batches):
-        part = parts(whole, processes.count)[processes.rank]
-        batch = model.batch(part, only_annotated=True) if part else None
-        with autocast(model):
-            losses = losses_of_all(model, batch, tasks_of(model, whole), processes)
-        with same_draws(model.config.params.random_seed, step, number):
-            _backward(model, losses, share=1 / len(batches))
-        every_loss.append({task: loss.detach() for task, loss in losses.items()})
-    add_up_gradients(model, processes)
+    """The same of several processes, each of which learns from a part of each batch. Returns the losses of all.
+
+    What does not fit on one of them is learnt from in smaller parts on all.
+    """
+    seed, number, fits = model.config.params.random_seed, 1, False
+    while not fits:
+        optimizer.zero_grad(set_to_none=True)
+        every_loss, fits = [], True
+        for place, whole in enumerate(batches):
+            own = parts(whole, processes.count)[processes.rank]
+            losses, own_fits = _learn_in_parts(
+                model,
+                own,
+                tasks_of(model, whole),
+                share=1 / len(batches),
+                number=number,
+                draws=(seed, step, place),
+                processes=processes,
+            )
+            fits = fits and own_fits
+            every_loss.append(losses)
+        fits = add_up_gradients(model, processes, are_whole=fits)
+        if not fits:
+            number *= 2
+            _tell_of_memory([part for whole in batches for part in parts(whole, processes.count)], number)
     _update(model, optimizer)
     return every_loss
 
 
 def _learn(model: Model, batch: Batch, *, share: float, number: int) -> dict[str, Tensor]:
-    """Adds the gradients of a batch, in so many parts; only they are kept, so that memory is that of one part."""
-    if number == 1:
-        with autocast(model):
-            losses = model.losses(batch, model(batch))
-        _backward(model, losses, share=share)
-        return {task: loss.detach() for task, loss in losses.items()}
-    tasks = tasks_of(model, batch.instances)
-    batches = [model.batch(part, only_annotated=True) for part in parts(batch.instances, number) if part]
-    # What the means of the whole batch are over has to be known before the first part's gradients.
-    with torch.no_grad(), autocast(model):
-        sums = torch.stack([sums_of_part(model, part, tasks) for part in batches]).sum(0)
-    draw = int(torch.randint(2**62, ()))
-    for place, part in enumerate(batches):
-        # Weights of tasks see the losses of the whole batch: their gradient is whole with the first part.
-        model.task_weights.requires_grad_(not place)
-        with autocast(model):
-            losses = losses_of_part(model, part, tasks, sums)
-        with same_draws(draw):
-            _backward(model, losses, share=share)
-    model.task_weights.requires_grad_(True)
+    """Adds the gradients of a batch, in so many parts; raises ``OutOfMemoryError`` if one does not fit."""
+    if number > 1:
+        losses, fits = _learn_in_parts(
+            model,
+            batch.instances,
+            tasks_of(model, batch.instances),
+            share=share,
+            number=number,
+            draws=(int(torch.randint(2**62, ())),),
+            processes=ALONE,
+        )
+        if not fits:
+            raise torch.OutOfMemoryError
+        return losses
+    with autocast(model):
+        losses = model.losses(batch, model(batch))
+    _backward(model, losses, share=share)
     return {task: loss.detach() for task, loss in losses.items()}
+
+
+def _learn_in_parts(
+    model: Model,
+    instances: Sequence[Instance],
+    tasks: Sequence[str],
+    *,
+    share: float,
+    number: int,
+    draws: tuple[int, ...],
+    processes: Processes,
+) -> tuple[dict[str, Tensor], bool]:
+    """Adds the gradients of what one process has of a batch, so that only one part at a time takes memory.
+
+    Returns the losses of the whole batch, and whether all parts did fit: where they do not, the process still says to
+    the others what they wait for.
+    """
+    if not tasks:
+        return {}, True
+    own = [model.batch(part, only_annotated=True) for part in parts(instances, number) if part]
+    found, losses, fits = [], {}, True
+    try:
+        # What the means of the whole batch are over has to be known before the first part's gradients.
+        with torch.set_grad_enabled(number == 1), autocast(model):
+            found = [means_and_sizes(model, part, tasks) for part in own]
+    except torch.OutOfMemoryError:
+        own, found, fits = [], [], False
+    nothing = means_and_sizes(model, None, tasks)
+    sums = sums_of([*found, nothing])
+    processes.add_up(sums)
+    try:
+        for place, part in enumerate(own or [None]):
+            # Weights of tasks see the losses of the whole batch: their gradient is whole with the first part.
+            model.task_weights.requires_grad_(not place)
+            with autocast(model):
+                is_new = number > 1 and part is not None
+                means, sizes = means_and_sizes(model, part, tasks) if is_new else [*found, nothing][0]
+                losses = losses_of(model, tasks, means=means, sizes=sizes, sums=sums)
+            with same_draws(*draws):
+                _backward(model, losses, share=share)
+    except torch.OutOfMemoryError:
+        fits = False
+    finally:
+        model.task_weights.requires_grad_(True)
+    return {task: loss.detach() for task, loss in losses.items()}, fits
 
 
 def _backward(model: Model, losses: dict[str, Tensor], *, share: float) -> None:
@@ -116,13 +171,13 @@ def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
-def _tell_of_memory(batches: Sequence[Batch], number: int) -> None:
+def _tell_of_memory(batches: Sequence[Sequence[Instance]], number: int) -> None:
     """Says that batches are learnt from in parts; raises ``TrainingError`` where they were single sentences."""
-    largest = max(batches, key=lambda batch: len(batch.subword_ids))
-    size = f"{len(largest.instances)} sentences and {len(largest.subword_ids)} subwords"
-    if number >= 2 * max(len(batch.instances) for batch in batches):
+    largest = max(batches, key=_subwords_of)
+    size = f"{len(largest)} sentences and {_subwords_of(largest)} subwords"
+    if number >= 2 * max(map(len, batches)):
         raise TrainingError(
-            f"{largest.instances[0].source}: a batch of {size} does not fit the memory of the GPU even sentence by "
+            f"{largest[0].source}: a batch of {size} does not fit the memory of the GPU even sentence by "
             "sentence; expected a lower encoder.max_input_length or a smaller encoder"
         )
     if torch.cuda.is_available():
@@ -130,7 +185,12 @@ def _tell_of_memory(batches: Sequence[Batch], number: int) -> None:
     logger.warning(
         "%s: a batch of %s does not fit the memory of the GPU: it is learnt from in %d parts; a lower "
         "batching.max_tokens saves the time of finding out",
-        largest.instances[0].source,
+        largest[0].source,
         size,
         number,
     )
+
+
+def _subwords_of(instances: Sequence[Instance]) -> int:
+    """The subwords of a batch."""
+    return sum(len(instance.pieces.subword_ids) for instance in instances)

@@ -151,20 +151,24 @@ def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any]
     codes, printed = in_two_processes(work, tmp_path)
     assert codes == [0, 0], printed
     for name, config in configs.items():
-        expected = several_steps(config, ALONE)
-        first, second = (load_file(tmp_path / f"{name}{rank}") for rank in range(2))
-        assert first.keys() == expected.keys() == second.keys()
-        assert any("log_variances" in key for key in expected) == ("uncertainty" in str(CASES[name]))
-        for key, value in expected.items():
-            assert torch.equal(first[key], second[key]), key
-            if name == "random":
-                # What is drawn is the same in both, and not what one process would draw.
-                continue
-            # A gradient that is a small difference of large ones has fewer digits of its own.
-            alike = key.partition(" gradient ")[0] + " gradient " if " gradient " in key else key
-            scale = max(float(other.abs().max()) for name, other in expected.items() if name.startswith(alike))
-            error = float((first[key] - value).abs().max())
-            assert error <= CLOSE * max(scale, 0.1), (key, error, scale)
+        assert_same_steps(name, several_steps(config, ALONE), tmp_path)
+
+
+def assert_same_steps(name: str, expected: dict[str, torch.Tensor], folder: Path) -> None:
+    """What two processes have saved of the steps of a case is what one had."""
+    first, second = (load_file(folder / f"{name}{rank}") for rank in range(2))
+    assert first.keys() == expected.keys() == second.keys()
+    assert any("log_variances" in key for key in expected) == ("uncertainty" in str(CASES[name]))
+    for key, value in expected.items():
+        assert torch.equal(first[key], second[key]), key
+        if name == "random":
+            # What is drawn is the same in both, and not what one process would draw.
+            continue
+        # A gradient that is a small difference of large ones has fewer digits of its own.
+        alike = key.partition(" gradient ")[0] + " gradient " if " gradient " in key else key
+        scale = max(float(other.abs().max()) for name, other in expected.items() if name.startswith(alike))
+        error = float((first[key] - value).abs().max())
+        assert error <= CLOSE * max(scale, 0.1), (key, error, scale)
 
 
 def test_processes_tell_each_other_what_they_have(tmp_path: Path) -> None:
