@@ -25,9 +25,9 @@ class RoundedWeights:
             # Whoever changes weights passes here before, and fused optimizers leave no other trace.
             self._copy = None
             return module
-        parameters = list(module.parameters())
-        if not rounds_rows(parameters[0].device):
+        if not rounds_rows(next(module.parameters()).device):
             return module
+        parameters = list(module.parameters())
         state = [_state_of(parameter) for parameter in parameters]
         if self._copy is None or state != self._state:
             # The weights take the place of their originals, which are never copied.
