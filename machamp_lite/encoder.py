@@ -261,7 +261,7 @@ class Encoder(nn.Module):
 
     def _layers(self, inputs: dict[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         every_layer = tuple(layers) != (self.layers - 1,)
-        output = self._rounded.of(self.transformer)(**inputs, output_hidden_states=every_layer)
+        output = self._rounded.call(self.transformer, **inputs, output_hidden_states=every_layer)
         if not every_layer:
             return [output.last_hidden_state]
         return [output.hidden_states[layer] for layer in layers]

@@ -15,10 +15,11 @@ class Tied(nn.Module):
         self.table = nn.Embedding(4, 3)
         self.out = nn.Linear(3, 4)
         self.out.weight = self.table.weight
+        self.norm = nn.LayerNorm(3)
         self.register_buffer("angles", torch.rand(3))
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        return self.out(self.table(ids))
+        return self.out(self.norm(self.table(ids)))
 
 
 def scoring(rounded: RoundedWeights, module: nn.Module) -> nn.Module:
@@ -32,12 +33,16 @@ def test_weights_are_rounded_and_tied_as_before_and_all_else_is_shared() -> None
     copied = scoring(RoundedWeights(), module)
     assert isinstance(copied, Tied) and copied is not module
     assert copied.out.weight is copied.table.weight and copied.angles is module.angles
-    for name, value in copied.named_parameters():
+    assert copied.norm.weight is module.norm.weight and copied.norm.bias is module.norm.bias
+    for name in ("table.weight", "out.bias"):
+        value = copied.get_parameter(name)
         assert torch.equal(value, before[name].to(torch.bfloat16)) and not value.requires_grad
     for name, value in module.state_dict().items():
         assert torch.equal(value, before[name])
     assert all(value.requires_grad for value in module.parameters())
     assert copied(torch.tensor([1, 2])).dtype == torch.bfloat16
+    # Another module's numbers in fp32 are no fault.
+    assert copied.norm(torch.ones(2, 3)).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
@@ -76,7 +81,7 @@ def test_it_is_made_again_when_the_weights_are_others(
     second = scoring(rounded, module)
     assert second is not first and scoring(rounded, module) is second
     for name, value in second.named_parameters():
-        assert torch.equal(value, module.get_parameter(name).to(torch.bfloat16))
+        assert torch.equal(value, module.get_parameter(name).to(value.dtype))
 
 
 def test_weights_without_versions_are_rounded_too() -> None:
@@ -85,3 +90,23 @@ def test_weights_without_versions_are_rounded_too() -> None:
         assert (
             scoring(RoundedWeights(), module)(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
         )
+
+
+class Stubborn(nn.Linear):
+    """Asks for weights as it was made with."""
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        if self.weight.dtype != torch.float32:
+            raise RuntimeError("expected Float\nand more")
+        return super().forward(values)
+
+
+def test_what_cannot_be_rounded_is_computed_as_it_is_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    module, rounded = Stubborn(2, 3).eval(), RoundedWeights()
+    values = torch.ones(1, 2)
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        for _ in range(2):
+            assert torch.equal(rounded.call(module, values=values), module(values))
+    assert [record.getMessage() for record in caplog.records] == [
+        "the encoder is not computed with rounded weights (RuntimeError: expected Float)"
+    ]
