@@ -136,8 +136,8 @@ def _learn_in_parts(
             found = [means_and_sizes(model, part, tasks) for part in own]
     except torch.OutOfMemoryError:
         own, found, fits = [], [], False
-    nothing = means_and_sizes(model, None, tasks)
-    sums = sums_of([*found, nothing])
+    found = found or [means_and_sizes(model, None, tasks)]
+    sums = sums_of(found)
     processes.add_up(sums)
     try:
         for place, part in enumerate(own or [None]):
@@ -145,7 +145,7 @@ def _learn_in_parts(
             model.task_weights.requires_grad_(not place)
             with autocast(model):
                 is_new = number > 1 and part is not None
-                means, sizes = means_and_sizes(model, part, tasks) if is_new else [*found, nothing][0]
+                means, sizes = means_and_sizes(model, part, tasks) if is_new else found[0]
                 losses = losses_of(model, tasks, means=means, sizes=sizes, sums=sums)
             with same_draws(*draws):
                 _backward(model, losses, share=share)
