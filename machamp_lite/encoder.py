@@ -15,6 +15,7 @@ from machamp_lite.config.schema import EncoderParams
 from machamp_lite.errors import ConfigError
 from machamp_lite.modules.dropout import hasten_dropout
 from machamp_lite.modules.lora import add_adapters, merge_adapters, without_adapters
+from machamp_lite.modules.masks import ask_nothing_of_masks
 from machamp_lite.modules.packed_attention import PackedRow, find_first_position, pieces_of
 from machamp_lite.modules.ragged import is_item, longest_of, pad, padded_places, send, starts_of
 from machamp_lite.modules.rounded_weights import RoundedWeights
@@ -253,7 +254,8 @@ class Encoder(nn.Module):
     def _transform(self, ids: Tensor, types: Tensor, lengths: Tensor, layers: Sequence[int]) -> list[Tensor]:
         """The transformer's own states of padded rows. *Shape:* (P, L), (P, L), (P,) -> K times (P, L, D)."""
         inputs = {"input_ids": ids}
-        if bool((lengths != ids.shape[1]).any()):
+        # Of inputs without a mask transformers asks what they hold, and on a CPU the answer costs less than a mask.
+        if self.device.type != "cpu" or bool((lengths != ids.shape[1]).any()):
             inputs["attention_mask"] = is_item(lengths, ids.shape[1]).long()
         if self.has_types:
             inputs["token_type_ids"] = types
@@ -261,7 +263,8 @@ class Encoder(nn.Module):
 
     def _layers(self, inputs: dict[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         every_layer = tuple(layers) != (self.layers - 1,)
-        output = self._rounded.call(self.transformer, **inputs, output_hidden_states=every_layer)
+        with ask_nothing_of_masks():
+            output = self._rounded.call(self.transformer, **inputs, output_hidden_states=every_layer)
         if not every_layer:
             return [output.last_hidden_state]
         return [output.hidden_states[layer] for layer in layers]

@@ -131,6 +131,22 @@ def test_every_task_type_learns_predicts_and_is_saved(
     assert_same(labels(model, instances), labels(loaded, instances))
 
 
+@every_kind
+def test_no_kind_of_encoder_waits_for_the_device(configure: Callable[..., Config], kind: str) -> None:
+    # Tensors of "meta" have no values: whatever would wait for one raises.
+    texts = SEQ2SEQ if kind in ENCODER_DECODERS else TEXT_TASKS
+    model, instances = make(configure(kind, words=WORD_TASKS | (MLM if kind in MASKED else {}), texts=texts))
+    model.train().to("meta")
+    # With other lengths and with one alone: with a mask for the transformer and without.
+    for chosen in (instances, instances[:1]):
+        batch = model.batch(chosen, only_annotated=True)
+        total = model.total_loss(model.losses(batch, model(batch)))
+        total.backward()
+        assert total.is_meta
+    for decoder in model.decoders:
+        assert any(parameter.grad is not None for parameter in decoder.parameters())
+
+
 CANNOT = [(kind, "hidden", "mlm") for kind in sorted(KINDS.keys() - MASKED)]
 CANNOT += [(kind, "reply", "seq2seq") for kind in sorted(KINDS.keys() - ENCODER_DECODERS)]
 

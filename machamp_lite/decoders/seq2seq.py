@@ -20,6 +20,7 @@ from machamp_lite.decoders.base import (
     write_sentence_label,
 )
 from machamp_lite.decoders.ranking import Ranked, merge
+from machamp_lite.modules.masks import ask_nothing_of_masks
 from machamp_lite.modules.ragged import is_item, pad, send
 
 # What cross-entropy leaves out.
@@ -107,12 +108,13 @@ class Seq2Seq(Decoder):
         """The mean over all subwords of the targets. *Shape:* ``Memory``, (B, T), filled with -1 -> ()."""
         gold = gold[:, : self.config.max_output_length]
         labels = gold.masked_fill(gold < 0, IGNORED)
-        output = self.model(
-            encoder_outputs=BaseModelOutput(last_hidden_state=scores.states),
-            attention_mask=scores.mask,
-            labels=labels,
-            use_cache=False,
-        )
+        with ask_nothing_of_masks():
+            output = self.model(
+                encoder_outputs=BaseModelOutput(last_hidden_state=scores.states),
+                attention_mask=scores.mask,
+                labels=labels,
+                use_cache=False,
+            )
         logits = output.logits.float().flatten(0, 1)
         return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED)
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from machamp_lite.modules.dropout import dropout as drop
+from machamp_lite.modules.masks import plain_mask
 from machamp_lite.modules.ragged import send, starts_of
 
 PACKED = "machamp_packed"
@@ -139,15 +139,8 @@ def _is_causal(module: nn.Module, options: dict[str, Any]) -> bool:
     return bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
 
 
-def _mask(*arguments: Any, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:
-    """The usual mask; of one that is given it is not asked whether it hides anything: that is to wait for a GPU."""
-    if attention_mask is not None:
-        options |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
-    return sdpa_mask(*arguments, attention_mask=attention_mask, **options)
-
-
 AttentionInterface.register(PACKED, packed_attention)
-AttentionMaskInterface.register(PACKED, _mask)
+AttentionMaskInterface.register(PACKED, plain_mask)
 
 
 def find_first_position(
