@@ -27,6 +27,7 @@ from machamp_lite.errors import (
 from machamp_lite.flags import train_flags
 from machamp_lite.logs import log_to, set_up_logging
 from machamp_lite.predict_flags import predict_flags
+from machamp_lite.process import keep_freed_memory, keep_prepared_products
 from machamp_lite.signals import handling_signals, interrupts
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def _shown(faults: Sequence[str]) -> list[str]:
 
 
 def _train(flags: argparse.Namespace) -> int:
-    # Of products in bfloat16 oneDNN prepares one for each shape, and epochs bring more than the 1024 that it keeps.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "4096")
+    # Epochs bring more shapes than the 1024 that it keeps.
+    keep_prepared_products(4096)
     from machamp_lite.training.distributed import joined
 
     with joined(on_gpus=flags.device != -1) as processes:
@@ -129,6 +130,8 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
             print("\n".join(lines))
         return 0
     device = processes.together(lambda: _device(flags.device, several=processes.count > 1))
+    if device == "cpu":
+        keep_freed_memory()
     given = flags.resume or flags.model_dir
     if given is None and processes.is_first:
         given = str(runs.default_run_folder(flags.dataset_configs, flags.name))
@@ -217,8 +220,8 @@ def _train_one(
 
 
 def _predict(flags: argparse.Namespace) -> int:
-    # In bfloat16 oneDNN prepares products for each shape of a batch; a thousand kept ones would take half a gigabyte.
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
+    # Few shapes come again, and a thousand kept products would take half a gigabyte.
+    keep_prepared_products(64)
     set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
     from machamp_lite.fitting import fitting_dataset

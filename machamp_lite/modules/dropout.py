@@ -22,7 +22,10 @@ def dropout(values: Tensor, probability: float) -> Tensor:
         return functional.dropout(values, probability)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    return _Kept.apply(values, numbers >= dropped - PARTS // 2, PARTS / (PARTS - dropped))
+    # Integers are written, and become factors, several times as fast as booleans.
+    is_kept = torch.empty(values.shape, dtype=torch.int8)
+    torch.ge(numbers, dropped - PARTS // 2, out=is_kept)
+    return _Kept.apply(values, is_kept, PARTS / (PARTS - dropped))
 
 
 class _Kept(torch.autograd.Function):
