@@ -10,6 +10,7 @@ test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/test_gpu.py
 
 # Longer than what the tests have time for: the real command, killed and resumed.
 faults: .venv/installed

@@ -107,7 +107,6 @@ def _shown(faults: Sequence[str]) -> list[str]:
 
 
 def _train(flags: argparse.Namespace) -> int:
-    # Epochs bring more shapes than the 1024 that it keeps.
     keep_prepared_products(4096)
     from machamp_lite.training.distributed import joined
 
@@ -220,7 +219,7 @@ def _train_one(
 
 
 def _predict(flags: argparse.Namespace) -> int:
-    # Few shapes come again, and a thousand kept products would take half a gigabyte.
+    # Few of their shapes come again.
     keep_prepared_products(64)
     set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
@@ -297,4 +296,5 @@ def _device(number: int | None, *, several: bool = False) -> str:
     count = torch.cuda.device_count()
     if not 0 <= number < count:
         raise ConfigError(f"--device: found {number}, but there are {count} GPUs; expected -1 for the CPU")
+    torch.cuda.set_device(number)
     return f"cuda:{number}"

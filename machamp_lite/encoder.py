@@ -272,7 +272,9 @@ class Encoder(nn.Module):
 
 def _gather(states: Sequence[Tensor], places: Tensor) -> Tensor:
     """The same rows of all layers. *Shape:* K times (N, D), (M,) -> (K, M, D)."""
-    if torch.is_grad_enabled():
+    kinds = {state.dtype for state in states}
+    if torch.is_grad_enabled() or len(kinds) > 1:
+        # Some encoders' embeddings are in another precision than what their layer norms give.
         return torch.stack([state.index_select(0, places) for state in states])
     # Without gradients in one pass over them.
     rows = states[0].new_empty(len(states), len(places), states[0].shape[-1])

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from machamp_lite.precision import resolved
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
 Scores = dict[str, dict[str, float]]
 # Of one sentence by task, decoded and ranked.
 _Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
@@ -122,17 +123,19 @@ def _joined(model: Model, parts: Sequence[_Labels]) -> _Labels:
 def _rank_parts(
     model: Model, instances: Sequence[Instance], *, top_n: Mapping[str, int], batch_size: int | None
 ) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
-    for places, batch, scores in score_batches(model, instances, batch_size=batch_size):
-        ranked: list[dict[str, list[Any]]] = [{} for _ in places]
-        with _plain_errors():
-            for task in top_n.keys() & scores.keys():
-                sentences = batch.tasks[task].sentences
-                words = [batch.instances[sentence].words for sentence in sentences]
-                items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
-                for sentence, own in zip(sentences, items, strict=True):
-                    ranked[sentence][task] = own
-            labels = model.labels(batch, scores)
-        yield from zip(places, labels, ranked, strict=True)
+    def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
+        ranked: list[dict[str, list[Any]]] = [{} for _ in batch.instances]
+        for task in top_n.keys() & scores.keys():
+            sentences = batch.tasks[task].sentences
+            words = [batch.instances[sentence].words for sentence in sentences]
+            items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
+            for sentence, own in zip(sentences, items, strict=True):
+                ranked[sentence][task] = own
+        return list(zip(model.labels(batch, scores), ranked, strict=True))
+
+    for places, labels in _of_batches(model, instances, labels_of, batch_size=batch_size):
+        for place, (own, ranked) in zip(places, labels, strict=True):
+            yield place, own, ranked
 
 
 @contextlib.contextmanager
@@ -150,12 +153,28 @@ def score_batches(
     model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
 ) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
     """The places of the instances of each batch, the batch, and the scores of its tasks."""
+
+    def both(batch: Batch, scores: dict[str, Any]) -> tuple[Batch, dict[str, Any]]:
+        return batch, scores
+
+    for places, (batch, scores) in _of_batches(model, instances, both, batch_size=batch_size):
+        yield places, batch, scores
+
+
+def _of_batches(
+    model: Model,
+    instances: Sequence[Instance],
+    make: Callable[[Batch, dict[str, Any]], T],
+    *,
+    batch_size: int | None,
+) -> Iterator[tuple[list[int], T]]:
+    """The places of the instances of each batch, and what is made of the batch and its scores."""
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode(), autocast(model):
             for places in prediction_batches(instances, model.config.params.batching, batch_size=batch_size):
-                yield from _score(model, instances, places)
+                yield from _of_batch(model, instances, places, make)
     finally:
         model.train(was_training)
 
@@ -171,19 +190,22 @@ def prediction_batches(
     return cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching.model_copy(update=sizes))
 
 
-def _score(
-    model: Model, instances: Sequence[Instance], places: list[int]
-) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
+def _of_batch(
+    model: Model,
+    instances: Sequence[Instance],
+    places: list[int],
+    make: Callable[[Batch, dict[str, Any]], T],
+) -> Iterator[tuple[list[int], T]]:
     """The same of one batch, in halves if it does not fit the memory of a GPU."""
-    batch, scores = model.batch([instances[place] for place in places], only_annotated=False), None
+    batch, made = model.batch([instances[place] for place in places], only_annotated=False), None
     with _plain_errors():
         try:
-            scores = model(batch)
+            made = make(batch, model(batch))
         except torch.OutOfMemoryError:
             if len(places) == 1:
                 raise
-    if scores is not None:
-        yield places, batch, scores
+    if made is not None:
+        yield places, made
         return
     logger.warning(
         "%s: a batch of %d sentences and %d subwords does not fit the memory of the GPU: it is predicted in halves; "
@@ -194,7 +216,7 @@ def _score(
     )
     half = len(places) // 2
     for part in (places[:half], places[half:]):
-        yield from _score(model, instances, part)
+        yield from _of_batch(model, instances, part, make)
 
 
 def autocast(model: Model) -> torch.autocast:

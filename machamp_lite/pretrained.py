@@ -156,11 +156,14 @@ class MaskedHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """*Shape:* (N, D) -> (N, V)."""
-        getattr(self.model, self.model.base_model_prefix).states = hidden.unsqueeze(0)
-        logits = self.model(
-            input_ids=torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
-        ).logits
-        return logits.squeeze(0)
+        stand_in = getattr(self.model, self.model.base_model_prefix)
+        stand_in.states = hidden.unsqueeze(0)
+        try:
+            ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
+            return self.model(input_ids=ids).logits.squeeze(0)
+        finally:
+            # What they were computed from would stay in memory, also when there is none left.
+            del stand_in.states
 
 
 class _HiddenStates(nn.Module):

@@ -10,9 +10,9 @@ NEVER, LARGEST_THRESHOLD = -1, 2**25
 
 
 def keep_prepared_products(number: int) -> None:
-    """Has oneDNN keep so many of the products in bfloat16 that it prepares, one for each shape.
+    """Has oneDNN keep so many of the products in bfloat16 that it prepares, one for each shape; before torch is used.
 
-    It has to be called before torch is used.
+    Epochs of training bring more shapes than its own 1024. As many products take half a gigabyte.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(number))
 

@@ -2,12 +2,16 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 # Before anything imports transformers: no test may ask a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Some tests fork, which a process with a GPU cannot: pytest tests/test_gpu.py is run by itself.
+if not any("test_gpu" in argument for argument in sys.argv):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 import pytest
 import torch

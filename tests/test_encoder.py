@@ -55,6 +55,26 @@ def test_states_are_those_of_each_sentence_alone(
     assert encoded.words.shape == (3, start, 32)
 
 
+def test_layers_in_several_precisions_are_those_of_training(
+    build: Callable[..., tuple[Model, list[Any]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a GPU in bf16 a layer that ends in a linear map is in another precision than one that ends in a layer norm.
+    model, instances = build("wordpiece")
+    batch = model.batch(instances, only_annotated=False)
+    layers = model.encoder._layers
+
+    def mixed(*arguments: Any) -> list[torch.Tensor]:
+        first, *others = layers(*arguments)
+        return [first.bfloat16(), *others]
+
+    monkeypatch.setattr(model.encoder, "_layers", mixed)
+    expected = model.encoder(batch, [0, 1, 2]).words
+    with torch.inference_mode():
+        words = model.encoder(batch, [0, 1, 2]).words
+    assert words.dtype == torch.float32
+    torch.testing.assert_close(words, expected.detach())
+
+
 def test_the_last_layer_alone_is_the_last_of_all(build: Callable[..., tuple[Model, list[Any]]]) -> None:
     model, instances = build("wordpiece")
     batch = model.batch(instances, only_annotated=False)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny_encoders import KINDS, Encoders
 
 from machamp_lite.config import load_config
 from machamp_lite.evaluation import predict_labels
@@ -26,9 +27,13 @@ Build = Callable[..., tuple[Model, list[Any]]]
 
 
 @pytest.fixture
-def build(write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str) -> Build:
-    def build(*overrides: str) -> tuple[Model, list[Any]]:
-        path = write_config(DATA={**dataset, "tasks": dataset["tasks"] | TASKS})
+def build(
+    write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str, encoders: Encoders
+) -> Build:
+    def build(*overrides: str, kind: str = "wordpiece") -> tuple[Model, list[Any]]:
+        tasks = dataset["tasks"] | (TASKS if kind == "wordpiece" else {})
+        path = write_config(DATA={**dataset, "tasks": tasks})
+        overrides = (f"transformer_model={encoders[kind]}", *overrides)
         config = load_config([path], parameters_config=tiny_params, overrides=overrides)
         seed_everything(1)
         data = read_data(config)
@@ -69,6 +74,17 @@ def test_no_step_waits_for_the_gpu(
         train_step(model, model.batch(part, only_annotated=True), optimizer)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_every_kind_of_encoder_learns_and_predicts(build: Build, kind: str, precision: str) -> None:
+    model, instances = build(f"training.precision={precision}", kind=kind)
+    model.to("cuda").train()
+    optimizer = make_optimizer(model, model.config.params.training)
+    losses = train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    assert all(torch.isfinite(loss) for loss in losses.values())
+    assert len(dict(predict_labels(model, instances))) == len(instances)
+
+
 def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
     found = []
     for device in ("cpu", "cuda"):
@@ -95,7 +111,7 @@ def test_a_batch_without_room_is_learnt_from_in_parts(build: Build, caplog: pyte
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     train_step(model, model.batch(many, only_annotated=True), optimizer)
-    whole = torch.cuda.max_memory_reserved()
+    whole = torch.cuda.max_memory_allocated()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(0.6 * whole / total)

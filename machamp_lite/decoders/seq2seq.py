@@ -124,7 +124,7 @@ class Seq2Seq(Decoder):
 
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The best output of a beam search for each text."""
-        return [[text] for text in self._texts(self._search(scores).sequences)]
+        return [[text] for text in self._texts(self._search(scores, with_scores=False).sequences)]
 
     def rank(self, scores: Any, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
         """The outputs that the beam holds at the end, at most ``num_beams``, each with its whole probability."""
@@ -149,7 +149,8 @@ class Seq2Seq(Decoder):
         filled = found.sequences[:, -steps.shape[1] :] == self.model.config.pad_token_id
         return steps.float().masked_fill(filled, 0.0).sum(1)
 
-    def _search(self, memory: Memory, *, outputs: int = 1) -> Any:
+    def _search(self, memory: Memory, *, outputs: int = 1, with_scores: bool = True) -> Any:
+        """Scores of the whole vocabulary for each step of the search are kept only where they are asked for."""
         return self.model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=memory.states),
             attention_mask=memory.mask,
@@ -158,7 +159,7 @@ class Seq2Seq(Decoder):
             max_new_tokens=self.config.max_output_length,
             do_sample=False,
             return_dict_in_generate=True,
-            output_scores=True,
+            output_scores=with_scores,
         )
 
     def _texts(self, ids: Tensor) -> list[str]:

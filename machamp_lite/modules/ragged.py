@@ -35,6 +35,9 @@ def is_item(lengths: Tensor, width: int) -> Tensor:
 
 def send(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the host on a device, without waiting for it."""
+    if device.type == "cuda":
+        # A larger copy from memory that can be swapped out is waited for.
+        tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 

@@ -152,23 +152,20 @@ def joined(*, on_gpus: bool) -> Iterator[Processes]:
         patient = distributed.new_group(backend="gloo", timeout=PATIENCE)
     except RuntimeError as error:
         raise _lost(rank, count, error) from None
-    lost = False
+    takes_leave = True
     try:
         yield Processes(rank, count, patient)
-    except LostProcessError:
-        lost = True
-        raise
-    except MachampError as error:
-        if rank:
+    except BaseException as error:
+        # Nobody can take leave of one that has gone, and on a GPU of one that still computes: it could take for ever.
+        is_lost = isinstance(error, LostProcessError)
+        takes_leave = isinstance(error, StoppedError) or not (is_lost or torch.cuda.is_initialized())
+        if rank and isinstance(error, MachampError) and not is_lost:
             error.faults.clear()
-        raise
-    except KeyboardInterrupt:
-        if rank:
+        if rank and isinstance(error, KeyboardInterrupt):
             raise StoppedError([]) from None
         raise
     finally:
-        # To take leave of one that has gone could take for ever.
-        if not lost:
+        if takes_leave:
             distributed.destroy_process_group()
 
 

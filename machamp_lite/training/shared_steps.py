@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from machamp_lite.batching.batch import Batch
 from machamp_lite.batching.instances import Instance
 from machamp_lite.model import Model
 from machamp_lite.training.distributed import Processes
+
+# Numbers of gradients that are added up together: many for few messages, few for little memory.
+BUCKET = 2**23
 
 
 def tasks_of(model: Model, instances: Sequence[Instance]) -> list[str]:
@@ -76,17 +79,28 @@ def add_up_gradients(model: Model, processes: Processes, *, are_whole: bool) -> 
     if is_part:
         return False
     learning = [parameter for parameter, has in zip(parameters, has_gradient, strict=True) if has]
-    if not learning:
-        return True
-    gradients = [
-        torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in learning
-    ]
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    processes.add_up(flat)
-    lengths = [parameter.numel() for parameter in learning]
-    for parameter, gradient in zip(learning, flat.split(lengths), strict=True):
-        parameter.grad = gradient.view_as(parameter)
+    for bucket in _buckets(learning):
+        gradients = [
+            torch.zeros_like(parameter) if parameter.grad is None else parameter.grad for parameter in bucket
+        ]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        processes.add_up(flat)
+        lengths = [parameter.numel() for parameter in bucket]
+        for parameter, gradient in zip(bucket, flat.split(lengths), strict=True):
+            parameter.grad = gradient.view_as(parameter)
     return True
+
+
+def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Parameters in groups, whose gradients are told at once and lie twice in memory meanwhile."""
+    bucket: list[nn.Parameter] = []
+    for parameter in parameters:
+        bucket.append(parameter)
+        if sum(each.numel() for each in bucket) >= BUCKET:
+            yield bucket
+            bucket = []
+    if bucket:
+        yield bucket
 
 
 @contextlib.contextmanager

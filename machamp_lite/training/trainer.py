@@ -104,9 +104,10 @@ def train_epochs(
                 done.step += 1
                 running.seconds = time.perf_counter() - start
                 bar.update(running.words - bar.n)
+                # First, for it notices who has gone: a loss that was computed with them never comes from a GPU.
+                asked, save = processes.any_of(should_stop(), saves.is_due())
                 if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
                     bar.set_postfix_str(f"loss {watch.look():.3f}", refresh=False)
-                asked, save = processes.any_of(should_stop(), saves.is_due())
                 if asked or save:
                     watch.look_at_all()
                     within_epoch(done)

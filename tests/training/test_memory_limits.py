@@ -51,18 +51,20 @@ def gradients_of(model: Model) -> dict[str, Tensor]:
     return {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
 
 
-def that_holds(monkeypatch: pytest.MonkeyPatch, most: int, *, fails_late: bool) -> list[int]:
-    """Makes models hold so many sentences of a batch, in a forward pass or in the loss; returns what was tried."""
+def that_holds(
+    monkeypatch: pytest.MonkeyPatch, most: int, *, fails_late: bool, late: str = "total_loss"
+) -> list[int]:
+    """Makes models hold so many sentences of a batch, in a forward pass or later; returns what was tried."""
     tried: list[int] = []
-    place = "total_loss" if fails_late else "forward"
+    place = late if fails_late else "forward"
     original_forward, original = Model.forward, getattr(Model, place)
 
     def forward(self: Model, batch: Batch) -> Any:
         tried.append(len(batch.instances))
         return original_forward(self, batch)
 
-    def failing(self: Model, argument: Any) -> Any:
-        result = forward(self, argument) if not fails_late else original(self, argument)
+    def failing(self: Model, *arguments: Any) -> Any:
+        result = original(self, *arguments) if fails_late else forward(self, *arguments)
         # A process without a part of a batch has losses and has tried nothing.
         if tried and tried[-1] > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -124,8 +126,9 @@ def test_a_sentence_that_does_not_fit_alone_ends_training_in_one_line(
     assert min(tried) == 1
 
 
-def test_a_batch_is_predicted_in_halves(
-    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("fails_late", [False, True])
+def test_a_batch_is_scored_and_decoded_in_halves(
+    build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails_late: bool
 ) -> None:
     def labels() -> dict[int, dict[str, list[Any]]]:
         # The number aside, which rounding changes.
@@ -133,7 +136,7 @@ def test_a_batch_is_predicted_in_halves(
 
     model, instances = build()
     expected = labels()
-    tried = that_holds(monkeypatch, 1, fails_late=False)
+    tried = that_holds(monkeypatch, 1, fails_late=fails_late, late="labels")
     assert labels() == expected
     assert max(tried) == 4 and tried.count(1) == 4
     assert "it is predicted in halves" in caplog.text
