@@ -20,7 +20,7 @@ from machamp_lite import cli, runs
 from machamp_lite.batching.sampler import parts
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.training import trainer
+from machamp_lite.training import shared_steps, trainer
 from machamp_lite.training.checkpoint import weights_of
 from machamp_lite.training.distributed import ALONE, Processes, joined
 from machamp_lite.training.state import load_document
@@ -140,7 +140,12 @@ def configs(
     return found
 
 
-def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_have_gradients_and_weights_of_one(
+    configs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So that the tiny model's gradients are told in several messages.
+    monkeypatch.setattr(shared_steps, "BUCKET", 5000)
+
     def work(rank: int) -> int:
         with joined(on_gpus=False) as processes:
             assert processes.count == 2
