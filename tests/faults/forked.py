@@ -1,44 +1,20 @@
-"""Runs in a child of the test's own process, which has everything imported already, to be killed there."""
+"""Runs of the train command in a child, to be killed there, and what they leave."""
 
 import contextlib
 import json
-import os
-import re
-import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from machamp_lite import cli
+import children
+from children import wait_for
 
-POLL_SECONDS = 0.002
+from machamp_lite import cli
 
 
 def start_training(arguments: Sequence[str], log: Path) -> int:
     """Starts a train command; what it prints goes to a file. Returns the child's process id."""
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        sys.stdout = sys.stderr = os.fdopen(descriptor, "w", buffering=1)
-        code = cli.train(arguments)
-    finally:
-        # Nothing of the test's own process is to run a second time.
-        os._exit(code)
-
-
-def wait_for(child: int, *, seconds: float = 60.0, until: Callable[[], bool] = lambda: False) -> int | None:
-    """The exit code of a child, negative if a signal ended it; None if the time or ``until`` came first."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not until():
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(POLL_SECONDS)
-    return None
+    return children.start(lambda: cli.train(arguments), log)
 
 
 def train_to_the_end(arguments: Sequence[str], log: Path) -> None:
@@ -62,9 +38,3 @@ def outcome(folder: Path) -> dict[str, Any]:
             {key: value for key, value in epoch.items() if key not in times} for epoch in metrics
         ]
     return files
-
-
-def plain_lines(text: str) -> list[str]:
-    """What was printed, but for the log and the bar."""
-    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
-    return [line for line in lines if line.strip() and not re.match(r"\d\d:\d\d:|epoch \d+/", line)]

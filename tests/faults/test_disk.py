@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import outcome, plain_lines, start_training, train_to_the_end, wait_for
+from children import plain_lines, wait_for
+from forked import outcome, start_training, train_to_the_end
 
 from machamp_lite import cli, files
 from machamp_lite.training import state as states

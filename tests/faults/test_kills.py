@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import outcome, start_training, train_to_the_end, wait_for
+from children import wait_for
+from forked import outcome, start_training, train_to_the_end
 
 from machamp_lite.training.state import STATE_FILE
 
@@ -92,6 +93,7 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
         if code is None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+            assert kills < KILLS, f"{name}: seed {seed}, no end in {patience:.0f} s\n{log.read_text()}"
             kills, ends = kills + 1, 0
         else:
             if not resumes:

@@ -2,18 +2,18 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
-import sys
-import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import children
 import pytest
 import torch
+from children import plain_lines
 from safetensors.torch import load_file, save_file
 
 from machamp_lite import cli, runs
@@ -61,34 +61,24 @@ def in_two_processes(work: Callable[[int], int], folder: Path) -> tuple[list[int
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     logs = [folder / f"printed{rank}" for rank in range(2)]
-    children = []
-    for rank, log in enumerate(logs):
-        child = os.fork()
-        if not child:
-            code = 99
-            try:
-                sys.stdout = sys.stderr = log.open("w", buffering=1)
-                os.dup2(sys.stderr.fileno(), 2)
-                places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
-                places["MASTER_PORT"] = port
-                os.environ.update({name: str(value) for name, value in places.items()})
-                os.environ.update(MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo")
-                code = work(rank)
-            except BaseException:
-                traceback.print_exc()
-            finally:
-                # Nothing of the test's own process is to run a second time.
-                sys.stderr.flush()
-                os._exit(code)
-        children.append(child)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-    return codes, [log.read_text() for log in logs]
+    for log in logs:
+        log.unlink(missing_ok=True)
 
+    def as_rank(rank: int) -> int:
+        places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+        os.environ.update({name: str(value) for name, value in places.items()})
+        os.environ.update(MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo")
+        return work(rank)
 
-def plain_lines(text: str) -> list[str]:
-    """What was printed, but for the log, the bar, and warnings of torch itself."""
-    lines = [line.rpartition("\r")[2] for line in text.split("\n")]
-    return [line for line in lines if line.strip() and not re.match(r"\d\d:\d\d:|epoch \d+/|\[", line)]
+    started = [children.start(partial(as_rank, rank), log) for rank, log in enumerate(logs)]
+    codes = [children.wait_for(child, seconds=300) for child in started]
+    for child, code in zip(started, codes, strict=True):
+        if code is None:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+    printed = [log.read_text() for log in logs]
+    assert None not in codes, "\n".join(printed)
+    return codes, printed
 
 
 def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:

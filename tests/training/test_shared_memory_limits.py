@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import plain_lines
 from safetensors.torch import save_file
-from test_distributed import assert_same_steps, configs, in_two_processes, plain_lines, several_steps
+from test_distributed import assert_same_steps, configs, in_two_processes, several_steps
 from test_memory_limits import that_holds
 
 from machamp_lite.errors import TrainingError
