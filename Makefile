@@ -6,11 +6,12 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
 
+# What needs a GPU is run by itself and first, so that the last line counts the suite.
 test: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest --quiet tests/test_gpu.py
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest tests/test_gpu.py
 
 # Longer than what the tests have time for: the real command, killed and resumed.
 faults: .venv/installed
