@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from machamp_lite.errors import (
     LINES_SHOWN,
@@ -81,7 +81,10 @@ def _guarded(command: Callable[[], int]) -> int:
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        print(f"out of memory ({first_line(error)}); a smaller batching -> max_tokens takes less", file=sys.stderr)
+        print(
+            f"out of memory ({first_line(error)}); a smaller batching -> max_tokens takes less",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
@@ -136,14 +139,16 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
         given = str(runs.default_run_folder(flags.dataset_configs, flags.name))
     folder = Path(processes.told(given))
     folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
-    overwrite = flags.overwrite or flags.resume is not None
-    processes.together(lambda: [runs.make_run_folder(each, overwrite=overwrite) for each in folders])
+    if flags.resume is None:
+        options = {"overwrite": flags.overwrite, "retrain": flags.retrain}
+        processes.together(lambda: runs.check_folders(folders, configs, **options))
     former = flags.retrain
     for config, folder in zip(configs, folders, strict=True):
         _train_one(
             config,
             folder,
             device=device,
+            overwrite=flags.overwrite,
             resume=flags.resume is not None,
             retrain=former,
             data_cache=flags.data_cache,
@@ -177,6 +182,7 @@ def _train_one(
     folder: Path,
     *,
     device: str,
+    overwrite: bool,
     resume: bool,
     retrain: str | Path | None,
     data_cache: str,
@@ -185,7 +191,21 @@ def _train_one(
     """One run, with its log in its folder."""
     from machamp_lite import runs
 
+    own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
     set_up_logging(silent=not processes.is_first)
+    with runs.taking(folder, config, overwrite=overwrite, **own):
+        keepers = _train_in(folder, config, device=device, data_cache=data_cache, **own)
+    if processes.is_first:
+        _show_scores(keepers)
+        print(f"model: {folder / 'model'}")
+
+
+def _train_in(
+    folder: Path, config: "Config", *, processes: "Processes", **options: Any
+) -> "dict[str, ScoreKeeper]":
+    """One run in a folder that was taken."""
+    from machamp_lite import runs
+
     if processes.is_first:
         log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
@@ -194,16 +214,7 @@ def _train_one(
 
     try:
         try:
-            keepers = runs.train(
-                config,
-                folder,
-                device=device,
-                resume=resume,
-                retrain=retrain,
-                data_cache=data_cache,
-                interrupts=interrupts(),
-                processes=processes,
-            )
+            return runs.train_in(folder, config, interrupts=interrupts(), processes=processes, **options)
         except (KeyboardInterrupt, StoppedError) as error:
             if not (folder / STATE / STATE_FILE).exists():
                 raise
@@ -213,9 +224,6 @@ def _train_one(
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
         raise
-    if processes.is_first:
-        _show_scores(keepers)
-        print(f"model: {folder / 'model'}")
 
 
 def _predict(flags: argparse.Namespace) -> int:

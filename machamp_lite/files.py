@@ -2,16 +2,23 @@
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
 _PART, _OLD = ".part", ".old"
+# In the name of every temporary file: that it is ours, a hash of the host, and the process that writes it.
+_MARK = "machamp"
+_TEMPORARY = re.compile(rf"\.(.*)\.{_MARK}-([0-9a-f]{{8}})-(\d+)\.\w+({_PART}|{_OLD})", re.DOTALL)
+# A file's name may have 255 bytes; what is left beside the mark.
+_LONGEST_NAME = 210
 
 
 @contextlib.contextmanager
@@ -30,7 +37,7 @@ def replacing_path(path: str | Path) -> Iterator[Path]:
     """The path of an empty file, for writers that want one; as ``replacing_file``."""
     path = Path(path)
     with _naming(path):
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
+        descriptor, name = tempfile.mkstemp(prefix=_prefix(path.name), suffix=_PART, dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -51,7 +58,7 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder that takes the place of ``path`` when the block ends well."""
     path = Path(path)
     with _naming(path):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent))
+        temporary = _new_folder(path)
     old = temporary.with_suffix(_OLD)
     try:
         with _naming(path, temporary):
@@ -71,14 +78,62 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def remove_leftovers(folder: str | Path) -> None:
-    """Removes what writers that were killed have left beside their files."""
+@contextlib.contextmanager
+def temporary_folder(path: str | Path) -> Iterator[Path]:
+    """An empty folder beside ``path``, with its name and our mark; it is removed when the block ends."""
+    path = Path(path)
+    with _naming(path):
+        temporary = _new_folder(path)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a name is that of a temporary file of ours."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: str | Path, names: Container[str] | None = None) -> None:
+    """Removes the temporary files that writers of these ``names`` (by default of any) left when they were killed.
+
+    What another process of this host is still writing stays. Call it where no other host writes these names.
+    """
     for path in Path(folder).glob(".*"):
-        if path.suffix in (_PART, _OLD):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+        match = _TEMPORARY.fullmatch(path.name)
+        if match is None or not (names is None or match[1] in names) or path.is_symlink():
+            continue
+        if match[2] == _host() and int(match[3]) != os.getpid() and _is_running(int(match[3])):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _new_folder(path: Path) -> Path:
+    return Path(tempfile.mkdtemp(prefix=_prefix(path.name), suffix=_PART, dir=path.parent))
+
+
+def _prefix(name: str) -> str:
+    """How the name of a temporary file begins."""
+    short = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+    return f".{short}.{_MARK}-{_host()}-{os.getpid()}."
+
+
+def _host() -> str:
+    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def write_json(path: str | Path, value: Any) -> None:

@@ -99,6 +99,10 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The flags of train; with --resume, configs come from the run's folder and no other flag may change them."""
     parser = _train_parser()
     flags = parser.read(arguments)
+    for name in ("name", "model_dir", "resume", "retrain", "data_cache"):
+        given = getattr(flags, name)
+        if given is not None and not given.strip():
+            raise ConfigError(f"--{name}: found the empty name {given!r}, expected a name")
     if flags.resume is None:
         if not flags.dataset_configs:
             parser.error("the following arguments are required: --dataset_configs")

@@ -1,7 +1,8 @@
 """One training run, from a checked config to a run folder."""
 
 import logging
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,21 @@ from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.evaluation import ScoreKeeper
-from machamp_lite.files import remove_leftovers, write_json
+from machamp_lite.files import temporary_folder, write_json
 from machamp_lite.model import Model, language_model_kind
-from machamp_lite.precision import resolved
 from machamp_lite.predictor import predict_file
 from machamp_lite.pretrained import load_transformer, with_language_model
 from machamp_lite.report import describe_data
 from machamp_lite.training import retraining, run_folder
 from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model, weights_of
-from machamp_lite.training.conditions import conditions_of
+from machamp_lite.training.conditions import changed_files, conditions_of, data_checksums
 from machamp_lite.training.data_cache import AUTO, cache_folder
 from machamp_lite.training.distributed import ALONE, Processes
 from machamp_lite.training.optimization import make_optimizer
 from machamp_lite.training.randomness import random_states
-from machamp_lite.training.run_data import RunData, read_data, training_streams
-from machamp_lite.training.run_folder import default_run_folder, make_run_folder
+from machamp_lite.training.run_data import RunData, check_same_data, read_data, training_streams
+from machamp_lite.training.run_folder import default_run_folder
+from machamp_lite.training.run_notes import finish_notes, note, remove_noted
 from machamp_lite.training.seen_rows import put_back_whole_table, train_seen_rows_alone
 from machamp_lite.training.state import (
     START,
@@ -38,20 +39,26 @@ from machamp_lite.training.state import (
     progress_of,
     remove_state,
     restore,
+    same_threads,
     save_state,
     start_state,
 )
+from machamp_lite.training.summary import log_data, log_model
+from machamp_lite.training.taking import check_folders, taking
 from machamp_lite.training.trainer import seed_everything, train_epochs
+from machamp_lite.training.written import checksum
 
 __all__ = [
     "RunData",
     "build_model",
     "check",
     "check_all",
+    "check_folders",
     "default_run_folder",
-    "make_run_folder",
     "read_data",
+    "taking",
     "train",
+    "train_in",
 ]
 
 logger = logging.getLogger(__name__)
@@ -124,6 +131,7 @@ def train(
     *,
     device: str = "cpu",
     progress: bool = True,
+    overwrite: bool = False,
     resume: bool = False,
     retrain: str | Path | None = None,
     data_cache: str = AUTO,
@@ -132,38 +140,71 @@ def train(
 ) -> dict[str, ScoreKeeper]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
-    With ``resume``, goes on from the last state that the folder's run has saved, as if it had never stopped; raises
-    ``ConfigError`` if it cannot. With ``retrain``, starts from the model of that folder. ``data_cache`` is a folder for
-    data that was read, ``auto`` (the user's, for large data) or ``off``. ``interrupts`` is a context
-    for the epochs, which gives what says whether to stop: the running step is finished then, the state saved, and
-    ``StoppedError`` raised. Of several ``processes``, the first one writes. Returns what holds the scores of the best
-    epoch's predictions, by dataset; only in the first process.
+    A folder that holds a run already is refused, unless it is to ``overwrite`` or to ``resume``. With ``resume``, the
+    run continues from its last saved state, as if it had never stopped; raises ``ConfigError`` if it cannot. With
+    ``retrain``, it starts from the model of that folder. ``data_cache`` is a folder for data that was read, ``auto``
+    (the user's, for large data) or ``off``. ``interrupts`` is a context for the epochs, which gives what says whether
+    to stop: the running step is finished then, the state saved, and ``StoppedError`` raised. Of several ``processes``,
+    the first one writes. Returns what holds the scores of the best epoch's predictions, by dataset; only in the first
+    process.
     """
-    seed_everything(config.params.random_seed)
-    folder = Path(folder)
+    own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
+    options: dict[str, Any] = {"device": device, "progress": progress, "data_cache": data_cache}
+    with taking(folder, config, overwrite=overwrite, **own) as taken_folder:
+        return train_in(taken_folder, config, **own, **options, interrupts=interrupts)
+
+
+def train_in(
+    folder: Path, config: Config, *, resume: bool = False, processes: Processes = ALONE, **options: Any
+) -> dict[str, ScoreKeeper]:
+    """As ``train``, in a folder that was taken."""
+    if not resume:
+        return _train(folder, config, None, processes=processes, **options)
     state = folder / run_folder.STATE
-    document = processes.together(lambda: load_document(state)) if resume else None
+    document = processes.together(lambda: load_document(state))
+    with same_threads(state, document):
+        return _train(folder, config, document, processes=processes, **options)
+
+
+def _train(
+    folder: Path,
+    config: Config,
+    document: Mapping[str, Any] | None,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    retrain: str | Path | None = None,
+    data_cache: str = AUTO,
+    interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
+    processes: Processes = ALONE,
+) -> dict[str, ScoreKeeper]:
+    """Trains a new run, or the rest of the run of a state's ``document``."""
+    seed_everything(config.params.random_seed)
+    state = folder / run_folder.STATE
 
     def begin() -> tuple[RunData, Model, Progress]:
         nonlocal config
+        checksums = data_checksums(config)
         if document is not None:
             check_processes(state, document, processes.count)
-            check_conditions(state, document, conditions_of(config))
+            check_conditions(state, document, conditions_of(config, checksums))
             done = progress_of(state, document)
             if processes.is_first:
-                for place in (folder, state):
-                    remove_leftovers(place)
-                run_folder.settle_epochs(folder, [epoch for epoch, _ in done.best_epochs])
+                best_epochs = [epoch for epoch, _ in done.best_epochs]
+                run_folder.check_best_epoch(folder, best_epochs)
+                run_folder.remove_temporaries(folder)
+                run_folder.settle_epochs(folder, best_epochs)
             # The encoder and the order of labels are those of the run itself, wherever they came from.
             former: Model | None = load_model(state / START)
         else:
             done = Progress()
             config, former = _start(config, retrain)
         # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
-        data = read_data(config, former, cache=cache_folder(data_cache, config), writes=processes.is_first)
-        _log_data(data)
+        cache = cache_folder(data_cache, config)
+        data = read_data(config, former, cache=cache, writes=processes.is_first, checksums=checksums)
+        log_data(data)
         model = build_model(config, data, former=former)
-        if former is not None and not resume:
+        if former is not None and document is None:
             retraining.take_over(model, former)
             logger.info("starts from %s", retrain)
             for line in retraining.describe(model, former):
@@ -171,8 +212,9 @@ def train(
         return data, model, done
 
     data, model, done = processes.together(begin)
+    check_same_data(data, processes)
     model.to(device)
-    _log_model(model)
+    log_model(model)
     processes.spread(weights_of(model).values())
     if processes.count > 1:
         logger.info("%d processes", processes.count)
@@ -180,18 +222,18 @@ def train(
         seed_everything(config.params.random_seed + processes.rank)
     train_seen_rows_alone(model, data.train)
     optimizer = make_optimizer(model, config.params.training)
-    conditions = conditions_of(config)
+    conditions = conditions_of(config, data.checksums)
     if document is not None:
         restore(state, document, model=model, optimizer=optimizer, process=processes.rank)
         logger.info("goes on in epoch %d after step %d", done.epoch + 1, done.step)
     elif processes.is_first:
-        folder.mkdir(parents=True, exist_ok=True)
-        # First of all, so that a run that is half removed is none that could go on.
+        # First of all, so that a run that is half removed cannot be resumed.
         remove_state(state)
-        remove_leftovers(folder)
-        run_folder.remove_older_run(folder, config)
-        run_folder.write_configs(folder, config)
+        run_folder.remove_temporaries(folder)
+        # An older model is there until all is ready for the first step.
         start_state(state, model)
+        run_folder.remove_older_run(folder)
+        run_folder.write_configs(folder, config)
 
     def save(done: Progress) -> None:
         others = processes.gathered(random_states(model.device))[1:] if processes.count > 1 else []
@@ -242,6 +284,8 @@ def train(
         load_best_weights(model, folder / run_folder.MODEL)
         run_folder.write_layer_weights(folder, model)
         keepers = predict_dev(model, config, folder)
+        finish_notes(folder)
+        _warn_of_changes(config, data)
         if not config.params.training.keep_state:
             remove_state(state)
     processes.wait()
@@ -262,35 +306,39 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
     for name, dataset in config.datasets.items():
         if dataset.dev_data_path is not None:
             keepers[name] = ScoreKeeper(dataset.tasks)
-            target = folder / f"{name}.out"
-            try:
-                predict_file(model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name])
-            except ConfigError as error:
-                # The config was checked: what is wrong now is the disk.
-                raise TrainingError(error.faults) from None
+            with temporary_folder(folder / run_folder.PREDICTIONS) as place:
+                _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", keepers[name])
+                written = sorted(place.iterdir())
+                note(folder, {path.name: checksum(path) for path in written})
+                remove_noted(folder, f"{name}.out.eval")
+                for path in written:
+                    os.replace(path, folder / path.name)
     return keepers
 
 
-def _log_data(data: RunData) -> None:
-    for name, instances in data.train.items():
-        logger.info(
-            "%s: %d training sentences, %d dev sentences",
-            name,
-            len(instances.sentences()),
-            len(data.dev[name].sentences()) if name in data.dev else 0,
-        )
+def _predict_dev_file(model: Model, source: str, target: Path, keeper: ScoreKeeper) -> None:
+    """Predicts into a temporary folder, which errors do not name."""
+    folder = target.parent
+    try:
+        predict_file(model, source, target, dataset=target.stem, keeper=keeper)
+    except ConfigError as error:
+        # The config was checked: what is wrong now is the disk.
+        raise TrainingError(line.replace(str(folder), str(folder.parent)) for line in error.faults) from None
 
 
-def _log_model(model: Model) -> None:
-    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
-    decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
-    logger.info(
-        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %d tasks, on %s in %s",
-        model.config.params.transformer_model,
-        encoder / 1e6,
-        decoders / 1e6,
-        len(model.tasks),
-        model.device,
-        resolved(model.precision, model.device),
-    )
-    logger.info("sentences are %s", model.encoder.layout())
+def _warn_of_changes(config: Config, data: RunData) -> None:
+    """Says which data files are no longer what the run has read."""
+    changed = changed_files(data.checksums)
+    for name, dataset in config.datasets.items():
+        if dataset.train_data_path in changed:
+            logger.warning(
+                "%s: has changed during training; the model has learnt from the file as it was",
+                dataset.train_data_path,
+            )
+        if dataset.dev_data_path in changed:
+            logger.warning(
+                "%s: has changed during training; %s.out is predicted from the changed file, while the best epoch was "
+                "chosen on the file as it was",
+                dataset.dev_data_path,
+                name,
+            )

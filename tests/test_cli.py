@@ -62,7 +62,7 @@ def test_a_run_folder_holds_all_that_a_run_is(
     assert cli.train([*arguments, "--model_dir", "run"]) == 0
     outputs = {f"{name}.out{end}" for name in ("UD", "PAIRS") for end in ("", ".eval")}
     assert files_of(Path("run")) == {
-        *("log.txt", "params-config.json", "dataset-configs.json", "metrics.json", "layers.json"),
+        *("run.json", "log.txt", "params-config.json", "dataset-configs.json", "metrics.json", "layers.json"),
         *outputs,
         *(f"model/{name}" for name in MODEL_FILES),
     }

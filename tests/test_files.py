@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
+import children
 import pytest
 
 from machamp_lite.files import remove_leftovers, replacing_file, replacing_folder, replacing_path, write_json
@@ -87,9 +89,38 @@ def test_errors_about_other_files_keep_their_name(tmp_path: Path, writer: Any) -
     assert full.value.filename == str(tmp_path / "file")
 
 
-def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
-    for name in (".state.x1.part", "kept.part", ".hidden"):
+@pytest.mark.parametrize("names", [None, {"file", "folder"}])
+def test_what_killed_writers_left_is_removed_and_nothing_else(
+    tmp_path: Path, names: set[str] | None
+) -> None:
+    def killed() -> int:
+        with replacing_path(tmp_path / "file"), replacing_folder(tmp_path / "folder"):
+            os._exit(3)
+
+    assert children.wait_for(children.start(killed, tmp_path / "log")) == 3
+    (tmp_path / "log").unlink()
+    assert len(os.listdir(tmp_path)) == 2
+    users = [".file.x1.part", ".notes.part", ".thesis.old", "kept.part", ".hidden"]
+    for name in users:
         (tmp_path / name).touch()
-    (tmp_path / ".model.x2.old").mkdir()
-    remove_leftovers(tmp_path)
-    assert sorted(os.listdir(tmp_path)) == [".hidden", "kept.part"]
+    remove_leftovers(tmp_path, names)
+    assert sorted(os.listdir(tmp_path)) == sorted(users)
+
+
+def test_what_a_living_process_writes_is_not_removed(tmp_path: Path) -> None:
+    def waiting() -> int:
+        with replacing_path(tmp_path / "file") as path:
+            path.write_text("half")
+            signal.pause()
+        return 0
+
+    child = children.start(waiting, tmp_path / "log")
+    assert children.wait_for(child, until=lambda: len(os.listdir(tmp_path)) == 2) is None
+    remove_leftovers(tmp_path, {"file"})
+    assert len(os.listdir(tmp_path)) == 2
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    remove_leftovers(tmp_path, {"other"})
+    assert len(os.listdir(tmp_path)) == 2
+    remove_leftovers(tmp_path, {"file"})
+    assert os.listdir(tmp_path) == ["log"]

@@ -69,7 +69,10 @@ def load_config(
     if faults.lines or params is None:
         raise ConfigError(faults.lines)
     config = Config(
-        params=params, datasets={name: item for name, item in checked.items() if item}, sources=sources
+        params=params,
+        datasets={name: item for name, item in checked.items() if item},
+        sources=sources,
+        params_source=str(parameters_config) if parameters_config else None,
     )
     _check_whole(config, ", ".join(map(str, dataset_configs)) or "dataset configs")
     return config

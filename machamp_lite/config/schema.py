@@ -188,6 +188,8 @@ class Config(Strict):
     datasets: dict[str, DatasetConfig]
     # The config file of each dataset, for errors that only the data brings to light.
     sources: dict[str, str] = {}
+    # The params file, if there is one beside the defaults.
+    params_source: str | None = None
 
     @property
     def has_dataset_ids(self) -> bool:

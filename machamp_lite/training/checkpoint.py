@@ -31,26 +31,32 @@ from machamp_lite.training.vetting import (
     read_header,
     read_json,
 )
+from machamp_lite.training.written import CONFIG as _CONFIG
+from machamp_lite.training.written import WEIGHTS as _WEIGHTS
+from machamp_lite.training.written import foreign_in_model, mark_of_model
 
-_CONFIG = "config.json"
 _LABELS = "labels.json"
-_WEIGHTS = "model.safetensors"
 _ENCODER = "encoder"
 
 
 def save_model(model: Model, folder: str | Path) -> None:
-    """Writes a model folder, in the place of an older one."""
+    """Writes a model folder, in the place of an older one; raises ``ConfigError`` if something else is there."""
+    foreign = foreign_in_model(Path(folder))
+    if foreign is not None:
+        raise ConfigError(f"{foreign}: is no file of a model that was saved here; move it out of the folder")
     with replacing_folder(folder) as place:
         write_json(place / _CONFIG, config_document(model.config))
-        weights = {task: model.decoder(task).label_weights() for task in model.tasks}
-        write_json(place / _LABELS, labels_document(model.vocabularies, weights))
-        save_file({name: value.contiguous() for name, value in weights_of(model).items()}, place / _WEIGHTS)
-        # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
-        (place / _WEIGHTS).chmod((place / _CONFIG).stat().st_mode)
+        label_weights = {task: model.decoder(task).label_weights() for task in model.tasks}
+        write_json(place / _LABELS, labels_document(model.vocabularies, label_weights))
         model.pretrained.save_config(place / _ENCODER)
         model.tokenizer.tokenizer.save_pretrained(place / _ENCODER)
         for path in (place / _ENCODER).glob("*config.json"):
             _leave_out_code(path)
+        # Last, for its mark names the other files.
+        weights = {name: value.contiguous() for name, value in weights_of(model).items()}
+        save_file(weights, place / _WEIGHTS, mark_of_model(place))
+        # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
+        (place / _WEIGHTS).chmod((place / _CONFIG).stat().st_mode)
 
 
 def _leave_out_code(path: Path) -> None:

@@ -1,6 +1,5 @@
 """What a run depends on, and what of it is no longer as it was: versions, data files, config."""
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,19 +9,31 @@ import torch
 
 from machamp_lite.config.faults import show
 from machamp_lite.config.schema import Config
-from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
+from machamp_lite.training.run_folder import config_documents
+from machamp_lite.training.run_notes import DATASET_CONFIGS, PARAMS_CONFIG
+from machamp_lite.training.written import checksum
 
 # Of the files of a state, and of the code that makes what it holds.
-STATE_FORMAT = 3
+STATE_FORMAT = 4
 _ABSENT = object()
 
 
-def conditions_of(config: Config) -> dict[str, Any]:
+def data_checksums(config: Config) -> dict[str, str]:
+    """The checksums of the data files of a run by path; empty for one that cannot be read, as its reader reports."""
+    pairs = [(data.train_data_path, data.dev_data_path) for data in config.datasets.values()]
+    return {path: _checksum_or_nothing(path) for pair in pairs for path in pair if path is not None}
+
+
+def changed_files(checksums: Mapping[str, str]) -> list[str]:
+    """The data files that no longer have these checksums."""
+    return [path for path, former in checksums.items() if _checksum_or_nothing(path) != former]
+
+
+def conditions_of(config: Config, checksums: Mapping[str, str]) -> dict[str, Any]:
     """Versions, checksums of all data files, and the config, as JSON."""
-    paths = [path for data in config.datasets.values() for path in (data.train_data_path, data.dev_data_path)]
     conditions = {
         "versions": {"torch": str(torch.__version__), "the format of states": STATE_FORMAT},
-        "data": {path: _checksum(path) for path in paths if path},
+        "data": dict(checksums),
         "configs": config_documents(config),
     }
     # As it is when it is read again.
@@ -34,8 +45,8 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) 
     for name, version in now["versions"].items():
         if (former := before["versions"].get(name)) != version:
             yield f"{name}: found {version}, but {folder} was started with {former}, so it cannot go on"
-    for path, checksum in now["data"].items():
-        if path in before["data"] and before["data"][path] != checksum:
+    for path, present in now["data"].items():
+        if path in before["data"] and before["data"][path] != present:
             yield f"{path}: has changed since {folder} was started, so it cannot go on"
     for name in (PARAMS_CONFIG, DATASET_CONFIGS):
         for key, old, new in _differences(before["configs"][name], now["configs"][name]):
@@ -58,6 +69,8 @@ def _shown(value: Any) -> str:
     return "nothing" if value is _ABSENT else show(value)
 
 
-def _checksum(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _checksum_or_nothing(path: str) -> str:
+    try:
+        return checksum(path)
+    except (OSError, ValueError):
+        return ""

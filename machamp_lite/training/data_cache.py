@@ -13,13 +13,13 @@ import tempfile
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from machamp_lite.batching.columns import Columns, Table
@@ -27,7 +27,10 @@ from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.errors import first_line
-from machamp_lite.files import replacing_path
+from machamp_lite.files import is_temporary, replacing_path
+from machamp_lite.training.conditions import data_checksums
+from machamp_lite.training.folder_checks import check_empty_names
+from machamp_lite.training.written import checksum, is_plain_file, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,13 @@ AUTO, OFF = "auto", "off"
 WORTHWHILE = 10**6
 KEPT_SECONDS = 30 * 24 * 3600
 _NAME, _ENDING = "data-", ".safetensors"
+# What safetensors calls the types of columns.
+_DTYPES = {
+    **{f"{kind.upper()}{8 * size}": np.dtype(f"<{kind}{size}") for kind in "iu" for size in (1, 2, 4, 8)},
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "BOOL": np.dtype(bool),
+}
 _DISTRIBUTIONS = ("numpy", "tokenizers", "transformers")
 # Options that have nothing to do with what is read.
 _OF_TRAINING = {"train_data_path", "dev_data_path", "split_mlm", "oversample", "oversample_scheme", "tasks"}
@@ -51,10 +61,13 @@ class RunData:
     vocabularies: dict[str, Vocabulary]
     train: dict[str, Columns]
     dev: dict[str, Columns]
+    # Of the bytes of all data files that were read, by path.
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 def cache_folder(choice: str, config: Config) -> Path | None:
     """The folder of the cache that a user's choice (``auto``, ``off`` or a folder) means; None for no cache."""
+    check_empty_names({"--data_cache": choice})
     if choice == OFF:
         return None
     if choice != AUTO:
@@ -70,39 +83,42 @@ def cache_folder(choice: str, config: Config) -> Path | None:
 
 
 class DataCache:
-    """The entry of the data of one run in a folder."""
+    """The entry of the data of one run, whose files have these ``checksums``, in a folder."""
 
     def __init__(
-        self, folder: Path, *, config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]]
+        self,
+        folder: Path,
+        *,
+        config: Config,
+        tokenizer: Any,
+        orders: Mapping[str, Sequence[str]],
+        checksums: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.tokenizer = tokenizer
-        # What is not in the data files.
-        self._rest = json.dumps([_of_config(config, orders), _of_program(), _of_tokenizer(tokenizer)])
-        self.key = self._key()
+        self.checksums = data_checksums(config) if checksums is None else checksums
+        self.key = self._key(orders)
         self.path = folder / f"{_NAME}{self.key}{_ENDING}"
 
-    def _key(self) -> str:
-        """Names data and what it is made with; empty where files cannot be read, which their readers tell."""
-        try:
-            digests = [_digest(path) for path in _paths(self.config)]
-        except (OSError, ValueError):
+    def _key(self, orders: Mapping[str, Sequence[str]]) -> str:
+        """Names data and what it is made with; empty where files cannot be read, which their readers report."""
+        digests = [self.checksums[path] for path in _paths(self.config)]
+        if not all(digests):
             return ""
-        return hashlib.sha256(json.dumps([self._rest, digests]).encode()).hexdigest()
+        rest = [_of_config(self.config, orders), _of_program(), _of_tokenizer(self.tokenizer)]
+        return hashlib.sha256(json.dumps([json.dumps(rest), digests]).encode()).hexdigest()
 
     def load(self) -> RunData | None:
-        """The data of the entry, memory-mapped; None if there is none, or one that is damaged."""
-        if not self.key or not self.path.exists():
+        """The data of the entry; None if there is none, or one that is damaged."""
+        if not self.key or not self.path.is_file():
             return None
         try:
-            with safe_open(self.path, framework="pt") as file:
-                told = file.metadata() or {}
-                arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}  # noqa: SIM118
+            told, arrays = _read(self.path)
             if told.get("key") != self.key or told.get("checksum") != _checksum(arrays):
                 raise ValueError("it is not what was written")
             data = self._unpack(arrays)
-        except (LookupError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
             logger.warning(
                 "%s: not a whole data cache, reads the data anew (%s)", self.path, first_line(error)
             )
@@ -115,8 +131,7 @@ class DataCache:
 
     def save(self, data: RunData) -> bool:
         """Writes the entry, and removes those that nobody used for a month; says whether it is there."""
-        if not self.key or self._key() != self.key:
-            # Data that was changed while it was read may be of both kinds.
+        if not self.key:
             return False
         arrays = self._pack(data)
         told = {"key": self.key, "checksum": _checksum(arrays)}
@@ -153,7 +168,7 @@ class DataCache:
         }
         if DATASET_IDS in saved:
             vocabularies[DATASET_IDS] = Vocabulary(**saved[DATASET_IDS])
-        data = RunData(self.tokenizer, vocabularies, {}, {})
+        data = RunData(self.tokenizer, vocabularies, {}, {}, self.checksums)
         paths = {name: str(dataset.train_data_path) for name, dataset in self.config.datasets.items()}
         self._unpack_part(arrays, "train", paths, data.train)
         dev = {name: dataset.dev_data_path for name, dataset in self.config.datasets.items()}
@@ -180,14 +195,6 @@ def _paths(config: Config) -> list[str]:
     """The data files of a run."""
     paths = [(dataset.train_data_path, dataset.dev_data_path) for dataset in config.datasets.values()]
     return [path for pair in paths for path in pair if path is not None]
-
-
-def _digest(path: str) -> str:
-    if not os.path.isfile(path):
-        raise OSError(f"{path} is no file")
-    with open(path, "rb") as file:
-        # Three times as fast as SHA-256 on machines without instructions for it.
-        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _of_config(config: Config, orders: Mapping[str, Sequence[str]]) -> list[Any]:
@@ -227,7 +234,24 @@ def _of_tokenizer(tokenizer: Any) -> list[Any]:
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        return [*own, *(f"{path.name} {_digest(str(path))}" for path in files)]
+        return [*own, *(f"{path.name} {checksum(path)}" for path in files)]
+
+
+def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
+    """The metadata and the arrays of an entry.
+
+    They are read, not mapped: a process is killed when it asks for a part of a mapped file that was cut off.
+    """
+    content = np.fromfile(path, np.uint8)
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    told = header.pop("__metadata__")
+    arrays = {}
+    for name, entry in header.items():
+        first, last = entry["data_offsets"]
+        values = content[start + first : start + last].view(_DTYPES[entry["dtype"]])
+        arrays[name] = values.reshape(entry["shape"])
+    return told, arrays
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
@@ -240,10 +264,17 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
 
 def _remove_old(folder: Path) -> None:
     """Removes entries that nobody used for a month, and what writers that were killed have left."""
-    for path in [*folder.glob(f"{_NAME}*{_ENDING}"), *folder.glob(f".{_NAME}*.part")]:
+    for path in [*folder.glob(f"{_NAME}*{_ENDING}"), *folder.glob(f".{_NAME}*")]:
         try:
-            if time.time() - path.stat().st_mtime > KEPT_SECONDS:
+            if _is_ours(path) and time.time() - path.stat().st_mtime > KEPT_SECONDS:
                 path.unlink()
         except OSError:
-            # Another run was faster, or it is not ours.
+            # Another run was faster, or it belongs to somebody else.
             continue
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is an entry, which is named by a key that it holds, or a temporary file of one."""
+    if is_temporary(path):
+        return is_plain_file(path)
+    return path.name == f"{_NAME}{metadata(path).get('key')}{_ENDING}"

@@ -28,6 +28,7 @@ from machamp_lite.errors import (
 TIME_LIMIT = timedelta(minutes=10)
 # How long while another one reads, scores, predicts or saves.
 PATIENCE = timedelta(days=7)
+MOST_PROCESSES = 10**6
 _VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 T = TypeVar("T")
@@ -48,7 +49,7 @@ class Processes:
     @property
     def launcher(self) -> str:
         """The beginning of a command that starts as many again."""
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", self.count))
+        here = int(os.environ.get("LOCAL_WORLD_SIZE", "").strip() or self.count)
         several = f"torchrun --nproc_per_node={here}" if here == self.count else "torchrun ..."
         return "python" if self.count == 1 else several
 
@@ -142,10 +143,11 @@ def joined(*, on_gpus: bool) -> Iterator[Processes]:
 
     What goes wrong on all of them alike is left to the first one to tell: elsewhere the errors have no lines.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or not all(name in os.environ for name in _VARIABLES):
+    place = _place()
+    if place is None:
         yield ALONE
         return
-    rank, count = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    rank, count = place
     backend = "cpu:gloo,cuda:nccl" if on_gpus and torch.cuda.is_available() else "gloo"
     try:
         distributed.init_process_group(backend, timeout=TIME_LIMIT)
@@ -167,6 +169,41 @@ def joined(*, on_gpus: bool) -> Iterator[Processes]:
     finally:
         if takes_leave:
             distributed.destroy_process_group()
+
+
+def _place() -> tuple[int, int] | None:
+    """The rank of this process and the number of processes; None if it is the only one.
+
+    Raises ``ConfigError`` for variables that ``torchrun`` does not set so.
+    """
+    # Some systems set variables to nothing instead of unsetting them.
+    given = {name: os.environ.get(name, "").strip() for name in _VARIABLES}
+    if not given["WORLD_SIZE"]:
+        return None
+    count = _number("WORLD_SIZE", given["WORLD_SIZE"], least=1)
+    if count == 1:
+        return None
+    for name, value in given.items():
+        if not value:
+            raise ConfigError(
+                f"{name}: is not set, but WORLD_SIZE is {count}; start several processes with torchrun, or unset "
+                "WORLD_SIZE for a single one"
+            )
+    _number("LOCAL_RANK", given["LOCAL_RANK"], most=count - 1)
+    _number("MASTER_PORT", given["MASTER_PORT"], least=1, most=65535)
+    if os.environ.get("LOCAL_WORLD_SIZE", "").strip():
+        _number("LOCAL_WORLD_SIZE", os.environ["LOCAL_WORLD_SIZE"].strip(), least=1, most=count)
+    return _number("RANK", given["RANK"], most=count - 1), count
+
+
+def _number(name: str, value: str, *, least: int = 0, most: int = MOST_PROCESSES) -> int:
+    """The number in a variable of the environment; raises ``ConfigError`` for anything else."""
+    if not (value.isascii() and value.isdecimal() and len(value) < 10 and least <= int(value) <= most):
+        raise ConfigError(
+            f"{name}: found {value!r} in the environment, expected a number from {least} to {most}; start several "
+            "processes with torchrun, or unset WORLD_SIZE for a single one"
+        )
+    return int(value)
 
 
 def take_gpu() -> int:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.model import Model
 from machamp_lite.pretrained import load_tokenizer
+from machamp_lite.training.conditions import changed_files, data_checksums
 from machamp_lite.training.data_cache import DataCache, RunData
 from machamp_lite.training.data_warnings import data_warnings
+from machamp_lite.training.distributed import Processes
 from machamp_lite.training.retraining import label_orders
 from machamp_lite.weighting.class_weights import faults_of
 
@@ -24,20 +27,30 @@ logger = logging.getLogger(__name__)
 
 
 def read_data(
-    config: Config, former: Model | None = None, *, cache: Path | None = None, writes: bool = True
+    config: Config,
+    former: Model | None = None,
+    *,
+    cache: Path | None = None,
+    writes: bool = True,
+    checksums: Mapping[str, str] | None = None,
 ) -> RunData:
     """Reads and checks all data of a config; raises ``DataError`` with the faults of all files.
+
+    ``checksums`` are those of the data files just now, by default taken here. A file that no longer has its checksum
+    when all is read is a fault too: the checksums of the data are those of the bytes that were read.
 
     A run that starts from a former model has its tokenizer, and its order of labels where the labels are the same.
     With the folder of a ``cache``, what was read before comes from there; what is new is put there if it ``writes``.
     """
     start = time.perf_counter()
     tokenizer = former.tokenizer.tokenizer if former else load_tokenizer(config.params.transformer_model)
-    data, told = _read_or_load(config, tokenizer, {}, cache, writes)
+    checksums = data_checksums(config) if checksums is None else checksums
+    read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
+    data, told = read({})
     orders = label_orders(former, config, data.vocabularies) if former else {}
     if orders:
         # Ids are given while data is read, so that it is read again with those that fit the former weights.
-        data, told = _read_or_load(config, tokenizer, orders, cache, writes)
+        data, told = read(orders)
     logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
     for line in data_warnings(config, vocabularies=data.vocabularies, dev=data.dev):
@@ -46,14 +59,27 @@ def read_data(
 
 
 def _read_or_load(
-    config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]], folder: Path | None, writes: bool
+    config: Config,
+    tokenizer: Any,
+    orders: Mapping[str, Sequence[str]],
+    *,
+    checksums: Mapping[str, str],
+    folder: Path | None,
+    writes: bool,
 ) -> tuple[RunData, str]:
-    """All data, and where it came from: a line that wants the seconds that it took."""
-    cache = None if folder is None else DataCache(folder, config=config, tokenizer=tokenizer, orders=orders)
+    """All data, and where it came from: a line with a place for the seconds that it took."""
+    cache = None
+    if folder is not None:
+        cache = DataCache(folder, config=config, tokenizer=tokenizer, orders=orders, checksums=checksums)
     data = None if cache is None else cache.load()
     if cache is not None and data is not None:
         return data, f"from the cache {_plain(cache.path)} in {{seconds:.1f}} s"
-    data = _read_files(config, tokenizer, orders)
+    data = _read_files(config, tokenizer, orders, checksums)
+    changed = changed_files(checksums)
+    if changed:
+        raise DataError(
+            f"{path}: has changed while it was read; start again once it is complete" for path in changed
+        )
     if cache is not None and writes and cache.save(data):
         return data, f"read in {{seconds:.1f}} s, cached in {_plain(cache.path)}"
     return data, "read in {seconds:.1f} s"
@@ -64,19 +90,19 @@ def _plain(path: Path) -> str:
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
-def _read_files(config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]]) -> RunData:
+def _read_files(
+    config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]], checksums: Mapping[str, str]
+) -> RunData:
     """All data, with the labels of some tasks in a given order."""
     encoder = config.params.encoder
-    words = WordTokenizer(
-        tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
-    )
+    words = WordTokenizer(tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input)
     vocabularies = {
         task: decoder_class(task_config).make_vocabulary(tokenizer, labels=orders.get(task, ()))
         for task, task_config in config.tasks().items()
     }
     if config.has_dataset_ids:
         vocabularies[DATASET_IDS] = Vocabulary()
-    data = RunData(tokenizer, vocabularies, {}, {})
+    data = RunData(tokenizer, vocabularies, {}, {}, checksums)
     readers = {
         name: InstanceReader(name=name, config=dataset, tokenizer=words, vocabularies=data.vocabularies)
         for name, dataset in config.datasets.items()
@@ -97,6 +123,18 @@ def _read_files(config: Config, tokenizer: Any, orders: Mapping[str, Sequence[st
     if faults:
         raise DataError(list(dict.fromkeys(faults)))
     return data
+
+
+def check_same_data(data: RunData, processes: Processes) -> None:
+    """Raises ``DataError`` if processes of a run have read different data: files were replaced in between."""
+    first = processes.told(dict(data.checksums))
+
+    def check() -> None:
+        changed = [path for path, present in data.checksums.items() if first.get(path) != present]
+        if changed:
+            raise DataError(f"{path}: has changed while it was read; start again" for path in changed)
+
+    processes.together(check)
 
 
 def training_streams(config: Config, data: RunData) -> list[Stream]:

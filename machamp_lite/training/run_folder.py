@@ -1,20 +1,36 @@
 """The folder of a run: how it is made, and which epochs' models are in it."""
 
+import contextlib
+import json
 import os
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import write_json
+from machamp_lite.files import remove_leftovers
 from machamp_lite.model import Model
+from machamp_lite.training.run_notes import (
+    DATASET_CONFIGS,
+    LAYERS,
+    OUTPUT_ENDINGS,
+    PARAMS_CONFIG,
+    RUN,
+    make_notes,
+    noted_in,
+    remove_noted,
+    write_document,
+)
+from machamp_lite.training.written import is_plain_file, is_whole_model, remove_model
 
 MODEL, EPOCHS, STATE = "model", "epochs", "state"
-METRICS, LAYERS = "metrics.json", "layers.json"
-PARAMS_CONFIG, DATASET_CONFIGS = "params-config.json", "dataset-configs.json"
+STATE_FILE, START = "state.safetensors", "start"
+METRICS, LOG = "metrics.json", "log.txt"
+# Temporary, for what is predicted of the dev files.
+PREDICTIONS = "predictions"
+_FORMER = "former"
 
 
 def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None = None) -> Path:
@@ -46,35 +62,60 @@ def _make_new_folder(folder: Path) -> bool:
     return True
 
 
-def make_run_folder(folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Makes a run's folder; raises ``ConfigError`` if a run is already there, unless it may be overwritten."""
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder}: is a file, expected a folder")
-    if not overwrite and (folder / PARAMS_CONFIG).exists():
-        raise ConfigError(f"{folder}: a run is already here; give another --model_dir, or --overwrite")
+def outputs_of(datasets: Iterable[str]) -> list[str]:
+    """The names of the predictions of dev files and of their scores."""
+    return [f"{name}{ending}" for name in datasets for ending in OUTPUT_ENDINGS]
+
+
+def is_epoch(path: Path) -> bool:
+    """Whether a name in ``epochs/`` is one that runs give."""
+    return path.name == _FORMER or (path.name.isascii() and path.name.isdecimal())
+
+
+def is_metrics(path: Path) -> bool:
+    """Whether a file holds the metrics of epochs; they hold times, so that no two runs have the same."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
-    if not os.access(folder, os.W_OK):
-        raise ConfigError(f"{folder}: cannot be written to")
-    return folder
+        epochs = json.loads(path.read_text(encoding="utf-8")) if is_plain_file(path) else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(epochs, list)
+        and bool(epochs)
+        and all(
+            isinstance(epoch, dict) and epoch.keys() >= {"epoch", "train", "total_loss"} for epoch in epochs
+        )
+    )
 
 
-def remove_older_run(folder: Path, config: Config) -> None:
-    """Takes away what an overwritten run has left, so that nothing of it is taken for the new one's."""
-    for name in (MODEL, EPOCHS):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    outputs = [f"{name}.out{end}" for name in config.datasets for end in ("", ".eval")]
-    for name in [METRICS, LAYERS, *outputs]:
-        (folder / name).unlink(missing_ok=True)
+def remove_older_run(folder: Path) -> None:
+    """Removes what an overwritten run has left, so that nothing of it is taken for the new one's."""
+    remove_model(folder / MODEL)
+    for path in (folder / EPOCHS).glob("*"):
+        if is_epoch(path):
+            remove_model(path)
+    with contextlib.suppress(OSError):
+        (folder / EPOCHS).rmdir()
+    if is_metrics(folder / METRICS):
+        (folder / METRICS).unlink()
+    # The configs last: a folder that has them holds a run.
+    noted = noted_in(folder) or {}
+    for name in sorted(noted, key=lambda name: name in (PARAMS_CONFIG, DATASET_CONFIGS)):
+        remove_noted(folder, name)
+    make_notes(folder)
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what trainings that were killed have left beside their files."""
+    names = (MODEL, METRICS, LAYERS, PARAMS_CONFIG, DATASET_CONFIGS, RUN, PREDICTIONS)
+    remove_leftovers(folder, names)
+    for name in (EPOCHS, STATE):
+        remove_leftovers(folder / name)
 
 
 def write_configs(folder: Path, config: Config) -> None:
     """Writes the two files from which a run is repeated."""
     for name, document in config_documents(config).items():
-        write_json(folder / name, document)
+        write_document(folder, name, document)
 
 
 def config_documents(config: Config) -> dict[str, Any]:
@@ -100,17 +141,30 @@ def settle_epochs(folder: Path, best_epochs: Sequence[int]) -> None:
     model, new = folder / MODEL, folder / EPOCHS / str(best)
     if new.exists():
         if model.exists():
-            # What was the best until now is the second best.
-            aside = folder / EPOCHS / (str(others[0]) if others else "former")
-            shutil.rmtree(aside, ignore_errors=True)
+            # What is the best until now becomes the second best.
+            aside = folder / EPOCHS / (str(others[0]) if others else _FORMER)
+            remove_model(aside)
             os.rename(model, aside)
         os.rename(new, model)
     kept = {str(epoch) for epoch in others}
     for path in (folder / EPOCHS).glob("*"):
-        if path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
-    if not kept:
-        shutil.rmtree(folder / EPOCHS, ignore_errors=True)
+        if path.name not in kept and is_epoch(path):
+            remove_model(path)
+    with contextlib.suppress(OSError):
+        # It stays if a kept epoch is in it.
+        (folder / EPOCHS).rmdir()
+
+
+def check_best_epoch(folder: Path, best_epochs: Sequence[int]) -> None:
+    """Raises ``ConfigError`` if the model of the best epoch so far is gone: the run could not end with it."""
+    if not best_epochs:
+        return
+    places = [folder / EPOCHS / str(best_epochs[0]), folder / MODEL]
+    if not any(map(is_whole_model, places)):
+        raise ConfigError(
+            f"{folder / MODEL}: is gone or not whole, but holds epoch {best_epochs[0]}, the best one of this run; put "
+            "it back to resume, or start the run anew with --overwrite"
+        )
 
 
 def write_layer_weights(folder: Path, model: Model) -> None:
@@ -124,4 +178,4 @@ def write_layer_weights(folder: Path, model: Model) -> None:
             "weights": mix.weights.detach().softmax(0).tolist() if several else [1.0],
             "scale": mix.scale.item() if several else 1.0,
         }
-    write_json(folder / LAYERS, document)
+    write_document(folder, LAYERS, document)

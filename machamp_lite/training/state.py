@@ -5,9 +5,10 @@ state.safetensors   all weights, the optimizer, random generators, and what the 
 start/              the model as the run started, from which a run that goes on has encoder, tokenizer and labels
 """
 
+import contextlib
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,19 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import replacing_path
+from machamp_lite.files import remove_leftovers, replacing_path
 from machamp_lite.model import Model
 from machamp_lite.modules.seen_embedding import find_seen_embedding
 from machamp_lite.training.checkpoint import save_model, weights_of
 from machamp_lite.training.conditions import changes
 from machamp_lite.training.randomness import random_states, set_random_states
+from machamp_lite.training.run_folder import START as START
+from machamp_lite.training.run_folder import STATE_FILE as STATE_FILE
+from machamp_lite.training.written import is_state, mark_of_state, remove_model
 
-STATE_FILE, START = "state.safetensors", "start"
+logger = logging.getLogger(__name__)
+
+MOST_THREADS = 4096
 _DOCUMENT, _WEIGHTS, _OPTIMIZER = "document", "model.", "optimizer."
 
 
@@ -102,8 +108,13 @@ def start_state(folder: Path, model: Model) -> None:
 
 def remove_state(folder: Path) -> None:
     """Removes the folder of states; stopped half-way, it leaves none that could be gone on from."""
-    (folder / STATE_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    if is_state(folder / STATE_FILE):
+        (folder / STATE_FILE).unlink(missing_ok=True)
+    remove_model(folder / START)
+    remove_leftovers(folder)
+    with contextlib.suppress(OSError):
+        # Whatever else is in it is not ours.
+        folder.rmdir()
 
 
 def save_state(
@@ -123,6 +134,7 @@ def save_state(
     unseen = find_seen_embedding(model.modules())
     document = {
         "conditions": conditions,
+        "threads": torch.get_num_threads(),
         "random": random_states(model.device),
         "random_of_others": list(random_of_others),
         "unseen_decay": None if unseen is None else unseen.decay,
@@ -143,7 +155,7 @@ def save_state(
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{number}.{name}": value.contiguous() for name, value in values.items()}
     with replacing_path(folder / STATE_FILE) as place:
-        save_file(tensors, place)
+        save_file(tensors, place, mark_of_state())
 
 
 def load_document(folder: Path) -> dict[str, Any]:
@@ -175,6 +187,22 @@ def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> No
         raise ConfigError(
             f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot go on"
         )
+
+
+@contextlib.contextmanager
+def same_threads(folder: Path, document: Mapping[str, Any]) -> Iterator[None]:
+    """Computes with as many threads as the run did so far: another number would round sums in another order."""
+    now = torch.get_num_threads()
+    former = document.get("threads", now)
+    if not isinstance(former, int) or not 1 <= former <= MOST_THREADS:
+        raise _damaged(folder, ValueError(f"threads: found {former!r}"))
+    if former != now:
+        logger.info("computes with %d threads, as the run was started with, instead of %d", former, now)
+        torch.set_num_threads(former)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(now)
 
 
 def progress_of(folder: Path, document: Mapping[str, Any]) -> Progress:

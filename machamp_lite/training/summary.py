@@ -1,9 +1,15 @@
-"""What the log says of an epoch."""
+"""What the log says of a run: its data, its model, and each epoch."""
 
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from machamp_lite.metrics import METRICS
+from machamp_lite.model import Model
+from machamp_lite.precision import resolved
+from machamp_lite.training.data_cache import RunData
+
+logger = logging.getLogger(__name__)
 
 LOW_RECALL = 0.5
 LABELS_SHOWN = 5
@@ -41,3 +47,30 @@ def _low(labels: Mapping[str, Mapping[str, float]]) -> str:
         return ""
     more = f" and {len(low) - LABELS_SHOWN} more" if len(low) > LABELS_SHOWN else ""
     return f"; recall below 50%: {', '.join(low[:LABELS_SHOWN])}{more}"
+
+
+def log_data(data: RunData) -> None:
+    """How many sentences each dataset has."""
+    for name, instances in data.train.items():
+        logger.info(
+            "%s: %d training sentences, %d dev sentences",
+            name,
+            len(instances.sentences()),
+            len(data.dev[name].sentences()) if name in data.dev else 0,
+        )
+
+
+def log_model(model: Model) -> None:
+    """How large a model is, and where and how it computes."""
+    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
+    decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
+    logger.info(
+        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %d tasks, on %s in %s",
+        model.config.params.transformer_model,
+        encoder / 1e6,
+        decoders / 1e6,
+        len(model.tasks),
+        model.device,
+        resolved(model.precision, model.device),
+    )
+    logger.info("sentences are %s", model.encoder.layout())

@@ -243,12 +243,22 @@ def test_a_language_model_is_taken_over_and_goes_on_too(
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
-def test_a_run_can_take_the_place_of_the_one_it_starts_from(
-    former: Path, flags: list[str], write_config: Callable[..., str], dataset: dict[str, Any]
+@pytest.mark.parametrize("place", ["", "model"])
+def test_a_run_cannot_take_the_place_of_the_one_it_starts_from(
+    former: Path,
+    flags: list[str],
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    place: str,
 ) -> None:
-    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(former)]
-    assert cli.train([*arguments, "--model_dir", str(former), "--overwrite"]) == 0
-    assert set(load_model(former).config.datasets) == {"WORDS"}
+    given = former / place
+    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(given)]
+    capsys.readouterr()
+    assert cli.train([*arguments, "--model_dir", str(former), "--overwrite"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{former / 'model'}: is an input of the run, and --overwrite would replace")
+    assert set(load_model(former).config.datasets) == {"WORDS", "PAIRS"}
 
 
 @pytest.mark.parametrize("name", ["config.json", "labels.json", "model.safetensors", "encoder/config.json"])

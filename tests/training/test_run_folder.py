@@ -2,24 +2,26 @@
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from machamp_lite import cli
 from machamp_lite.training.checkpoint import load_model
 from machamp_lite.training.run_folder import epoch_folder, settle_epochs
 from machamp_lite.training.state import Progress
+from machamp_lite.training.written import WEIGHTS, mark_of_model
 
 
 def write_epoch(folder: Path, epoch: int) -> None:
     place = epoch_folder(folder, epoch)
     place.mkdir()
     (place / "number").write_text(str(epoch))
+    save_file({}, place / WEIGHTS, mark_of_model(place))
 
 
 def found(folder: Path) -> dict[str, str]:
@@ -86,7 +88,7 @@ def test_epochs_settle_whenever_they_were_stopped(
 
         with monkeypatch.context() as stopping:
             stopping.setattr(os, "rename", stopped(os.rename))
-            stopping.setattr(shutil, "rmtree", stopped(shutil.rmtree))
+            stopping.setattr(os, "unlink", stopped(os.unlink))
             try:
                 settle_epochs(tmp_path, kept)
             except KeyboardInterrupt:

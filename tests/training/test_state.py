@@ -262,7 +262,8 @@ def test_states_are_saved_within_epochs_as_often_as_asked(
         original(*arguments, progress=progress, **options)
 
     monkeypatch.setattr(runs, "save_state", recording)
-    assert cli.train([*flags, "--set", f"training.save_minutes={minutes}", "--model_dir", str(tmp_path)]) == 0
+    run = tmp_path / "run"
+    assert cli.train([*flags, "--set", f"training.save_minutes={minutes}", "--model_dir", str(run)]) == 0
     assert [epoch for epoch, batches in saved if not batches] == [1, 2, 3, 4]
     assert any(batches for _, batches in saved) == within
 

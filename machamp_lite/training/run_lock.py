@@ -1,0 +1,89 @@
+"""A lock on a run folder, which the system releases when its process ends, however it ends."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from machamp_lite.errors import ConfigError
+from machamp_lite.training.written import is_plain_file, read_object
+
+logger = logging.getLogger(__name__)
+
+LOCK = "run.lock"
+_KEYS = {"pid", "host", "since"}
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keeps other trainings out of a folder; raises ``ConfigError`` naming the process that is in it."""
+    path = folder / LOCK
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        # Before it is released: whoever opens the file from now on makes a new one.
+        with contextlib.suppress(OSError):
+            path.unlink()
+        os.close(descriptor)
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is a lock of ours, held or left behind by a process that was killed."""
+    try:
+        return is_plain_file(path) and (path.stat().st_size == 0 or read_object(path).keys() == _KEYS)
+    except OSError:
+        return False
+
+
+def _lock(path: Path) -> int:
+    """Opens and locks the file; returns its descriptor."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        try:
+            _take(path, descriptor)
+            if _is_same(path, descriptor):
+                holder = {
+                    "pid": os.getpid(),
+                    "host": socket.gethostname(),
+                    "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+                }
+                os.ftruncate(descriptor, 0)
+                os.write(descriptor, f"{json.dumps(holder)}\n".encode())
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # The former holder has removed it in the meantime.
+        os.close(descriptor)
+
+
+def _take(path: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in (errno.EAGAIN, errno.EACCES):
+            # Some network file systems have no locks.
+            logger.warning(
+                "%s: cannot be locked (%s); train into this folder only once at a time", path, error.strerror
+            )
+            return
+        holder = read_object(path)
+        who = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
+        raise ConfigError(
+            f"{path.parent}: is in use by {who if holder else 'another process'}; wait until it has ended, or give "
+            "another --model_dir"
+        ) from None
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
