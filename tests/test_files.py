@@ -90,9 +90,7 @@ def test_errors_about_other_files_keep_their_name(tmp_path: Path, writer: Any) -
 
 
 @pytest.mark.parametrize("names", [None, {"file", "folder"}])
-def test_what_killed_writers_left_is_removed_and_nothing_else(
-    tmp_path: Path, names: set[str] | None
-) -> None:
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path, names: set[str] | None) -> None:
     def killed() -> int:
         with replacing_path(tmp_path / "file"), replacing_folder(tmp_path / "folder"):
             os._exit(3)

@@ -200,7 +200,7 @@ def _number(name: str, value: str, *, least: int = 0, most: int = MOST_PROCESSES
     """The number in a variable of the environment; raises ``ConfigError`` for anything else."""
     if not (value.isascii() and value.isdecimal() and len(value) < 10 and least <= int(value) <= most):
         raise ConfigError(
-            f"{name}: found {value!r} in the environment, expected a number from {least} to {most}; start several "
+            f"{name}: found {value[:60]!r} in the environment, expected a number from {least} to {most}; start several "
             "processes with torchrun, or unset WORLD_SIZE for a single one"
         )
     return int(value)

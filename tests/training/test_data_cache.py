@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import children
 import pytest
 from safetensors.numpy import save_file
 
@@ -225,6 +226,51 @@ def test_entries_that_nobody_used_for_a_month_are_removed(
     os.utime(old, (month_ago, month_ago))
     checked("--set", "encoder.max_input_length=8")
     assert not old.exists() and others.exists()
+
+
+def test_what_only_looks_like_an_entry_is_not_removed(
+    checked: Callable[..., tuple[str, str]], tmp_path: Path
+) -> None:
+    import numpy as np
+
+    cache = tmp_path / "cache"
+    checked()
+    ours = entry(tmp_path)
+    names = ["data-mine.safetensors", f"data-{'0' * 64}.safetensors", ".data-mine.part", "data-x.safetensors"]
+    for name in names:
+        (cache / name).write_text("mine")
+    shutil.copy(ours, cache / f"data-{'1' * 64}.safetensors")
+    save_file({"x": np.zeros(3)}, cache / "data-others.safetensors", {"key": "1"})
+    (tmp_path / "mine").write_text("mine")
+    (cache / "data-linked.safetensors").symlink_to(tmp_path / "mine")
+    month_ago = time.time() - 31 * 24 * 3600
+    before = {path.name for path in cache.iterdir()}
+    for path in cache.iterdir():
+        os.utime(path, (month_ago, month_ago))
+    checked("--set", "encoder.max_input_length=8")
+    after = {path.name for path in cache.iterdir()}
+    assert before - after == {ours.name}
+
+
+def test_an_entry_that_is_cut_off_while_it_is_used_changes_nothing(
+    checked: Callable[..., tuple[str, str]], tmp_path: Path, flags: list[str]
+) -> None:
+    from machamp_lite.config import load_config
+
+    checked()
+    config = load_config([flags[1]], parameters_config=flags[3])
+    expected = [
+        instance.pieces.subword_ids.tolist() for instance in run_data.read_data(config).train["WORDS"]
+    ]
+
+    def used() -> int:
+        data = run_data.read_data(config, cache=tmp_path / "cache", writes=False)
+        os.truncate(entry(tmp_path), 0)
+        found = [instance.pieces.subword_ids.tolist() for instance in data.train["WORDS"]]
+        return 0 if found == expected else 1
+
+    # In a child, for what is read from a mapped file that was cut off kills the process.
+    assert children.wait_for(children.start(used, tmp_path / "printed")) == 0
 
 
 @pytest.mark.parametrize(

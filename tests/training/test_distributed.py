@@ -329,6 +329,61 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
     assert outcome(broken) == outcome(whole)
 
 
+LAUNCHED = {
+    "WORLD_SIZE": "2",
+    "RANK": "0",
+    "LOCAL_RANK": "0",
+    "MASTER_ADDR": "127.0.0.1",
+    "MASTER_PORT": "29500",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "place"),
+    [
+        ({"WORLD_SIZE": "two"}, "WORLD_SIZE: found 'two' in the environment, expected a number from 1"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE: found '0'"),
+        ({"WORLD_SIZE": "-1"}, "WORLD_SIZE: found '-1'"),
+        ({"WORLD_SIZE": "2.0"}, "WORLD_SIZE: found '2.0'"),
+        ({"WORLD_SIZE": "9" * 5000}, "WORLD_SIZE: found '999"),
+        ({**LAUNCHED, "RANK": "2"}, "RANK: found '2' in the environment, expected a number from 0 to 1"),
+        ({**LAUNCHED, "RANK": "x"}, "RANK: found 'x'"),
+        ({**LAUNCHED, "LOCAL_RANK": "9"}, "LOCAL_RANK: found '9'"),
+        ({**LAUNCHED, "LOCAL_WORLD_SIZE": "x"}, "LOCAL_WORLD_SIZE: found 'x'"),
+        ({**LAUNCHED, "MASTER_PORT": "port"}, "MASTER_PORT: found 'port'"),
+        ({**LAUNCHED, "LOCAL_RANK": ""}, "LOCAL_RANK: is not set, but WORLD_SIZE is 2; start several"),
+        ({"WORLD_SIZE": "2"}, "RANK: is not set, but WORLD_SIZE is 2"),
+    ],
+)
+def test_odd_variables_of_a_launcher_are_one_line(
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    variables: dict[str, str],
+    place: str,
+) -> None:
+    def joining(*_: Any, **__: Any) -> None:
+        raise AssertionError("waits for other processes")
+
+    monkeypatch.setattr(torch.distributed, "init_process_group", joining)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert cli.train([*flags, "--model_dir", str(tmp_path / "run")]) == 2
+    (line,) = plain_lines(capsys.readouterr().err)
+    assert line.startswith(place)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("variables", [{"WORLD_SIZE": ""}, {**LAUNCHED, "WORLD_SIZE": " "}])
+def test_empty_variables_of_a_launcher_are_none(
+    flags: list[str], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert cli.train([*flags, "--check"]) == 0
+
+
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_process_that_dies_ends_the_others_with_one_line(
     flags: list[str], tmp_path: Path, rank: int
