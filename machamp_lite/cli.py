@@ -1,19 +1,20 @@
 """The two commands: flags, logging and exit codes; the only place that prints or exits.
 
-Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130 (Ctrl-C or SIGTERM).
+Exit codes: 0, 1 (a run failed), 2 (a fault in a flag, config or data file), 130 (Ctrl-C, SIGTERM or SIGHUP).
 """
 
 import argparse
+import contextlib
 import io
 import logging
-import os
 import shlex
 import shutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from machamp_lite.errors import (
     LINES_SHOWN,
@@ -22,13 +23,25 @@ from machamp_lite.errors import (
     MachampError,
     StoppedError,
     first_line,
+    is_out_of_memory,
     is_panic,
+    one_line,
 )
+from machamp_lite.file_pairs import check_pairs
 from machamp_lite.flags import train_flags
 from machamp_lite.logs import log_to, set_up_logging
 from machamp_lite.predict_flags import predict_flags
 from machamp_lite.process import keep_freed_memory, keep_prepared_products
 from machamp_lite.signals import handling_signals, interrupts
+from machamp_lite.streams import (
+    DISK_FAULTS,
+    check_working_folder,
+    discard_output,
+    is_standard,
+    is_stream,
+    open_closed_streams,
+    readable,
+)
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
@@ -50,56 +63,81 @@ def predict(arguments: Sequence[str] | None = None) -> int:
 
 def _guarded(command: Callable[[], int]) -> int:
     """Turns what goes wrong into lines on stderr and an exit code."""
+    open_closed_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Labels and names may have what a terminal cannot show.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        # Raises KeyboardInterrupt, also for SIGTERM.
+        check_working_folder()
+        # Raises KeyboardInterrupt, also for SIGTERM and SIGHUP.
         with handling_signals(signal.default_int_handler):
             code = command()
-            sys.stdout.flush()
+            if sys.stdout is not None:
+                sys.stdout.flush()
         return code
-    except (ConfigError, DataError) as error:
+    except SystemExit:
+        raise
+    except BaseException as error:
+        return _report(error)
+
+
+def _report(error: BaseException) -> int:
+    """Says on stderr what went wrong, and returns the exit code."""
+    if isinstance(error, ConfigError | DataError):
         _tell(_shown(error.faults))
         return 2
-    except MachampError as error:
+    if isinstance(error, MachampError):
         _tell(error.faults)
         return 130 if isinstance(error, StoppedError) else 1
-    except BrokenPipeError:
+    if isinstance(error, KeyboardInterrupt):
+        _tell(["stopped"])
+        return 130
+    if isinstance(error, BrokenPipeError):
         # Whoever read the output has seen enough; what is left of it goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()
         return 1
-    except OSError as error:
-        print(f"{error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_FAULTS):
+        discard_output()
+        name = one_line(str(error.filename or "output"))
+        _tell([f"{name}: {error.strerror or error}"])
         return 1
-    except UnicodeError as error:
-        print(f"found a name that is no UTF-8, expected UTF-8 ({first_line(error)})", file=sys.stderr)
-        return 2
-    except RecursionError:
-        print("found a value with too many brackets inside each other, expected fewer", file=sys.stderr)
-        return 2
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "memory" not in str(error):
-            raise
-        print(
-            f"out of memory ({first_line(error)}); a smaller batching -> max_tokens takes less",
-            file=sys.stderr,
+    if is_out_of_memory(error):
+        _tell(
+            [
+                f"out of memory ({first_line(error)}); a smaller batching.max_tokens takes less, "
+                "in prediction a smaller --batch_size"
+            ]
         )
         return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return 130
-    except BaseException as error:
-        if not is_panic(error):
-            raise
-        print(f"the tokenizer cannot read its input ({first_line(error)})", file=sys.stderr)
+    if is_panic(error):
+        _tell([f"the tokenizer cannot read its input ({first_line(error)})"])
         return 2
+    return _report_bug(error)
 
 
-def _tell(faults: Sequence[str]) -> None:
-    """The lines of an error; those of one that another process tells are none."""
-    if faults:
-        print("\n".join(faults), file=sys.stderr)
+def _report_bug(error: BaseException) -> int:
+    """Prints a traceback, which is also written to the log of a run."""
+    logger = logging.getLogger("machamp_lite")
+    logger.error("a bug in machamp_lite", exc_info=error)
+    files = [handler.baseFilename for handler in logger.handlers if isinstance(handler, logging.FileHandler)]
+    where = "".join(f", and in {file}" for file in files)
+    # Messages of errors may hold what data files hold.
+    lines = [one_line(line) for line in "".join(traceback.format_exception(error)).splitlines()]
+    _tell(
+        [
+            *lines,
+            f"this is a bug in machamp_lite, not in your files: please report it; the traceback is above{where}",
+        ]
+    )
+    return 1
+
+
+def _tell(lines: Sequence[str]) -> None:
+    """Prints lines on stderr; those of an error that another process reports are none."""
+    # Nobody may be left to read them, as after SIGHUP.
+    with contextlib.suppress(OSError, ValueError):
+        if lines:
+            print("\n".join(lines), file=sys.stderr, flush=True)
 
 
 def _shown(faults: Sequence[str]) -> list[str]:
@@ -237,52 +275,68 @@ def _predict(flags: argparse.Namespace) -> int:
 
     model = load_model(flags.model, device=_device(flags.device))
     model.precision = flags.precision or model.precision
-    datasets = [
-        fitting_dataset(model.config, flags.dataset, source, raw_text=flags.raw_text)
-        for source, _ in flags.pairs
-    ]
-    # Before anything is written.
-    for dataset in datasets:
-        check_options(
-            model,
-            dataset,
-            raw_text=flags.raw_text,
-            pre_tokenized=flags.pre_tokenized,
-            threshold=flags.threshold,
-        )
-    for (source, target), dataset in zip(flags.pairs, datasets, strict=True):
-        keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
-        predict_file(
-            model,
-            source,
-            target,
-            dataset=dataset,
-            raw_text=flags.raw_text,
-            pre_tokenized=flags.pre_tokenized,
-            batch_size=flags.batch_size,
-            max_sents=flags.max_sents,
-            threshold=flags.threshold,
-            top_n=flags.topn,
-            conn=flags.conn,
-            sep=flags.sep,
-            keeper=keeper,
-        )
-        _show_scores({dataset: keeper})
-        print(f"written: {target}")
+    check_pairs(flags.pairs, model_folder=model.folder)
+    with contextlib.ExitStack() as stack:
+        sources = [stack.enter_context(readable(source)) for source, _ in flags.pairs]
+        datasets = [
+            fitting_dataset(model.config, flags.dataset, source, raw_text=flags.raw_text)
+            for source in sources
+        ]
+        # Before anything is written.
+        for dataset in datasets:
+            check_options(
+                model,
+                dataset,
+                raw_text=flags.raw_text,
+                pre_tokenized=flags.pre_tokenized,
+                threshold=flags.threshold,
+            )
+        targets = [target for _, target in flags.pairs]
+        # Standard output may be one of the streams that are written to.
+        streams = [target for target in targets if is_standard(target) or is_stream(target)]
+        file = sys.stderr if streams else sys.stdout
+        unprinted: OSError | None = None
+        for source, target, dataset in zip(sources, targets, datasets, strict=True):
+            keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
+            predict_file(
+                model,
+                source,
+                target,
+                dataset=dataset,
+                raw_text=flags.raw_text,
+                pre_tokenized=flags.pre_tokenized,
+                batch_size=flags.batch_size,
+                max_sents=flags.max_sents,
+                threshold=flags.threshold,
+                top_n=flags.topn,
+                conn=flags.conn,
+                sep=flags.sep,
+                keeper=keeper,
+            )
+            try:
+                _show_scores({dataset: keeper}, file=file)
+                print(f"written: {target}", file=file, flush=True)
+            except OSError as error:
+                # Of standard output; the other files are still to be predicted.
+                unprinted = unprinted or error
+                discard_output()
+    if unprinted is not None:
+        raise unprinted
     return 0
 
 
-def _show_scores(keepers: Mapping[str, "ScoreKeeper"]) -> None:
+def _show_scores(keepers: Mapping[str, "ScoreKeeper"], *, file: TextIO | None = None) -> None:
     """Prints the scores of tasks and of their labels, if there are any; in colour only on a terminal."""
     from machamp_lite import report
 
+    file = file or sys.stdout
     scores = {dataset: keeper.scores() for dataset, keeper in keepers.items()}
-    if any(scores.values()):
-        terminal = sys.stdout.isatty()
+    if file is not None and any(scores.values()):
+        terminal = file.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
-        print("\n".join(report.label_tables(keepers, width=width, colour=terminal)))
-        print()
-        print("\n".join(report.score_table(scores)))
+        print("\n".join(report.label_tables(keepers, width=width, colour=terminal)), file=file)
+        print(file=file)
+        print("\n".join(report.score_table(scores)), file=file)
 
 
 def _device(number: int | None, *, several: bool = False) -> str:

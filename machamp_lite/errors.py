@@ -1,12 +1,22 @@
 """What goes wrong because of what a user wrote, and how it is said."""
 
+import re
+import sys
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 
 # As many as a person reads at once; of the faults of one file one fewer, with a line on how many there are.
 LINES_SHOWN = 20
 FAULTS_SHOWN = LINES_SHOWN - 1
+LINE_NUMBERS_SHOWN = 3
 LONGEST_REASON = 300
+# FILE:LINE of a fault, where the file's name may hold colons.
+_LINE_NUMBER = re.compile(r"(.*?):(\d+)(?=: )", re.DOTALL)
+# How torch's allocator for the CPU and libraries of NVIDIA report that there is no memory, as a plain RuntimeError.
+_OUT_OF_MEMORY = re.compile(
+    r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
+)
 
 
 class MachampError(Exception):
@@ -32,6 +42,10 @@ class TrainingError(MachampError):
     """Training cannot go on, for example because a loss is no longer a number."""
 
 
+class OutputError(MachampError):
+    """An output cannot be written, for example because the disk is full."""
+
+
 class StoppedError(MachampError):
     """Training was asked to stop, and has saved where it stands."""
 
@@ -41,23 +55,53 @@ class LostProcessError(TrainingError):
 
 
 class FaultList:
-    """Collects the faults of one file; the first nineteen are kept, all are counted."""
+    """Collects the faults of one file: faults that differ only in their line numbers are one kind.
+
+    The first nineteen kinds are kept, all faults are counted.
+    """
 
     def __init__(self) -> None:
-        self.shown: list[str] = []
         self.count = 0
+        self._kinds: dict[tuple[str, str], _FaultKind] = {}
 
     def add(self, fault: str) -> None:
         """Notes one fault."""
         self.count += 1
-        if len(self.shown) < FAULTS_SHOWN:
-            self.shown.append(fault)
+        found = _LINE_NUMBER.match(fault)
+        key, line = ((found[1], fault[found.end() :]), found[2]) if found else ((fault, ""), "")
+        if (kind := self._kinds.get(key)) is not None:
+            kind.add(line)
+        elif len(self._kinds) < FAULTS_SHOWN:
+            self._kinds[key] = _FaultKind(fault)
 
     def lines(self, path: str) -> list[str]:
-        """The kept faults, and how many there were if there were more."""
-        if self.count <= len(self.shown):
-            return self.shown
-        return [*self.shown, f"{path}: {self.count} faults in all; the first {len(self.shown)} are listed"]
+        """The first fault of each kind with the number of others, and a last line if there are more kinds."""
+        lines = [str(kind) for kind in self._kinds.values()]
+        if self.count == sum(kind.count for kind in self._kinds.values()):
+            return lines
+        return [*lines, f"{path}: {self.count} faults in all; the first {len(lines)} kinds are listed"]
+
+
+@dataclass(slots=True)
+class _FaultKind:
+    """The first of some faults that differ only in their line numbers, and the line numbers of the next ones."""
+
+    first: str
+    count: int = 1
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, line: str) -> None:
+        self.count += 1
+        if len(self.lines) < LINE_NUMBERS_SHOWN:
+            self.lines.append(line)
+
+    def __str__(self) -> str:
+        others = self.count - 1
+        if not others:
+            return self.first
+        numbers = [number for number in self.lines if number]
+        where = f": {', '.join(numbers)}{', ...' * (len(numbers) < others)}" if numbers else ""
+        return f"{self.first} (and {others} more line{'s' * (others > 1)} like it{where})"
 
 
 def one_line(text: str) -> str:
@@ -73,10 +117,21 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error reports that memory could not be allocated, on the host or on a GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")
+    is_of_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return is_of_gpu or (isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error))))
+
+
 def first_line(error: BaseException) -> str:
     """The first line that an error of a library says, for the end of one of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0].rstrip('.')[:LONGEST_REASON]}" if lines else type(error).__name__
+    return (
+        f"{type(error).__name__}: {lines[0].rstrip('.')[:LONGEST_REASON]}" if lines else type(error).__name__
+    )
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,6 +1,5 @@
 """Predicted labels of instances, and their scores against gold."""
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
@@ -138,17 +137,6 @@ def _rank_parts(
             yield place, own, ranked
 
 
-@contextlib.contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What torch and transformers raise while they score is one line: a model from elsewhere may not fit itself."""
-    try:
-        yield
-    except (ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, RuntimeError) as error:
-        raise MachampError(f"the model cannot score its input ({first_line(error)})") from error
-    except (TypeError, ValueError) as error:
-        raise MachampError(f"the model cannot score its input ({first_line(error)})") from error
-
-
 def score_batches(
     model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
 ) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
@@ -198,12 +186,14 @@ def _of_batch(
 ) -> Iterator[tuple[list[int], T]]:
     """The same of one batch, in halves if it does not fit the memory of a GPU."""
     batch, made = model.batch([instances[place] for place in places], only_annotated=False), None
-    with _plain_errors():
-        try:
-            made = make(batch, model(batch))
-        except torch.OutOfMemoryError:
-            if len(places) == 1:
-                raise
+    try:
+        made = make(batch, model(batch))
+    except torch.OutOfMemoryError as error:
+        if len(places) == 1:
+            raise MachampError(
+                f"{batch.instances[0].source}: the model cannot score its input (a sentence of "
+                f"{len(batch.subword_ids)} subwords; {first_line(error)}); expected a shorter one, or --device -1"
+            ) from error
     if made is not None:
         yield places, made
         return

@@ -1,31 +1,44 @@
-"""Files are whole or not there: written beside their place, flushed to the disk, and renamed."""
+"""Atomic writes: a file is written beside its place, flushed to the disk, and renamed; streams are written directly."""
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import re
 import shutil
-import socket
-import tempfile
-from collections.abc import Container, Iterator
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-_PART, _OLD = ".part", ".old"
-# In the name of every temporary file: that it is ours, a hash of the host, and the process that writes it.
-_MARK = "machamp"
-_TEMPORARY = re.compile(rf"\.(.*)\.{_MARK}-([0-9a-f]{{8}})-(\d+)\.\w+({_PART}|{_OLD})", re.DOTALL)
-# A file's name may have 255 bytes; what is left beside the mark.
-_LONGEST_NAME = 210
+from machamp_lite.streams import is_standard, is_stream, open_standard_output, open_stream
+from machamp_lite.temporaries import OLD, remove_dead_temporaries, temporary_beside, temporary_folder
+
+
+@contextlib.contextmanager
+def open_output(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """As ``replacing_file``; ``-`` is standard output."""
+    if is_standard(path):
+        with _naming(Path(path), Path(path)), open_standard_output() as file:
+            yield file
+    else:
+        with replacing_file(Path(path)) as file:
+            yield file
 
 
 @contextlib.contextmanager
 def replacing_file(path: str | Path) -> Iterator[TextIO]:
-    """A text file that takes the place of ``path`` when the block ends well, and leaves no trace when not."""
+    """A text file that replaces ``path`` when the block ends well, and leaves no trace otherwise.
+
+    A pipe or a device is not replaced: what is written goes to it directly.
+    """
+    path = Path(path)
+    if is_stream(path):
+        with _naming(path, path), open_stream(path) as file:
+            yield file
+        return
     with (
-        replacing_path(path) as temporary,
+        _replacing(path, in_folder=False) as temporary,
         # newline="": what is written is written, line ends too.
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
@@ -34,34 +47,42 @@ def replacing_file(path: str | Path) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def replacing_path(path: str | Path) -> Iterator[Path]:
-    """The path of an empty file, for writers that want one; as ``replacing_file``."""
-    path = Path(path)
-    with _naming(path):
-        descriptor, name = tempfile.mkstemp(prefix=_prefix(path.name), suffix=_PART, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        with _naming(path, temporary):
-            yield temporary
-            os.chmod(temporary, 0o666 & ~_umask())
-            _flush(temporary)
-            os.replace(temporary, path)
-            _flush(path.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    """The path of an empty file, for writers that need one; as ``replacing_file``."""
+    with _replacing(Path(path), in_folder=True) as temporary:
+        yield temporary
+
+
+@contextlib.contextmanager
+def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
+    """The temporary file that replaces ``path`` when the block ends well.
+
+    A symbolic link stays: the file that it leads to is replaced. The new file has the permissions of the replaced one,
+    and its owner where that is allowed. Raises ``OSError`` for a read-only file.
+    """
+    with _naming(path), contextlib.ExitStack() as stack:
+        target = _behind_links(path)
+        former = _replaceable(target)
+        remove_dead_temporaries(target.parent, [target.name])
+        temporary = stack.enter_context(temporary_beside(target, in_folder=in_folder))
+        ended = stack.pop_all()
+    with ended, _naming(path, temporary):
+        yield temporary
+        _set_permissions(temporary, former)
+        _flush(temporary)
+        os.replace(temporary, target)
+        _flush(target.parent)
 
 
 @contextlib.contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
     """An empty folder that takes the place of ``path`` when the block ends well."""
     path = Path(path)
-    with _naming(path):
-        temporary = _new_folder(path)
-    old = temporary.with_suffix(_OLD)
-    try:
-        with _naming(path, temporary):
+    with _naming(path), contextlib.ExitStack() as stack:
+        temporary = stack.enter_context(temporary_folder(path))
+        ended = stack.pop_all()
+    old = temporary.with_suffix(OLD)
+    with ended, _naming(path, temporary):
+        try:
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
             for written in temporary.rglob("*"):
@@ -70,70 +91,11 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
                 os.rename(path, old)
             os.rename(temporary, path)
             _flush(path.parent)
-    except BaseException:
-        if old.exists() and not path.exists():
-            os.rename(old, path)
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        except BaseException:
+            if old.exists() and not path.exists():
+                os.rename(old, path)
+            raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def temporary_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder beside ``path``, with its name and our mark; it is removed when the block ends."""
-    path = Path(path)
-    with _naming(path):
-        temporary = _new_folder(path)
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether a name is that of a temporary file of ours."""
-    return _TEMPORARY.fullmatch(path.name) is not None
-
-
-def remove_leftovers(folder: str | Path, names: Container[str] | None = None) -> None:
-    """Removes the temporary files that writers of these ``names`` (by default of any) left when they were killed.
-
-    What another process of this host is still writing stays. Call it where no other host writes these names.
-    """
-    for path in Path(folder).glob(".*"):
-        match = _TEMPORARY.fullmatch(path.name)
-        if match is None or not (names is None or match[1] in names) or path.is_symlink():
-            continue
-        if match[2] == _host() and int(match[3]) != os.getpid() and _is_running(int(match[3])):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def _new_folder(path: Path) -> Path:
-    return Path(tempfile.mkdtemp(prefix=_prefix(path.name), suffix=_PART, dir=path.parent))
-
-
-def _prefix(name: str) -> str:
-    """How the name of a temporary file begins."""
-    short = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
-    return f".{short}.{_MARK}-{_host()}-{os.getpid()}."
-
-
-def _host() -> str:
-    return hashlib.blake2b(socket.gethostname().encode(), digest_size=4).hexdigest()
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def write_json(path: str | Path, value: Any) -> None:
@@ -143,13 +105,65 @@ def write_json(path: str | Path, value: Any) -> None:
         file.write("\n")
 
 
+def is_read_only(path: str | os.PathLike[str]) -> bool:
+    """Whether an existing file has no write permission for this user; for root too, who may write to any file."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return False
+    is_owner = hasattr(os, "geteuid") and found.st_uid == os.geteuid()
+    writable = found.st_mode & (stat.S_IWUSR if is_owner else 0o222)
+    return not writable or not os.access(path, os.W_OK)
+
+
+def _behind_links(path: Path) -> Path:
+    """The file that a symbolic link leads to, whether it is there or not; raises ``OSError`` for links in a circle."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+def _replaceable(target: Path) -> os.stat_result | None:
+    """The state of the file to be replaced, None for a new one; raises ``OSError`` for what must not be replaced."""
+    try:
+        former = os.stat(target)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(former.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+    if not stat.S_ISREG(former.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file", str(target))
+    if is_read_only(target):
+        raise PermissionError(errno.EACCES, "it is read-only", str(target))
+    return former
+
+
+def _set_permissions(temporary: Path, former: os.stat_result | None) -> None:
+    """Gives a new file the usual permissions, and one that replaces another those of the other, and its owner."""
+    if former is None:
+        os.chmod(temporary, 0o666 & ~_umask())
+        return
+    if hasattr(os, "chown"):
+        for owner, group in ((-1, former.st_gid), (former.st_uid, -1)):
+            # Only root may give files away.
+            with contextlib.suppress(OSError):
+                os.chown(temporary, owner, group)
+    os.chmod(temporary, stat.S_IMODE(former.st_mode))
+
+
 @contextlib.contextmanager
 def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
     """Errors of the system name the file that was to be written, not its temporary one, and no other file."""
     try:
         yield
     except OSError as error:
-        if temporary is None or error.filename is None or str(error.filename).startswith(str(temporary)):
+        # One without a number does not come from the system.
+        is_own = error.filename is None or str(error.filename).startswith(str(temporary))
+        if error.errno is not None and (temporary is None or is_own):
+            # Of the same class: who reads a pipe may have seen enough, which is no fault of the output.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     except Exception as error:

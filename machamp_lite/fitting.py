@@ -1,10 +1,10 @@
 """Which dataset of a model an input belongs to, from the looks of the input's first sentences."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
 from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.records import BYTE_ORDER_MARK
@@ -30,7 +30,9 @@ def choose_dataset(config: Config, name: str | None) -> str:
     raise ConfigError(f"--dataset: found {found}, expected one of the model's datasets: {', '.join(names)}")
 
 
-def fitting_dataset(config: Config, name: str | None, source: str | Path, *, raw_text: bool = False) -> str:
+def fitting_dataset(
+    config: Config, name: str | None, source: str | os.PathLike[str], *, raw_text: bool = False
+) -> str:
     """As ``choose_dataset``; where no name is given, the one dataset whose layout the input has.
 
     Raises ``ConfigError`` that lists the datasets if several or none have it.
@@ -91,7 +93,7 @@ class _Looks:
         return self.groups < len(self.word_rows) <= LONGEST_MEAN * self.groups
 
 
-def _look_at(source: str | Path) -> _Looks:
+def _look_at(source: str | os.PathLike[str]) -> _Looks:
     try:
         with open(source, encoding="utf-8", errors="replace", newline="\n") as file:
             groups = list(islice(_groups(islice(file, LINES)), GROUPS))

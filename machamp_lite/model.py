@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,8 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
+        # Where it was loaded from.
+        self.folder: Path | None = None
         # May be set to another one for prediction.
         self.precision: str = config.params.training.precision
         self.pretrained = pretrained

@@ -1,13 +1,12 @@
 """The flags of the predict command."""
 
 import argparse
-import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from machamp_lite.errors import ConfigError
+from machamp_lite.file_pairs import check_pairs
 from machamp_lite.flags import Parser, add_precision
+from machamp_lite.streams import STANDARD_STREAM
 
 
 def _predict_parser() -> Parser:
@@ -15,7 +14,12 @@ def _predict_parser() -> Parser:
         prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
     )
     parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
-    parser.add_argument("files", nargs="+", metavar="INPUT OUTPUT", help="pairs of files")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="INPUT OUTPUT",
+        help="pairs of files; - is standard input or output, which are the defaults of a single INPUT and OUTPUT",
+    )
     parser.add_argument(
         "--dataset",
         help="the dataset whose columns and tasks the input has (default: the one that the input looks like)",
@@ -63,18 +67,18 @@ def _predict_parser() -> Parser:
 def predict_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The flags of predict, with ``pairs`` of input and output; raises ``ConfigError`` for those that cannot be."""
     flags = _predict_parser().read(arguments)
+    if len(flags.files) < 2:
+        flags.files = (flags.files or [STANDARD_STREAM]) + [STANDARD_STREAM]
     if len(flags.files) % 2:
         raise ConfigError(
             f"predict.py: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
         )
-    faults = list(_value_faults(flags))
     flags.pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
-    faults += [fault for source, target in flags.pairs for fault in _file_faults(source, target)]
-    faults += [
-        f"{target}: is the output of two files"
-        for target, times in Counter(flags.files[1::2]).items()
-        if times > 1
-    ]
+    faults = list(_value_faults(flags))
+    try:
+        check_pairs(flags.pairs)
+    except ConfigError as error:
+        faults += error.faults
     if faults:
         raise ConfigError(faults)
     return flags
@@ -93,19 +97,3 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
             yield f"--{name}: found {value!r}, expected a string that is not empty, without tabs and line ends"
     if flags.pre_tokenized and not flags.raw_text:
         yield "--pre_tokenized: found no --raw_text, expected both"
-
-
-def _file_faults(source: str, target: str) -> Iterator[str]:
-    """What is wrong with the paths of one input and its output."""
-    for path in (source, target):
-        if os.path.isdir(path):
-            yield f"{path}: is a folder, expected a file"
-        elif os.path.exists(path) and not os.path.isfile(path):
-            # A device would be replaced by the output, and a pipe might never be written to.
-            yield f"{path}: is a pipe or a device, expected a file"
-    if not os.path.exists(source):
-        yield f"{source}: no such file"
-    elif os.path.exists(target) and os.path.samefile(source, target):
-        yield f"{target}: is the input itself, expected another file"
-    if not Path(target).parent.is_dir():
-        yield f"{target}: the folder {Path(target).parent} does not exist"

@@ -1,6 +1,8 @@
 """Records in, annotated records out."""
 
+import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ from machamp_lite.batching.reader import CHUNK, InstanceReader
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import Record, read_records
-from machamp_lite.errors import ConfigError, DataError, FaultList
+from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError
 from machamp_lite.evaluation import ScoreKeeper, Scores, predict_labels, rank_labels
-from machamp_lite.files import replacing_file, write_json
+from machamp_lite.file_pairs import check_pairs, scores_path
+from machamp_lite.files import open_output, write_json
 from machamp_lite.fitting import choose_dataset, fitting_dataset
 from machamp_lite.model import Model
 from machamp_lite.raw_input import check_raw_text, raw_text_records
+from machamp_lite.streams import DISK_FAULTS, readable
 from machamp_lite.thresholds import check_threshold, overridden_threshold
 
 CONNECTION, SEPARATOR = "=", "|"
@@ -33,8 +37,8 @@ def check_options(
 
 def predict_file(
     model: Model,
-    source: str | Path,
-    target: str | Path,
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
     *,
     dataset: str | None = None,
     raw_text: bool = False,
@@ -51,25 +55,27 @@ def predict_file(
 
     Scores, of the tasks for which the file has gold labels, are returned, and written to ``target.eval`` with those of
     each label, if there are any; a ``keeper`` of the dataset's tasks that is given holds them afterwards. The options
-    are those of ``predict.py``. Raises ``DataError`` if the file cannot be read; nothing is written then.
+    are those of ``predict.py``. Raises ``DataError`` if the file cannot be read, ``ConfigError`` if ``check_pairs``
+    finds a fault, and ``OutputError`` if the disk is full; no file is written then.
+
+    ``-`` is standard input or output. A pipe or a device is written to as prediction goes, and has no scores file.
     """
-    name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
-    config = model.config.datasets[name]
-    check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
-    if not Path(target).parent.is_dir():
-        raise ConfigError(f"{target}: the folder {Path(target).parent} does not exist")
-    keeper = keeper or ScoreKeeper(config.tasks)
-    faults = FaultList()
-    if raw_text:
-        records = raw_text_records(
-            model, name, source, pre_tokenized=pre_tokenized, batch_size=batch_size, faults=faults
-        )
-    else:
-        records = read_records(source, layout_of(config), required=config.text_columns(), faults=faults)
-    if max_sents is not None:
-        records = _first(records, max_sents, faults, str(source))
-    try:
-        with overridden_threshold(model, name, threshold), replacing_file(target) as file:
+    check_pairs([(source, target)], model_folder=model.folder)
+    with readable(source) as source:
+        name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
+        config = model.config.datasets[name]
+        check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
+        keeper = keeper or ScoreKeeper(config.tasks)
+        faults = FaultList()
+        if raw_text:
+            records = raw_text_records(
+                model, name, source, pre_tokenized=pre_tokenized, batch_size=batch_size, faults=faults
+            )
+        else:
+            records = read_records(source, layout_of(config), required=config.text_columns(), faults=faults)
+        if max_sents is not None:
+            records = _first(records, max_sents, faults, str(source))
+        with overridden_threshold(model, name, threshold), _writing(target), open_output(target) as file:
             for record in predict_records(
                 model,
                 name,
@@ -82,9 +88,10 @@ def predict_file(
                 from_raw_text=raw_text,
             ):
                 file.write(record.text())
-        _write_scores(keeper, f"{target}.eval")
-    except OSError as error:
-        raise ConfigError(f"{target}: cannot be written ({error.strerror or error})") from None
+    scores_file = scores_path(target)
+    if scores_file is not None:
+        with _writing(scores_file):
+            _write_scores(keeper, scores_file)
     return keeper.scores()
 
 
@@ -177,6 +184,22 @@ def _first(records: Iterable[Record], number: int, faults: FaultList, path: str)
             break
     if faults.count:
         raise DataError(faults.lines(path))
+
+
+@contextmanager
+def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turns an error of the system about an output into one line; a reader that left is an error of its own."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if error.filename != str(Path(path)):
+            raise
+        kind = (
+            OutputError if error.errno in DISK_FAULTS or not os.path.isdir(Path(path).parent) else ConfigError
+        )
+        raise kind(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def _write_scores(keeper: ScoreKeeper, path: str) -> None:

@@ -1,7 +1,7 @@
 """Raw text as records: one sentence or text a line, in the columns that a dataset wants."""
 
+import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.reader import CHUNK, InstanceReader
@@ -32,7 +32,7 @@ def check_raw_text(config: DatasetConfig, dataset: str, *, pre_tokenized: bool) 
 def raw_text_records(
     model: Model,
     dataset: str,
-    source: str | Path,
+    source: str | os.PathLike[str],
     *,
     pre_tokenized: bool = False,
     batch_size: int | None = None,

@@ -14,11 +14,12 @@ from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.evaluation import ScoreKeeper
-from machamp_lite.files import temporary_folder, write_json
+from machamp_lite.files import write_json
 from machamp_lite.model import Model, language_model_kind
 from machamp_lite.predictor import predict_file
 from machamp_lite.pretrained import load_transformer, with_language_model
 from machamp_lite.report import describe_data
+from machamp_lite.temporaries import temporary_folder
 from machamp_lite.training import retraining, run_folder
 from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model, weights_of
 from machamp_lite.training.conditions import changed_files, conditions_of, data_checksums

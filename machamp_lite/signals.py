@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, heeded where a command can be stopped."""
+"""Ctrl-C, SIGTERM and SIGHUP, handled where a command can be stopped."""
 
 import contextlib
 import signal
@@ -6,17 +6,16 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+# A closed terminal sends SIGHUP, which Windows does not have.
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 
 @contextlib.contextmanager
 def handling_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
-    """Gives Ctrl-C and SIGTERM to a handler for a while; what is ignored, as under nohup, stays so."""
+    """Gives the stopping signals to a handler for a while; what is ignored, as under nohup, stays so."""
     numbers = []
     if threading.current_thread() is threading.main_thread():
-        numbers = [
-            number
-            for number in (signal.SIGINT, signal.SIGTERM)
-            if signal.getsignal(number) not in (signal.SIG_IGN, None)
-        ]
+        numbers = [number for number in STOPPING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     former = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield

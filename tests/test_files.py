@@ -9,7 +9,8 @@ from typing import Any
 import children
 import pytest
 
-from machamp_lite.files import remove_leftovers, replacing_file, replacing_folder, replacing_path, write_json
+from machamp_lite.files import replacing_file, replacing_folder, replacing_path, write_json
+from machamp_lite.temporaries import remove_dead_temporaries
 
 
 def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path: Path, na
     users = [".file.x1.part", ".notes.part", ".thesis.old", "kept.part", ".hidden"]
     for name in users:
         (tmp_path / name).touch()
-    remove_leftovers(tmp_path, names)
+    remove_dead_temporaries(tmp_path, names)
     assert sorted(os.listdir(tmp_path)) == sorted(users)
 
 
@@ -114,11 +115,11 @@ def test_what_a_living_process_writes_is_not_removed(tmp_path: Path) -> None:
 
     child = children.start(waiting, tmp_path / "log")
     assert children.wait_for(child, until=lambda: len(os.listdir(tmp_path)) == 2) is None
-    remove_leftovers(tmp_path, {"file"})
+    remove_dead_temporaries(tmp_path, {"file"})
     assert len(os.listdir(tmp_path)) == 2
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
-    remove_leftovers(tmp_path, {"other"})
+    remove_dead_temporaries(tmp_path, {"other"})
     assert len(os.listdir(tmp_path)) == 2
-    remove_leftovers(tmp_path, {"file"})
+    remove_dead_temporaries(tmp_path, {"file"})
     assert os.listdir(tmp_path) == ["log"]

@@ -10,7 +10,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "machamp_lite"
 
 # From the ground up; what stands on one floor may import from its own room (the same folder) and from below.
 FLOORS = [
-    {"errors", "files", "logs", "process", "signals"},
+    {"errors", "logs", "process", "signals", "temporaries"},
+    {"streams"},
+    {"files"},
     {"data", "modules", "metrics", "label_scores", "weighting"},
     {"decoders"},
     {"config"},
@@ -18,7 +20,7 @@ FLOORS = [
     {"pretrained", "encoder", "precision"},
     {"model"},
     {"evaluation"},
-    {"raw_input", "thresholds"},
+    {"file_pairs", "raw_input", "thresholds"},
     {"training"},
     {"predictor", "report"},
     {"runs"},

@@ -12,7 +12,7 @@ BYTES_AT_ONCE = 2**18
 Stretch = tuple[int, list[str]]
 
 
-def numbered_lines(path: str, faults: FaultList) -> Iterator[Stretch]:
+def numbered_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Stretch]:
     """Lines, ends untouched; raises ``DataError`` for a file that cannot be read."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         # Reading a pipe would wait, maybe for ever, and training reads files twice.

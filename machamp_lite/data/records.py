@@ -4,11 +4,11 @@ CoNLL-like files, TSV and raw text become the same ``Record``. The lines of all 
 are the file: comments, multiword rows, empty nodes, blank lines and line ends included.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from pathlib import Path
 
 from machamp_lite.data.lines import Stretch, is_blank, numbered_lines
 from machamp_lite.errors import DataError, FaultList
@@ -106,7 +106,7 @@ class Record:
 
 
 def read_records(
-    path: str | Path,
+    path: str | os.PathLike[str],
     layout: Layout,
     *,
     required: dict[int, str] | None = None,
@@ -120,9 +120,10 @@ def read_records(
     Raises ``DataError`` after the last line with every fault of the file (the first ones, and their number),
     those included that whoever reads the records has added to ``faults``.
     """
-    path = str(path)
     faults = FaultList() if faults is None else faults
     stretches = numbered_lines(path, faults)
+    # What messages call it.
+    path = str(path)
     number, lines = next(stretches, (1, [""]))
     first, *lines = lines
     if first.startswith(BYTE_ORDER_MARK):

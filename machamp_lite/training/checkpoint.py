@@ -131,6 +131,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
         load_weights(model, weights.path)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ConfigError(f"{weights.path}: cannot be loaded ({first_line(error)})") from None
+    model.folder = folder
     return model.to(device).eval()
 
 

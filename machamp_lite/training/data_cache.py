@@ -27,10 +27,11 @@ from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.errors import first_line
-from machamp_lite.files import is_temporary, replacing_path
+from machamp_lite.files import replacing_path
+from machamp_lite.temporaries import remove_dead_temporaries
 from machamp_lite.training.conditions import data_checksums
 from machamp_lite.training.folder_checks import check_empty_names
-from machamp_lite.training.written import checksum, is_plain_file, metadata
+from machamp_lite.training.written import checksum, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -264,7 +265,8 @@ def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
 
 def _remove_old(folder: Path) -> None:
     """Removes entries that nobody used for a month, and what writers that were killed have left."""
-    for path in [*folder.glob(f"{_NAME}*{_ENDING}"), *folder.glob(f".{_NAME}*")]:
+    remove_dead_temporaries(folder)
+    for path in folder.glob(f"{_NAME}*{_ENDING}"):
         try:
             if _is_ours(path) and time.time() - path.stat().st_mtime > KEPT_SECONDS:
                 path.unlink()
@@ -274,7 +276,5 @@ def _remove_old(folder: Path) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file is an entry, which is named by a key that it holds, or a temporary file of one."""
-    if is_temporary(path):
-        return is_plain_file(path)
+    """Whether a file is an entry, which is named by a key that it holds."""
     return path.name == f"{_NAME}{metadata(path).get('key')}{_ENDING}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import is_temporary
+from machamp_lite.temporaries import is_temporary
 from machamp_lite.training.run_folder import (
     EPOCHS,
     LOG,

@@ -10,8 +10,8 @@ from typing import Any
 
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import remove_leftovers
 from machamp_lite.model import Model
+from machamp_lite.temporaries import remove_dead_temporaries
 from machamp_lite.training.run_notes import (
     DATASET_CONFIGS,
     LAYERS,
@@ -107,9 +107,9 @@ def remove_older_run(folder: Path) -> None:
 def remove_temporaries(folder: Path) -> None:
     """Removes what trainings that were killed have left beside their files."""
     names = (MODEL, METRICS, LAYERS, PARAMS_CONFIG, DATASET_CONFIGS, RUN, PREDICTIONS)
-    remove_leftovers(folder, names)
+    remove_dead_temporaries(folder, names)
     for name in (EPOCHS, STATE):
-        remove_leftovers(folder / name)
+        remove_dead_temporaries(folder / name)
 
 
 def write_configs(folder: Path, config: Config) -> None:

@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import remove_leftovers, replacing_path
+from machamp_lite.files import replacing_path
 from machamp_lite.model import Model
 from machamp_lite.modules.seen_embedding import find_seen_embedding
+from machamp_lite.temporaries import remove_dead_temporaries
 from machamp_lite.training.checkpoint import save_model, weights_of
 from machamp_lite.training.conditions import changes
 from machamp_lite.training.randomness import random_states, set_random_states
@@ -111,7 +112,7 @@ def remove_state(folder: Path) -> None:
     if is_state(folder / STATE_FILE):
         (folder / STATE_FILE).unlink(missing_ok=True)
     remove_model(folder / START)
-    remove_leftovers(folder)
+    remove_dead_temporaries(folder)
     with contextlib.suppress(OSError):
         # Whatever else is in it is not ours.
         folder.rmdir()

@@ -1,0 +1,147 @@
+"""Temporary files beside their targets: locked by their writer, so that those of killed writers can be removed."""
+
+import contextlib
+import errno
+import os
+import platform
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows.
+    fcntl = None  # type: ignore[assignment]
+
+# OLD is a folder that was moved aside for the one that replaces it.
+PART, OLD = ".part", ".old"
+# In the name of every temporary file, so that no file of the user looks like one.
+_MARK = ".machamp_lite-"
+_NAME = re.compile(rf"\..*{re.escape(_MARK)}.*-\d+({PART}|{OLD})", re.DOTALL)
+# Bytes of a target's name in the name of its temporary file: file systems allow 255 in all.
+_LONGEST_NAME = 100
+_LONGEST_HOST = 64
+
+
+@contextlib.contextmanager
+def temporary_beside(target: Path, *, in_folder: bool = False) -> Iterator[Path]:
+    """An empty temporary file beside its target; whatever is left of it at the end of the block is removed.
+
+    Some writers put files of their own beside theirs: ``in_folder`` gives them a temporary folder.
+    """
+    path, lock = _make(target, in_folder=in_folder)
+    try:
+        if in_folder:
+            place = path / target.name
+            place.touch(mode=0o600)
+            yield place
+        else:
+            yield path
+    finally:
+        _remove(path)
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """As ``temporary_beside``, an empty temporary folder."""
+    path, lock = _make(target, in_folder=True)
+    try:
+        yield path
+    finally:
+        _remove(path)
+        os.close(lock)
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a name is that of a temporary file or folder of ours."""
+    return _NAME.fullmatch(path.name) is not None
+
+
+def remove_dead_temporaries(folder: str | Path, names: Iterable[str] | None = None) -> None:
+    """Removes the temporary files of some targets in a folder (by default of all) whose writers were killed.
+
+    Those that another process is writing stay.
+    """
+    prefixes = (".",) if names is None else tuple(map(_prefix, names))
+    with contextlib.suppress(OSError):
+        for found in os.scandir(folder):
+            path = Path(found.path)
+            if found.name.startswith(prefixes) and is_temporary(path) and not found.is_symlink():
+                with contextlib.suppress(OSError):
+                    _remove_if_dead(path)
+
+
+def _remove_if_dead(path: Path) -> None:
+    lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        # What was moved aside has no lock.
+        locked = None if path.suffix == OLD else _lock(lock)
+        if locked or (locked is None and _has_dead_writer(path.name)):
+            _remove(path)
+    finally:
+        os.close(lock)
+
+
+def _make(target: Path, *, in_folder: bool) -> tuple[Path, int]:
+    """A temporary file or folder, and a descriptor that holds the lock by which it is known to be in use."""
+    prefix, suffix = _prefix(target.name), f"-{_host()}-{os.getpid()}{PART}"
+    while True:
+        if in_folder:
+            name = tempfile.mkdtemp(suffix, prefix, target.parent)
+            lock = os.open(name, os.O_RDONLY)
+        else:
+            lock, name = tempfile.mkstemp(suffix, prefix, target.parent)
+        _lock(lock)
+        # Another process may have removed it before it was locked.
+        if os.path.exists(name):
+            return Path(name), lock
+        os.close(lock)
+
+
+def _prefix(name: str) -> str:
+    while len(os.fsencode(name)) > _LONGEST_NAME:
+        name = name[:-1]
+    return f".{name}{_MARK}"
+
+
+def _host() -> str:
+    return re.sub(r"[^\w.]", "_", platform.node())[:_LONGEST_HOST]
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Locks an open file until its process ends; False if another has locked it, None if there are no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in (errno.EWOULDBLOCK, errno.EACCES) else None
+    return True
+
+
+def _has_dead_writer(name: str) -> bool:
+    """Whether the process that a temporary file's name holds has ended; False if it is another machine's."""
+    found = re.search(rf"-{re.escape(_host())}-(\d+)({PART}|{OLD})$", name)
+    if found is None:
+        return False
+    if int(found[1]) == os.getpid():
+        # An earlier process had this number, as in a container: this one does not replace a folder now.
+        return True
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
