@@ -322,3 +322,16 @@ def write_tokenizer(family: str, folder: Path) -> None:
         built.save_pretrained(folder)
     if not (folder / "config.json").exists():
         (folder / "config.json").write_text(json.dumps({"model_type": model_type}), encoding="utf-8")
+
+
+class Tokenizers(dict[str, str]):
+    """The folder of each family, in which its tokenizer is written when it is first asked for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = root
+
+    def __missing__(self, family: str) -> str:
+        write_tokenizer(family, self.root / family)
+        self[family] = str(self.root / family)
+        return self[family]

@@ -59,17 +59,17 @@ class Agreement:
 
 
 def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = False) -> None:
-    """Finds out which boundary gives the subwords of running text, and notes it in the tokenizer.
+    """Stores in the tokenizer the boundary that gives the subwords of running text.
 
-    What a tokenizer was saved with stays, so that a model reads words as it did in training: also where an older
-    version noted nothing. Raises ``ConfigError`` for a note that no version wrote.
+    A tokenizer of a saved model keeps its own, so that the model reads words as it did in training; older versions
+    stored none. Raises ``ConfigError`` for an unknown value.
     """
-    noted = tokenizer.init_kwargs.get(KEY)
-    if noted is not None:
-        if noted not in tuple(_DESCRIPTIONS):
+    stored = tokenizer.init_kwargs.get(KEY)
+    if stored is not None:
+        if stored not in tuple(_DESCRIPTIONS):
             expected = ", ".join(_DESCRIPTIONS)
             raise ConfigError(
-                f"{name}: tokenizer_config.json: {KEY}: found {noted!r}, expected one of {expected}"
+                f"{name}: tokenizer_config.json: {KEY}: found {stored!r:.60}, expected one of {expected}"
             )
         return
     switch_off_padding(tokenizer)
@@ -78,8 +78,8 @@ def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = Fa
         agreement = compare_with_running_text(tokenizer, _boundary(tokenizer, chosen))
         if agreement.differing:
             logger.warning(
-                "%s: this model was trained by an older version, which read words otherwise than in running text "
-                "(%s have other subwords), and goes on to do so; train it again for better scores",
+                "%s: this model was trained by an older version with other subwords than in running text (%s); "
+                "it keeps them; train it again for better scores",
                 name,
                 agreement,
             )
@@ -87,8 +87,8 @@ def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = Fa
         chosen, agreement = _best(tokenizer)
         if agreement.differing:
             logger.warning(
-                "%s: words have other subwords than in running text (%s), which the encoder does not know; "
-                "scores may be lower than with another transformer_model",
+                "%s: words have other subwords than in running text (%s), so the encoder sees input unlike its "
+                "pretraining data and scores may be low; use another transformer_model if you can",
                 name,
                 agreement,
             )

@@ -1,13 +1,12 @@
 """Words to subwords, with tokenizers of every family as they are published."""
 
 import json
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_tokenizers import FAMILIES, write_tokenizer
+from tiny_tokenizers import FAMILIES, Tokenizers, write_tokenizer
 from transformers import AutoTokenizer
 
 from machamp_lite.data.raw_text import RawTextTokenizer
@@ -45,16 +44,8 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 @pytest.fixture(scope="session")
-def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """The folder of the tokenizer of a family."""
-    root = tmp_path_factory.mktemp("tokenizers")
-
-    @cache
-    def folder(family: str) -> str:
-        write_tokenizer(family, root / family)
-        return str(root / family)
-
-    return folder
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizers:
+    return Tokenizers(tmp_path_factory.mktemp("tokenizers"))
 
 
 @cache
@@ -70,13 +61,13 @@ def published(folder: str) -> Any:
 
 
 def tokenizer(
-    tokenizers: Callable[[str], str],
+    tokenizers: Tokenizers,
     family: str,
     *,
     max_input_length: int = 64,
     long_input: LongInput = "truncate",
 ) -> WordTokenizer:
-    return WordTokenizer(loaded(tokenizers(family)), max_input_length=max_input_length, long_input=long_input)
+    return WordTokenizer(loaded(tokenizers[family]), max_input_length=max_input_length, long_input=long_input)
 
 
 def inner_ids(words: WordTokenizer, pieces: Pieces) -> list[int]:
@@ -87,13 +78,13 @@ def inner_ids(words: WordTokenizer, pieces: Pieces) -> list[int]:
 
 @every_family
 def test_words_have_the_subwords_of_running_text(
-    tokenizers: Callable[[str], str], family: str, caplog: pytest.LogCaptureFixture
+    tokenizers: Tokenizers, family: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level("WARNING"):
-        words = WordTokenizer(load_tokenizer(tokenizers(family)), max_input_length=200, long_input="truncate")
+        words = WordTokenizer(load_tokenizer(tokenizers[family]), max_input_length=200, long_input="truncate")
     assert caplog.text == ""
     for sentence in SENTENCES:
-        text_ids, first_ids = published(tokenizers(family))(
+        text_ids, first_ids = published(tokenizers[family])(
             [" ".join(sentence), sentence[0]], add_special_tokens=False
         )["input_ids"]
         pieces = words.sentence(sentence)
@@ -103,7 +94,7 @@ def test_words_have_the_subwords_of_running_text(
         if family not in AFTER_SPACE:
             assert ids == text_ids
         # A word is read at its last subword.
-        space = len(words.boundary.between_words)
+        space = len(SPACES.get(family, []))
         ends, end = [], len(words.special.before) - 1 - space
         for word in sentence:
             end += space + len(words.subwords(word))
@@ -112,32 +103,30 @@ def test_words_have_the_subwords_of_running_text(
 
 
 @every_family
-def test_texts_are_tokenised_as_published(tokenizers: Callable[[str], str], family: str) -> None:
+def test_texts_are_tokenised_as_published(tokenizers: Tokenizers, family: str) -> None:
     words = tokenizer(tokenizers, family, max_input_length=400)
     for sentence in SENTENCES:
         text = " ".join(sentence)
         for texts in [text], [text, "the dog"], ["I  saw", " dogs "]:
             if len(texts) == 1 or family not in WITHOUT_SEPARATOR:
-                expected = published(tokenizers(family))(*texts)["input_ids"]
+                expected = published(tokenizers[family])(*texts)["input_ids"]
                 assert words.texts(texts).subword_ids.tolist() == expected
 
 
 @every_family
 @pytest.mark.parametrize("text", [" ".join(sentence) for sentence in SENTENCES])
-def test_raw_text_has_the_subwords_of_running_text(
-    tokenizers: Callable[[str], str], family: str, text: str
-) -> None:
+def test_raw_text_has_the_subwords_of_running_text(tokenizers: Tokenizers, family: str, text: str) -> None:
     words = tokenizer(tokenizers, family, max_input_length=200)
     parts, pieces = RawTextTokenizer(words)(text)
     assert "".join(parts) == text
     assert len(parts) == len(pieces.word_ends)
     first = text.split()[0]
-    text_ids, first_ids = published(tokenizers(family))([text, first], add_special_tokens=False)["input_ids"]
+    text_ids, first_ids = published(tokenizers[family])([text, first], add_special_tokens=False)["input_ids"]
     assert inner_ids(words, pieces)[len(words.subwords(first)) :] == text_ids[len(first_ids) :]
 
 
 @every_family
-def test_each_subword_of_raw_text_knows_its_characters(tokenizers: Callable[[str], str], family: str) -> None:
+def test_each_subword_of_raw_text_knows_its_characters(tokenizers: Tokenizers, family: str) -> None:
     text = "the old  dog ran"
     parts, pieces = RawTextTokenizer(tokenizer(tokenizers, family, max_input_length=8))(text)
     expected = ["the ", "old  ", "dog ", "ran"]
@@ -153,11 +142,11 @@ def test_each_subword_of_raw_text_knows_its_characters(tokenizers: Callable[[str
 
 @every_family
 def test_a_saved_tokenizer_gives_the_same_subwords(
-    tokenizers: Callable[[str], str], family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tokenizers: Tokenizers, family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     words = tokenizer(tokenizers, family)
     words.tokenizer.save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_bytes(Path(tokenizers(family), "config.json").read_bytes())
+    (tmp_path / "config.json").write_bytes(Path(tokenizers[family], "config.json").read_bytes())
     with caplog.at_level("INFO"):
         again = WordTokenizer(
             load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
@@ -189,11 +178,11 @@ IN_OLD_MODELS = GLUED | {
 
 @pytest.mark.parametrize("family", IN_OLD_MODELS)
 def test_a_model_of_an_older_version_keeps_its_subwords(
-    tokenizers: Callable[[str], str], family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tokenizers: Tokenizers, family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # As they were loaded and saved.
-    AutoTokenizer.from_pretrained(tokenizers(family), add_prefix_space=True).save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_bytes(Path(tokenizers(family), "config.json").read_bytes())
+    AutoTokenizer.from_pretrained(tokenizers[family], add_prefix_space=True).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes(Path(tokenizers[family], "config.json").read_bytes())
     with caplog.at_level("WARNING"):
         words = WordTokenizer(
             load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
@@ -206,10 +195,10 @@ def test_a_model_of_an_older_version_keeps_its_subwords(
 
 
 def test_spaces_of_raw_text_are_left_out_for_a_model_of_an_older_version(
-    tokenizers: Callable[[str], str], tmp_path: Path
+    tokenizers: Tokenizers, tmp_path: Path
 ) -> None:
-    AutoTokenizer.from_pretrained(tokenizers("byt5"), add_prefix_space=True).save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_bytes(Path(tokenizers("byt5"), "config.json").read_bytes())
+    AutoTokenizer.from_pretrained(tokenizers["byt5"], add_prefix_space=True).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes(Path(tokenizers["byt5"], "config.json").read_bytes())
     words = WordTokenizer(
         load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
     )
@@ -249,7 +238,7 @@ def test_an_unknown_word_boundary_is_a_config_fault(tmp_path: Path, value: Any) 
 
 
 @every_kind
-def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Callable[[str], str], kind: str) -> None:
+def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind)
     space = SPACES.get(kind, [])
     before_word = " " if kind in AFTER_SPACE else ""
@@ -266,7 +255,7 @@ def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Callable[[str], str
 
 
 @every_kind
-def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Callable[[str], str], kind: str) -> None:
+def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind)
     expected = words.tokenizer("the dog", "a cat")
     pieces = words.texts(["the dog", "a cat"])
@@ -285,7 +274,7 @@ def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Callable[[str], s
 
 @every_kind
 @pytest.mark.parametrize("word", ["", "\u200b", "\u00ad"])
-def test_a_word_without_subwords_is_unknown(tokenizers: Callable[[str], str], kind: str, word: str) -> None:
+def test_a_word_without_subwords_is_unknown(tokenizers: Tokenizers, kind: str, word: str) -> None:
     words = tokenizer(tokenizers, kind)
     before_word = " " if word and kind in AFTER_SPACE else ""
     alone = words.tokenizer(before_word + word, add_special_tokens=False)["input_ids"]
@@ -294,7 +283,7 @@ def test_a_word_without_subwords_is_unknown(tokenizers: Callable[[str], str], ki
 
 
 @every_kind
-def test_long_sentences_are_cut_between_words(tokenizers: Callable[[str], str], kind: str) -> None:
+def test_long_sentences_are_cut_between_words(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=10)
     pieces = words.sentence(WORDS * 3)
     lengths = [*pieces.piece_starts[1:], len(pieces.subword_ids)] - pieces.piece_starts
@@ -309,7 +298,7 @@ def test_long_sentences_are_cut_between_words(tokenizers: Callable[[str], str], 
 
 
 @every_kind
-def test_a_word_longer_than_the_limit_keeps_its_end(tokenizers: Callable[[str], str], kind: str) -> None:
+def test_a_word_longer_than_the_limit_keeps_its_end(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=8)
     long = "the" * 30
     subwords = words.subwords(long)
@@ -323,9 +312,7 @@ def test_a_word_longer_than_the_limit_keeps_its_end(tokenizers: Callable[[str], 
 
 @every_kind
 @pytest.mark.parametrize("texts", [["dog " * 50], ["dog " * 50, "a cat"], ["", ""], ["dog " * 30] * 4])
-def test_texts_are_truncated_until_they_fit(
-    tokenizers: Callable[[str], str], kind: str, texts: list[str]
-) -> None:
+def test_texts_are_truncated_until_they_fit(tokenizers: Tokenizers, kind: str, texts: list[str]) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=16)
     pieces = words.texts(texts)
     assert len(pieces.subword_ids) <= 16
@@ -349,7 +336,7 @@ def test_the_longest_texts_give_way(lengths: list[int], room: int, expected: lis
 
 
 @every_kind
-def test_characters_of_sentences_are_those_of_the_text(tokenizers: Callable[[str], str], kind: str) -> None:
+def test_characters_of_sentences_are_those_of_the_text(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=16)
     if kind in SPACES:
         pieces = words.sentence(["the", "dog", "ran", "and", "ate"])
@@ -388,7 +375,7 @@ def rows_of(pieces: Pieces) -> list[list[int]]:
     ],
 )
 def test_the_longest_text_is_cut_into_pieces_beside_the_others(
-    tokenizers: Callable[[str], str], kind: str, texts: list[str]
+    tokenizers: Tokenizers, kind: str, texts: list[str]
 ) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=24, long_input="stride")
     special = words.special
@@ -425,7 +412,7 @@ def test_the_longest_text_is_cut_into_pieces_beside_the_others(
 @every_kind
 @pytest.mark.parametrize("texts", [["dog"], ["a cat", "dogs"], ["", ""]])
 def test_texts_that_fit_are_the_same_with_strides(
-    tokenizers: Callable[[str], str], kind: str, texts: list[str]
+    tokenizers: Tokenizers, kind: str, texts: list[str]
 ) -> None:
     plain, strided = (
         tokenizer(tokenizers, kind, long_input=long_input).texts(texts, whole=True)
@@ -435,7 +422,7 @@ def test_texts_that_fit_are_the_same_with_strides(
     assert plain.type_ids.tolist() == strided.type_ids.tolist()
 
 
-def test_others_that_alone_are_too_long_are_truncated(tokenizers: Callable[[str], str]) -> None:
+def test_others_that_alone_are_too_long_are_truncated(tokenizers: Tokenizers) -> None:
     texts = ["dog " * 8] * 4
     plain, strided = (
         tokenizer(tokenizers, "wordpiece", max_input_length=24, long_input=long_input).texts(
@@ -447,6 +434,6 @@ def test_others_that_alone_are_too_long_are_truncated(tokenizers: Callable[[str]
     assert len(rows_of(plain)) == 1
 
 
-def test_no_room_for_a_subword_is_a_config_fault(tokenizers: Callable[[str], str]) -> None:
+def test_no_room_for_a_subword_is_a_config_fault(tokenizers: Tokenizers) -> None:
     with pytest.raises(ConfigError, match="max_input_length: 2 leaves no room"):
         tokenizer(tokenizers, "wordpiece", max_input_length=2)
