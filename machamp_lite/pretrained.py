@@ -15,6 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
+from machamp_lite.data.word_boundaries import choose_word_boundary
 from machamp_lite.decoders.base import LanguageModelKind
 from machamp_lite.errors import ConfigError
 
@@ -69,10 +70,11 @@ def installed_copy(name: str) -> str | None:
     return str(path)
 
 
-def load_tokenizer(name: str) -> Any:
-    """The tokenizer of ``name``; raises ``ConfigError`` if it cannot be found."""
-    # Byte-level tokenizers then see a word as after a space, which is how their encoders know words.
-    return _from_pretrained(transformers.AutoTokenizer, name, add_prefix_space=True)
+def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:
+    """The tokenizer of ``name``, and how words are given to it; raises ``ConfigError`` if it cannot be found."""
+    tokenizer = _from_pretrained(transformers.AutoTokenizer, name)
+    choose_word_boundary(tokenizer, name, is_saved_model=is_saved_model)
+    return tokenizer
 
 
 @dataclass(frozen=True, slots=True)

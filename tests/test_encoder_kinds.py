@@ -1,5 +1,6 @@
 """Every task type through every kind of encoder, and what holds for each kind."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,7 +129,36 @@ def test_every_task_type_learns_predicts_and_is_saved(
     save_model(model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     assert loaded.encoder.is_causal == model.encoder.is_causal == (kind in CAUSAL)
+    assert loaded.tokenizer.boundary == model.tokenizer.boundary
     assert_same(labels(model, instances), labels(loaded, instances))
+
+
+def test_a_model_of_an_older_version_reads_words_as_it_did(
+    configure: Callable[..., Config], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model, _ = make(configure("modernbert", words={"upos": WORD_TASKS["upos"]}))
+    save_model(model, tmp_path / "model")
+    path = tmp_path / "model" / "encoder" / "tokenizer_config.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    # As older versions wrote it.
+    del document["word_boundary"]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        old = load_model(tmp_path / "model")
+    (record,) = caplog.records
+    assert f"{path.parent}: this model was trained by an older version" in record.getMessage()
+    words = ["the", "old", "dog"]
+    subwords = [
+        own.tokenizer.tokenizer.convert_ids_to_tokens(own.tokenizer.sentence(words).subword_ids.tolist())
+        for own in (old, model)
+    ]
+    assert subwords == [["[CLS]", "the", "old", "dog", "[SEP]"], ["[CLS]", "Ġthe", "Ġold", "Ġdog", "[SEP]"]]
+    # Saved again, it is as before and says nothing.
+    save_model(old, tmp_path / "again")
+    caplog.clear()
+    assert load_model(tmp_path / "again").tokenizer.boundary == old.tokenizer.boundary
+    assert not caplog.records
 
 
 @every_kind

@@ -22,15 +22,22 @@ class RawTextTokenizer:
 
         Every subword is an item: ``word_ends`` points at each. A text without subwords is one unknown token.
         """
-        subwords = [
-            (number, start + offset)
-            for start, chunk in _chunks(text)
-            for number, offset in self._subwords(chunk)
-        ]
-        subwords = subwords or [(self.words.unknown_id, 0)]
-        starts = [0, *(start for _, start in subwords[1:])]
+        ids: list[int] = []
+        starts: list[int] = []
+        # The place in ``ids`` of each subword that is an item: the space between two chunks is none.
+        places: list[int] = []
+        for start, chunk in _chunks(text):
+            if ids:
+                ids.extend(self.words.boundary.between_chunks)
+            for number, offset in self._subwords(chunk):
+                places.append(len(ids))
+                ids.append(number)
+                starts.append(start + offset)
+        if not ids:
+            ids, starts, places = [self.words.unknown_id], [0], [0]
+        starts[0] = 0
         parts = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-        return parts, self._pieces([number for number, _ in subwords])
+        return parts, self._pieces(ids, places)
 
     def _subwords(self, chunk: str) -> list[tuple[int, int]]:
         """The ids of the subwords of a chunk and where they start in it, in order."""
@@ -48,34 +55,34 @@ class RawTextTokenizer:
                 ids: Sequence[int] = self.words.tokenizer(character, add_special_tokens=False)["input_ids"]
                 characters += [(number, place) for number in ids or [self.words.unknown_id]]
             return characters
+        prefix = self.words.boundary.prefix
         encoded: Any = self.words.tokenizer(
-            chunk, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+            prefix + chunk, add_special_tokens=False, return_offsets_mapping=True, verbose=False
         )
         found: list[tuple[int, int]] = []
         latest = 0
         for number, (start, _) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
             # Offsets may go back where a tokenizer normalises characters.
-            latest = max(latest, start)
+            latest = max(latest, start - len(prefix))
             found.append((number, latest))
         return found or [(self.words.unknown_id, 0)]
 
-    def _pieces(self, subwords: Sequence[int]) -> Pieces:
+    def _pieces(self, subwords: Sequence[int], places: Sequence[int]) -> Pieces:
+        """Subwords cut into pieces; ``places`` are those of the items among them."""
         before, after, room = self.words.special.before, self.words.special.after, self.words.room
         ids: list[int] = []
         piece_starts: list[int] = []
-        item_places: list[int] = []
         for start in range(0, len(subwords), room):
             piece_starts.append(len(ids))
-            ids.extend(before)
-            part = subwords[start : start + room]
-            item_places.extend(range(len(ids), len(ids) + len(part)))
-            ids.extend(part)
-            ids.extend(after)
+            ids += [*before, *subwords[start : start + room], *after]
+        items = np.asarray(places, dtype=np.int64)
+        # Each piece up to that of an item has its own special tokens.
+        items += len(before) + items // room * (len(before) + len(after))
         return Pieces(
             np.asarray(ids, dtype=np.int64),
             np.zeros(len(ids), dtype=np.int64),
             np.asarray(piece_starts, dtype=np.int64),
-            np.asarray(item_places, dtype=np.int64),
+            items,
         )
 
 

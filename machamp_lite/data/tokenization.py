@@ -9,6 +9,7 @@ import numpy as np
 
 from machamp_lite.data.pieces import ManyPieces, Marks, Pieces, lay_out
 from machamp_lite.data.rows import Rows, lengths_of
+from machamp_lite.data.word_boundaries import switch_off_padding, word_boundary
 from machamp_lite.errors import ConfigError
 
 MOST_REMEMBERED = 2**17
@@ -34,21 +35,19 @@ class WordTokenizer:
     def __init__(self, tokenizer: Any, *, max_input_length: int, long_input: LongInput) -> None:
         self.tokenizer = tokenizer
         self.long_input = long_input
-        backend = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is not None:
-            # A tokenizer.json may switch these on; both would change what a word is.
-            backend.no_padding()
-            backend.no_truncation()
+        switch_off_padding(tokenizer)
         self.unknown_id = _unknown_id(tokenizer)
         self.special = _special_tokens(tokenizer)
-        self.space = _space(tokenizer)
+        self.boundary = word_boundary(tokenizer)
         self.room = max_input_length - len(self.special.before) - len(self.special.after)
         if self.room < 1:
             raise ConfigError(
                 f"encoder -> max_input_length: {max_input_length} leaves no room for a subword beside "
                 f"{len(self.special.before) + len(self.special.after)} special tokens"
             )
-        self._marks = Marks(self.special.before, self.special.after, self.space, self.unknown_id)
+        self._marks = Marks(
+            self.special.before, self.special.after, self.boundary.between_words, self.unknown_id
+        )
         self._forget()
 
     def _forget(self) -> None:
@@ -64,8 +63,9 @@ class WordTokenizer:
         new = sorted(set(words).difference(self._numbers))
         if not new:
             return
+        prefix = self.boundary.prefix
         encoded = self.tokenizer(
-            new,
+            [prefix + word if word else word for word in new] if prefix else new,
             add_special_tokens=False,
             return_attention_mask=False,
             return_token_type_ids=False,
@@ -231,17 +231,6 @@ def _separator(tokenizer: Any) -> tuple[int, ...]:
         number = getattr(tokenizer, name, None)
         if number is not None:
             return (int(number),)
-    return ()
-
-
-def _space(tokenizer: Any) -> tuple[int, ...]:
-    """The ids of the space between two words, of tokenizers for which it is no part of a word's subwords."""
-    for word in _PROBE_WORDS:
-        alone = tokenizer(word, add_special_tokens=False)["input_ids"]
-        two = tokenizer(f"{word} {word}", add_special_tokens=False)["input_ids"]
-        size = len(alone)
-        if alone and len(two) > 2 * size and two[:size] == alone and two[-size:] == alone:
-            return tuple(two[size:-size])
     return ()
 
 

@@ -112,7 +112,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     weights = read_header(folder / _WEIGHTS)
     check_encoder_folder(folder / _ENCODER, weights)
     try:
-        tokenizer = load_tokenizer(str(folder / _ENCODER))
+        tokenizer = load_tokenizer(str(folder / _ENCODER), is_saved_model=True)
     except ConfigError:
         raise
     # Whatever transformers raises of files that it did not write.

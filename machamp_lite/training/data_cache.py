@@ -25,6 +25,7 @@ from safetensors.numpy import save_file
 from machamp_lite.batching.columns import Columns, Table
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.data.word_boundaries import KEY
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.errors import first_line
 from machamp_lite.files import replacing_path
@@ -229,6 +230,7 @@ def _of_program() -> list[str]:
 def _of_tokenizer(tokenizer: Any) -> list[Any]:
     """Everything that a tokenizer's output depends on."""
     own = [type(tokenizer).__name__, str(tokenizer.special_tokens_map), list(tokenizer.model_input_names)]
+    own.append(str(tokenizer.init_kwargs.get(KEY)))
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         return [*own, hashlib.blake2b(backend.to_str().encode()).hexdigest()]

@@ -1,32 +1,249 @@
-"""Words to subwords, with tokenizers of every kind."""
+"""Words to subwords, with tokenizers of every family as they are published."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
 
 import pytest
+from tiny_tokenizers import FAMILIES, Tokenizers, write_tokenizer
+from transformers import AutoTokenizer
 
+from machamp_lite.data.raw_text import RawTextTokenizer
 from machamp_lite.data.tokenization import LongInput, Pieces, WordTokenizer, shorten, strides
 from machamp_lite.errors import ConfigError
 from machamp_lite.pretrained import load_tokenizer
 
 # Of tokenizers that read characters or bytes, what stands between two words.
 SPACES = {"canine": [ord(" ")], "byt5": [ord(" ") + 3]}
-KINDS = ["wordpiece", "bpe", "unigram", "without_ends", "t5", "byt5", "canine", "gpt2", "llama"]
+KINDS = [
+    "wordpiece",
+    "roberta",
+    "xlm-roberta",
+    "without_ends",
+    "t5",
+    "byt5",
+    "canine",
+    "gpt2",
+    "llama3",
+    "gemma",
+]
+# They put nothing between two texts.
+WITHOUT_SEPARATOR = ("without_ends", "gpt2", "qwen")
+# Words with a space before them, which the first word of running text has not.
+AFTER_SPACE = ("roberta", "bart", "gpt2", "modernbert", "deberta", "llama3", "qwen", "gemma")
 WORDS = ["The", "dogs", "do", "n't", "sleep", "zzyzx", "ångström", "!", "dogs"]
+SENTENCES = [
+    "the old dog does n't like 12 cats , I saw .".split(),
+    "a 3 x I ( , ) ' ; 2024".split(),
+    "the zzyzx ångström 's e-mail : http://x.org/?a=1&b".split(),
+    "I реки 猫 は هذا हिन्दी 🙂 !!! ...".split(),
+]
 every_kind = pytest.mark.parametrize("kind", KINDS)
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+@pytest.fixture(scope="session")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizers:
+    return Tokenizers(tmp_path_factory.mktemp("tokenizers"))
+
+
+@cache
+def loaded(folder: str) -> Any:
+    # The one of CANINE takes seconds.
+    return load_tokenizer(folder)
+
+
+@cache
+def published(folder: str) -> Any:
+    """What anyone else would load."""
+    return AutoTokenizer.from_pretrained(folder)
 
 
 def tokenizer(
-    encoders: dict[str, str], kind: str, *, max_input_length: int = 64, long_input: LongInput = "truncate"
+    tokenizers: Tokenizers,
+    family: str,
+    *,
+    max_input_length: int = 64,
+    long_input: LongInput = "truncate",
 ) -> WordTokenizer:
-    return WordTokenizer(
-        load_tokenizer(encoders[kind]), max_input_length=max_input_length, long_input=long_input
+    return WordTokenizer(loaded(tokenizers[family]), max_input_length=max_input_length, long_input=long_input)
+
+
+def inner_ids(words: WordTokenizer, pieces: Pieces) -> list[int]:
+    """The ids between special tokens of what is one piece."""
+    ids = pieces.subword_ids.tolist()
+    return ids[len(words.special.before) : len(ids) - len(words.special.after)]
+
+
+@every_family
+def test_words_have_the_subwords_of_running_text(
+    tokenizers: Tokenizers, family: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("WARNING"):
+        words = WordTokenizer(load_tokenizer(tokenizers[family]), max_input_length=200, long_input="truncate")
+    assert caplog.text == ""
+    for sentence in SENTENCES:
+        text_ids, first_ids = published(tokenizers[family])(
+            [" ".join(sentence), sentence[0]], add_special_tokens=False
+        )["input_ids"]
+        pieces = words.sentence(sentence)
+        ids = inner_ids(words, pieces)
+        assert ids[len(words.subwords(sentence[0])) :] == text_ids[len(first_ids) :]
+        assert len(ids) == len(text_ids)
+        if family not in AFTER_SPACE:
+            assert ids == text_ids
+        # A word is read at its last subword.
+        space = len(SPACES.get(family, []))
+        ends, end = [], len(words.special.before) - 1 - space
+        for word in sentence:
+            end += space + len(words.subwords(word))
+            ends.append(end)
+        assert pieces.word_ends.tolist() == ends
+
+
+@every_family
+def test_texts_are_tokenised_as_published(tokenizers: Tokenizers, family: str) -> None:
+    words = tokenizer(tokenizers, family, max_input_length=400)
+    for sentence in SENTENCES:
+        text = " ".join(sentence)
+        for texts in [text], [text, "the dog"], ["I  saw", " dogs "]:
+            if len(texts) == 1 or family not in WITHOUT_SEPARATOR:
+                expected = published(tokenizers[family])(*texts)["input_ids"]
+                assert words.texts(texts).subword_ids.tolist() == expected
+
+
+@every_family
+@pytest.mark.parametrize("text", [" ".join(sentence) for sentence in SENTENCES])
+def test_raw_text_has_the_subwords_of_running_text(tokenizers: Tokenizers, family: str, text: str) -> None:
+    words = tokenizer(tokenizers, family, max_input_length=200)
+    parts, pieces = RawTextTokenizer(words)(text)
+    assert "".join(parts) == text
+    assert len(parts) == len(pieces.word_ends)
+    first = text.split()[0]
+    text_ids, first_ids = published(tokenizers[family])([text, first], add_special_tokens=False)["input_ids"]
+    assert inner_ids(words, pieces)[len(words.subwords(first)) :] == text_ids[len(first_ids) :]
+
+
+@every_family
+def test_each_subword_of_raw_text_knows_its_characters(tokenizers: Tokenizers, family: str) -> None:
+    text = "the old  dog ran"
+    parts, pieces = RawTextTokenizer(tokenizer(tokenizers, family, max_input_length=8))(text)
+    expected = ["the ", "old  ", "dog ", "ran"]
+    if family in SPACES:
+        expected = [*"th", "e ", *"ol", "d  ", *"do", "g ", *"ran"]
+    assert parts == expected
+    # Each item is a subword of its own characters, also in later pieces.
+    words = tokenizer(tokenizers, family)
+    assert [
+        words.tokenizer.decode(int(number)).strip() for number in pieces.subword_ids[pieces.word_ends]
+    ] == [part.strip() for part in expected]
+
+
+@every_family
+def test_a_saved_tokenizer_gives_the_same_subwords(
+    tokenizers: Tokenizers, family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    words = tokenizer(tokenizers, family)
+    words.tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes(Path(tokenizers[family], "config.json").read_bytes())
+    with caplog.at_level("INFO"):
+        again = WordTokenizer(
+            load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
+        )
+    assert caplog.text == ""
+    assert (again.boundary, again.special) == (words.boundary, words.special)
+    for sentence in SENTENCES:
+        assert again.sentence(sentence).subword_ids.tolist() == words.sentence(sentence).subword_ids.tolist()
+        text = " ".join(sentence)
+        assert again.texts([text]).subword_ids.tolist() == words.texts([text]).subword_ids.tolist()
+
+
+# What older versions made of "the dog , I saw" with the tokenizers for which words were not those of running text.
+GLUED = {
+    "modernbert": ["the", "dog", ",", "I", "saw"],
+    "gemma": ["the", "dog", ",", "I", "saw"],
+    "llama3": ["the", "Ġ", "dog", "Ġ", ",", "Ġ", "I", "Ġ", "saw"],
+    "qwen": ["Ġthe", "Ġ", "Ġdog", "Ġ", "Ġ,", "Ġ", "ĠI", "Ġ", "Ġsaw"],
+}
+IN_OLD_MODELS = GLUED | {
+    "wordpiece": ["the", "dog", ",", "i", "s", "##a", "##w"],
+    "roberta": ["Ġthe", "Ġdog", "Ġ,", "ĠI", "Ġsaw"],
+    "gpt2": ["Ġthe", "Ġdog", "Ġ,", "ĠI", "Ġsaw"],
+    "deberta": ["Ġthe", "Ġdog", "Ġ,", "ĠI", "Ġsaw"],
+    "xlm-roberta": ["▁the", "▁dog", "▁,", "▁I", "▁saw"],
+    "llama2": ["▁the", "▁dog", "▁,", "▁I", "▁saw"],
+}
+
+
+@pytest.mark.parametrize("family", IN_OLD_MODELS)
+def test_a_model_of_an_older_version_keeps_its_subwords(
+    tokenizers: Tokenizers, family: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # As they were loaded and saved.
+    AutoTokenizer.from_pretrained(tokenizers[family], add_prefix_space=True).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes(Path(tokenizers[family], "config.json").read_bytes())
+    with caplog.at_level("WARNING"):
+        words = WordTokenizer(
+            load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
+        )
+    ids = inner_ids(words, words.sentence("the dog , I saw".split()))
+    assert words.tokenizer.convert_ids_to_tokens(ids) == IN_OLD_MODELS[family]
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == (family in GLUED)
+    assert all("trained by an older version" in line and "train it again" in line for line in warnings)
+
+
+def test_spaces_of_raw_text_are_left_out_for_a_model_of_an_older_version(
+    tokenizers: Tokenizers, tmp_path: Path
+) -> None:
+    AutoTokenizer.from_pretrained(tokenizers["byt5"], add_prefix_space=True).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_bytes(Path(tokenizers["byt5"], "config.json").read_bytes())
+    words = WordTokenizer(
+        load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
     )
+    _, pieces = RawTextTokenizer(words)("the dog")
+    assert words.tokenizer.decode(inner_ids(words, pieces)) == "thedog"
+    assert words.tokenizer.decode(inner_ids(words, words.sentence(["the", "dog"]))) == "the dog"
+
+
+def test_words_that_cannot_be_those_of_running_text_are_one_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_tokenizer("gemma", tmp_path)
+    # Subwords of several words, which words given one by one cannot have.
+    document = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    document["model"]["vocab"]["▁old▁dog"] = len(document["model"]["vocab"])
+    document["model"]["merges"].append(["▁old", "▁dog"])
+    (tmp_path / "tokenizer.json").write_text(json.dumps(document), encoding="utf-8")
+    with caplog.at_level("WARNING"):
+        found = load_tokenizer(str(tmp_path))
+        words = WordTokenizer(found, max_input_length=64, long_input="truncate")
+        WordTokenizer(found, max_input_length=32, long_input="truncate")
+    (record,) = caplog.records
+    assert f"{tmp_path}: words have other subwords than in running text (1 of " in record.getMessage()
+    assert "such as 'dog'" in record.getMessage()
+    ids = inner_ids(words, words.sentence("the old dog saw".split()))
+    assert words.tokenizer.convert_ids_to_tokens(ids) == ["▁the", "▁old", "▁dog", "▁saw"]
+
+
+@pytest.mark.parametrize("value", ["glued", "", 1, ["as_is"], {}])
+def test_an_unknown_word_boundary_is_a_config_fault(tmp_path: Path, value: Any) -> None:
+    write_tokenizer("wordpiece", tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"word_boundary": value}))
+    with pytest.raises(ConfigError, match=r"word_boundary: found .*, expected one of as_is, ") as caught:
+        load_tokenizer(str(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 @every_kind
-def test_a_sentence_is_its_words_tokenised_alone(encoders: dict[str, str], kind: str) -> None:
-    words = tokenizer(encoders, kind)
+def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Tokenizers, kind: str) -> None:
+    words = tokenizer(tokenizers, kind)
     space = SPACES.get(kind, [])
+    before_word = " " if kind in AFTER_SPACE else ""
     alone = [
-        (space if place else []) + words.tokenizer(word, add_special_tokens=False)["input_ids"]
+        (space if place else []) + words.tokenizer(before_word + word, add_special_tokens=False)["input_ids"]
         for place, word in enumerate(WORDS)
     ]
     pieces = words.sentence(WORDS)
@@ -38,11 +255,11 @@ def test_a_sentence_is_its_words_tokenised_alone(encoders: dict[str, str], kind:
 
 
 @every_kind
-def test_special_tokens_are_those_of_the_tokenizer(encoders: dict[str, str], kind: str) -> None:
-    words = tokenizer(encoders, kind)
+def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Tokenizers, kind: str) -> None:
+    words = tokenizer(tokenizers, kind)
     expected = words.tokenizer("the dog", "a cat")
     pieces = words.texts(["the dog", "a cat"])
-    if kind in ("without_ends", "gpt2"):
+    if kind in WITHOUT_SEPARATOR:
         # They put nothing between texts, which would be one text.
         assert (
             expected["input_ids"]
@@ -57,16 +274,17 @@ def test_special_tokens_are_those_of_the_tokenizer(encoders: dict[str, str], kin
 
 @every_kind
 @pytest.mark.parametrize("word", ["", "\u200b", "\u00ad"])
-def test_a_word_without_subwords_is_unknown(encoders: dict[str, str], kind: str, word: str) -> None:
-    words = tokenizer(encoders, kind)
-    alone = words.tokenizer(word, add_special_tokens=False)["input_ids"]
+def test_a_word_without_subwords_is_unknown(tokenizers: Tokenizers, kind: str, word: str) -> None:
+    words = tokenizer(tokenizers, kind)
+    before_word = " " if word and kind in AFTER_SPACE else ""
+    alone = words.tokenizer(before_word + word, add_special_tokens=False)["input_ids"]
     assert list(words.subwords(word)) == (alone or [words.unknown_id])
     assert len(words.sentence(["the", word, "dog"]).word_ends) == 3
 
 
 @every_kind
-def test_long_sentences_are_cut_between_words(encoders: dict[str, str], kind: str) -> None:
-    words = tokenizer(encoders, kind, max_input_length=10)
+def test_long_sentences_are_cut_between_words(tokenizers: Tokenizers, kind: str) -> None:
+    words = tokenizer(tokenizers, kind, max_input_length=10)
     pieces = words.sentence(WORDS * 3)
     lengths = [*pieces.piece_starts[1:], len(pieces.subword_ids)] - pieces.piece_starts
     assert max(lengths) <= 10
@@ -80,19 +298,22 @@ def test_long_sentences_are_cut_between_words(encoders: dict[str, str], kind: st
 
 
 @every_kind
-def test_a_word_longer_than_the_limit_keeps_its_end(encoders: dict[str, str], kind: str) -> None:
-    words = tokenizer(encoders, kind, max_input_length=8)
+def test_a_word_longer_than_the_limit_keeps_its_end(tokenizers: Tokenizers, kind: str) -> None:
+    words = tokenizer(tokenizers, kind, max_input_length=8)
     long = "the" * 30
     subwords = words.subwords(long)
     room = 8 - len(words.special.before) - len(words.special.after)
-    assert list(subwords) == words.tokenizer(long, add_special_tokens=False)["input_ids"][-room:]
+    before_word = " " if kind in AFTER_SPACE else ""
+    assert (
+        list(subwords) == words.tokenizer(before_word + long, add_special_tokens=False)["input_ids"][-room:]
+    )
     assert len(words.sentence([long, "dog", long]).word_ends) == 3
 
 
 @every_kind
 @pytest.mark.parametrize("texts", [["dog " * 50], ["dog " * 50, "a cat"], ["", ""], ["dog " * 30] * 4])
-def test_texts_are_truncated_until_they_fit(encoders: dict[str, str], kind: str, texts: list[str]) -> None:
-    words = tokenizer(encoders, kind, max_input_length=16)
+def test_texts_are_truncated_until_they_fit(tokenizers: Tokenizers, kind: str, texts: list[str]) -> None:
+    words = tokenizer(tokenizers, kind, max_input_length=16)
     pieces = words.texts(texts)
     assert len(pieces.subword_ids) <= 16
     assert len(pieces.subword_ids) == len(pieces.type_ids)
@@ -115,8 +336,8 @@ def test_the_longest_texts_give_way(lengths: list[int], room: int, expected: lis
 
 
 @every_kind
-def test_characters_of_sentences_are_those_of_the_text(encoders: dict[str, str], kind: str) -> None:
-    words = tokenizer(encoders, kind, max_input_length=16)
+def test_characters_of_sentences_are_those_of_the_text(tokenizers: Tokenizers, kind: str) -> None:
+    words = tokenizer(tokenizers, kind, max_input_length=16)
     if kind in SPACES:
         pieces = words.sentence(["the", "dog", "ran", "and", "ate"])
         starts = [*pieces.piece_starts, len(pieces.subword_ids)]
@@ -154,9 +375,9 @@ def rows_of(pieces: Pieces) -> list[list[int]]:
     ],
 )
 def test_the_longest_text_is_cut_into_pieces_beside_the_others(
-    encoders: dict[str, str], kind: str, texts: list[str]
+    tokenizers: Tokenizers, kind: str, texts: list[str]
 ) -> None:
-    words = tokenizer(encoders, kind, max_input_length=24, long_input="stride")
+    words = tokenizer(tokenizers, kind, max_input_length=24, long_input="stride")
     special = words.special
     parts = [words.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
     room = 24 - len(special.before) - len(special.after) - len(special.between) * (len(parts) - 1)
@@ -191,26 +412,28 @@ def test_the_longest_text_is_cut_into_pieces_beside_the_others(
 @every_kind
 @pytest.mark.parametrize("texts", [["dog"], ["a cat", "dogs"], ["", ""]])
 def test_texts_that_fit_are_the_same_with_strides(
-    encoders: dict[str, str], kind: str, texts: list[str]
+    tokenizers: Tokenizers, kind: str, texts: list[str]
 ) -> None:
     plain, strided = (
-        tokenizer(encoders, kind, long_input=long_input).texts(texts, whole=True)
+        tokenizer(tokenizers, kind, long_input=long_input).texts(texts, whole=True)
         for long_input in ("truncate", "stride")
     )
     assert rows_of(plain) == rows_of(strided)
     assert plain.type_ids.tolist() == strided.type_ids.tolist()
 
 
-def test_others_that_alone_are_too_long_are_truncated(encoders: dict[str, str]) -> None:
+def test_others_that_alone_are_too_long_are_truncated(tokenizers: Tokenizers) -> None:
     texts = ["dog " * 8] * 4
     plain, strided = (
-        tokenizer(encoders, "wordpiece", max_input_length=24, long_input=long_input).texts(texts, whole=True)
+        tokenizer(tokenizers, "wordpiece", max_input_length=24, long_input=long_input).texts(
+            texts, whole=True
+        )
         for long_input in ("truncate", "stride")
     )
     assert rows_of(plain) == rows_of(strided)
     assert len(rows_of(plain)) == 1
 
 
-def test_no_room_for_a_subword_is_a_config_fault(encoders: dict[str, str]) -> None:
+def test_no_room_for_a_subword_is_a_config_fault(tokenizers: Tokenizers) -> None:
     with pytest.raises(ConfigError, match="max_input_length: 2 leaves no room"):
-        tokenizer(encoders, "wordpiece", max_input_length=2)
+        tokenizer(tokenizers, "wordpiece", max_input_length=2)

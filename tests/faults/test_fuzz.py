@@ -31,8 +31,11 @@ from fuzzing import (
     write_workplace,
 )
 from hypothesis import given
+from tiny_tokenizers import FAMILIES, WORDS, Tokenizers
+from transformers import AutoTokenizer
 
 from machamp_lite import pretrained
+from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.training import checkpoint, run_data
 from machamp_lite.training.checkpoint import load_model
 
@@ -290,3 +293,49 @@ def test_model_folders(random: Random, place: Path, many_tasks: Path) -> None:
         assert kept[0] <= kept[1], "rows are lost"
     else:
         assert any("run" in line or "--dataset" in line or CANNOT in line for line in lines), lines
+
+
+# Scripts, marks, digits, punctuation and what some tokenizers normalise; the tiny tokenizers know few of the words.
+CHARACTERS = "aeitnsTHIX0129.,:;!?'-_()[]{}#@&/\\äßñéøœИжΩ猫が한هह्ि\u0301\u0338\u200d\u20e3🙂👩½ﬁＡ"
+TOKENIZERS = sorted(FAMILIES.keys() - {"distilbert", "electra", "bart", "canine"})
+
+
+@pytest.fixture(scope="session")
+def known_tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Any, WordTokenizer]]:
+    """A tokenizer of each family as published, and as words are given to it."""
+    folders = Tokenizers(tmp_path_factory.mktemp("tokenizers"))
+    return {
+        family: (
+            AutoTokenizer.from_pretrained(folders[family]),
+            WordTokenizer(
+                pretrained.load_tokenizer(folders[family]), max_input_length=10**6, long_input="truncate"
+            ),
+        )
+        for family in TOKENIZERS
+    }
+
+
+@fuzzed(400)
+@given(random=randoms)
+def test_tokenizers(random: Random, known_tokenizers: dict[str, tuple[Any, WordTokenizer]]) -> None:
+    family = random.choice(TOKENIZERS)
+    published, words = known_tokenizers[family]
+    sentence = []
+    for _ in range(random.randrange(1, 12)):
+        word = "".join(random.choices(CHARACTERS, k=random.choice([1, 1, 2, 3, 5, 9])))
+        word = random.choice(
+            [word, random.choice(WORDS), word + random.choice(WORDS), random.choice(ODD_TEXTS)]
+        )
+        # One that holds a special token, or nothing that the tokenizer keeps, is none in running text either.
+        special = any(token in word for token in published.all_special_tokens)
+        if len(word.split()) == 1 and not special and published(word, add_special_tokens=False)["input_ids"]:
+            sentence.append(word)
+    if not sentence:
+        return
+    running, first = published([" ".join(sentence), sentence[0]], add_special_tokens=False)["input_ids"]
+    before, after = len(words.special.before), len(words.special.after)
+    ids = words.sentence(sentence).subword_ids.tolist()
+    ids = ids[before : len(ids) - after]
+    assert ids[len(words.subwords(sentence[0])) :] == running[len(first) :], (family, sentence)
+    text = words.texts([" ".join(sentence)]).subword_ids.tolist()
+    assert text[before : len(text) - after] == running, (family, sentence)

@@ -1,5 +1,6 @@
 """Data that was read comes back from the cache only if nothing that it depends on has changed."""
 
+import json
 import os
 import shutil
 import time
@@ -71,12 +72,23 @@ def other_tokenizer(_: Path, encoders: dict[str, str], __: pytest.MonkeyPatch) -
     return ["--set", f"transformer_model={encoders['bpe']}"]
 
 
+def other_word_boundary(treebank: Path, encoders: dict[str, str], _: pytest.MonkeyPatch) -> list[str]:
+    """The same tokenizer, which gets words with a space before each."""
+    folder = shutil.copytree(encoders["wordpiece"], treebank.parent / "encoder")
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"word_boundary": "leading_space"}))
+    return ["--set", f"transformer_model={folder}"]
+
+
 def other_program(_: Path, __: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(data_cache, "_of_program", lambda: ["another version"])
     return []
 
 
-@pytest.mark.parametrize("change", [other_data, other_option, other_length, other_tokenizer, other_program])
+@pytest.mark.parametrize(
+    "change",
+    [other_data, other_option, other_length, other_tokenizer, other_word_boundary, other_program],
+)
 def test_what_depends_on_a_change_is_read_again(
     checked: Callable[..., tuple[str, str]],
     change: Callable[..., list[str]],
