@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from unicodedata import combining, is_normalized
 
 # As many as a person reads at once; of the faults of one file one fewer, with a line on how many there are.
 LINES_SHOWN = 20
@@ -66,6 +67,22 @@ def one_line(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def shown_label(label: str) -> str:
+    """A label as messages and tables print it: in quotes if it has spaces or cannot be seen as it is.
+
+    >>> shown_label("NOUN"), shown_label("O "), shown_label("e\u0301")
+    ('NOUN', "'O '", "'e\\\\u0301'")
+    """
+    # A letter and its accent look the same as one character and as two; so do spaces of all kinds.
+    decomposed = not is_normalized("NFC", label)
+    plain = "".join(
+        ascii(character)[1:-1] if not character.isprintable() or (decomposed and combining(character)) else character
+        for character in label
+    )
+    quoted = plain != label or not label or any(map(str.isspace, label))
+    return f"'{plain}'" if quoted else label
 
 
 def is_panic(error: BaseException) -> bool:
