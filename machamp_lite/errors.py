@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from unicodedata import combining, is_normalized
 
 # As many as a person reads at once; of the faults of one file one fewer, with a line on how many there are.
 LINES_SHOWN = 20
@@ -70,19 +69,13 @@ def one_line(text: str) -> str:
 
 
 def shown_label(label: str) -> str:
-    """A label as messages and tables print it: in quotes if it has spaces or cannot be seen as it is.
+    """A label as messages and tables print it: in quotes if it has spaces.
 
-    >>> shown_label("NOUN"), shown_label("O "), shown_label("e\u0301")
-    ('NOUN', "'O '", "'e\\\\u0301'")
+    >>> shown_label("NOUN"), shown_label("O "), shown_label("")
+    ('NOUN', "'O '", "''")
     """
-    # A letter and its accent look the same as one character and as two; so do spaces of all kinds.
-    decomposed = not is_normalized("NFC", label)
-    plain = "".join(
-        ascii(character)[1:-1] if not character.isprintable() or (decomposed and combining(character)) else character
-        for character in label
-    )
-    quoted = plain != label or not label or any(map(str.isspace, label))
-    return f"'{plain}'" if quoted else label
+    label = one_line(label)
+    return f"'{label}'" if not label or " " in label else label
 
 
 def is_panic(error: BaseException) -> bool:

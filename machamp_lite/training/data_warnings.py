@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.errors import shown_label
 from machamp_lite.training.header_lines import find_header, skipped_data
 from machamp_lite.training.label_counts import dev_labels, listed, training_labels, unseen_labels
 from machamp_lite.training.label_slips import (
@@ -47,7 +46,7 @@ def data_warnings(
         if not decoder.has_classes:
             continue
         if len(vocabulary) == 1:
-            label = shown_label(vocabulary.labels[0]).strip("'")
+            label = vocabulary.labels[0]
             yield f"task '{task}': found only the label '{label}' in the training data, expected several"
         counts = {**dict(zip(vocabulary.labels, vocabulary.counts, strict=True)), **unseen[task]}
         spelling = spelling_warning(task, counts) if decoder.labels_are_classes else None

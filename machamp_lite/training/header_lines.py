@@ -11,7 +11,7 @@ from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.headers import SKIP_HEADER, is_column_name
 from machamp_lite.data.numbers import parse_number
 from machamp_lite.data.records import EMPTY, read_records
-from machamp_lite.errors import DataError, shown_label
+from machamp_lite.errors import DataError
 
 # Of a task, before the only label that is there once says anything.
 FEWEST_LABELS = 6
@@ -117,8 +117,3 @@ def _number_cells(config: DatasetConfig, row: list[str]) -> Iterable[tuple[str, 
 
 def _classes(config: DatasetConfig, task: str, cell: str) -> list[str]:
     return decoder_class(config.tasks[task]).classes([cell], [""])
-
-
-def shown(header: Header) -> str:
-    """Its labels, for a person."""
-    return ", ".join(map(shown_label, header.labels.values()))

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import chain
-from unicodedata import normalize
+from unicodedata import combining, is_normalized, normalize
 
 from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import DatasetConfig, decoder_class
@@ -31,7 +31,7 @@ def spelling_warning(task: str, counts: Mapping[str, int]) -> str | None:
         return None
     several.sort(key=lambda group: -sum(counts[label] for label in group))
     found = "; ".join(
-        ", ".join(f"{shown_label(label)} ({counts[label]})" for label in group) for group in several[:LABELS_SHOWN]
+        ", ".join(f"{_spelt(label)} ({counts[label]})" for label in group) for group in several[:LABELS_SHOWN]
     )
     more = f" and {len(several) - LABELS_SHOWN} more" if len(several) > LABELS_SHOWN else ""
     return (
@@ -42,6 +42,13 @@ def spelling_warning(task: str, counts: Mapping[str, int]) -> str | None:
 
 def _plain(label: str) -> str:
     return normalize("NFC", normalize("NFC", label).strip().strip(_NOT_SEEN).casefold())
+
+
+def _spelt(label: str) -> str:
+    """A label as it is printed beside one that may look the same: with accents of their own as escapes."""
+    if is_normalized("NFC", label):
+        return shown_label(label)
+    return shown_label("".join(ascii(sign)[1:-1] if combining(sign) else sign for sign in label))
 
 
 def column_warnings(

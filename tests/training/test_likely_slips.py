@@ -60,20 +60,13 @@ def run(
 
 
 @pytest.fixture
-def warnings(
-    run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., list[str]]:
-    """The warnings of ``--check``, the same when the data comes from the cache."""
+def warnings(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """The warnings of ``--check``."""
 
-    def warnings(layout: dict[str, Any], train: str, dev: str | None = None) -> list[str]:
-        found = []
-        for _ in range(2):
-            assert run(layout, train, dev, "--check", cache=str(tmp_path / "cache")) == 0
-            lines = capsys.readouterr().err.splitlines()
-            found.append([line[9:] for line in lines if " data: " not in line])
-        assert "from the cache" in lines[0]
-        assert found[0] == found[1]
-        return found[0]
+    def warnings(layout: dict[str, Any], train: str, dev: str | None = None, cache: str = "off") -> list[str]:
+        assert run(layout, train, dev, "--check", cache=cache) == 0
+        lines = capsys.readouterr().err.splitlines()
+        return [line[9:] for line in lines if " data: read" not in line]
 
     return warnings
 
@@ -162,9 +155,9 @@ VARIANTS: dict[str, tuple[list[str], list[str]]] = {
     "case": ([*POS, *NEG, "Pos"], ["pos (3)", "Pos (1)"]),
     "a space after": ([*POS, *NEG, "pos "], ["pos (3)", "'pos ' (1)"]),
     "a space before": ([*POS, *NEG, " pos"], ["pos (3)", "' pos' (1)"]),
-    "a no-break space": ([*POS, *NEG, "pos\u00a0"], ["pos (3)", "'pos\\xa0' (1)"]),
-    "a byte order mark": ([*POS, *NEG, "pos\ufeff"], ["pos (3)", "'pos\\ufeff' (1)"]),
-    "a decomposed letter": ([*["caf\u00e9"] * 3, *NEG, "cafe\u0301"], ["caf\u00e9 (3)", "'cafe\\u0301' (1)"]),
+    "a no-break space": ([*POS, *NEG, "pos\u00a0"], ["pos (3)", "pos\\xa0 (1)"]),
+    "a byte order mark": ([*POS, *NEG, "pos\ufeff"], ["pos (3)", "pos\\ufeff (1)"]),
+    "a decomposed letter": ([*["caf\u00e9"] * 3, *NEG, "cafe\u0301"], ["caf\u00e9 (3)", "cafe\\u0301 (1)"]),
     "several at once": ([*POS, *NEG, "Pos", "NEG ", "pos"], ["pos (4)", "Pos (1)", "neg (3)", "'NEG ' (1)"]),
 }
 
@@ -236,6 +229,20 @@ def test_a_slip_is_one_line(
     assert all(part in line for part in named), line
 
 
+@pytest.mark.parametrize(
+    "case", ["header", "empty parts of label sets", "words that are ids", "a label per row"]
+)
+def test_data_from_the_cache_has_the_same_warnings(
+    warnings: Callable[..., list[str]], tmp_path: Path, case: str
+) -> None:
+    layout, train = HEADERS["of sentences"][:2] if case == "header" else SLIPS[case][:2]
+    dev = train.replace("dog", "cat")
+    cache = str(tmp_path / "cache")
+    read, cached = (warnings(layout, train, dev, cache=cache) for _ in range(2))
+    assert cached[0].startswith("data: from the cache")
+    assert cached[1:] == read and read
+
+
 def test_dev_labels_none_of_which_training_has(warnings: Callable[..., list[str]]) -> None:
     dev = MOODS.replace("pos", "happy").replace("neg", "sad")
     (line,) = warnings(SENTENCES, MOODS, dev)
@@ -267,35 +274,42 @@ def test_good_data_has_no_warning(
 
 
 SEPARATED = {
-    "spaces": (WORDS, TAGS.replace("\t", " "), "spaces"),
-    "several spaces": (WORDS, TAGS.replace("\t", "    "), "spaces"),
-    "commas": (WORDS, TAGS.replace("\t", ","), "commas"),
-    "semicolons": (WORDS, TAGS.replace("\t", ";"), "semicolons"),
-    "sentences with commas": (SENTENCES, MOODS.replace("\t", ","), "commas"),
-    "sentences with semicolons": (SENTENCES, MOODS.replace("\t", ";"), "semicolons"),
-    "quoted sentences": (SENTENCES, MOODS.replace("the dog", '"the dog, the cat').replace("\t", '",'), "commas"),
-    "sentences with many spaces": (SENTENCES, MOODS.replace("\t", "    "), "spaces"),
-    "comments": (WORDS, "# text = the dog, ran\n" + TAGS.replace("\t", " "), "spaces"),
-    "a header": ({**SENTENCES, "skip_first_line": True}, "text,label\n" + MOODS.replace("\t", ","), "commas"),
-    "a tree": (TREES, "1 a 0 root\n2 b 1 dep\n\n" * 20, "spaces"),
-}  # fmt: skip
+    "spaces": ("train", WORDS, TAGS.replace("\t", " "), "spaces"),
+    "spaces in dev data": ("dev", WORDS, TAGS.replace("\t", " "), "spaces"),
+    "several spaces": ("train", WORDS, TAGS.replace("\t", "    "), "spaces"),
+    "commas": ("train", WORDS, TAGS.replace("\t", ","), "commas"),
+    "semicolons": ("train", WORDS, TAGS.replace("\t", ";"), "semicolons"),
+    "sentences with commas": ("train", SENTENCES, MOODS.replace("\t", ","), "commas"),
+    "sentences with semicolons in dev data": ("dev", SENTENCES, MOODS.replace("\t", ";"), "semicolons"),
+    "quoted sentences": (
+        "train",
+        SENTENCES,
+        MOODS.replace("the dog", '"the dog, the cat').replace("\t", '",'),
+        "commas",
+    ),
+    "sentences with many spaces": ("train", SENTENCES, MOODS.replace("\t", "    "), "spaces"),
+    "comments": ("train", WORDS, "# text = the dog, ran\n" + TAGS.replace("\t", " "), "spaces"),
+    "a header": (
+        "train",
+        {**SENTENCES, "skip_first_line": True},
+        "text,label\n" + MOODS.replace("\t", ","),
+        "commas",
+    ),
+    "a tree": ("train", TREES, "1 a 0 root\n2 b 1 dep\n\n" * 20, "spaces"),
+}
 
 
-@pytest.mark.parametrize(("layout", "text", "separator"), SEPARATED.values(), ids=SEPARATED)
-@pytest.mark.parametrize("part", ["train", "dev"])
+@pytest.mark.parametrize(("part", "layout", "text", "separator"), SEPARATED.values(), ids=SEPARATED)
 def test_rows_without_tabs_are_one_line_with_their_separator(
     run: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
+    part: str,
     layout: dict[str, Any],
     text: str,
     separator: str,
-    part: str,
 ) -> None:
-    good = {"word_idx": TAGS, "sent_idxs": MOODS}
-    other = (
-        "1\ta\t0\troot\n\n" if layout is TREES else good["word_idx" if "word_idx" in layout else "sent_idxs"]
-    )
-    texts = (text, None) if part == "train" else (other, text)
+    good = TAGS if layout is WORDS else MOODS
+    texts = (text, None) if part == "train" else (good, text)
     assert run(layout, *texts, "--check") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"{part}:") and f"{separator}, expected tabs; " in line, line
@@ -351,27 +365,49 @@ NO_NUMBERS = [
 ]
 
 
-@pytest.mark.parametrize("number", NO_NUMBERS)
+# Each with a format of its files: a part per number, and the place of the number in the part.
+PLACES_OF_NUMBERS = {
+    "regression in a column": (NUMBERS, "text\t{}\n", 1, 1),
+    "probdistr in columns": (SHARES, "text\t1\t{}\n", 1, 1),
+    "regression in a comment": (
+        {**WORDS, "tasks": {"score": {"task_type": "regression", "column_idx": -1}}},
+        "# score = {}\na\tX\n\n",
+        3,
+        2,
+    ),
+    "probdistr in a comment": (
+        {**WORDS, "tasks": {"votes": {"task_type": "probdistr", "size": 2}}},
+        "# votes = 1|{}\na\tX\n\n",
+        3,
+        2,
+    ),
+    "heads": (TREES, "1\ta\t0\troot\n2\tb\t{}\tdep\n\n", 3, 2),
+}
+
+
+@pytest.mark.parametrize(
+    ("layout", "part", "lines_of_part", "line_of_number"), PLACES_OF_NUMBERS.values(), ids=PLACES_OF_NUMBERS
+)
 def test_what_is_no_plain_number_is_refused_wherever_numbers_are_read(
-    run: Callable[..., int], capsys: pytest.CaptureFixture[str], number: str
+    run: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    layout: dict[str, Any],
+    part: str,
+    lines_of_part: int,
+    line_of_number: int,
 ) -> None:
-    comment = {**WORDS, "tasks": {"score": {"task_type": "regression", "column_idx": -1}}}
-    shares = {**WORDS, "tasks": {"votes": {"task_type": "probdistr", "size": 2}}}
-    for layout, train, line_number in (
-        (NUMBERS, f"a\t1\nb\t{number}\n", 2),
-        (SHARES, f"a\t1\t0\nb\t{number}\t1\n", 2),
-        (comment, f"# score = {number}\na\tX\n", 2),
-        (shares, f"# votes = 1|{number}\na\tX\n", 2),
-    ):
-        assert run(layout, train, None, "--check") == 2, layout
-        (line,) = capsys.readouterr().err.splitlines()
-        assert line.startswith(f"train:{line_number}: found '{ascii(number)[1:-1]}") or number in line
-        assert "expected a number" in line, line
+    train = part.format("1") + "".join(map(part.format, NO_NUMBERS))
+    assert run(layout, train, None, "--check") == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(NO_NUMBERS)
+    for number, (text, line) in enumerate(zip(NO_NUMBERS, lines, strict=True), start=1):
+        assert line.startswith(f"train:{number * lines_of_part + line_of_number}: found "), line
+        assert f"'{text}'" in line and "expected " in line, line
 
 
-@pytest.mark.parametrize("number", ["1", "-1", "+1", "1.5", ".5", "5.", "1e3", "1E-3", " 2 ", "007", "1e38"])
-def test_plain_numbers_are_read(run: Callable[..., int], number: str) -> None:
-    assert run(NUMBERS, f"a\t1\nb\t{number}\n", None, "--check") == 0
+def test_plain_numbers_are_read(run: Callable[..., int]) -> None:
+    numbers = ["1", "-1", "+1", "1.5", ".5", "5.", "1e3", "1E-3", " 2 ", "007", "1e38"]
+    assert run(NUMBERS, "".join(f"a\t{number}\n" for number in numbers), None, "--check") == 0
 
 
 def test_labels_with_spaces_are_quoted_wherever_they_are_printed(
