@@ -112,6 +112,16 @@ def one_line(text: str) -> str:
     )
 
 
+def shown_label(label: str) -> str:
+    """A label as messages and tables print it: in quotes if it has spaces.
+
+    >>> shown_label("NOUN"), shown_label("O "), shown_label("")
+    ('NOUN', "'O '", "''")
+    """
+    label = one_line(label)
+    return f"'{label}'" if not label or " " in label else label
+
+
 def is_panic(error: BaseException) -> bool:
     """Whether an error is that of a library in Rust which met what it did not expect; these are no ``Exception``."""
     return type(error).__name__ == "PanicException"

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 from unicodedata import combining, east_asian_width
 
-from machamp_lite.errors import one_line
+from machamp_lite.errors import shown_label
 
 # So many labels have their own row in the confusions of a file of scores.
 MOST_CONFUSED = 20
@@ -128,7 +128,8 @@ class LabelScores:
         widths = [max(map(len, column)) for column in zip(*numbers, strict=True)]
         # Two spaces before each number, and a space with the mark after the last.
         room = max(NARROWEST, width - sum(widths) - 2 * len(widths) - 2) if width is not None else None
-        names = [_cut(one_line(name), room) for name in ["label", *(row.label for row in [*rows, *means])]]
+        labels = ["label", *(shown_label(row.label) for row in rows), *(row.label for row in means)]
+        names = [_cut(name, room) for name in labels]
         longest = max(map(_columns, names))
         lines = [
             "  ".join([name + " " * (longest - _columns(name)), *map(str.rjust, cells, widths)])

@@ -8,9 +8,10 @@ from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.errors import shown_label
 from machamp_lite.evaluation import ScoreKeeper, Scores
 from machamp_lite.metrics import METRICS
-from machamp_lite.training.data_warnings import unseen_labels
+from machamp_lite.training.label_counts import unseen_labels
 
 MOST_SHOWN = 5
 # Tasks of more labels have no table on the terminal.
@@ -86,14 +87,15 @@ def _labels(vocabulary: Vocabulary, weights: Sequence[float] | None) -> list[str
 
 def _weighted_labels(ranked: Sequence[tuple[str, int]], weights: Mapping[str, float]) -> list[str]:
     """Count and weight of each label, and what of it makes training shaky."""
-    width = max(len("label"), *(len(label) for label, _ in ranked))
+    shown = {label: shown_label(label) for label, _ in ranked}
+    width = max(len("label"), *map(len, shown.values()))
     lines = [f"{'label'.ljust(width)}  {'count':>9}  {'weight':>9}"]
-    lines += [f"{label.ljust(width)}  {count:>9}  {weights[label]:>9.4g}" for label, count in ranked]
+    lines += [f"{shown[label].ljust(width)}  {count:>9}  {weights[label]:>9.4g}" for label, count in ranked]
     positive = [weight for weight in weights.values() if weight > 0]
     lines.append(f"largest weight / smallest: {max(positive) / min(positive):.1f}")
     scale = sum(count * weights[label] for label, count in ranked) / sum(count for _, count in ranked)
-    large = [label for label, _ in ranked if weights[label] > LARGE_WEIGHT * scale]
-    few = [label for label, count in ranked if count < FEW_ITEMS]
+    large = [shown[label] for label, _ in ranked if weights[label] > LARGE_WEIGHT * scale]
+    few = [shown[label] for label, count in ranked if count < FEW_ITEMS]
     if large:
         lines.append(
             f"warning: weights over {LARGE_WEIGHT} times the mean: {', '.join(large[:MOST_SHOWN])}; a few items decide "
@@ -108,7 +110,7 @@ def _weighted_labels(ranked: Sequence[tuple[str, int]], weights: Mapping[str, fl
 
 
 def _counts(labels: Sequence[tuple[str, int]]) -> str:
-    return ", ".join(f"{label} {count}" for label, count in labels)
+    return ", ".join(f"{shown_label(label)} {count}" for label, count in labels)
 
 
 def _unseen(unseen: Mapping[str, int]) -> list[str]:

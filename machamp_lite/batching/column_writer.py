@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.batching.columns import VIEWS, Table, Texts
+from machamp_lite.batching.columns import VIEWS, FoundSlip, Table, Texts
 from machamp_lite.data.pieces import ManyPieces
 from machamp_lite.data.rows import Numbers, Rows, lengths_of, smallest
-from machamp_lite.decoders.base import View
+from machamp_lite.decoders.base import Slip, View
 
 
 class _Column:
@@ -48,6 +48,8 @@ class ColumnWriter:
         self._columns: dict[str, _Column] = {}
         self._texts: Numbers[str] = Numbers()
         self._labels: dict[str, Numbers[Any]] = {}
+        # How often each was found, and the line of the first.
+        self._slips: dict[tuple[str, Slip], tuple[int, int]] = {}
 
     def begin_chunk(self) -> None:
         """What comes stands behind all that was taken."""
@@ -90,6 +92,11 @@ class ColumnWriter:
         """The gold labels of each instance, end to end."""
         self.add(f"labels {task}", self._labels.setdefault(task, Numbers()).of(labels), lengths)
 
+    def add_slip(self, task: str, slip: Slip, *, line: int) -> None:
+        """Notes something in the labels of a task that was most likely not meant."""
+        count, first = self._slips.get((task, slip), (0, line))
+        self._slips[task, slip] = count + 1, first
+
     def table(self) -> Table:
         """What was taken."""
         for column in self._columns.values():
@@ -109,4 +116,5 @@ class ColumnWriter:
             Texts.of(texts),
             rows,
             {task: list(numbers) for task, numbers in self._labels.items()},
+            [FoundSlip(task, *slip, *found) for (task, slip), found in self._slips.items()],
         )

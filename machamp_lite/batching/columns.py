@@ -3,7 +3,7 @@
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, overload
 
 import numpy as np
@@ -66,6 +66,17 @@ class Words(Sequence[str]):
     __hash__ = None  # type: ignore[assignment]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundSlip:
+    """Something in the labels of a task that was most likely not meant: how often, and the line of the first."""
+
+    task: str
+    what: str
+    handling: str
+    count: int
+    line: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
     """All columns of a file.
@@ -74,7 +85,7 @@ class Table:
     counts them. Of ``rows``, "subwords", "types" (absent where all are 0), "piece_starts" and "word_ends" are those
     of ``Pieces``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
     each task, "gold TASK" is flat and "shape TASK" its shape, empty where a sentence is not annotated; "labels TASK"
-    are numbers in ``labels``, of dev data.
+    are numbers in ``labels``, of dev data. ``slips`` are what only the reader of the file could see.
     """
 
     order: np.ndarray
@@ -84,12 +95,15 @@ class Table:
     texts: Texts
     rows: Mapping[str, Rows]
     labels: Mapping[str, Sequence[Any]]
+    slips: Sequence[FoundSlip] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays by name, from which ``from_arrays`` makes it again."""
         labels = json.dumps(self.labels).encode()
+        slips = json.dumps([astuple(slip) for slip in self.slips]).encode()
         arrays = {"order": self.order, "views": self.views, "lines": self.lines, "words": self.words}
         arrays["labels"] = np.frombuffer(labels, np.uint8)
+        arrays["slips"] = np.frombuffer(slips, np.uint8)
         for name, rows in {**self.rows, "": self.texts.rows}.items():
             arrays |= {f"values {name}": rows.values, f"starts {name}": rows.starts}
         return arrays
@@ -105,7 +119,8 @@ class Table:
         }
         texts = Texts(rows.pop(""))
         order, views, lines, words = (arrays[name] for name in ("order", "views", "lines", "words"))
-        return cls(order, views, lines, words, texts, rows, labels)
+        slips = [FoundSlip(*slip) for slip in json.loads(arrays["slips"].tobytes())]
+        return cls(order, views, lines, words, texts, rows, labels, slips)
 
 
 class Columns(Sequence[Instance]):

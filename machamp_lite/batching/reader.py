@@ -80,7 +80,9 @@ class InstanceReader:
         with _garbage_collection_paused():
             while chunk := list(islice(annotated, CHUNK)):
                 if not faults.count:
-                    self._write(writer, *zip(*chunk, strict=True), training=training, faults=faults)
+                    every_record, annotations = zip(*chunk, strict=True)
+                    self._write(writer, every_record, annotations, training=training, faults=faults)
+                    self._note_slips(writer, every_record, annotations)
         if faults.count:
             raise DataError(faults.lines(str(path)))
         return Columns(writer.table(), dataset=self.name, path=str(path), tasks=list(self.config.tasks))
@@ -108,6 +110,16 @@ class InstanceReader:
             if read is not None:
                 labels[task] = read
         return labels
+
+    def _note_slips(
+        self, writer: ColumnWriter, records: Sequence[Record], annotations: Sequence[Annotation]
+    ) -> None:
+        for task, config in self.config.tasks.items():
+            labels = [own.get(task) for own in annotations]
+            for slip, record, row in self.decoders[task].find_slips(
+                records, labels, task=task, config=config
+            ):
+                writer.add_slip(task, slip, line=record.first_line + record.row_lines[row])
 
     def gold_labels(self, record: Record) -> Annotation:
         """The gold labels of a record that is to be predicted; what cannot be read counts as not annotated."""

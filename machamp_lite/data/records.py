@@ -4,6 +4,7 @@ CoNLL-like files, TSV and raw text become the same ``Record``. The lines of all 
 are the file: comments, multiword rows, empty nodes, blank lines and line ends included.
 """
 
+import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,10 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from machamp_lite.data.lines import Stretch, is_blank, numbered_lines
+from machamp_lite.data.separators import find_separator, looks_separated_by_spaces, separator_fault
 from machamp_lite.errors import DataError, FaultList
+
+logger = logging.getLogger(__name__)
 
 EMPTY = "_"
 BYTE_ORDER_MARK = "\ufeff"
@@ -136,6 +140,8 @@ def read_records(
     stretches = chain([(number + 1, lines)], stretches)
     found_words = False
     checker = _ColumnChecker(required or {}, faults)
+    if required and raw_text_columns is None:
+        checker.separated = _notes_separator(path, number + 1, lines, layout, required, faults)
     for record in _parse(path, stretches, layout, raw_text_columns):
         found_words = found_words or bool(record.rows)
         checker.check(record)
@@ -157,19 +163,50 @@ def _parse(
     return _raw_text_records(path, lines, columns=raw_text_columns, word_idx=layout.word_idx or 0)
 
 
+def _notes_separator(
+    path: str, number: int, lines: Sequence[str], layout: Layout, required: dict[int, str], faults: FaultList
+) -> bool:
+    """Notes, once for a file, that its rows have no tabs but other separators; says whether that is a fault."""
+    columns = max(required) + 1
+    texts = layout.word_idx is None
+    separator = find_separator(lines, columns=columns, texts=texts)
+    # Of the first row.
+    where = next(
+        (
+            f"{path}:{place}"
+            for place, line in enumerate(lines, start=number)
+            if not is_blank(line) and not line.startswith("#")
+        ),
+        path,
+    )
+    if separator is not None:
+        faults.add(separator_fault(where, separator, path))
+    elif columns == 1 and not texts and looks_separated_by_spaces(lines):
+        logger.warning(
+            "%s: rows look separated by spaces and have no tabs, so each is read as one word; expected columns "
+            "separated by tabs",
+            where,
+        )
+    return separator is not None
+
+
 @dataclass(slots=True)
 class _ColumnChecker:
-    """Notes the rows that lack a column which something reads."""
+    """Notes the rows that lack a column which something reads.
+
+    Where a fault already says that columns are ``separated`` by something else, rows without tabs are not listed.
+    """
 
     required: dict[int, str]
     faults: FaultList
+    separated: bool = False
 
     def check(self, record: Record) -> None:
         needed = max(self.required, default=-1) + 1
         if min(map(len, record.rows), default=needed) >= needed:
             return
         for number, row in enumerate(record.rows):
-            if len(row) < needed:
+            if len(row) < needed and not (self.separated and len(row) == 1):
                 missing = min(column for column in self.required if column >= len(row))
                 self.faults.add(
                     f"{record.where(number)}: found {len(row)} column{'s' * (len(row) != 1)}, expected at least "

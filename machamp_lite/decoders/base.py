@@ -7,8 +7,8 @@ several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from torch import Tensor, nn
@@ -22,13 +22,20 @@ from machamp_lite.modules.dropout import Dropout
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
 from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
 
-__all__ = ["COMMENT", "MOST_COLUMNS", "Decoder", "LabelDecoder", "TaskConfig"]
+__all__ = ["COMMENT", "MOST_COLUMNS", "Decoder", "LabelDecoder", "Slip", "TaskConfig"]
 
 Level = Literal["word", "sentence"]
 # What the encoder reads for a task: the words (or the texts of a TSV) as they are; the same with some of their subwords
 # hidden; the same with every subword an item of its own; or the characters of "# text".
 View = Literal["words", "masked", "subwords", "raw"]
 LanguageModelKind = Literal["masked", "sequence"]
+
+
+class Slip(NamedTuple):
+    """``what`` was found in labels, and how it is read."""
+
+    what: str
+    handling: str
 
 
 class Decoder(nn.Module, ABC):
@@ -48,6 +55,8 @@ class Decoder(nn.Module, ABC):
     ranks: ClassVar[bool] = True
     # Whether ``encode`` gives a row a label: it and ``classes`` then read many sentences at once, laid end to end.
     row_a_label: ClassVar[bool] = False
+    # False for classes that are made of labels and words: many of them are rare, and none is a label of the file.
+    labels_are_classes: ClassVar[bool] = True
     # Of how many means its loss is the sum.
     loss_means: ClassVar[int] = 1
     metrics: ClassVar[tuple[str, ...]]
@@ -103,6 +112,13 @@ class Decoder(nn.Module, ABC):
 
         Raises ``DataError`` with a line for each label that cannot be read.
         """
+
+    @classmethod
+    def find_slips(
+        cls, records: Sequence[Record], labels: Sequence[list[Any] | None], *, task: str, config: Any
+    ) -> Iterable[tuple[Slip, Record, int]]:
+        """What of the labels of many records is read, but most likely not meant: what, the record and the row."""
+        return ()
 
     @classmethod
     def classes(cls, labels: Sequence[Any], words: Sequence[str]) -> list[str]:

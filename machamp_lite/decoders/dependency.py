@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.data.headers import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
@@ -82,6 +83,11 @@ class Dependency(Decoder):
         relations = read_column(record, task=task, column=config.column_idx + 1)
         known = {"0": 0, **(record.ids or {str(place): place for place in range(1, len(heads) + 1)})}
         positions = list(map(known.get, heads))
+        if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
+            raise DataError(
+                f"{record.where(0)}: found the head '{heads[0]}' in column {config.column_idx} (task '{task}'), "
+                f"expected a number{hint}"
+            )
         if None in positions or any(map(operator.eq, positions, itertools.count(1))):
             raise DataError(
                 f"{record.where(place - 1)}: found the head '{head}' in column {config.column_idx} (task "

@@ -1,6 +1,7 @@
 """``multiseq``: any number of labels a word, joined by ``|`` in one column; ``_`` for none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -11,12 +12,15 @@ from torch.nn import functional
 
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Level, TaskConfig, read_column, split
+from machamp_lite.decoders.base import Decoder, Level, Slip, TaskConfig, read_column, split
 from machamp_lite.decoders.ranking import Ranked, best_labels, highest
 from machamp_lite.label_scores import NONE
 from machamp_lite.metrics import label_set
 from machamp_lite.weighting.class_weights import given_weights, positive_weights
 from machamp_lite.weighting.objectives import BinaryObjective
+
+EMPTY_PART = Slip("label sets with an empty part, such as 'a||b'", "empty parts are dropped")
+REPEATED = Slip("label sets with a label twice, such as 'a|a'", "it is counted once")
 
 
 class MultiLabelConfig(TaskConfig):
@@ -58,6 +62,18 @@ class MultiSeq(Decoder):
     def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str] | None:
         """The joined labels of each word."""
         return read_column(record, task=task, column=config.column_idx)
+
+    @classmethod
+    def find_slips(
+        cls, records: Sequence[Record], labels: Sequence[list[str] | None], *, task: str, config: TaskConfig
+    ) -> Iterator[tuple[Slip, Record, int]]:
+        """Sets with empty or repeated parts."""
+        found = {joined: _slip(joined) for joined in set(chain.from_iterable(own or () for own in labels))}
+        if any(found.values()):
+            for record, own in zip(records, labels, strict=True):
+                for row, joined in enumerate(own or ()):
+                    if slip := found[joined]:
+                        yield slip, record, row
 
     @classmethod
     def classes(cls, labels: Sequence[str], words: Sequence[str]) -> list[str]:
@@ -132,3 +148,10 @@ class MultiSeq(Decoder):
     def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
         """Writes the column."""
         record.set_column(config.column_idx, labels)
+
+
+def _slip(joined: str) -> Slip | None:
+    parts = joined.split("|")
+    if len(parts) > 1 and not {"", EMPTY}.isdisjoint(parts):
+        return EMPTY_PART
+    return REPEATED if len(set(parts)) < len(parts) else None

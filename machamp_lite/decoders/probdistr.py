@@ -1,6 +1,6 @@
 """``probdistr``: a distribution a sentence, from several TSV columns or from a ``# task = 0.2|0.8`` comment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -10,11 +10,14 @@ from torch.nn import functional
 
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import MOST_COLUMNS, Decoder, TaskConfig, no_class_options
+from machamp_lite.decoders.base import MOST_COLUMNS, Decoder, Slip, TaskConfig, no_class_options
 from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
 Distribution = tuple[float, ...]
+# How far the sum of probabilities may be from 1: at least, and for each that is rounded to two digits.
+ROUNDING, ROUNDING_OF_EACH = 0.02, 0.005
+NO_DISTRIBUTION = Slip("rows of probabilities that do not add up to 1", "they are divided by their sum")
 
 
 class ProbDistrConfig(TaskConfig):
@@ -63,11 +66,7 @@ class ProbDistr(Decoder):
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: Any) -> list[Distribution] | None:
         """One distribution; None if it is ``_`` or the comment is missing."""
-        if config.column_idxs is None:
-            comment = record.comment(task)
-            texts = [EMPTY] if comment is None else comment.split("|")
-        else:
-            texts = [record.column(column)[0] for column in config.column_idxs]
+        texts = cls._texts(record, task=task, config=config)
         if all(text == EMPTY for text in texts):
             return None
         numbers = [read_number(text, record, task=task) for text in texts]
@@ -76,6 +75,27 @@ class ProbDistr(Decoder):
             expected = f"{config.width} probabilities or counts, none of them negative and not all 0"
             raise DataError(f"{record.where(0)}: found {found} (task '{task}'), expected {expected}")
         return [tuple(number / sum(numbers) for number in numbers)]
+
+    @classmethod
+    def _texts(cls, record: Record, *, task: str, config: Any) -> list[str]:
+        """The numbers as they are in the file."""
+        if config.column_idxs is not None:
+            return [record.column(column)[0] for column in config.column_idxs]
+        comment = record.comment(task)
+        return [EMPTY] if comment is None else comment.split("|")
+
+    @classmethod
+    def find_slips(
+        cls, records: Sequence[Record], labels: Sequence[list[Distribution] | None], *, task: str, config: Any
+    ) -> Iterator[tuple[Slip, Record, int]]:
+        """Rows that are neither distributions nor counts."""
+        for record, own in zip(records, labels, strict=True):
+            if own is not None:
+                numbers = list(map(float, cls._texts(record, task=task, config=config)))
+                are_counts = all(map(float.is_integer, numbers))
+                rounding = max(ROUNDING, ROUNDING_OF_EACH * len(numbers))
+                if not are_counts and abs(sum(numbers) - 1) > rounding:
+                    yield NO_DISTRIBUTION, record, 0
 
     @classmethod
     def classes(cls, labels: Sequence[Distribution], words: Sequence[str]) -> list[str]:

@@ -1,6 +1,5 @@
 """``regression``: a number a sentence, from a TSV column or from a ``# task = number`` comment."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.data.headers import header_hint
+from machamp_lite.data.numbers import expected_number, parse_number
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import (
@@ -30,7 +31,7 @@ class Regression(Decoder):
     level = "sentence"
     has_classes = False
     ranks = False
-    label_form = r"-?\d{1,400}(\.\d{1,400})?(e[-+]\d{1,3})?"
+    label_form = r"-?[0-9]{1,400}(\.[0-9]{1,400})?(e[-+][0-9]{1,3})?"
     metrics = ("avg_dist", "pearson", "spearman")
     refuses = no_class_options("its labels are numbers, and numbers are no classes")
 
@@ -91,11 +92,11 @@ def _mean_and_spread(vocabulary: Vocabulary) -> tuple[float, float]:
 
 
 def read_number(text: str, record: Record, *, task: str) -> float:
-    """A finite number; raises ``DataError`` for anything else."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{record.where(0)}: found '{text}' (task '{task}'), expected a number")
+    """The number in a cell or a comment; raises ``DataError`` for anything else."""
+    number = parse_number(text)
+    if number is None:
+        raise DataError(
+            f"{record.where(0)}: found '{text}' (task '{task}'), {expected_number(text)}"
+            f"{header_hint(record, 0, text)}"
+        )
     return number

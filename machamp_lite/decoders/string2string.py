@@ -20,6 +20,7 @@ class String2String(LabelDecoder):
     """Classifies each word by the edit script that turns it into its target (after Straka 2018, UDPipe)."""
 
     level = "word"
+    labels_are_classes = False
     metrics = ("accuracy",)
 
     @classmethod

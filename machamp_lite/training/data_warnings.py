@@ -7,14 +7,25 @@ from collections.abc import Iterator, Mapping
 from machamp_lite.batching.columns import Columns
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
-
-LABELS_SHOWN = 5
+from machamp_lite.training.header_lines import find_header, skipped_data
+from machamp_lite.training.label_counts import dev_labels, listed, training_labels, unseen_labels
+from machamp_lite.training.label_slips import (
+    column_warnings,
+    distinct_warning,
+    read_warnings,
+    spelling_warning,
+)
 
 
 def data_warnings(
-    config: Config, *, vocabularies: Mapping[str, Vocabulary], dev: Mapping[str, Columns]
+    config: Config,
+    *,
+    vocabularies: Mapping[str, Vocabulary],
+    train: Mapping[str, Columns],
+    dev: Mapping[str, Columns],
 ) -> Iterator[str]:
-    """A line for each: dev data that is training data, columns of several tasks, labels that are unknown or alone."""
+    """A line for each: files that are the same, headers, columns that hold something else, odd labels."""
+    unseen: dict[str, Counter[str]] = {task: Counter() for task in config.tasks()}
     for name, dataset in config.datasets.items():
         train_path, dev_path = str(dataset.train_data_path), dataset.dev_data_path
         if dev_path is not None and filecmp.cmp(train_path, dev_path, shallow=False):
@@ -27,34 +38,68 @@ def data_warnings(
                 f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "
                 "the last one"
             )
-        for task in dataset.tasks:
-            unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
-            if unseen:
-                yield (
-                    f"{name}: task '{task}': {len(unseen)} of the labels of {dev_path} are not in the training data "
-                    f"and count as wrong, {sum(unseen.values())} times in all: {_listed(unseen)}"
-                )
+        yield from _dataset_warnings(
+            config, name, vocabularies=vocabularies, train=train[name], dev=dev.get(name), unseen=unseen
+        )
     for task, task_config in config.tasks().items():
-        labels = vocabularies[task].labels
-        if decoder_class(task_config).has_classes and len(labels) == 1:
-            yield f"task '{task}': found only the label '{labels[0]}' in the training data, expected several"
+        vocabulary, decoder = vocabularies[task], decoder_class(task_config)
+        if not decoder.has_classes:
+            continue
+        if len(vocabulary) == 1:
+            label = vocabulary.labels[0]
+            yield f"task '{task}': found only the label '{label}' in the training data, expected several"
+        counts = {**dict(zip(vocabulary.labels, vocabulary.counts, strict=True)), **unseen[task]}
+        spelling = spelling_warning(task, counts) if decoder.labels_are_classes else None
+        if spelling is not None:
+            yield spelling
 
 
-def unseen_labels(config: Config, task: str, vocabulary: Vocabulary, dev: Columns | None) -> Counter[str]:
-    """The labels of dev data that training never saw, and how often they are there."""
-    decoder = decoder_class(config.tasks()[task])
-    if dev is None or not decoder.has_classes:
-        return Counter()
-    annotated = ((instance.labels[task], instance.words) for instance in dev.with_unknown(task))
-    return Counter(
-        label
-        for labels, words in annotated
-        for label in decoder.classes(labels, words[: len(labels)])
-        if label not in vocabulary
+def _dataset_warnings(
+    config: Config,
+    name: str,
+    *,
+    vocabularies: Mapping[str, Vocabulary],
+    train: Columns,
+    dev: Columns | None,
+    unseen: Mapping[str, Counter[str]],
+) -> Iterator[str]:
+    """The lines on the files of one dataset; adds its dev labels that training never saw to ``unseen``."""
+    dataset = config.datasets[name]
+    decoders = {task: decoder_class(options) for task, options in dataset.tasks.items()}
+    in_train = {task: training_labels(train, task, decoders[task], vocabularies[task]) for task in dataset.tasks}
+    in_dev = {} if dev is None else {task: dev_labels(dev, task, decoders[task]) for task in dataset.tasks}
+    parts = [(train, in_train), *([] if dev is None or dev.path == train.path else [(dev, in_dev)])]
+    headers = [find_header(dataset, columns.path, counts, known=in_train) for columns, counts in parts]
+    found = [header for header in headers if header is not None]
+    for header in found:
+        yield header.warning(name, both=len(found) == len(parts))
+    for columns, counts in parts:
+        skipped = skipped_data(dataset, columns.path, counts)
+        if skipped is not None:
+            yield skipped
+        yield from read_warnings(columns)
+    yield from column_warnings(name, dataset, train, vocabularies)
+    for task in dataset.tasks:
+        distinct = distinct_warning(name, dataset, task, train.path, in_train[task])
+        if distinct is not None:
+            yield distinct
+        new = unseen_labels(config, task, vocabularies[task], dev)
+        unseen[task].update(new)
+        for header in found:
+            # Said already, where it is no label of the training data alone.
+            new.pop(header.labels.get(task, ""), None)
+        if new and dev is not None:
+            yield _unseen_warning(name, task, dev.path, new, every=in_dev[task])
+
+
+def _unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, every: Counter[str]) -> str:
+    labels = listed([label for label, _ in unseen.most_common()])
+    if unseen.keys() == every.keys():
+        return (
+            f"{name}: task '{task}': none of the labels of {path} is in the training data, so that all "
+            f"{unseen.total()} count as wrong: {labels}; do both files have the same columns?"
+        )
+    return (
+        f"{name}: task '{task}': {len(unseen)} of the labels of {path} are not in the training data "
+        f"and count as wrong, {unseen.total()} times in all: {labels}"
     )
-
-
-def _listed(labels: Counter[str]) -> str:
-    more = len(labels) - LABELS_SHOWN
-    shown = ", ".join(label for label, _ in labels.most_common(LABELS_SHOWN))
-    return f"{shown} and {more} more" if more > 0 else shown

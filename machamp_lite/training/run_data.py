@@ -13,7 +13,7 @@ from machamp_lite.batching.sampler import Stream
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.errors import ConfigError, DataError, one_line
 from machamp_lite.model import Model
 from machamp_lite.pretrained import load_tokenizer
 from machamp_lite.training.conditions import changed_files, data_checksums
@@ -53,8 +53,8 @@ def read_data(
         data, told = read(orders)
     logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
-    for line in data_warnings(config, vocabularies=data.vocabularies, dev=data.dev):
-        logger.warning("%s", line)
+    for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
+        logger.warning("%s", one_line(line))
     return data
 
 

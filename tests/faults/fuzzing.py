@@ -67,6 +67,13 @@ ODD_TEXTS = [
         "1-2",
         "8.1",
         "\u00e9\u0301",
+        "1_000",
+        "\u0661\u0662",
+        "1e39",
+        "a||b",
+        "a|a",
+        "NOUN ",
+        "noun",
     ),
 ]
 ODD_VALUES: list[Any] = [
@@ -152,8 +159,13 @@ def spoil_bytes(content: bytes, random: Random) -> bytes:
 
 
 def spoil_columns(text: str, random: Random) -> str:
-    """Puts odd cells, comments and line ends into a file of columns."""
+    """Puts odd cells, comments and line ends into a file of columns, other separators, or a header above it."""
+    if random.random() < 0.1:
+        return text.replace("\t", random.choice([" ", "    ", ",", ";"]))
     lines = text.split("\n")
+    if random.random() < 0.1:
+        names = random.choices(["text", "label", "ID", "Form", "score", "_", "1"], k=lines[-2].count("\t") + 1)
+        lines.insert(0, "\t".join(names))
     for _ in range(random.choice([1, 2, 4])):
         place = random.randrange(len(lines))
         cells = lines[place].split("\t")

@@ -108,7 +108,10 @@ TREEBANKS: dict[str, tuple[bytes, str]] = {
         TREEBANK.encode() + b"1\tdogs\n\n",
         "in:23: found 2 columns, expected at least 9",
     ),
-    "spaces for tabs": (TREEBANK.replace("\t", " ").encode(), "in:4: found 1 column"),
+    "spaces for tabs": (
+        TREEBANK.replace("\t", " ").encode(),
+        "in:4: rows are separated by spaces, expected tabs; ",
+    ),
     "a tab too few": (TREEBANK.replace("ran\trun", "ran run").encode(), "expected "),
     "a head that is no number": (ONE.replace("\t0\t", "\tx\t").encode(), "in:1: found the head 'x'"),
     "an empty label": (ONE.replace("NOUN", "").encode(), "in:1: found an empty label in column 3"),
