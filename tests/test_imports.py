@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "machamp_lite"
 
 # From the ground up; what stands on one floor may import from its own room (the same folder) and from below.
 FLOORS = [
-    {"errors", "files", "logs", "process", "signals"},
+    {"errors", "files", "logs", "process", "schemes", "signals"},
     {"data", "modules", "metrics", "label_scores", "weighting"},
     {"decoders"},
     {"config"},

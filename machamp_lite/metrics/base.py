@@ -17,6 +17,11 @@ class Metric(ABC, Generic[Item]):
     def __init__(self) -> None:
         self.counts: Counter[Any] = Counter()
 
+    @classmethod
+    def for_task(cls, config: Any) -> Self:
+        """The metric as the options of a task ask for it."""
+        return cls()
+
     def add(self, gold: Sequence[Item], predicted: Sequence[Item]) -> None:
         """Count one more sentence; raises ValueError where the two differ in length."""
         if len(gold) != len(predicted):

@@ -13,7 +13,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,13 @@ _OF_LEARNING = set(TaskConfig.model_fields) - {"task_type", "column_idx"}
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """All instances of a run by dataset, and the vocabularies that its training data gave."""
+    """All instances of a run by dataset, and the vocabularies and schemes of tasks that its training data gave."""
 
     tokenizer: Any
     vocabularies: dict[str, Vocabulary]
     train: dict[str, Columns]
     dev: dict[str, Columns]
+    schemes: dict[str, str] = field(default_factory=dict)
 
 
 def cache_folder(choice: str, config: Config) -> Path | None:

@@ -17,6 +17,7 @@ from machamp_lite.model import Model
 from machamp_lite.pretrained import load_tokenizer
 from machamp_lite.training.data_cache import DataCache, RunData
 from machamp_lite.training.data_warnings import data_warnings
+from machamp_lite.training.label_schemes import recognise_schemes, scheme_warnings
 from machamp_lite.training.retraining import label_orders
 from machamp_lite.weighting.class_weights import faults_of
 
@@ -41,6 +42,11 @@ def read_data(
     logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
     for line in data_warnings(config, vocabularies=data.vocabularies, dev=data.dev):
+        logger.warning("%s", line)
+    data.schemes.update(recognise_schemes(config, data))
+    for task, scheme in data.schemes.items():
+        logger.info("task '%s': labels in the scheme %s", task, scheme)
+    for line in scheme_warnings(config, data):
         logger.warning("%s", line)
     return data
 
