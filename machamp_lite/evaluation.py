@@ -67,6 +67,16 @@ class ScoreKeeper:
             if self._annotated[task]
         }
 
+    def warnings(self) -> list[str]:
+        """What of the gold labels of the annotated tasks the metrics could not read, a line per metric."""
+        return [
+            f"task '{task}': {line}"
+            for task, metrics in self._metrics.items()
+            if self._annotated[task]
+            for line in (metric.warning() for metric in metrics)
+            if line is not None
+        ]
+
     def label_scores(self) -> dict[str, LabelScores]:
         """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task.
 

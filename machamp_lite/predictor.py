@@ -1,5 +1,6 @@
 """Records in, annotated records out."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from machamp_lite.fitting import choose_dataset, fitting_dataset
 from machamp_lite.model import Model
 from machamp_lite.raw_input import check_raw_text, raw_text_records
 from machamp_lite.thresholds import check_threshold, overridden_threshold
+
+logger = logging.getLogger(__name__)
 
 CONNECTION, SEPARATOR = "=", "|"
 
@@ -58,7 +61,7 @@ def predict_file(
     check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
     if not Path(target).parent.is_dir():
         raise ConfigError(f"{target}: the folder {Path(target).parent} does not exist")
-    keeper = keeper or ScoreKeeper(config.tasks)
+    given, keeper = keeper, keeper or ScoreKeeper(config.tasks)
     faults = FaultList()
     if raw_text:
         records = raw_text_records(
@@ -85,7 +88,18 @@ def predict_file(
         _write_scores(keeper, f"{target}.eval")
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written ({error.strerror or error})") from None
+    if given is None:
+        warn_of_gold(keeper, source)
     return keeper.scores()
+
+
+def warn_of_gold(keeper: ScoreKeeper, source: str | Path) -> None:
+    """Logs what of the gold labels of a predicted file its scores leave out.
+
+    ``predict_file`` leaves this to whoever gives it a keeper: dev data was checked when training read it.
+    """
+    for line in keeper.warnings():
+        logger.warning("%s: %s", source, line)
 
 
 def predict_records(

@@ -32,6 +32,10 @@ class Metric(ABC, Generic[Item]):
         """Add what another metric of the same class has counted."""
         self.counts.update(other.counts)
 
+    def warning(self) -> str | None:
+        """What of the gold items the metric could not read, if anything."""
+        return None
+
     @abstractmethod
     def value(self) -> float:
         """Return the score of all that was added, at most 1 where higher is better, and 0 where nothing was."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from machamp_lite.metrics.base import Metric, f1
-from machamp_lite.schemes import BIO, Scheme, Span, scheme_of
+from machamp_lite.schemes import BIO, OUTSIDE, Scheme, Span, scheme_of
 
 
 class SpanF1(Metric[str]):
@@ -33,7 +33,21 @@ class SpanF1(Metric[str]):
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
         in_gold, in_predicted = set(self.scheme.spans(gold)), set(self.scheme.spans(predicted))
-        return Counter(gold=len(in_gold), predicted=len(in_predicted), correct=len(in_gold & in_predicted))
+        # Labels that should be in spans and are not; "_" is how some files write O.
+        marked = len(gold) - gold.count(OUTSIDE) - gold.count("_")
+        unread = marked - sum(end - start for start, end, _ in in_gold)
+        counts = {"gold": len(in_gold), "predicted": len(in_predicted), "correct": len(in_gold & in_predicted)}
+        return Counter({**counts, "unread": unread, "labels": len(gold)})
+
+    def warning(self) -> str | None:
+        """How many gold labels mark no span in the scheme, if any do not."""
+        unread, name = self.counts["unread"], self.scheme.name
+        if not unread:
+            return None
+        return (
+            f"{unread} of {self.counts['labels']} gold labels are neither outside nor in a span of the scheme {name}, "
+            f"in which the model was trained; span_f1 does not count them; convert the labels to {name}"
+        )
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
