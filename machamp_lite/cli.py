@@ -270,7 +270,7 @@ def _predict(flags: argparse.Namespace) -> int:
     set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
     from machamp_lite.fitting import fitting_dataset
-    from machamp_lite.predictor import check_options, predict_file
+    from machamp_lite.predictor import check_options, predict_file, warn_of_gold
     from machamp_lite.training.checkpoint import load_model
 
     model = load_model(flags.model, device=_device(flags.device))
@@ -313,6 +313,7 @@ def _predict(flags: argparse.Namespace) -> int:
                 sep=flags.sep,
                 keeper=keeper,
             )
+            warn_of_gold(keeper, source)
             try:
                 _show_scores({dataset: keeper}, file=file)
                 print(f"written: {target}", file=file, flush=True)

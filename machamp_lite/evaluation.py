@@ -33,7 +33,7 @@ class ScoreKeeper:
 
     def __init__(self, tasks: Mapping[str, TaskConfig]) -> None:
         self._metrics: dict[str, list[Metric]] = {
-            task: [METRICS[name]() for name in config.metric_names()] for task, config in tasks.items()
+            task: [METRICS[name].for_task(config) for name in config.metric_names()] for task, config in tasks.items()
         }
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
         self._labels = {
@@ -65,6 +65,16 @@ class ScoreKeeper:
             for task, metrics in self._metrics.items()
             if self._annotated[task]
         }
+
+    def warnings(self) -> list[str]:
+        """What of the gold labels of the annotated tasks the metrics could not read, a line per metric."""
+        return [
+            f"task '{task}': {line}"
+            for task, metrics in self._metrics.items()
+            if self._annotated[task]
+            for line in (metric.warning() for metric in metrics)
+            if line is not None
+        ]
 
     def label_scores(self) -> dict[str, LabelScores]:
         """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task.

@@ -1,5 +1,6 @@
 """Records in, annotated records out."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from machamp_lite.model import Model
 from machamp_lite.raw_input import check_raw_text, raw_text_records
 from machamp_lite.streams import DISK_FAULTS, readable
 from machamp_lite.thresholds import check_threshold, overridden_threshold
+
+logger = logging.getLogger(__name__)
 
 CONNECTION, SEPARATOR = "=", "|"
 
@@ -65,7 +68,7 @@ def predict_file(
         name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
         config = model.config.datasets[name]
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
-        keeper = keeper or ScoreKeeper(config.tasks)
+        given, keeper = keeper, keeper or ScoreKeeper(config.tasks)
         faults = FaultList()
         if raw_text:
             records = raw_text_records(
@@ -92,7 +95,18 @@ def predict_file(
     if scores_file is not None:
         with _writing(scores_file):
             _write_scores(keeper, scores_file)
+    if given is None:
+        warn_of_gold(keeper, source)
     return keeper.scores()
+
+
+def warn_of_gold(keeper: ScoreKeeper, source: str | Path) -> None:
+    """Logs what of the gold labels of a predicted file its scores leave out.
+
+    ``predict_file`` leaves this to whoever gives it a keeper: dev data was checked when training read it.
+    """
+    for line in keeper.warnings():
+        logger.warning("%s: %s", source, line)
 
 
 def predict_records(

@@ -25,6 +25,7 @@ from machamp_lite.training.checkpoint import load_best_weights, load_model, save
 from machamp_lite.training.conditions import changed_files, conditions_of, data_checksums
 from machamp_lite.training.data_cache import AUTO, cache_folder
 from machamp_lite.training.distributed import ALONE, Processes
+from machamp_lite.training.label_schemes import with_schemes
 from machamp_lite.training.optimization import make_optimizer
 from machamp_lite.training.randomness import random_states
 from machamp_lite.training.run_data import RunData, check_same_data, read_data, training_streams
@@ -117,7 +118,7 @@ def build_model(
     params, kind = config.params, language_model_kind(config)
     reset = params.reset_transformer_model if reset is None else reset
     return Model(
-        config=config,
+        config=with_schemes(config, data.schemes),
         pretrained=with_language_model(former.pretrained, kind)
         if former
         else load_transformer(params.transformer_model, reset=reset, kind=kind),
@@ -306,7 +307,7 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
     keepers = {}
     for name, dataset in config.datasets.items():
         if dataset.dev_data_path is not None:
-            keepers[name] = ScoreKeeper(dataset.tasks)
+            keepers[name] = ScoreKeeper(model.config.datasets[name].tasks)
             with temporary_folder(folder / run_folder.PREDICTIONS) as place:
                 _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", keepers[name])
                 written = sorted(place.iterdir())

@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "machamp_lite"
 
 # From the ground up; what stands on one floor may import from its own room (the same folder) and from below.
 FLOORS = [
-    {"errors", "logs", "process", "signals", "temporaries"},
+    {"errors", "logs", "process", "schemes", "signals", "temporaries"},
     {"streams"},
     {"files"},
     {"data", "modules", "metrics", "label_scores", "weighting"},

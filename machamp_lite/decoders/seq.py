@@ -1,9 +1,25 @@
-"""``seq``: one label a word, from one column."""
+"""``seq``: one label per word, from one column."""
 
 from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator
 
 from machamp_lite.data.records import Record
 from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column
+from machamp_lite.schemes import ALIASES
+
+
+def _without_alias(value: Any) -> Any:
+    return ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+class SeqConfig(TaskConfig):
+    """``scheme`` says how labels mark spans; with "auto" it is recognised from the training data."""
+
+    scheme: Annotated[
+        Literal["auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2"], BeforeValidator(_without_alias)
+    ]
 
 
 class Seq(LabelDecoder):
@@ -11,6 +27,7 @@ class Seq(LabelDecoder):
 
     level = "word"
     metrics = (*LabelDecoder.metrics, "span_f1")
+    Config = SeqConfig
 
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str]:

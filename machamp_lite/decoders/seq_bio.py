@@ -1,4 +1,4 @@
-"""``seq_bio``: one BIO label a word, from one column; predictions never leave the scheme."""
+"""``seq_bio``: one span label per word, from one column; predictions always follow the scheme of the labels."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from machamp_lite.decoders.ranking import Ranked, best_labels
 from machamp_lite.decoders.seq import Seq
 from machamp_lite.modules.crf import LinearChainCRF
 from machamp_lite.modules.ragged import flatten, pad
+from machamp_lite.schemes import scheme_of
 from machamp_lite.weighting.objectives import MarginObjective
 
 
@@ -33,7 +34,7 @@ class SeqBio(Seq):
 
     def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
-        self.crf = LinearChainCRF(vocabulary.labels)
+        self.crf = LinearChainCRF(vocabulary.labels, scheme_of(config))
 
     def make_objective(self) -> MarginObjective:
         """Softmax-margin, with class weights as margins."""

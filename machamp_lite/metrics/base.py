@@ -17,6 +17,11 @@ class Metric(ABC, Generic[Item]):
     def __init__(self) -> None:
         self.counts: Counter[Any] = Counter()
 
+    @classmethod
+    def for_task(cls, config: Any) -> Self:
+        """The metric as the options of a task ask for it."""
+        return cls()
+
     def add(self, gold: Sequence[Item], predicted: Sequence[Item]) -> None:
         """Count one more sentence; raises ValueError where the two differ in length."""
         if len(gold) != len(predicted):
@@ -26,6 +31,10 @@ class Metric(ABC, Generic[Item]):
     def merge(self, other: Self) -> None:
         """Add what another metric of the same class has counted."""
         self.counts.update(other.counts)
+
+    def warning(self) -> str | None:
+        """What of the gold items the metric could not read, if anything."""
+        return None
 
     @abstractmethod
     def value(self) -> float:

@@ -1,17 +1,15 @@
-"""The metric over the spans that BIO tags mark."""
+"""The metric over the spans that labels such as ``B-PER`` mark."""
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any, Self
 
 from machamp_lite.metrics.base import Metric, f1
-
-Span = tuple[int, int, str]
+from machamp_lite.schemes import BIO, OUTSIDE, Scheme, Span, scheme_of
 
 
 class SpanF1(Metric[str]):
-    """F1 over the spans that BIO tags mark, right only if start, end and type are (see `spans`).
-
-    This is what seqeval (Nakayama 2018) calls the strict mode of the scheme IOB2.
+    """F1 over spans: a span is right only if its start, end and type are, as in the strict mode of seqeval.
 
     >>> metric = SpanF1()
     >>> metric.add(["B-per", "I-per", "O", "B-loc"], ["B-per", "O", "O", "B-loc"])
@@ -21,16 +19,39 @@ class SpanF1(Metric[str]):
 
     name = "span_f1"
 
+    def __init__(self, scheme: Scheme = BIO) -> None:
+        super().__init__()
+        self.scheme = scheme
+
+    @classmethod
+    def for_task(cls, config: Any) -> Self:
+        """The metric for labels in the scheme of a task."""
+        return cls(scheme_of(config))
+
     def value(self) -> float:
         return f1(self.counts["correct"], self.counts["gold"], self.counts["predicted"])
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
-        in_gold, in_predicted = set(spans(gold)), set(spans(predicted))
-        return Counter(gold=len(in_gold), predicted=len(in_predicted), correct=len(in_gold & in_predicted))
+        in_gold, in_predicted = set(self.scheme.spans(gold)), set(self.scheme.spans(predicted))
+        # Labels that should be in spans and are not; "_" is how some files write O.
+        marked = len(gold) - gold.count(OUTSIDE) - gold.count("_")
+        unread = marked - sum(end - start for start, end, _ in in_gold)
+        counts = {"gold": len(in_gold), "predicted": len(in_predicted), "correct": len(in_gold & in_predicted)}
+        return Counter({**counts, "unread": unread, "labels": len(gold)})
+
+    def warning(self) -> str | None:
+        """How many gold labels mark no span in the scheme, if any do not."""
+        unread, name = self.counts["unread"], self.scheme.name
+        if not unread:
+            return None
+        return (
+            f"{unread} of {self.counts['labels']} gold labels are neither outside nor in a span of the scheme {name}, "
+            f"in which the model was trained; span_f1 does not count them; convert the labels to {name}"
+        )
 
 
 def spans(tags: Sequence[str]) -> list[Span]:
-    """Return the (start, end, type) of all spans of a sentence of BIO tags, the end exclusive.
+    """The (start, end, type) of all spans of a sentence of BIO tags, the end exclusive.
 
     Only a B opens a span, and only an I of the same type continues it. An I that continues nothing is
     outside, as is any tag that is neither B nor I.
@@ -38,15 +59,4 @@ def spans(tags: Sequence[str]) -> list[Span]:
     >>> spans(["B-per", "I-per", "I-loc", "B-loc", "O", "I-loc"])
     [(0, 2, 'per'), (3, 4, 'loc')]
     """
-    found: list[Span] = []
-    in_span = False
-    for position, tag in enumerate(tags):
-        mark, _, kind = tag.partition("-")
-        if mark == "B":
-            found.append((position, position + 1, kind))
-            in_span = True
-        elif in_span and mark == "I" and found[-1][2] == kind:
-            found[-1] = (found[-1][0], position + 1, kind)
-        else:
-            in_span = False
-    return found
+    return BIO.spans(tags)

@@ -1,4 +1,4 @@
-"""A linear-chain conditional random field (Lafferty et al. 2001) over labels in BIO."""
+"""A linear-chain conditional random field (Lafferty et al. 2001) over labels in a scheme such as BIO."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from machamp_lite.modules.ragged import is_item, send
+from machamp_lite.schemes import BIO, EDGE, Scheme
 
 # The score of a step out of the scheme: less than any path that stays in it can have, and still finite, so that
 # labels that no path reaches have gradients of 0 and not of NaN.
@@ -14,19 +15,22 @@ FORBIDDEN = -1e30
 
 
 class LinearChainCRF(nn.Module):
-    """Scores paths of labels, and finds the best and the sum of all that stay in BIO.
+    """Scores paths of labels, and finds the best path and the sum of all paths that follow the scheme.
 
-    In BIO an I follows only a B or I of its type; labels that are neither B nor I count as outside. A path's score is
-    the sum of its emissions, transitions and end score. Each sentence has at least one word; emissions are float32.
+    Labels without a mark of the scheme count as outside. The score of a path is the sum of its emissions, transitions
+    and end score. Each sentence has at least one word; emissions are float32.
     """
 
     allowed: Tensor
+    may_end: Tensor
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], scheme: Scheme = BIO) -> None:
         super().__init__()
-        # The last row is the step into the first word, which allows what the step from outside does.
-        allowed = [[_may_follow(previous, label) for label in labels] for previous in [*labels, "O"]]
+        # The last row is the step into the first word.
+        allowed = [[scheme.allows(before, label) for label in labels] for before in [*labels, EDGE]]
+        may_end = [scheme.allows(label, EDGE) for label in labels]
         self.register_buffer("allowed", torch.tensor(allowed, dtype=torch.bool), persistent=False)
+        self.register_buffer("may_end", torch.tensor(may_end, dtype=torch.bool), persistent=False)
         self.transitions = nn.Parameter(torch.zeros(len(labels) + 1, len(labels)))
         self.ends = nn.Parameter(torch.zeros(len(labels)))
 
@@ -54,7 +58,7 @@ class LinearChainCRF(nn.Module):
         for position in range(1, emissions.shape[1]):
             following = (scores.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, position]
             scores = torch.where(is_word[:, position, None], following, scores)
-        return (scores + self.ends).logsumexp(1)
+        return (scores + self._ends_within_scheme()).logsumexp(1)
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
@@ -77,11 +81,14 @@ class LinearChainCRF(nn.Module):
         emitted = emissions.gather(2, path.unsqueeze(2)).squeeze(2)
         within = torch.where(is_word, emitted + transitions[self._previous(path), path], 0.0).sum(1)
         last = send(lengths - 1, path.device).unsqueeze(1)
-        return within + self.ends[path.gather(1, last).squeeze(1)]
+        ends = self.ends.masked_fill(~self.may_end, 0.0)
+        return within + ends[path.gather(1, last).squeeze(1)]
 
     def is_well_formed(self, path: Tensor, lengths: Tensor) -> Tensor:
         """Whether a path stays in the scheme. *Shape:* (B, L), (B,) -> (B,)."""
-        return (self.allowed[self._previous(path), path] | ~self._is_word(lengths, path.shape[1])).all(1)
+        last = send(lengths - 1, path.device).unsqueeze(1)
+        steps = (self.allowed[self._previous(path), path] | ~self._is_word(lengths, path.shape[1])).all(1)
+        return steps & self.may_end[path.gather(1, last).squeeze(1)]
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
@@ -94,7 +101,7 @@ class LinearChainCRF(nn.Module):
             best, previous = (scores.unsqueeze(2) + transitions).max(1)
             scores = torch.where(is_word[:, position, None], best + emissions[:, position], scores)
             steps.append(torch.where(is_word[:, position, None], previous, stay))
-        path = [(scores + self.ends).argmax(1, keepdim=True)]
+        path = [(scores + self._ends_within_scheme()).argmax(1, keepdim=True)]
         for previous in reversed(steps):
             path.append(previous.gather(1, path[-1]))
         return torch.cat(path[::-1], dim=1)
@@ -104,6 +111,10 @@ class LinearChainCRF(nn.Module):
         scores = self.transitions.masked_fill(~self.allowed, FORBIDDEN)
         return scores[-1], scores[:-1]
 
+    def _ends_within_scheme(self) -> Tensor:
+        """The scores of ending a sentence with each label. *Shape:* (C,)."""
+        return self.ends.masked_fill(~self.may_end, FORBIDDEN)
+
     def _previous(self, path: Tensor) -> Tensor:
         """The rows of ``allowed`` and ``transitions`` from which each word's label is stepped to, as (B, L)."""
         return functional.pad(path, (1, 0), value=len(self.ends))[:, :-1]
@@ -111,9 +122,3 @@ class LinearChainCRF(nn.Module):
     def _is_word(self, lengths: Tensor, width: int) -> Tensor:
         """*Shape:* (B,) -> (B, width)."""
         return send(is_item(lengths, width), self.ends.device)
-
-
-def _may_follow(previous: str, label: str) -> bool:
-    mark, _, kind = label.partition("-")
-    before, _, kind_before = previous.partition("-")
-    return mark != "I" or (before in ("B", "I") and kind_before == kind)

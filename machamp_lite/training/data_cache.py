@@ -57,7 +57,7 @@ _OF_LEARNING = set(TaskConfig.model_fields) - {"task_type", "column_idx"}
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """All instances of a run by dataset, and the vocabularies that its training data gave."""
+    """All instances of a run by dataset, and the vocabularies and schemes of tasks that its training data gave."""
 
     tokenizer: Any
     vocabularies: dict[str, Vocabulary]
@@ -65,6 +65,7 @@ class RunData:
     dev: dict[str, Columns]
     # Of the bytes of all data files that were read, by path.
     checksums: Mapping[str, str] = field(default_factory=dict)
+    schemes: dict[str, str] = field(default_factory=dict)
 
 
 def cache_folder(choice: str, config: Config) -> Path | None:

@@ -20,6 +20,7 @@ from machamp_lite.training.conditions import changed_files, data_checksums
 from machamp_lite.training.data_cache import DataCache, RunData
 from machamp_lite.training.data_warnings import data_warnings
 from machamp_lite.training.distributed import Processes
+from machamp_lite.training.label_schemes import recognise_schemes, scheme_warnings
 from machamp_lite.training.retraining import label_orders
 from machamp_lite.weighting.class_weights import faults_of
 
@@ -54,6 +55,11 @@ def read_data(
     logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
     for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
+        logger.warning("%s", one_line(line))
+    data.schemes.update(recognise_schemes(config, data))
+    for task, scheme in data.schemes.items():
+        logger.info("task '%s': labels in the scheme %s", task, scheme)
+    for line in scheme_warnings(config, data):
         logger.warning("%s", one_line(line))
     return data
 

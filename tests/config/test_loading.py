@@ -9,7 +9,8 @@ import pytest
 
 from machamp_lite.config import Config, load_config
 from machamp_lite.config.documents import DEFAULT_PARAMS
-from machamp_lite.decoders import DECODERS, TaskConfig
+from machamp_lite.decoders import DECODERS
+from machamp_lite.decoders.seq import SeqConfig
 from machamp_lite.errors import ConfigError
 
 SEQ = {"task_type": "seq", "column_idx": 3}
@@ -104,8 +105,9 @@ WRONG_TASKS = {
     "layers_to_use: expected a list or 'all', found 'last'": {"layers_to_use": "last"},
     "layers_to_use -> 1: expected a whole number, found 0.5": {"layers_to_use": [1, 0.5]},
     "los_weight: unknown key; did you mean 'loss_weight'?": {"los_weight": 1},
-    f"int: unknown key; known: {', '.join(sorted(TaskConfig.model_fields))}": {"int": 1},
-    f"elu: unknown key; known: {', '.join(sorted(TaskConfig.model_fields))}": {"elu": 1},
+    "scheme: expected 'auto', 'BIO', 'IOB1', 'BIOES', 'BILOU' or 'IOE2', found 'BIOS'": {"scheme": "BIOS"},
+    f"int: unknown key; known: {', '.join(sorted(SeqConfig.model_fields))}": {"int": 1},
+    f"elu: unknown key; known: {', '.join(sorted(SeqConfig.model_fields))}": {"elu": 1},
 }
 
 
@@ -185,7 +187,9 @@ WRONG_PARAMS = {
     "random_seed: expected a number below 4294967296, found 4294967296": {"random_seed": 2**32},
     "training: expected an object {...}, found null": {"training": None},
     "training -> num_epochs: expected a whole number, found 1.5": {"training": {"num_epochs": 1.5}},
-    "training -> precision: expected 'auto', 'fp32' or 'bf16', found 'fp16'": {"training": {"precision": "fp16"}},
+    "training -> precision: expected 'auto', 'fp32' or 'bf16', found 'fp16'": {
+        "training": {"precision": "fp16"}
+    },
     "training -> optimizer -> lrr: unknown key; did you mean 'lr'?": {"training": {"optimizer": {"lrr": 1}}},
     "training -> optimizer -> betas: expected a list of at most 2 items, found [0.9, 0.99, 0.1]": {
         "training": {"optimizer": {"betas": [0.9, 0.99, 0.1]}}

@@ -187,6 +187,19 @@ def spoil_columns(text: str, random: Random) -> str:
     return "\n".join(lines)
 
 
+def spoil_labels(labels: list[str], random: Random) -> list[str]:
+    """Drops, swaps, changes or replaces some labels of spans."""
+    labels = labels.copy()
+    for _ in range(random.choice([1, 1, 2, 5])):
+        place = random.randrange(len(labels))
+        label = labels[place]
+        changed = [label.lower(), label.upper(), label.replace("-", "_"), f"{label} ", f" {label}", label[:2]]
+        others = ["O", "0", "o", "_", "B", "I-", "-a", "E-a", "U-b", random.choice(labels)]
+        odd = [text for text in ODD_TEXTS if text and "\t" not in text]
+        labels[place] = random.choice([*changed, *others, random.choice(odd)]) or "O"
+    return labels
+
+
 def files_below(folder: Path, written: Sequence[str]) -> set[str]:
     """The files of a folder but those in a run's folder and outputs."""
     return {

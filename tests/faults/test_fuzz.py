@@ -27,15 +27,18 @@ from fuzzing import (
     spoil_bytes,
     spoil_columns,
     spoil_json,
+    spoil_labels,
     train,
     write_workplace,
 )
 from hypothesis import given
+from span_schemes import SEQEVAL, labels_of, random_labels, random_spans
 from tiny_tokenizers import FAMILIES, WORDS, Tokenizers
 from transformers import AutoTokenizer
 
 from machamp_lite import pretrained
 from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.schemes import EDGE, SCHEMES
 from machamp_lite.training import checkpoint, run_data
 from machamp_lite.training.checkpoint import load_model
 
@@ -267,6 +270,41 @@ def test_data_that_is_trained_on(random: Random, place: Path, known_encoder: Non
     (place / "c.json").write_text(json.dumps({dataset: {**DATASETS[dataset], "train_data_path": "in"}}))
     (place / "in").write_text(spoil_columns(DATA[dataset], random), encoding="utf-8", newline="")
     train(*TRAIN, "--model_dir", "run", "--overwrite", folder=place)
+
+
+@fuzzed(500)
+@given(random=randoms)
+def test_schemes_of_spans(random: Random) -> None:
+    name, words = random.choice(list(SEQEVAL)), random.randrange(1, 20)
+    scheme, kinds = SCHEMES[name], random.choice(["ab", "a", ("x-y", "é"), ("", "a"), ("B-", "O")])
+    found = random_spans(random, words, kinds)
+    labels = labels_of(found, words, name)
+    assert scheme.spans(labels) == found
+    assert all(map(scheme.allows, [EDGE, *labels], [*labels, EDGE]))
+    # Whatever the labels are: spans lie within the sentence, in order, and are read again as they are.
+    spoilt = spoil_labels(random.choice([labels, random_labels(random, words, name)]), random)
+    for other, other_scheme in SCHEMES.items():
+        read = other_scheme.spans(spoilt)
+        assert all(start < end <= words for start, end, _ in read)
+        assert all(one[1] <= two[0] for one, two in zip(read, read[1:], strict=False))
+        assert other_scheme.spans(labels_of(read, words, other)) == read
+
+
+@fuzzed(25)
+@given(random=randoms)
+def test_files_of_spans(random: Random, place: Path, known_encoder: None) -> None:
+    columns = []
+    for _ in range(random.randrange(1, 6)):
+        words, name = random.randrange(1, 9), random.choice(list(SEQEVAL))
+        labels = labels_of(random_spans(random, words), words, name)
+        columns.append(spoil_labels(labels, random) if random.random() < 0.7 else labels)
+    text = "".join("".join(f"dog\t{label}\n" for label in labels) + "\n" for labels in columns)
+    (place / "in").write_text(text, encoding="utf-8", newline="")
+    scheme = random.choice(["auto", "auto", *SCHEMES])
+    task = {"task_type": "seq_bio", "column_idx": 1, "scheme": scheme}
+    dataset = {"train_data_path": "in", "dev_data_path": "in", "word_idx": 0, "tasks": {"spans": task}}
+    (place / "c.json").write_text(json.dumps({"D": dataset}))
+    train(*TRAIN, "--check", folder=place)
 
 
 @fuzzed(250)

@@ -1,4 +1,4 @@
-"""A conditional random field agrees with the enumeration of all its paths, and never leaves BIO."""
+"""A conditional random field agrees with the enumeration of all its paths, and always follows its scheme."""
 
 from itertools import pairwise, product
 
@@ -6,33 +6,44 @@ import pytest
 import torch
 from torch import Tensor
 
-from machamp_lite.metrics import spans
 from machamp_lite.modules.crf import LinearChainCRF
+from machamp_lite.schemes import SCHEMES, Scheme
 from machamp_lite.weighting.objectives import MarginObjective
 
 BIO = ["O", "B-a", "I-a", "B-b", "I-b"]
+OTHER_SCHEMES = {
+    "IOB1": ["O", "I-a", "B-a", "I-b"],
+    "BIOES": ["O", "B-a", "E-a", "S-b"],
+    "BILOU": ["L-a", "I-a", "B-a", "O"],
+    "IOE2": ["O", "I-a", "E-a", "E-b"],
+}
 LABEL_SETS = {
     "bio": BIO,
     "no outside": ["B-a", "I-a"],
     "other marks": ["_", "I-a", "S-a", "B-a"],
     "bare marks": ["I", "O", "B", "I-a"],
     "an I that no B opens": ["I-a", "O", "B-b"],
+    **OTHER_SCHEMES,
 }
 every_label_set = pytest.mark.parametrize("labels", LABEL_SETS.values(), ids=LABEL_SETS)
 
 
+def scheme_of(labels: list[str]) -> Scheme:
+    return SCHEMES[next((name for name, own in OTHER_SCHEMES.items() if own == labels), "BIO")]
+
+
 def random_crf(labels: list[str], *, seed: int = 0) -> LinearChainCRF:
     torch.manual_seed(seed)
-    crf = LinearChainCRF(labels)
+    crf = LinearChainCRF(labels, scheme_of(labels))
     for parameter in crf.parameters():
         torch.nn.init.normal_(parameter)
     return crf
 
 
-def well_formed(names: list[str]) -> bool:
-    """Whether each I continues a span, by the spans that the metric sees."""
-    inside = sum(end - start for start, end, _ in spans(names))
-    return inside == sum(name.partition("-")[0] in ("B", "I") for name in names)
+def well_formed(names: list[str], scheme: Scheme) -> bool:
+    """Whether each label with a mark of the scheme is in a span, by the spans that the metric sees."""
+    inside = sum(end - start for start, end, _ in scheme.spans(names))
+    return inside == sum(name.partition("-")[0] in scheme.marks for name in names)
 
 
 def all_paths(labels: list[str], words: int) -> list[tuple[int, ...]]:
@@ -40,15 +51,19 @@ def all_paths(labels: list[str], words: int) -> list[tuple[int, ...]]:
 
 
 def paths_in_scheme(labels: list[str], words: int) -> list[tuple[int, ...]]:
-    return [path for path in all_paths(labels, words) if well_formed([labels[number] for number in path])]
+    scheme = scheme_of(labels)
+    return [
+        path for path in all_paths(labels, words) if well_formed([labels[number] for number in path], scheme)
+    ]
 
 
 def score_by_hand(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) -> Tensor:
     """The sum of a path's parts; a step out of the scheme has none."""
     steps = pairwise([len(crf.ends), *path])
     parts = [crf.transitions[step] for step in steps if crf.allowed[step]]
+    parts += [crf.ends[path[-1]]] if crf.may_end[path[-1]] else []
     parts += [scores[number] for scores, number in zip(emissions, path, strict=True)]
-    return torch.stack([*parts, crf.ends[path[-1]]]).sum()
+    return torch.stack(parts).sum()
 
 
 def batch_of_one(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) -> tuple[Tensor, ...]:
@@ -93,7 +108,7 @@ def test_every_path_is_scored_as_by_hand_and_known_to_be_well_formed_or_not(
         one, gold, length = batch_of_one(crf, emissions, path)
         expected = score_by_hand(crf, emissions, path)
         torch.testing.assert_close(crf.score(one, gold, length), expected[None])
-        is_well_formed = well_formed([labels[number] for number in path])
+        is_well_formed = well_formed([labels[number] for number in path], scheme_of(labels))
         assert crf.is_well_formed(gold, length).tolist() == [is_well_formed]
 
 
@@ -170,7 +185,7 @@ def test_decoded_paths_are_always_well_formed(labels: list[str], scale: float) -
         emissions = scale * torch.randn(40, 12, len(labels))
         lengths = torch.randint(1, 13, (40,))
         for path, length in zip(crf.viterbi(emissions, lengths).tolist(), lengths.tolist(), strict=True):
-            assert well_formed([labels[number] for number in path[:length]])
+            assert well_formed([labels[number] for number in path[:length]], scheme_of(labels))
 
 
 def test_margins_raise_all_labels_but_the_gold_one_by_its_weight() -> None:

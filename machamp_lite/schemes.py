@@ -1,0 +1,146 @@
+"""Schemes of span labels such as ``B-PER``: which labels start, continue and end a span, and which may follow which."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+# Start, end (exclusive) and type.
+Span = tuple[int, int, str]
+# The mark of one word, the mark of the next word, and whether both have the same type.
+_Step = tuple[str, str, bool]
+
+AUTO = "auto"
+OUTSIDE = "O"
+# The neighbour of the first and of the last label of a sentence. No label is empty.
+EDGE = ""
+# Older names of the same schemes.
+ALIASES = {"IOB2": "BIO", "IOBES": "BIOES", "BILUO": "BILOU"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """Rules over pairs of neighbouring labels, as in the strict mode of seqeval (Nakayama 2018).
+
+    ``marks`` maps the marks of the scheme to those that the rules use. A label with another mark is outside.
+    """
+
+    name: str
+    marks: Mapping[str, str]
+    starts: frozenset[_Step]
+    continues: frozenset[_Step]
+    ends: frozenset[_Step]
+
+    def parse(self, label: str) -> tuple[str, str]:
+        """The mark that the rules use, and the type.
+
+        >>> SCHEMES["BILOU"].parse("U-per"), SCHEMES["BIO"].parse("U-per")
+        (('S', 'per'), ('O', 'per'))
+        """
+        mark, _, kind = label.partition("-")
+        return self.marks.get(mark, OUTSIDE), kind
+
+    def has_mark(self, label: str) -> bool:
+        """Whether the label is ``O`` or has a mark of the scheme."""
+        return label == OUTSIDE or label.partition("-")[0] in self.marks
+
+    def allows(self, before: str, label: str) -> bool:
+        """Whether ``label`` may follow ``before``; either may be ``EDGE``.
+
+        >>> SCHEMES["BIO"].allows("B-per", "I-loc"), SCHEMES["BIOES"].allows("B-per", EDGE)
+        (False, False)
+        """
+        (old, old_kind), (new, kind) = self.parse(before), self.parse(label)
+        step = (old, new, kind == old_kind)
+        if step in self.continues:
+            return True
+        return (old == OUTSIDE or step in self.ends) and (new == OUTSIDE or step in self.starts)
+
+    def starts_span(self, before: str, label: str) -> bool:
+        """Whether a span starts with ``label`` if it follows ``before``."""
+        (old, old_kind), (new, kind) = self.parse(before), self.parse(label)
+        return (old, new, kind == old_kind) in self.starts
+
+    def spans(self, labels: Sequence[str]) -> list[Span]:
+        """The spans of a sentence; what is not well formed is read as the strict mode of seqeval does.
+
+        >>> SCHEMES["IOB1"].spans(["I-per", "I-per", "B-per", "O", "I-loc"])
+        [(0, 2, 'per'), (2, 3, 'per'), (4, 5, 'loc')]
+        """
+        found: list[Span] = []
+        start = None
+        before, kind = OUTSIDE, ""
+        for position, label in enumerate([*labels, OUTSIDE]):
+            # True of most words, and nothing can happen there.
+            if label == OUTSIDE and before == OUTSIDE:
+                continue
+            mark, new_kind = self.parse(label)
+            step = (before, mark, new_kind == kind)
+            if start is None or step not in self.continues:
+                if start is not None and step in self.ends:
+                    found.append((start, position, kind))
+                start = position if step in self.starts else None
+            before, kind = mark, new_kind
+        return found
+
+    def breaks(self, steps: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
+        """Those of the counted pairs of neighbouring labels that the scheme does not have."""
+        return {
+            (before, label): count
+            for (before, label), count in steps.items()
+            if not (self.has_mark(label) or label == EDGE) or not self.allows(before, label)
+        }
+
+
+def _steps(text: str) -> Iterator[_Step]:
+    """Expands pairs of marks: ``=`` is the same type, ``/`` another type, ``*`` any type, ``?`` any mark."""
+    for pair in text.split():
+        before, relation, mark = tuple(pair)
+        for old in "BIESO" if before == "?" else before:
+            for new in "BIESO" if mark == "?" else mark:
+                for same in (True, False):
+                    if relation == "*" or same == (relation == "="):
+                        yield old, new, same
+
+
+def _scheme(name: str, marks: Mapping[str, str], *, starts: str, continues: str, ends: str) -> Scheme:
+    return Scheme(name, marks, *(frozenset(_steps(text)) for text in (starts, continues, ends)))
+
+
+_FULL = {"starts": "?*B ?*S", "continues": "B=I B=E I=I I=E", "ends": "E*? S*?"}
+# In the order in which they are preferred where labels fit several schemes.
+SCHEMES = {
+    scheme.name: scheme
+    for scheme in (
+        _scheme("BIO", {"B": "B", "I": "I"}, starts="?*B", continues="B=I I=I", ends="B*? I*?"),
+        _scheme(
+            "IOB1",
+            {"B": "B", "I": "I"},
+            starts="O*I B*I I/I I=B B=B",
+            continues="B=I I=I",
+            ends="I*? B*O B/I B=B",
+        ),
+        _scheme("BIOES", {"B": "B", "I": "I", "E": "E", "S": "S"}, **_FULL),
+        _scheme("BILOU", {"B": "B", "I": "I", "L": "E", "U": "S"}, **_FULL),
+        _scheme(
+            "IOE2",
+            {"I": "I", "E": "E"},
+            starts="O*I O*E E*I E*E I/I I/E",
+            continues="I=I I=E",
+            ends="E*?",
+        ),
+    )
+}
+BIO = SCHEMES["BIO"]
+
+
+def scheme_of(config: object) -> Scheme:
+    """The scheme in a task's options; BIO without the option, and where it was never recognised."""
+    return SCHEMES.get(getattr(config, "scheme", AUTO), BIO)
+
+
+def recognise(steps: Mapping[tuple[str, str], int]) -> Scheme:
+    """The scheme that the fewest of the counted pairs of neighbouring labels break; of equals the first.
+
+    >>> recognise({(EDGE, "I-per"): 1, ("I-per", EDGE): 1}).name
+    'IOB1'
+    """
+    return min(SCHEMES.values(), key=lambda scheme: sum(scheme.breaks(steps).values()))
