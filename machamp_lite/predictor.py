@@ -19,7 +19,7 @@ from machamp_lite.files import open_output, write_json
 from machamp_lite.fitting import choose_dataset, fitting_dataset
 from machamp_lite.model import Model
 from machamp_lite.raw_input import check_raw_text, raw_text_records
-from machamp_lite.streams import DISK_FAULTS, readable
+from machamp_lite.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.thresholds import check_threshold, overridden_threshold
 
 logger = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def predict_file(
     return keeper.scores()
 
 
-def warn_of_gold(keeper: ScoreKeeper, source: str | Path) -> None:
+def warn_of_gold(keeper: ScoreKeeper, source: AnyPath) -> None:
     """Logs what of the gold labels of a predicted file its scores leave out.
 
     ``predict_file`` leaves this to whoever gives it a keeper: dev data was checked when training read it.
