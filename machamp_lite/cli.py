@@ -274,7 +274,8 @@ def _show_scores(keepers: Mapping[str, "ScoreKeeper"]) -> None:
         width = shutil.get_terminal_size().columns if terminal else None
         print("\n".join(report.label_tables(keepers, width=width, colour=terminal)))
         print()
-        print("\n".join(report.score_table(scores)))
+        counts = {dataset: keeper.counts() for dataset, keeper in keepers.items()}
+        print("\n".join(report.score_table(scores, counts)))
 
 
 def _device(number: int | None, *, several: bool = False) -> str:

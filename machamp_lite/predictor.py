@@ -1,11 +1,13 @@
 """Records in, annotated records out."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from machamp_lite.batching.instances import layout_of
 from machamp_lite.batching.reader import CHUNK, InstanceReader
+from machamp_lite.batching.remarks import Remarks, warnings
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import Record, read_records
@@ -16,6 +18,8 @@ from machamp_lite.fitting import choose_dataset, fitting_dataset
 from machamp_lite.model import Model
 from machamp_lite.raw_input import check_raw_text, raw_text_records
 from machamp_lite.thresholds import check_threshold, overridden_threshold
+
+logger = logging.getLogger(__name__)
 
 CONNECTION, SEPARATOR = "=", "|"
 
@@ -46,12 +50,14 @@ def predict_file(
     conn: str = CONNECTION,
     sep: str = SEPARATOR,
     keeper: ScoreKeeper | None = None,
+    warns: bool = True,
 ) -> Scores:
     """Predicts every task of a dataset for a file and writes it with those labels, all else byte for byte.
 
     Scores, of the tasks for which the file has gold labels, are returned, and written to ``target.eval`` with those of
     each label, if there are any; a ``keeper`` of the dataset's tasks that is given holds them afterwards. The options
-    are those of ``predict.py``. Raises ``DataError`` if the file cannot be read; nothing is written then.
+    are those of ``predict.py``. Gold labels that cannot be used are counted there, and in a warning unless ``warns`` is
+    false. Raises ``DataError`` if the file cannot be read; nothing is written then.
     """
     name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
     config = model.config.datasets[name]
@@ -82,6 +88,9 @@ def predict_file(
                 from_raw_text=raw_text,
             ):
                 file.write(record.text())
+        if warns:
+            for line in warnings(keeper.remarks, str(source), left_out_of="the scores"):
+                logger.warning("%s", line)
         _write_scores(keeper, f"{target}.eval")
     except OSError as error:
         raise ConfigError(f"{target}: cannot be written ({error.strerror or error})") from None
@@ -115,9 +124,10 @@ def predict_records(
     reader = InstanceReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
+    remarks = Remarks() if keeper is None else keeper.remarks
     for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
-        gold = [reader.gold_labels(record) for record in with_words]
+        gold = reader.annotations(with_words, remarks)
         views = reader.instances(with_words, gold)
         owners = [number for number, instances in enumerate(views) for _ in instances]
         instances = [instance for instances in views for instance in instances]
@@ -180,15 +190,15 @@ def _first(records: Iterable[Record], number: int, faults: FaultList, path: str)
 
 
 def _write_scores(keeper: ScoreKeeper, path: str) -> None:
-    """Writes scores with those of each label; without scores, removes what an older run left."""
-    scores, labels = keeper.scores(), keeper.label_scores_as_json()
-    if not scores:
+    """Writes scores with those of each label; where nothing has gold labels, removes what an older run left."""
+    scores, labels, counts = keeper.scores(), keeper.label_scores_as_json(), keeper.counts()
+    if not counts:
         Path(path).unlink(missing_ok=True)
         return
     write_json(
         path,
         {
-            task: {**values, "labels": labels[task]} if task in labels else values
-            for task, values in scores.items()
+            task: {**scores.get(task, {}), **own, **({"labels": labels[task]} if task in labels else {})}
+            for task, own in counts.items()
         },
     )

@@ -264,7 +264,10 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
             keepers[name] = ScoreKeeper(dataset.tasks)
             target = folder / f"{name}.out"
             try:
-                predict_file(model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name])
+                # What is wrong with gold labels was said when they were read.
+                predict_file(
+                    model, dataset.dev_data_path, target, dataset=name, keeper=keepers[name], warns=False
+                )
             except ConfigError as error:
                 # The config was checked: what is wrong now is the disk.
                 raise TrainingError(error.faults) from None

@@ -3,12 +3,13 @@
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, overload
 
 import numpy as np
 
 from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.remarks import Remark
 from machamp_lite.data.pieces import Pieces
 from machamp_lite.data.rows import Rows
 from machamp_lite.decoders.base import View
@@ -74,7 +75,7 @@ class Table:
     counts them. Of ``rows``, "subwords", "types" (absent where all are 0), "piece_starts" and "word_ends" are those
     of ``Pieces``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
     each task, "gold TASK" is flat and "shape TASK" its shape, empty where a sentence is not annotated; "labels TASK"
-    are numbers in ``labels``, of dev data.
+    are numbers in ``labels``, of dev data. ``remarks`` count the sentences whose labels are doubtful.
     """
 
     order: np.ndarray
@@ -84,12 +85,15 @@ class Table:
     texts: Texts
     rows: Mapping[str, Rows]
     labels: Mapping[str, Sequence[Any]]
+    remarks: Sequence[Remark] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays by name, from which ``from_arrays`` makes it again."""
         labels = json.dumps(self.labels).encode()
         arrays = {"order": self.order, "views": self.views, "lines": self.lines, "words": self.words}
         arrays["labels"] = np.frombuffer(labels, np.uint8)
+        remarks = json.dumps([astuple(remark) for remark in self.remarks]).encode()
+        arrays["remarks"] = np.frombuffer(remarks, np.uint8)
         for name, rows in {**self.rows, "": self.texts.rows}.items():
             arrays |= {f"values {name}": rows.values, f"starts {name}": rows.starts}
         return arrays
@@ -105,7 +109,8 @@ class Table:
         }
         texts = Texts(rows.pop(""))
         order, views, lines, words = (arrays[name] for name in ("order", "views", "lines", "words"))
-        return cls(order, views, lines, words, texts, rows, labels)
+        remarks = [Remark(*remark) for remark in json.loads(arrays["remarks"].tobytes())]
+        return cls(order, views, lines, words, texts, rows, labels, remarks)
 
 
 class Columns(Sequence[Instance]):

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from machamp_lite.batching.columns import Columns
+from machamp_lite.batching.remarks import warnings
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
 
@@ -12,9 +13,16 @@ LABELS_SHOWN = 5
 
 
 def data_warnings(
-    config: Config, *, vocabularies: Mapping[str, Vocabulary], dev: Mapping[str, Columns]
+    config: Config,
+    *,
+    vocabularies: Mapping[str, Vocabulary],
+    train: Mapping[str, Columns],
+    dev: Mapping[str, Columns],
 ) -> Iterator[str]:
-    """A line for each: dev data that is training data, columns of several tasks, labels that are unknown or alone."""
+    """A line for each: dev data that is training data, columns of several tasks, labels that are unknown or alone.
+
+    And for each kind of gold labels that are left out.
+    """
     for name, dataset in config.datasets.items():
         train_path, dev_path = str(dataset.train_data_path), dataset.dev_data_path
         if dev_path is not None and filecmp.cmp(train_path, dev_path, shallow=False):
@@ -22,6 +30,10 @@ def data_warnings(
             yield (
                 f"{name}: the dev file {dev_path} {relation} the training file: its scores say nothing of new text"
             )
+        for part, left_out_of in ((train, "training"), (dev, "the scores")):
+            if name in part and not (part is dev and dev_path == train_path):
+                columns = part[name]
+                yield from warnings(columns.table.remarks, columns.path, left_out_of=left_out_of)
         for column, tasks in dataset.shared_columns().items():
             yield (
                 f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "

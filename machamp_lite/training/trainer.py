@@ -141,6 +141,7 @@ def train_epochs(
                 "total_loss": sum(weights[task] * loss for task, loss in mean_losses.items()),
                 "task_weights": weights,
                 "dev": scores,
+                "counts": {name: keeper.counts() for name, keeper in keepers.items()},
                 "labels": {name: keeper.label_scores_as_json() for name, keeper in keepers.items()},
             }
         )
