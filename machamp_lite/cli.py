@@ -229,6 +229,10 @@ def _predict(flags: argparse.Namespace) -> int:
 
     model = load_model(flags.model, device=_device(flags.device))
     model.precision = flags.precision or model.precision
+    for task in model.config.switched_off():
+        logging.getLogger("machamp_lite").info(
+            "task '%s' is switched off (loss_weight 0): not predicted", task
+        )
     datasets = [
         fitting_dataset(model.config, flags.dataset, source, raw_text=flags.raw_text)
         for source, _ in flags.pairs

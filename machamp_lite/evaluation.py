@@ -57,6 +57,9 @@ class ScoreKeeper:
     ) -> None:
         """Adds one sentence: its gold labels, as far as it has some, the predicted ones, and its words."""
         for task, labels in gold.items():
+            if task not in predicted:
+                # Switched off.
+                continue
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
             decoder = self._decoders[task]
             self._scored[task][0] += 1
@@ -259,7 +262,7 @@ def evaluate(
     before_each: Callable[[], None] = lambda: None,
 ) -> ScoreKeeper:
     """The scores of every annotated task of a dataset; what ``before_each`` instance raises ends it."""
-    keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
+    keeper = ScoreKeeper(model.config.datasets[dataset].active().tasks)
     if isinstance(instances, Columns):
         keeper.remarks = Remarks(instances.table.remarks)
     for place, labels in predict_labels(model, instances):

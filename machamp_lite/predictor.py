@@ -29,6 +29,10 @@ def check_options(
 ) -> None:
     """Raises ``ConfigError`` for an option that the dataset cannot have."""
     config = model.config.datasets[dataset]
+    if not config.active().tasks:
+        raise ConfigError(
+            f"{dataset}: every task is switched off (loss_weight 0), expected a dataset with tasks to predict"
+        )
     if raw_text:
         check_raw_text(config, dataset, pre_tokenized=pre_tokenized)
     if threshold is not None:
@@ -114,7 +118,7 @@ def predict_records(
     Where a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones.
     Words that were made ``from_raw_text`` are no gold for the task that makes them.
     """
-    config = model.config.datasets[dataset]
+    config = model.config.datasets[dataset].active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
     numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].ranks}
     ranks = {task: number for task, number in numbers.items() if number > 1}
@@ -162,7 +166,7 @@ def predict_words(
         records.append(Record("input", number, [], [[] for _ in words], list(range(len(words))), words))
     reader = InstanceReader(
         name=name,
-        config=model.config.datasets[name],
+        config=model.config.datasets[name].active(),
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )

@@ -260,7 +260,7 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
     keepers = {}
     for name, dataset in config.datasets.items():
-        if dataset.dev_data_path is not None:
+        if dataset.dev_data_path is not None and dataset.active().tasks:
             keepers[name] = ScoreKeeper(dataset.tasks)
             target = folder / f"{name}.out"
             try:

@@ -33,13 +33,14 @@ def data_warnings(
         for part, left_out_of in ((train, "training"), (dev, "the scores")):
             if name in part and not (part is dev and dev_path == train_path):
                 columns = part[name]
-                yield from warnings(columns.table.remarks, columns.path, left_out_of=left_out_of)
+                remarks = [remark for remark in columns.table.remarks if dataset.tasks[remark.task].is_on]
+                yield from warnings(remarks, columns.path, left_out_of=left_out_of)
         for column, tasks in dataset.shared_columns().items():
             yield (
                 f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "
                 "the last one"
             )
-        for task in dataset.tasks:
+        for task in dataset.active().tasks:
             unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
             if unseen:
                 yield (
@@ -48,7 +49,7 @@ def data_warnings(
                 )
     for task, task_config in config.tasks().items():
         labels = vocabularies[task].labels
-        if decoder_class(task_config).has_classes and len(labels) == 1:
+        if task_config.is_on and decoder_class(task_config).has_classes and len(labels) == 1:
             yield f"task '{task}': found only the label '{labels[0]}' in the training data, expected several"
 
 
