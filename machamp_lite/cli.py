@@ -270,11 +270,15 @@ def _predict(flags: argparse.Namespace) -> int:
     set_up_logging()
     from machamp_lite.evaluation import ScoreKeeper
     from machamp_lite.fitting import fitting_dataset
-    from machamp_lite.predictor import check_options, predict_file, warn_of_gold
+    from machamp_lite.predictor import check_options, predict_file
     from machamp_lite.training.checkpoint import load_model
 
     model = load_model(flags.model, device=_device(flags.device))
     model.precision = flags.precision or model.precision
+    for task in model.config.switched_off():
+        logging.getLogger("machamp_lite").info(
+            "task '%s' is switched off (loss_weight 0): not predicted", task
+        )
     check_pairs(flags.pairs, model_folder=model.folder)
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(readable(source)) for source, _ in flags.pairs]
@@ -313,7 +317,6 @@ def _predict(flags: argparse.Namespace) -> int:
                 sep=flags.sep,
                 keeper=keeper,
             )
-            warn_of_gold(keeper, source)
             try:
                 _show_scores({dataset: keeper}, file=file)
                 print(f"written: {target}", file=file, flush=True)
@@ -337,7 +340,8 @@ def _show_scores(keepers: Mapping[str, "ScoreKeeper"], *, file: TextIO | None = 
         width = shutil.get_terminal_size().columns if terminal else None
         print("\n".join(report.label_tables(keepers, width=width, colour=terminal)), file=file)
         print(file=file)
-        print("\n".join(report.score_table(scores)), file=file)
+        counts = {dataset: keeper.counts() for dataset, keeper in keepers.items()}
+        print("\n".join(report.score_table(scores, counts)), file=file)
 
 
 def _device(number: int | None, *, several: bool = False) -> str:

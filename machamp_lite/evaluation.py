@@ -8,8 +8,10 @@ import numpy as np
 import torch
 
 from machamp_lite.batching.batch import Batch
+from machamp_lite.batching.columns import Columns
 from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.long_sentences import LONGEST_PART, parts_of
+from machamp_lite.batching.remarks import Remarks
 from machamp_lite.batching.sampler import cut
 from machamp_lite.config.schema import BatchingParams, decoder_class
 from machamp_lite.data.records import EMPTY
@@ -40,6 +42,10 @@ class ScoreKeeper:
             task: LabelScores() for task, decoder in self._decoders.items() if decoder.has_classes
         }
         self._annotated = dict.fromkeys(tasks, False)
+        # Sentences and words that were scored.
+        self._scored = {task: [0, 0] for task in tasks}
+        # What is not scored because of its gold labels.
+        self.remarks = Remarks()
 
     def add(
         self,
@@ -50,8 +56,13 @@ class ScoreKeeper:
     ) -> None:
         """Adds one sentence: its gold labels, as far as it has some, the predicted ones, and its words."""
         for task, labels in gold.items():
+            if task not in predicted:
+                # Switched off.
+                continue
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
             decoder = self._decoders[task]
+            self._scored[task][0] += 1
+            self._scored[task][1] += len(words)
             scored = decoder.as_scored(labels, predicted[task])
             if task in self._labels:
                 self._labels[task].add(*decoder.label_pairs(labels, scored, words))
@@ -75,6 +86,24 @@ class ScoreKeeper:
             for line in (metric.warning() for metric in metrics)
             if line is not None
         ]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many sentences (or rows of a TSV) of each annotated task were scored, and how many were skipped.
+
+        A skipped one has gold labels that cannot be used. Tasks that label words have the numbers of words, too.
+        """
+        skipped = {task: [0, 0] for task in self._scored}
+        for remark in self.remarks:
+            if remark.left_out and remark.task in skipped:
+                skipped[remark.task][0] += remark.sentences
+                skipped[remark.task][1] += remark.words
+        counts = {}
+        for task, scored in self._scored.items():
+            if self._annotated[task] or skipped[task][0]:
+                counts[task] = {"scored": scored[0], "skipped": skipped[task][0]}
+                if self._decoders[task].labels_words():
+                    counts[task] |= {"scored_words": scored[1], "skipped_words": skipped[task][1]}
+        return counts
 
     def label_scores(self) -> dict[str, LabelScores]:
         """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task.
@@ -233,7 +262,9 @@ def evaluate(
     before_each: Callable[[], None] = lambda: None,
 ) -> ScoreKeeper:
     """The scores of every annotated task of a dataset; what ``before_each`` instance raises ends it."""
-    keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
+    keeper = ScoreKeeper(model.config.datasets[dataset].active().tasks)
+    if isinstance(instances, Columns):
+        keeper.remarks = Remarks(instances.table.remarks)
     for place, labels in predict_labels(model, instances):
         before_each()
         instance = instances[place]

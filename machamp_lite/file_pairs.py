@@ -16,7 +16,7 @@ from machamp_lite.streams import AnyPath, descriptor_of, is_standard, is_stream
 Pair = tuple[AnyPath, AnyPath]
 SCORES_END = ".eval"
 # Keys of a task in a scores file, beside its metrics.
-SCORES_KEYS = {"labels", "scored", "skipped"}
+SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words"}
 # Two paths of the same file have the same key.
 _Key = tuple[object, ...]
 
@@ -223,7 +223,7 @@ def is_scores_file(path: AnyPath) -> bool:
         and bool(content)
         and all(
             isinstance(task, dict)
-            and task.keys() & METRICS.keys()
+            and task.keys() & (METRICS.keys() | {"scored"})
             and task.keys() <= METRICS.keys() | SCORES_KEYS
             for task in content.values()
         )

@@ -59,7 +59,8 @@ class Model(nn.Module):
         # Tasks are kept by number: a task's name may hold dots, which module names may not.
         self.tasks = list(tasks)
         self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
-        self.asked_layers = sorted({layer for layers in self.layers for layer in layers})
+        active = [layers for layers, task in zip(self.layers, tasks.values(), strict=True) if task.is_on]
+        self.asked_layers = sorted({layer for layers in active for layer in layers})
         self.dropout = Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
         self.dataset_embedding = self._make_dataset_embedding()
@@ -71,7 +72,7 @@ class Model(nn.Module):
         loss_weights = {name: task.loss_weight for name, task in tasks.items()}
         self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
         self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {
-            name: {task: decoder_class(config) for task, config in dataset.tasks.items()}
+            name: {task: decoder_class(config) for task, config in dataset.active().tasks.items()}
             for name, dataset in config.datasets.items()
         }
         hides = any(decoder_class(task).reads == "masked" for task in tasks.values())

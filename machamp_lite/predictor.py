@@ -9,6 +9,7 @@ from typing import Any
 
 from machamp_lite.batching.instances import layout_of
 from machamp_lite.batching.reader import CHUNK, InstanceReader
+from machamp_lite.batching.remarks import Remarks, warnings
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import Record, read_records
@@ -32,6 +33,10 @@ def check_options(
 ) -> None:
     """Raises ``ConfigError`` for an option that the dataset cannot have."""
     config = model.config.datasets[dataset]
+    if not config.active().tasks:
+        raise ConfigError(
+            f"{dataset}: every task is switched off (loss_weight 0), expected a dataset with tasks to predict"
+        )
     if raw_text:
         check_raw_text(config, dataset, pre_tokenized=pre_tokenized)
     if threshold is not None:
@@ -53,6 +58,7 @@ def predict_file(
     conn: str = CONNECTION,
     sep: str = SEPARATOR,
     keeper: ScoreKeeper | None = None,
+    warns: bool = True,
 ) -> Scores:
     """Predicts every task of a dataset for a file and writes it with those labels, all else byte for byte.
 
@@ -61,6 +67,8 @@ def predict_file(
     are those of ``predict.py``. Raises ``DataError`` if the file cannot be read, ``ConfigError`` if ``check_pairs``
     finds a fault, and ``OutputError`` if the disk is full; no file is written then.
 
+    Gold labels that cannot be used are counted in the scores file, and in a warning unless ``warns`` is false.
+
     ``-`` is standard input or output. A pipe or a device is written to as prediction goes, and has no scores file.
     """
     check_pairs([(source, target)], model_folder=model.folder)
@@ -68,7 +76,7 @@ def predict_file(
         name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
         config = model.config.datasets[name]
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
-        given, keeper = keeper, keeper or ScoreKeeper(config.tasks)
+        keeper = keeper or ScoreKeeper(config.tasks)
         faults = FaultList()
         if raw_text:
             records = raw_text_records(
@@ -95,18 +103,16 @@ def predict_file(
     if scores_file is not None:
         with _writing(scores_file):
             _write_scores(keeper, scores_file)
-    if given is None:
+    if warns:
         warn_of_gold(keeper, source)
     return keeper.scores()
 
 
 def warn_of_gold(keeper: ScoreKeeper, source: AnyPath) -> None:
-    """Logs what of the gold labels of a predicted file its scores leave out.
-
-    ``predict_file`` leaves this to whoever gives it a keeper: dev data was checked when training read it.
-    """
-    for line in keeper.warnings():
-        logger.warning("%s: %s", source, line)
+    """Logs what of the gold labels of a predicted file its scores leave out."""
+    lines = [f"{source}: {line}" for line in keeper.warnings()]
+    for line in [*warnings(keeper.remarks, str(source), left_out_of="the scores"), *lines]:
+        logger.warning("%s", line)
 
 
 def predict_records(
@@ -126,7 +132,7 @@ def predict_records(
     Where a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones.
     Words that were made ``from_raw_text`` are no gold for the task that makes them.
     """
-    config = model.config.datasets[dataset]
+    config = model.config.datasets[dataset].active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
     numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].ranks}
     ranks = {task: number for task, number in numbers.items() if number > 1}
@@ -136,9 +142,10 @@ def predict_records(
     reader = InstanceReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
+    remarks = Remarks() if keeper is None else keeper.remarks
     for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
-        gold = [reader.gold_labels(record) for record in with_words]
+        gold = reader.annotations(with_words, remarks)
         views = reader.instances(with_words, gold)
         owners = [number for number, instances in enumerate(views) for _ in instances]
         instances = [instance for instances in views for instance in instances]
@@ -173,7 +180,7 @@ def predict_words(
         records.append(Record("input", number, [], [[] for _ in words], list(range(len(words))), words))
     reader = InstanceReader(
         name=name,
-        config=model.config.datasets[name],
+        config=model.config.datasets[name].active(),
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )
@@ -217,15 +224,15 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _write_scores(keeper: ScoreKeeper, path: str) -> None:
-    """Writes scores with those of each label; without scores, removes what an older run left."""
-    scores, labels = keeper.scores(), keeper.label_scores_as_json()
-    if not scores:
+    """Writes scores with those of each label; where nothing has gold labels, removes what an older run left."""
+    scores, labels, counts = keeper.scores(), keeper.label_scores_as_json(), keeper.counts()
+    if not counts:
         Path(path).unlink(missing_ok=True)
         return
     write_json(
         path,
         {
-            task: {**values, "labels": labels[task]} if task in labels else values
-            for task, values in scores.items()
+            task: {**scores.get(task, {}), **own, **({"labels": labels[task]} if task in labels else {})}
+            for task, own in counts.items()
         },
     )

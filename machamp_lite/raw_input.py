@@ -55,7 +55,8 @@ def raw_text_records(
 def raw_task(config: DatasetConfig) -> str | None:
     """The first task of a dataset that splits raw text into words; None if there is none."""
     return next(
-        (task for task, options in config.tasks.items() if decoder_class(options).reads == "raw"), None
+        (task for task, options in config.active().tasks.items() if decoder_class(options).reads == "raw"),
+        None,
     )
 
 

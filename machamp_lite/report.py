@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from machamp_lite.batching.columns import Columns
+from machamp_lite.batching.remarks import sentences
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
@@ -39,10 +40,16 @@ def describe_data(
         for task, task_config in dataset.tasks.items():
             annotated = int(train[name].annotated(task).sum())
             decoder = decoder_class(task_config)
+            left_out = [
+                f"    {part}: {text}"
+                for part, columns in (("train", train.get(name)), ("dev", dev.get(name)))
+                if columns is not None and (text := _left_out(task, columns))
+            ]
             lines.append(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
                 f"{annotated} annotated sentences"
             )
+            lines += left_out
             if not decoder.has_classes:
                 continue
             weights = decoder(config=task_config, vocabulary=vocabularies[task], width=1).label_weights()
@@ -50,6 +57,16 @@ def describe_data(
             unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
             lines.extend(f"    {line}" for line in _unseen(unseen))
     return lines
+
+
+def _left_out(task: str, columns: Columns) -> str:
+    """How many sentences of a file are left out because of their labels for a task; empty if there are none."""
+    kinds = [remark for remark in columns.table.remarks if remark.task == task and remark.left_out]
+    if not kinds:
+        return ""
+    number = sum(remark.sentences for remark in kinds)
+    shown = ", ".join(f"{remark.sentences} {remark.kind}" for remark in kinds)
+    return f"{sentences(number)} {'is' if number == 1 else 'are'} left out: {shown}"
 
 
 def _size(instances: Columns, tokenizer: WordTokenizer) -> str:
@@ -140,22 +157,28 @@ def label_tables(
     return lines
 
 
-def score_table(scores: Mapping[str, Scores]) -> list[str]:
-    """Scores as lines of a table, as a person reads them: dataset, task, metric, value."""
+def score_table(
+    scores: Mapping[str, Scores], counts: Mapping[str, Mapping[str, Mapping[str, int]]] | None = None
+) -> list[str]:
+    """Scores as lines of a table, as a person reads them: dataset, task, metric, value.
+
+    With ``counts`` by dataset and task, also how many sentences were scored and skipped, if any were skipped.
+    """
+    counts = counts or {}
+    has_skipped = any(own["skipped"] for tasks in counts.values() for own in tasks.values())
+    kinds = ("scored", "skipped") if has_skipped else ()
     rows = [
-        (dataset, task, metric, METRICS[metric].as_text(value))
+        (
+            *(dataset, task, metric, METRICS[metric].as_text(value)),
+            *(str(counts[dataset][task][kind]) for kind in kinds),
+        )
         for dataset, tasks in scores.items()
         for task, values in tasks.items()
         for metric, value in values.items()
     ]
-    header = ("dataset", "task", "metric", "score")
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(4)]
+    header = ("dataset", "task", "metric", "score", *kinds)
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     return [
-        "  ".join(
-            [
-                *(cell.ljust(width) for cell, width in zip(row[:3], widths, strict=False)),
-                row[3].rjust(widths[3]),
-            ]
-        )
+        "  ".join([*map(str.ljust, row[:3], widths[:3]), *map(str.rjust, row[3:], widths[3:])])
         for row in [header, *rows]
     ]

@@ -306,7 +306,7 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
     keepers = {}
     for name, dataset in config.datasets.items():
-        if dataset.dev_data_path is not None:
+        if dataset.dev_data_path is not None and dataset.active().tasks:
             keepers[name] = ScoreKeeper(model.config.datasets[name].tasks)
             with temporary_folder(folder / run_folder.PREDICTIONS) as place:
                 _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", keepers[name])
@@ -322,7 +322,8 @@ def _predict_dev_file(model: Model, source: str, target: Path, keeper: ScoreKeep
     """Predicts into a temporary folder, which errors do not name."""
     folder = target.parent
     try:
-        predict_file(model, source, target, dataset=target.stem, keeper=keeper)
+        # What is wrong with gold labels was said when they were read.
+        predict_file(model, source, target, dataset=target.stem, keeper=keeper, warns=False)
     except ConfigError as error:
         # The config was checked: what is wrong now is the disk.
         raise TrainingError(line.replace(str(folder), str(folder.parent)) for line in error.faults) from None

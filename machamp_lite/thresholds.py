@@ -37,7 +37,7 @@ class Tuned:
 
 def tasks_with_threshold(config: DatasetConfig) -> list[str]:
     """The tasks of a dataset with any number of labels an item."""
-    return [task for task, options in config.tasks.items() if isinstance(options, MultiLabelConfig)]
+    return [task for task, options in config.active().tasks.items() if isinstance(options, MultiLabelConfig)]
 
 
 def check_threshold(config: DatasetConfig, dataset: str, *, flag: str) -> None:

@@ -38,7 +38,7 @@ def main() -> None:
     print("\nOn the test files:")
     for dataset, output in outputs.items():
         for task, values in json.loads(Path(f"{output}.eval").read_text(encoding="utf-8")).items():
-            metrics = [(name, value) for name, value in values.items() if name != "labels"]
+            metrics = [(name, value) for name, value in values.items() if name in METRICS]
             shown = ", ".join(f"{name} {METRICS[name].as_text(value)}" for name, value in metrics)
             print(f"  {dataset} {task}: {shown}")
     print(

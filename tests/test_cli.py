@@ -74,9 +74,10 @@ def test_a_run_folder_holds_all_that_a_run_is(
     best = max(without_times([first, second]), key=lambda epoch: _sum_of_main_metrics(epoch["dev"]))
     for name in ("UD", "PAIRS"):
         written = json.loads(Path(f"run/{name}.out.eval").read_text())
-        labels = best["labels"][name]
+        labels, counts = best["labels"][name], best["counts"][name]
         assert written == {
-            task: {**scores, "labels": labels[task]} for task, scores in best["dev"][name].items()
+            task: {**scores, **counts[task], "labels": labels[task]}
+            for task, scores in best["dev"][name].items()
         }
     for name in ("config.json", "labels.json", "encoder/config.json", "encoder/tokenizer_config.json"):
         text = Path("run/model", name).read_text()

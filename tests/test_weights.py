@@ -14,6 +14,7 @@ from machamp_lite import cli, runs
 from machamp_lite.batching.oversampling import draw_chances
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
+from machamp_lite.model import Model
 from machamp_lite.training.optimization import make_optimizer
 from machamp_lite.training.trainer import train_step
 
@@ -185,15 +186,39 @@ def test_weights_are_in_the_model_and_on_the_screen(
 
 
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
-def test_the_logged_total_is_the_weighted_sum(load: Callable[..., Any], tmp_path: Path, scheme: str) -> None:
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_the_logged_total_is_the_mean_of_what_was_minimised(
+    load: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    accumulation: int,
+) -> None:
     config = load(
-        f"training.task_weighting={scheme}", "D.tasks.mood.loss_weight=0.5", "training.num_epochs=4"
+        f"training.task_weighting={scheme}",
+        "D.tasks.mood.loss_weight=0.5",
+        "training.num_epochs=4",
+        "batching.batch_size=2",
+        f"training.accumulation_steps={accumulation}",
     )
+    totals: list[float] = []
+    original = Model.total_loss
+
+    def total_loss(model: Model, losses: Any) -> Any:
+        total = original(model, losses)
+        totals.append(total.item())
+        return total
+
+    monkeypatch.setattr(Model, "total_loss", total_loss)
     runs.train(config, tmp_path / "run", progress=False)
     epochs = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    for epoch in epochs:
-        total = sum(epoch["task_weights"][task] * loss for task, loss in epoch["train"].items())
-        assert epoch["total_loss"] == pytest.approx(total, rel=1e-9)
+    assert len(totals) == 16
+    for number, epoch in enumerate(epochs):
+        minimised = totals[4 * number : 4 * number + 4]
+        assert epoch["total_loss"] == pytest.approx(sum(minimised) / 4, rel=1e-5)
+        if scheme in ("static", "dwa"):
+            total = sum(epoch["task_weights"][task] * loss for task, loss in epoch["train"].items())
+            assert epoch["total_loss"] == pytest.approx(total, rel=1e-5)
     last = epochs[-1]["task_weights"]
     if scheme == "static":
         assert last == {"mood": 0.5, "tag": 1.0}

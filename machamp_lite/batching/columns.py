@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from machamp_lite.batching.instances import Instance
+from machamp_lite.batching.remarks import Remark
 from machamp_lite.data.pieces import Pieces
 from machamp_lite.data.rows import Rows
 from machamp_lite.decoders.base import View
@@ -85,7 +86,8 @@ class Table:
     counts them. Of ``rows``, "subwords", "types" (absent where all are 0), "piece_starts" and "word_ends" are those
     of ``Pieces``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
     each task, "gold TASK" is flat and "shape TASK" its shape, empty where a sentence is not annotated; "labels TASK"
-    are numbers in ``labels``, of dev data. ``slips`` are what only the reader of the file could see.
+    are numbers in ``labels``, of dev data. ``slips`` are what only the reader of the file could see, ``remarks`` count
+    the sentences whose labels are doubtful.
     """
 
     order: np.ndarray
@@ -96,6 +98,7 @@ class Table:
     rows: Mapping[str, Rows]
     labels: Mapping[str, Sequence[Any]]
     slips: Sequence[FoundSlip] = ()
+    remarks: Sequence[Remark] = ()
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything as arrays by name, from which ``from_arrays`` makes it again."""
@@ -104,6 +107,8 @@ class Table:
         arrays = {"order": self.order, "views": self.views, "lines": self.lines, "words": self.words}
         arrays["labels"] = np.frombuffer(labels, np.uint8)
         arrays["slips"] = np.frombuffer(slips, np.uint8)
+        remarks = json.dumps([astuple(remark) for remark in self.remarks]).encode()
+        arrays["remarks"] = np.frombuffer(remarks, np.uint8)
         for name, rows in {**self.rows, "": self.texts.rows}.items():
             arrays |= {f"values {name}": rows.values, f"starts {name}": rows.starts}
         return arrays
@@ -120,7 +125,8 @@ class Table:
         texts = Texts(rows.pop(""))
         order, views, lines, words = (arrays[name] for name in ("order", "views", "lines", "words"))
         slips = [FoundSlip(*slip) for slip in json.loads(arrays["slips"].tobytes())]
-        return cls(order, views, lines, words, texts, rows, labels, slips)
+        remarks = [Remark(*remark) for remark in json.loads(arrays["remarks"].tobytes())]
+        return cls(order, views, lines, words, texts, rows, labels, slips, remarks)
 
 
 class Columns(Sequence[Instance]):

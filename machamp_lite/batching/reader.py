@@ -1,6 +1,7 @@
 """Files and records of one dataset to columns and instances, some thousand sentences at once."""
 
 import contextlib
+import dataclasses
 import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -12,6 +13,7 @@ import numpy as np
 from machamp_lite.batching.column_writer import ColumnWriter
 from machamp_lite.batching.columns import Columns
 from machamp_lite.batching.instances import Instance, layout_of
+from machamp_lite.batching.remarks import Remarks
 from machamp_lite.batching.views import ViewReader
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.records import Record, read_records
@@ -76,16 +78,18 @@ class InstanceReader:
             for record in (self._limited(records) if training else records)
             if record.rows and min(map(len, record.rows)) >= columns
         )
-        writer = ColumnWriter()
+        writer, remarks = ColumnWriter(), Remarks()
         with _garbage_collection_paused():
             while chunk := list(islice(annotated, CHUNK)):
                 if not faults.count:
                     every_record, annotations = zip(*chunk, strict=True)
+                    self._leave_out(every_record, annotations, remarks)
                     self._write(writer, every_record, annotations, training=training, faults=faults)
                     self._note_slips(writer, every_record, annotations)
         if faults.count:
             raise DataError(faults.lines(str(path)))
-        return Columns(writer.table(), dataset=self.name, path=str(path), tasks=list(self.config.tasks))
+        table = dataclasses.replace(writer.table(), remarks=list(remarks))
+        return Columns(table, dataset=self.name, path=str(path), tasks=list(self.config.tasks))
 
     def _limited(self, records: Iterable[Record]) -> Iterable[Record]:
         sentences = words = 0
@@ -102,6 +106,7 @@ class InstanceReader:
         labels = {}
         for task, config in self.config.tasks.items():
             try:
+                self.decoders[task].check_record(record, task=task, config=config)
                 read = self.decoders[task].read_labels(record, task=task, config=config)
             except DataError as error:
                 for fault in error.faults:
@@ -123,7 +128,49 @@ class InstanceReader:
 
     def gold_labels(self, record: Record) -> Annotation:
         """The gold labels of a record that is to be predicted; what cannot be read counts as not annotated."""
-        return self._annotate(record, FaultList())
+        return self.annotations([record], Remarks())[0]
+
+    def annotations(self, records: Sequence[Record], remarks: Remarks) -> list[Annotation]:
+        """The gold labels of records that are to be predicted; what of them is not scored is counted in ``remarks``.
+
+        Raises ``DataError`` with a line for each record into which labels cannot be written.
+        """
+        faults = FaultList()
+        annotations: list[Annotation] = []
+        for record in records:
+            labels: Annotation = {}
+            for task, config in self.config.tasks.items():
+                decoder = self.decoders[task]
+                try:
+                    decoder.check_record(record, task=task, config=config)
+                except DataError as error:
+                    faults.add(error.faults[0])
+                    continue
+                try:
+                    read = decoder.read_labels(record, task=task, config=config)
+                except DataError as error:
+                    remarks.add_unreadable(record, error.faults[0], task=task)
+                    continue
+                if read is not None:
+                    labels[task] = read
+            annotations.append(labels)
+        if faults.count:
+            raise DataError(faults.lines(records[0].path))
+        self._leave_out(records, annotations, remarks)
+        return annotations
+
+    def _leave_out(
+        self, records: Sequence[Record], annotations: Sequence[Annotation], remarks: Remarks
+    ) -> None:
+        """Takes out labels that can neither be trained on nor scored, and counts all that are doubtful."""
+        for task, config in self.config.tasks.items():
+            places = [place for place, labels in enumerate(annotations) if task in labels]
+            labels = [annotations[place][task] for place in places]
+            for number, doubt in self.decoders[task].doubts(labels, task=task, config=config).items():
+                place = places[number]
+                remarks.add(records[place], doubt, task=task)
+                if doubt.left_out:
+                    del annotations[place][task]
 
     def instances(self, records: Sequence[Record], annotations: Sequence[Annotation]) -> list[list[Instance]]:
         """The instances of each record with words, one a view."""
@@ -239,7 +286,10 @@ class InstanceReader:
     def _encode(self, task: str, labels: list[Any], words: Sequence[str], training: bool) -> np.ndarray:
         decoder, vocabulary = self.decoders[task], self.vocabularies[task]
         classes = decoder.classes(labels, words)
-        ids = vocabulary.add(classes, items=len(labels)) if training else vocabulary.ids(classes)
+        if not training:
+            return decoder.encode(labels, vocabulary.ids(classes))
+        ids = vocabulary.add(classes, items=len(labels))
+        decoder.count(vocabulary, labels, ids)
         return decoder.encode(labels, ids)
 
     def _dataset_ids(
@@ -264,6 +314,12 @@ class InstanceReader:
         """A fault if no sentence of a training file has a label of the task."""
         if columns.annotated(task).any():
             return []
+        remarks = [remark for remark in columns.table.remarks if remark.task == task and remark.left_out]
+        if remarks:
+            first = min(remarks, key=lambda remark: remark.line)
+            number = sum(remark.sentences for remark in remarks)
+            what = f"all {number} annotated sentences are left out, expected some for task '{task}'"
+            return [f"{path}:{first.line}: {first.what}; {what}"]
         config = self.config.tasks[task]
         place = self.decoders[task].place(task, config)
         if not place.startswith("comment"):

@@ -176,7 +176,7 @@ def _check_dataset(
     right_tasks = {task: config for task, config in checked_tasks.items() if config}
     if len(right_tasks) == len(checked_tasks):
         oversampled = raw.get("oversample", defaults.get("oversample"))
-        check_oversampling(faults, source, name, task=oversampled, tasks=right_tasks)
+        check_oversampling(faults, source, name, task=oversampled, tasks=right_tasks, is_trained=has_files)
     try:
         return DatasetConfig.model_validate({**defaults, **raw, "tasks": right_tasks})
     except ValidationError as error:

@@ -153,6 +153,12 @@ class DatasetConfig(Strict):
                     raise ValueError(f"'{task}' has no metric '{name}'")
         return self
 
+    def active(self) -> Self:
+        """This dataset without the tasks that are switched off."""
+        return self.model_copy(
+            update={"tasks": {task: config for task, config in self.tasks.items() if config.is_on}}
+        )
+
     def required_columns(self) -> dict[int, str]:
         """For each column that training needs, what reads it."""
         required = {column: f"task '{task}'" for task, column in self._task_columns()}
@@ -163,7 +169,7 @@ class DatasetConfig(Strict):
     def shared_columns(self) -> dict[int, list[str]]:
         """The columns that several tasks write, with these tasks."""
         writers: dict[int, list[str]] = {}
-        for task, column in self._task_columns():
+        for task, column in self.active()._task_columns():
             writers.setdefault(column, []).append(task)
         return {column: tasks for column, tasks in writers.items() if len(tasks) > 1}
 
@@ -199,6 +205,11 @@ class Config(Strict):
     def tasks(self) -> dict[str, TaskConfig]:
         """The tasks of all datasets; one that several datasets share stands once."""
         return {task: config for dataset in self.datasets.values() for task, config in dataset.tasks.items()}
+
+
+    def switched_off(self) -> list[str]:
+        """The tasks with a ``loss_weight`` of 0."""
+        return [task for task, config in self.tasks().items() if not config.is_on]
 
 
 def decoder_class(config: TaskConfig) -> type[Decoder]:

@@ -43,15 +43,24 @@ def check_weighting(
 
 
 def check_oversampling(
-    faults: ConfigFaults, source: str, name: str, *, task: Any, tasks: Mapping[str, TaskConfig]
+    faults: ConfigFaults,
+    source: str,
+    name: str,
+    *,
+    task: Any,
+    tasks: Mapping[str, TaskConfig],
+    is_trained: bool,
 ) -> None:
-    """Notes what a dataset's ``oversample`` cannot mean."""
+    """Notes what a dataset's ``oversample`` cannot mean, more of it where the config is for training."""
     if not isinstance(task, str):
         return
     place = [name, "oversample"]
     if task not in tasks:
         faults.add(source, place, f"no task {show(task)} in this dataset{did_you_mean(task, tasks)}")
         return
+    if is_trained and not tasks[task].is_on:
+        message = f"'{task}' is switched off (loss_weight 0), expected a task that is trained, or null"
+        faults.add(source, place, message)
     if not DECODERS[tasks[task].task_type].has_classes:
         message = f"'{task}' ({tasks[task].task_type}) has no labels that could be rare"
         faults.add(source, place, message)

@@ -15,13 +15,21 @@ class Vocabulary:
     """Labels and ids of one task, in the order in which training data first showed them.
 
     Only training data adds labels; a label that training never saw has the id ``UNKNOWN``. ``items`` is the number of
-    words or sentences that had labels, one or several each.
+    words or sentences that had labels, one or several each. ``root_counts``, of the relations of a parser, says how
+    many of the ``counts`` were at the root of a tree; it is empty where that is not known.
     """
 
-    def __init__(self, labels: Sequence[str] = (), counts: Sequence[int] = (), items: int = 0) -> None:
+    def __init__(
+        self,
+        labels: Sequence[str] = (),
+        counts: Sequence[int] = (),
+        items: int = 0,
+        root_counts: Sequence[int] = (),
+    ) -> None:
         self.labels = list(labels)
         self.items = items
         self.counts = list(counts) or [0] * len(self.labels)
+        self.root_counts = list(root_counts)
         self._ids: Numbers[str] = Numbers({label: number for number, label in enumerate(self.labels)})
 
     def __len__(self) -> int:
@@ -39,6 +47,13 @@ class Vocabulary:
         for number, count in Counter(ids).items():
             self.counts[number] += count
         return ids
+
+    def count_roots(self, ids: Iterable[int]) -> None:
+        """Counts labels, by their ids, that training data showed at the root of a tree."""
+        counts = Counter(ids)
+        self.root_counts += [0] * (len(self.labels) - len(self.root_counts))
+        for number, count in counts.items():
+            self.root_counts[number] += count
 
     def ids(self, labels: Iterable[str]) -> list[int]:
         """The ids of labels; ``UNKNOWN`` for those that training never saw."""

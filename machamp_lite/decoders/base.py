@@ -7,7 +7,8 @@ several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -36,6 +37,20 @@ class Slip(NamedTuple):
 
     what: str
     handling: str
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What is wrong with the labels of one sentence, and at which word row.
+
+    ``kind`` is the same for all such sentences: "with a cycle". A sentence that is ``left_out`` is neither trained on
+    nor scored.
+    """
+
+    kind: str
+    what: str
+    row: int
+    left_out: bool
 
 
 class Decoder(nn.Module, ABC):
@@ -98,6 +113,11 @@ class Decoder(nn.Module, ABC):
         return [] if config.column_idx == COMMENT else [config.column_idx]
 
     @classmethod
+    def labels_words(cls) -> bool:
+        """Whether each word has a label of its own."""
+        return cls.level == "word" and cls.reads == "words"
+
+    @classmethod
     def place(cls, task: str, config: TaskConfig) -> str:
         """Where the labels stand, for errors."""
         columns = cls.columns(config)
@@ -121,9 +141,24 @@ class Decoder(nn.Module, ABC):
         return ()
 
     @classmethod
+    def check_record(cls, record: Record, *, task: str, config: TaskConfig) -> None:
+        """Raises ``DataError`` for a record into which no labels of this task could be written."""
+
+    @classmethod
+    def doubts(
+        cls, sentences: Sequence[Sequence[Any]], *, task: str, config: TaskConfig
+    ) -> Mapping[int, Doubt]:
+        """What is wrong with the labels of annotated sentences that ``read_labels`` could read, by their places."""
+        return {}
+
+    @classmethod
     def classes(cls, labels: Sequence[Any], words: Sequence[str]) -> list[str]:
         """The class of each label: what the vocabulary counts. Most often the label itself."""
         return list(labels)
+
+    @classmethod
+    def count(cls, vocabulary: Vocabulary, labels: Sequence[Any], class_ids: Sequence[int]) -> None:
+        """Counts in the vocabulary what else training data shows of the classes, for decoders that need more."""
 
     @classmethod
     def encode(cls, labels: Sequence[Any], class_ids: Sequence[int]) -> np.ndarray:
@@ -167,10 +202,9 @@ class Decoder(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no labels beside the decoded ones")
 
-    @classmethod
-    def join(cls, parts: Sequence[list[Any]]) -> list[Any]:
+    def join(self, parts: Sequence[list[Any]]) -> list[Any]:
         """The labels of a sentence from those of its parts: a label of a sentence is that of the first part."""
-        return [label for part in parts for label in part] if cls.level == "word" else parts[0]
+        return [label for part in parts for label in part] if self.level == "word" else parts[0]
 
     # The same of what ``rank`` gave.
     join_ranked = join

@@ -2,7 +2,7 @@
 
 import itertools
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple, cast
 
 import numpy as np
@@ -14,17 +14,21 @@ from torch.nn import functional
 from machamp_lite.data.headers import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, TaskConfig, read_column, split
+from machamp_lite.decoders.base import Decoder, Doubt, TaskConfig, read_column, split
 from machamp_lite.decoders.ranking import Ranked, best_labels, highest, joined
 from machamp_lite.errors import DataError
 from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
 from machamp_lite.modules.ragged import flatten, is_item, pad, send, starts_of
-from machamp_lite.modules.spanning_tree import decode_trees
+from machamp_lite.modules.spanning_tree import cyclic_words, decode_trees
 from machamp_lite.weighting.objectives import label_loss
 
 Arc = tuple[int, str]
 # Words of a sentence that is learnt from: memory and time go with the square.
 LONGEST_TREE = 2000
+# The relation of roots in models that do not say which relations roots had in training.
+ROOT = "root"
+# What Universal Dependencies has for words that belong together loosely.
+LOOSE = ("parataxis", "dep")
 
 
 class DependencyConfig(TaskConfig):
@@ -55,6 +59,7 @@ class Dependency(Decoder):
     loss_means = 2
     metrics = ("las", "uas")
     Config = DependencyConfig
+    forbidden: Tensor
 
     def __init__(self, *, config: DependencyConfig, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
@@ -63,6 +68,8 @@ class Dependency(Decoder):
         self.root = nn.Parameter(torch.randn(width) * 0.02)
         self.arcs = ArcScores(config.arc_representation_dim)
         self.relations = PairLabelScores(width=config.tag_representation_dim, labels=len(vocabulary))
+        # Not among the weights: it follows from the vocabulary.
+        self.register_buffer("forbidden", _forbidden_relations(vocabulary), persistent=False)
 
     @classmethod
     def columns(cls, config: TaskConfig) -> list[int]:
@@ -96,6 +103,69 @@ class Dependency(Decoder):
                 if position is None or position == place
             )
         return list(zip(cast(list[int], positions), relations, strict=True))
+
+    @classmethod
+    def check_record(cls, record: Record, *, task: str, config: TaskConfig) -> None:
+        """Raises ``DataError`` if the ids that heads refer to restart within the sentence, or count from 0."""
+        if record.ids is not None:
+            if "0" in record.ids:
+                row = record.ids["0"] - 1
+                raise DataError(
+                    f"{record.where(row)}: found the id '0', expected ids that count from 1: for the task '{task}' "
+                    "(dependency) the head 0 is the root"
+                )
+            return
+        numbers = record.column(0)
+        distinct = len(set(numbers))
+        if numbers == record.words or distinct in (1, len(numbers)) or not all(map(str.isdecimal, numbers)):
+            # The words themselves, the number of a document, or no numbers: heads are positions.
+            return
+        first_rows: dict[str, int] = {}
+        repeated = (row for row, number in enumerate(numbers) if first_rows.setdefault(number, row) != row)
+        row = next(repeated)
+        cause = (
+            f"a blank line is missing before line {record.first_line + record.row_lines[row]}"
+            if numbers[row] == numbers[0]
+            else "each word needs an id of its own"
+        )
+        raise DataError(
+            f"{record.where(row)}: found the id '{numbers[row]}' a second time in one sentence, to which the heads of "
+            f"the task '{task}' (dependency) refer: {cause}"
+        )
+
+    @classmethod
+    def doubts(
+        cls, sentences: Sequence[Sequence[Arc]], *, task: str, config: TaskConfig
+    ) -> Mapping[int, Doubt]:
+        """Heads that form a cycle, or do not have exactly one root; only a tree with several roots is used."""
+        lengths = np.array([len(arcs) for arcs in sentences], dtype=np.int64)
+        heads = np.array([head for arcs in sentences for head, _ in arcs], dtype=np.int64)
+        if not len(heads):
+            return {}
+        starts = np.cumsum(lengths) - lengths
+        roots, cyclic = np.add.reduceat(heads == 0, starts, dtype=np.int64), cyclic_words(heads, lengths)
+        place = f"in column {config.column_idx} (task '{task}')"
+        found = {}
+        for number in np.flatnonzero((roots != 1) | (cyclic > 0)).tolist():
+            if roots[number] == 0:
+                found[number] = Doubt("without a root", f"no word has the head 0 {place}", 0, True)
+            elif cyclic[number]:
+                row = int(cyclic[number]) - 1
+                found[number] = Doubt(
+                    "with a cycle", f"the heads form a cycle {place}, expected a tree", row, True
+                )
+            else:
+                second = [row for row, (head, _) in enumerate(sentences[number]) if head == 0][1]
+                what = f"found {roots[number]} words with the head 0 {place}, expected one root"
+                found[number] = Doubt("with several roots", what, second, False)
+        return found
+
+    @classmethod
+    def count(cls, vocabulary: Vocabulary, labels: Sequence[Arc], class_ids: Sequence[int]) -> None:
+        """Counts the relations of roots."""
+        vocabulary.count_roots(
+            number for (head, _), number in zip(labels, class_ids, strict=True) if head == 0
+        )
 
     @classmethod
     def classes(cls, labels: Sequence[Arc], words: Sequence[str]) -> list[str]:
@@ -136,11 +206,14 @@ class Dependency(Decoder):
         return [(label_loss(arcs, heads), len(heads)), (loss, self.objective.size(relations))]
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
-        """The best tree with one root for each sentence, and the best relation of each of its arcs."""
+        """The best tree with one root for each sentence, and the best relation of each of its arcs.
+
+        A root has a relation that roots have in training, and other words have one that other words have there.
+        """
         lengths = [len(words) for words in sentences]
         heads = decode_trees(scores.arcs, lengths)
         chosen = torch.as_tensor(heads, device=scores.arcs.device)
-        numbers = highest(self._relation_scores(scores, chosen)).tolist()
+        numbers = highest(self._allowed_scores(scores, chosen)).tolist()
         relations = [self.vocabulary.labels[number] for number in numbers]
         return split(list(zip(heads.tolist(), relations, strict=True)), lengths)
 
@@ -152,7 +225,7 @@ class Dependency(Decoder):
         chosen = torch.as_tensor(decode_trees(scores.arcs, lengths), device=scores.arcs.device)
         arcs = flatten(_mask_padding(scores), scores.lengths).log_softmax(-1)
         heads = best_labels(arcs, chosen, labels=range(arcs.shape[1]), top_n=top_n)
-        relation_scores = self._relation_scores(scores, chosen)
+        relation_scores = self._allowed_scores(scores, chosen)
         relations = best_labels(
             relation_scores.float().log_softmax(-1),
             highest(relation_scores),
@@ -161,24 +234,42 @@ class Dependency(Decoder):
         )
         return split(list(zip(heads, relations, strict=True)), lengths)
 
-    @classmethod
-    def join(cls, parts: Sequence[list[Arc]]) -> list[Arc]:
+    def join(self, parts: Sequence[list[Arc]]) -> list[Arc]:
         """One tree of those of parts: roots of later parts are dependents of the first one's."""
         joined: list[Arc] = []
         for part in parts:
-            moved = _mover(parts[0], len(joined))
-            joined += [(moved(head), relation) for head, relation in part]
+            start = len(joined)
+            moved = _mover(parts[0], start)
+            for head, relation in part:
+                is_loose = head == 0 and start > 0
+                joined.append((moved(head), self._loose_relation(relation) if is_loose else relation))
         return joined
 
-    @classmethod
-    def join_ranked(cls, parts: Sequence[list[tuple[Ranked, Ranked]]]) -> list[tuple[Ranked, Ranked]]:
+    def join_ranked(self, parts: Sequence[list[tuple[Ranked, Ranked]]]) -> list[tuple[Ranked, Ranked]]:
         """The same, with all heads of each word."""
         joined: list[tuple[Ranked, Ranked]] = []
         firsts = [(heads[0][0], "") for heads, _ in parts[0]]
         for part in parts:
-            moved = _mover(firsts, len(joined))
-            joined += [([(moved(head), share) for head, share in heads], relations) for heads, relations in part]
+            start = len(joined)
+            moved = _mover(firsts, start)
+            for heads, relations in part:
+                if heads[0][0] == 0 and start > 0:
+                    # Chosen by rule: there is no other one.
+                    relations = [(self._loose_relation(relations[0][0]), 1.0)]
+                joined.append(([(moved(head), share) for head, share in heads], relations))
         return joined
+
+    def _loose_relation(self, relation: str) -> str:
+        """The relation of the root of a later part to that of the first: one for loose ends, or the most frequent."""
+        labels, counts = self.vocabulary.labels, self.vocabulary.counts
+        allowed = (~self.forbidden[1]).nonzero().flatten().tolist()
+        known = [labels[number] for number in sorted(allowed, key=lambda number: -counts[number])]
+        return next((name for name in (*LOOSE, *known) if name in known), relation)
+
+    def _allowed_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
+        """As ``_relation_scores``, minus infinity for what a root, or any other word, never is."""
+        forbidden = self.forbidden[(heads > 0).long()]
+        return self._relation_scores(scores, heads).masked_fill(forbidden, float("-inf"))
 
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""
@@ -209,6 +300,18 @@ class Dependency(Decoder):
         heads = [[(ids[head], probability) for head, probability in item] for item, _ in ranked]
         for column, items in enumerate((heads, [item for _, item in ranked]), start=config.column_idx):
             record.set_column(column, [joined(item, conn=conn, sep=sep) for item in items])
+
+
+def _forbidden_relations(vocabulary: Vocabulary) -> Tensor:
+    """The relations that training never showed of roots (row 0) and of other words (row 1). *Shape:* (2, R)."""
+    counts = torch.tensor(vocabulary.counts, dtype=torch.long)
+    of_roots = torch.tensor(vocabulary.root_counts, dtype=torch.long)
+    if not len(of_roots):
+        # An older model.
+        of_roots = torch.tensor([label == ROOT for label in vocabulary.labels]) * counts
+    allowed = torch.stack([of_roots > 0, counts > of_roots])
+    # One of the two may have nothing: where all sentences have one word, or "root" is no label.
+    return ~allowed & allowed.any(1, keepdim=True)
 
 
 def _mover(first: Sequence[Arc], start: int) -> Callable[[int], int]:

@@ -35,6 +35,11 @@ class TaskConfig(BaseModel):
     learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
     topn: Annotated[int, Field(gt=0, lt=2**31)]
 
+    @property
+    def is_on(self) -> bool:
+        """False for a task that is switched off by a ``loss_weight`` of 0: it is neither trained nor predicted."""
+        return self.loss_weight > 0
+
     def metric_names(self) -> list[str]:
         """The main metric first, then the additional ones."""
         return list(dict.fromkeys([self.metric, *self.additional_metrics]))

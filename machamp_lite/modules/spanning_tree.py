@@ -41,6 +41,25 @@ def decode_trees(scores: Tensor, lengths: Sequence[int] | Tensor) -> np.ndarray:
     return heads[is_word]
 
 
+def cyclic_words(heads: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return for each sentence the first word on a cycle of its heads, counted from 1, and 0 where there is none.
+
+    `heads` is (words,), all sentences in a row, each head a position in its sentence, 0 for the root; `lengths` is
+    (sentences,), each at least 1. The result is (sentences,).
+    """
+    if not len(heads):
+        return np.zeros(len(lengths), dtype=np.int64)
+    starts = np.cumsum(lengths) - lengths
+    # All sentences are one graph: node 0 is the root, and a word is its place among all words, from 1.
+    graph = np.concatenate([[0], np.where(heads > 0, heads + np.repeat(starts, lengths), 0)])
+    for _ in range(int(lengths.max()).bit_length()):
+        graph = graph[graph]
+    # From a word, as many steps as there are words lead to the root or onto a cycle.
+    ends = np.where(graph[1:] > 0, graph[1:], len(graph))
+    first = np.minimum.reduceat(ends, starts)
+    return np.where(first < len(graph), first - starts, 0)
+
+
 def _best_heads(scores: Tensor, sizes: np.ndarray) -> np.ndarray:
     """Return the best head of each word but the word itself, (sentences, words), whether or not a tree."""
     position = torch.arange(scores.shape[2], device=scores.device)

@@ -151,7 +151,12 @@ class DataCache:
 
     def _pack(self, data: RunData) -> dict[str, np.ndarray]:
         saved = {
-            task: {"labels": own.labels, "counts": own.counts, "items": own.items}
+            task: {
+                "labels": own.labels,
+                "counts": own.counts,
+                "items": own.items,
+                "root_counts": own.root_counts,
+            }
             for task, own in data.vocabularies.items()
         }
         arrays = {"vocabularies": np.frombuffer(json.dumps(saved).encode(), np.uint8)}

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from machamp_lite.batching.columns import Columns
+from machamp_lite.batching.remarks import warnings
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.training.header_lines import find_header, skipped_data
@@ -33,6 +34,11 @@ def data_warnings(
             yield (
                 f"{name}: the dev file {dev_path} {relation} the training file: its scores say nothing of new text"
             )
+        for part, left_out_of in ((train, "training"), (dev, "the scores")):
+            if name in part and not (part is dev and dev_path == train_path):
+                columns = part[name]
+                remarks = [remark for remark in columns.table.remarks if dataset.tasks[remark.task].is_on]
+                yield from warnings(remarks, columns.path, left_out_of=left_out_of)
         for column, tasks in dataset.shared_columns().items():
             yield (
                 f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "
@@ -43,7 +49,7 @@ def data_warnings(
         )
     for task, task_config in config.tasks().items():
         vocabulary, decoder = vocabularies[task], decoder_class(task_config)
-        if not decoder.has_classes:
+        if not (decoder.has_classes and task_config.is_on):
             continue
         if len(vocabulary) == 1:
             label = vocabulary.labels[0]
@@ -64,7 +70,7 @@ def _dataset_warnings(
     unseen: Mapping[str, Counter[str]],
 ) -> Iterator[str]:
     """The lines on the files of one dataset; adds its dev labels that training never saw to ``unseen``."""
-    dataset = config.datasets[name]
+    dataset = config.datasets[name].active()
     decoders = {task: decoder_class(options) for task, options in dataset.tasks.items()}
     in_train = {task: training_labels(train, task, decoders[task], vocabularies[task]) for task in dataset.tasks}
     in_dev = {} if dev is None else {task: dev_labels(dev, task, decoders[task]) for task in dataset.tasks}

@@ -7,6 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from machamp_lite.batching.columns import VIEWS
 from machamp_lite.batching.oversampling import draw_chances
 from machamp_lite.batching.reader import InstanceReader
 from machamp_lite.batching.sampler import Stream
@@ -54,6 +57,9 @@ def read_data(
         data, told = read(orders)
     logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
+    for task in config.switched_off():
+        logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
+    _drop_switched_off(config, data)
     for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
         logger.warning("%s", one_line(line))
     data.schemes.update(recognise_schemes(config, data))
@@ -141,6 +147,20 @@ def check_same_data(data: RunData, processes: Processes) -> None:
             raise DataError(f"{path}: has changed while it was read; start again" for path in changed)
 
     processes.together(check)
+
+
+def _drop_switched_off(config: Config, data: RunData) -> None:
+    """Drops instances that only tasks that are switched off read, so that no step is spent on them."""
+    for name, dataset in config.datasets.items():
+        tasks = dataset.active().tasks
+        if len(tasks) < len(dataset.tasks):
+            used = [VIEWS.index(decoder_class(options).reads) for options in tasks.values()]
+            for part in (data.train, data.dev):
+                if name in part:
+                    order = part[name].order
+                    part[name] = part[name].take(order[np.isin(part[name].table.views[order], used)])
+            if not tasks:
+                data.dev.pop(name, None)
 
 
 def training_streams(config: Config, data: RunData) -> list[Stream]:

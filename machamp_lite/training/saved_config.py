@@ -27,6 +27,8 @@ class _TaskLabels(BaseModel):
     counts: list[Count]
     items: Count
     weights: list[float] | None = None
+    # Of dependency relations; models from before it was kept do not have it.
+    root_counts: list[Count] = []
 
 
 def config_document(config: Config) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def labels_document(
             "counts": vocabulary.counts,
             "items": vocabulary.items,
             "weights": weights.get(task),
+            **({"root_counts": vocabulary.root_counts} if vocabulary.root_counts else {}),
         }
         for task, vocabulary in vocabularies.items()
     }
@@ -93,11 +96,17 @@ def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabul
             raise ConfigError(f"{place}{' -> ' * bool(keys)}{keys}: {fault['msg']}") from None
         if len(set(entry.labels)) != len(entry.labels) or len(entry.labels) != len(entry.counts):
             raise ConfigError(f"{place}: expected distinct labels and one count a label")
+        if entry.root_counts and len(entry.root_counts) != len(entry.labels):
+            raise ConfigError(f"{place} -> root_counts: expected one count per label")
         for label in entry.labels:
             if not _is_label(label, tasks.get(task)):
                 raise ConfigError(f"{place}: found the label {label[:60]!r}, expected one as data files have")
         vocabularies[task] = make_vocabulary(
-            tokenizer, labels=entry.labels, counts=entry.counts, items=entry.items
+            tokenizer,
+            labels=entry.labels,
+            counts=entry.counts,
+            items=entry.items,
+            root_counts=entry.root_counts,
         )
     return vocabularies
 

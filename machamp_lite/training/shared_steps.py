@@ -17,8 +17,8 @@ BUCKET = 2**23
 
 
 def tasks_of(model: Model, instances: Sequence[Instance]) -> list[str]:
-    """The tasks that instances have labels of, in the order of the model."""
-    found = {task for instance in instances for task in instance.gold}
+    """The tasks that instances have labels of and that are not switched off, in the order of the model."""
+    found = {task for instance in instances for task in instance.gold} & model.task_weights.numbers.keys()
     return [task for task in model.tasks if task in found]
 
 

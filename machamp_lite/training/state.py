@@ -40,7 +40,8 @@ _DOCUMENT, _WEIGHTS, _OPTIMIZER = "document", "model.", "optimizer."
 class RunningEpoch:
     """What the epoch that is not finished has come to.
 
-    ``batches`` are those of the epoch that are done, ``sums`` and ``counts`` the losses of each task over them.
+    ``batches`` are those of the epoch that are done, ``sums`` and ``counts`` the losses of each task over them,
+    ``total`` and ``totals`` the sum and the number of their total losses.
     """
 
     batches: int = 0
@@ -48,14 +49,24 @@ class RunningEpoch:
     seconds: float = 0.0
     sums: dict[str, Tensor] = field(default_factory=dict)
     counts: dict[str, int] = field(default_factory=dict)
+    total: Tensor | float = 0.0
+    totals: int = 0
 
-    def add(self, losses: Mapping[str, Tensor], *, words: int) -> None:
+    def add(self, losses: Mapping[str, Tensor], *, total: Tensor | None, words: int) -> None:
         """Counts one batch."""
         self.batches += 1
         self.words += words
         for task, loss in losses.items():
             self.sums[task] = self.sums.get(task, 0.0) + loss.float()
             self.counts[task] = self.counts.get(task, 0) + 1
+
+        if total is not None:
+            self.total = self.total + total.float()
+            self.totals += 1
+
+    def mean_total(self) -> float:
+        """The mean of what was minimised, over the batches that had something to learn from."""
+        return float(self.total) / max(1, self.totals)
 
     def mean_losses(self) -> dict[str, float]:
         """The mean loss of each task over its batches."""
@@ -149,6 +160,8 @@ def save_state(
             "seconds": running.seconds,
             "sums": {task: total.item() for task, total in running.sums.items()},
             "counts": running.counts,
+            "total": float(running.total),
+            "totals": running.totals,
         },
     }
     tensors = {_DOCUMENT: torch.frombuffer(bytearray(json.dumps(document).encode()), dtype=torch.uint8)}

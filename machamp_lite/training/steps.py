@@ -26,15 +26,21 @@ from machamp_lite.training.shared_steps import (
 logger = logging.getLogger(__name__)
 
 
-def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+class BatchLosses(dict[str, Tensor]):
+    """The losses of a batch by task, not weighted; ``total`` is what was minimised, None if no task has a weight."""
+
+    total: Tensor | None = None
+
+
+def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> BatchLosses:
     """One update by one batch. Returns the losses."""
     return train_together(model, [batch], optimizer)[0]
 
 
 def train_together(
     model: Model, batches: Sequence[Batch], optimizer: torch.optim.Optimizer
-) -> list[dict[str, Tensor]]:
-    """One update by the mean of the batches' total losses. Returns the unweighted losses of each batch.
+) -> list[BatchLosses]:
+    """One update by the mean of the batches' total losses. Returns the losses of each batch.
 
     Batches that do not fit the memory of a GPU are learnt from part by part, with the same gradients. Raises
     ``TrainingError`` if single sentences do not fit.
@@ -60,7 +66,7 @@ def train_shared(
     *,
     step: int,
     processes: Processes,
-) -> list[dict[str, Tensor]]:
+) -> list[BatchLosses]:
     """The same of several processes, each of which learns from a part of each batch. Returns the losses of all.
 
     What does not fit on one of them is learnt from in smaller parts on all.
@@ -90,10 +96,10 @@ def train_shared(
     return every_loss
 
 
-def _learn(model: Model, batch: Batch, *, share: float, number: int) -> dict[str, Tensor]:
+def _learn(model: Model, batch: Batch, *, share: float, number: int) -> BatchLosses:
     """Adds the gradients of a batch, in so many parts; raises ``OutOfMemoryError`` if one does not fit."""
     if number > 1:
-        losses, fits = _learn_in_parts(
+        in_parts, fits = _learn_in_parts(
             model,
             batch.instances,
             tasks_of(model, batch.instances),
@@ -104,11 +110,10 @@ def _learn(model: Model, batch: Batch, *, share: float, number: int) -> dict[str
         )
         if not fits:
             raise torch.OutOfMemoryError
-        return losses
+        return in_parts
     with autocast(model):
         losses = model.losses(batch, model(batch))
-    _backward(model, losses, share=share)
-    return {task: loss.detach() for task, loss in losses.items()}
+    return _backward(model, losses, share=share)
 
 
 def _learn_in_parts(
@@ -120,16 +125,16 @@ def _learn_in_parts(
     number: int,
     draws: tuple[int, ...],
     processes: Processes,
-) -> tuple[dict[str, Tensor], bool]:
+) -> tuple[BatchLosses, bool]:
     """Adds the gradients of what one process has of a batch, so that only one part at a time takes memory.
 
     Returns the losses of the whole batch, and whether all parts did fit: where they do not, the process still says to
     the others what they wait for.
     """
     if not tasks:
-        return {}, True
+        return BatchLosses(), True
     own = [model.batch(part, only_annotated=True) for part in parts(instances, number) if part]
-    found, losses, fits = [], {}, True
+    found, whole, fits = [], BatchLosses(), True
     try:
         # What the means of the whole batch are over has to be known before the first part's gradients.
         with torch.set_grad_enabled(number == 1), autocast(model):
@@ -148,18 +153,21 @@ def _learn_in_parts(
                 means, sizes = means_and_sizes(model, part, tasks) if is_new else found[0]
                 losses = losses_of(model, tasks, means=means, sizes=sizes, sums=sums)
             with same_draws(*draws):
-                _backward(model, losses, share=share)
+                whole = _backward(model, losses, share=share)
     except torch.OutOfMemoryError:
         fits = False
     finally:
         model.task_weights.requires_grad_(True)
-    return {task: loss.detach() for task, loss in losses.items()}, fits
+    return whole, fits
 
 
-def _backward(model: Model, losses: dict[str, Tensor], *, share: float) -> None:
+def _backward(model: Model, losses: dict[str, Tensor], *, share: float) -> BatchLosses:
     total = model.total_loss(losses)
     if total is not None and total.requires_grad:
         (total * share).backward()
+    detached = BatchLosses((task, loss.detach()) for task, loss in losses.items())
+    detached.total = None if total is None else total.detach()
+    return detached
 
 
 def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:

@@ -99,7 +99,7 @@ def train_epochs(
                 else:
                     losses = train_shared(model, group, optimizer, step=done.step, processes=processes)
                 for batch, batch_losses in zip(group, losses, strict=True):
-                    running.add(batch_losses, words=_words(batch))
+                    running.add(batch_losses, total=batch_losses.total, words=_words(batch))
                     watch.add(batch_losses, batch)
                 done.step += 1
                 running.seconds = time.perf_counter() - start
@@ -126,7 +126,8 @@ def train_epochs(
             except StoppedError:
                 broken_off = True
         scores = {name: keeper.scores() for name, keeper in keepers.items()}
-        total = 0.0 if broken_off else sum_of_main_metrics(scores, model.config.tasks())
+        # Without any score, the last epoch is the best.
+        total = sum_of_main_metrics(scores, model.config.tasks()) if any(scores.values()) else None
         broken_off, total = processes.told((broken_off, total))
         if broken_off:
             within_epoch(done)
@@ -138,15 +139,16 @@ def train_epochs(
                 "seconds": round(running.seconds, 2),
                 "words_per_second": round(running.words / running.seconds, 1),
                 "train": mean_losses,
-                "total_loss": sum(weights[task] * loss for task, loss in mean_losses.items()),
+                "total_loss": running.mean_total(),
                 "task_weights": weights,
                 "dev": scores,
+                "counts": {name: keeper.counts() for name, keeper in keepers.items()},
                 "labels": {name: keeper.label_scores_as_json() for name, keeper in keepers.items()},
             }
         )
         model.task_weights.end_epoch(mean_losses)
-        is_best = done.finish_epoch(total if dev else None, keep=training.keep_top_n)
-        for line in epoch_lines(done.metrics[-1], is_best=is_best and bool(dev)):
+        is_best = done.finish_epoch(total, keep=training.keep_top_n)
+        for line in epoch_lines(done.metrics[-1], is_best=is_best and total is not None):
             logger.info("%s", line)
         after_epoch(done)
         saves.restart()

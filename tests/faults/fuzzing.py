@@ -200,6 +200,36 @@ def spoil_labels(labels: list[str], random: Random) -> list[str]:
     return labels
 
 
+TREE_WORDS = ["The", "dogs", "sleep", "who", "ran", "."]
+
+
+def random_trees(random: Random) -> str:
+    """Sentences with any heads: trees, cycles, no root or several ones, ids that restart or count from 0, odd cells."""
+    text = ""
+    for _ in range(random.choice([1, 2, 5])):
+        words = random.choices(TREE_WORDS, k=random.choice([1, 2, 3, 6, 30]))
+        first = random.choice([1, 1, 1, 1, 1, 1, 0, 5])
+        ids = [str(first + place) for place in range(len(words))]
+        if random.random() < 0.1:
+            ids[random.randrange(len(ids))] = random.choice([*ids, "1", "0", "07", "x"])
+        # A chain is a tree; with some of its heads changed it may be anything.
+        heads = ["0", *ids[:-1]]
+        for place in range(len(heads)):
+            if random.random() < random.choice([0, 0.1, 1]):
+                heads[place] = random.choice([*ids, "0"])
+        if random.random() < 0.1:
+            heads[random.randrange(len(heads))] = random.choice(["_", "", "99", "-1", "1.5"])
+        relations = [random.choice(["root", "det", "obj", "dep"]) for _ in heads]
+        rows = zip(ids, words, heads, relations, strict=True)
+        text += "".join(
+            f"{number}\t{word}\t_\tX\tX\t_\t{head}\t{relation}\tO\t_\n"
+            for number, word, head, relation in rows
+        )
+        # Without a blank line the next sentence's ids restart in this one.
+        text += "" if random.random() < 0.05 else "\n"
+    return text
+
+
 def files_below(folder: Path, written: Sequence[str]) -> set[str]:
     """The files of a folder but those in a run's folder and outputs."""
     return {

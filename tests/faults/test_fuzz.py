@@ -23,6 +23,7 @@ from fuzzing import (
     fuzzed,
     params_for,
     predict,
+    random_trees,
     randoms,
     spoil_bytes,
     spoil_columns,
@@ -377,3 +378,63 @@ def test_tokenizers(random: Random, known_tokenizers: dict[str, tuple[Any, WordT
     assert ids[len(words.subwords(sentence[0])) :] == running[len(first) :], (family, sentence)
     text = words.texts([" ".join(sentence)]).subword_ids.tolist()
     assert text[before : len(text) - after] == running, (family, sentence)
+
+
+def tree_faults(path: Path) -> list[str]:
+    """What makes the sentences of a file no trees with one root, and which relations of roots are wrong."""
+    faults = []
+    for block in path.read_text(encoding="utf-8").strip("\n").split("\n\n"):
+        rows = [line.split("\t") for line in block.split("\n") if not line.startswith("#")]
+        ids = [row[0] for row in rows]
+        known = ids if len(set(ids)) == len(ids) and all(map(str.isdecimal, ids)) else None
+        places = {number: place for place, number in enumerate(known or map(str, range(1, len(ids) + 1)))}
+        if sum(row[6] == "0" for row in rows) != 1:
+            faults.append(f"{ids}: not one root")
+        for place in range(len(rows)):
+            for _ in rows:
+                place = places[rows[place][6]] if rows[place][6] != "0" else place
+            if rows[place][6] != "0":
+                faults.append(f"{ids}: a cycle")
+        if any((row[7] == "root") != (row[6] == "0") for row in rows):
+            faults.append(f"{ids}: 'root' is not the relation of the root")
+    return faults
+
+
+def has_wrong_ids(text: str) -> bool:
+    """Whether the ids of a sentence restart or count from 0, as far as its first column holds ids."""
+    for block in text.strip("\n").split("\n\n"):
+        ids = [line.split("\t")[0] for line in block.split("\n")]
+        if all(map(str.isdecimal, ids)):
+            is_twice = 1 < len(set(ids)) < len(ids)
+            if is_twice or ("0" in ids and len(set(ids)) == len(ids)):
+                return True
+    return False
+
+
+@fuzzed(60)
+@given(random=randoms)
+def test_trees_that_are_predicted(random: Random, place: Path, known_model: str) -> None:
+    text = random_trees(random)
+    (place / "in").write_text(text, encoding="utf-8")
+    code, lines = predict(known_model, "in", "out", "--dataset", "UD", folder=place)
+    assert not any(CANNOT in line for line in lines)
+    assert (code != 0) == has_wrong_ids(text), lines
+    if code == 0:
+        assert tree_faults(place / "out") == []
+        for task in json.loads((place / "out.eval").read_text(encoding="utf-8")).values():
+            assert task["scored"] + task["skipped"] > 0
+    else:
+        assert all(line.startswith("in:") for line in lines), lines
+
+
+@fuzzed(20)
+@given(random=randoms)
+def test_trees_that_are_checked(random: Random, place: Path, known_encoder: None) -> None:
+    part = random.choice(["train_data_path", "dev_data_path"])
+    tasks = {name: DATASETS["UD"]["tasks"][name] for name in ("upos", "tree")}
+    (place / "c.json").write_text(json.dumps({"UD": {**DATASETS["UD"], "tasks": tasks, part: "in"}}))
+    text = random_trees(random)
+    (place / "in").write_text(text, encoding="utf-8")
+    code, lines = train(*TRAIN, "--check", folder=place)
+    assert code == 0 or all(line.startswith("in:") for line in lines), lines
+    assert code != 0 or not has_wrong_ids(text)

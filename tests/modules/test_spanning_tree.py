@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from machamp_lite.modules.spanning_tree import decode_trees
+from machamp_lite.modules.spanning_tree import cyclic_words, decode_trees
 
 Change = Callable[[Tensor], Tensor]
 
@@ -213,3 +213,23 @@ def test_no_words_have_no_heads(shape: tuple[int, int, int], lengths: list[int])
 def test_scores_that_do_not_fit_the_lengths_are_refused(shape: tuple[int, ...], lengths: list[int]) -> None:
     with pytest.raises(ValueError, match="do not fit"):
         decode_trees(torch.zeros(shape), lengths)
+
+
+def first_on_a_cycle(heads: tuple[int, ...]) -> int:
+    """The first word that is its own ancestor, 0 if there is none."""
+    for word in range(1, len(heads) + 1):
+        ancestor = word
+        for _ in heads:
+            ancestor = heads[ancestor - 1] if ancestor else 0
+            if ancestor == word:
+                return word
+    return 0
+
+
+def test_cycles_are_found_at_their_first_word() -> None:
+    every = [heads for words in range(1, 5) for heads in product(range(words + 1), repeat=words)]
+    found = cyclic_words(np.concatenate(every), np.array([len(heads) for heads in every]))
+    assert found.tolist() == [first_on_a_cycle(heads) for heads in every]
+    one_long = np.append(np.arange(2, 2001), 1)
+    assert cyclic_words(np.concatenate([one_long, [0]]), np.array([2000, 1])).tolist() == [1, 0]
+    assert cyclic_words(np.zeros(0, np.int64), np.zeros(0, np.int64)).tolist() == []
