@@ -72,7 +72,7 @@ def _dataset_warnings(
     """The lines on the files of one dataset; adds its dev labels that training never saw to ``unseen``."""
     dataset = config.datasets[name].active()
     decoders = {task: decoder_class(options) for task, options in dataset.tasks.items()}
-    in_train = {task: training_labels(train, task, decoders[task], vocabularies[task]) for task in dataset.tasks}
+    in_train = {task: training_labels(config, train, task, vocabularies[task]) for task in dataset.tasks}
     in_dev = {} if dev is None else {task: dev_labels(dev, task, decoders[task]) for task in dataset.tasks}
     parts = [(train, in_train), *([] if dev is None or dev.path == train.path else [(dev, in_dev)])]
     headers = [find_header(dataset, columns.path, counts, known=in_train) for columns, counts in parts]

@@ -14,18 +14,21 @@ from machamp_lite.errors import shown_label
 LABELS_SHOWN = 5
 
 
-def training_labels(columns: Columns, task: str, decoder: type[Decoder], vocabulary: Vocabulary) -> Counter[str]:
+def training_labels(config: Config, columns: Columns, task: str, vocabulary: Vocabulary) -> Counter[str]:
     """The labels of a task in a file of training data."""
-    rows = columns.table.rows
+    decoder, rows = decoder_class(config.tasks()[task]), columns.table.rows
     if not decoder.has_classes or f"gold {task}" not in rows:
         return Counter()
+    if sum(task in dataset.tasks for dataset in config.datasets.values()) == 1:
+        # All that the vocabulary has counted is in this file.
+        return +Counter(dict(zip(vocabulary.labels, vocabulary.counts, strict=True)))
     gold = rows[f"gold {task}"].values
     if decoder.row_a_label:
         # Of each sentence: its labels, and of what size each of them is.
         shapes = rows[f"shape {task}"]
         sizes = shapes.values[: int(shapes.lengths.max())].astype(np.int64)[1:]
         gold = gold.reshape(-1, *sizes)
-    ids = decoder.class_ids(gold.astype(np.int64))
+    ids = decoder.class_ids(gold)
     counts = np.bincount(ids[ids >= 0], minlength=len(vocabulary)).tolist()
     return Counter({label: count for label, count in zip(vocabulary.labels, counts, strict=True) if count})
 

@@ -266,11 +266,51 @@ GOOD: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("layout", "train"), GOOD.values(), ids=GOOD)
-def test_good_data_has_no_warning(
-    warnings: Callable[..., list[str]], layout: dict[str, Any], train: str
+@pytest.fixture
+def warnings_of_all(
+    tmp_path: Path,
+    write_config: Callable[..., str],
+    tiny_params: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., list[str]]:
+    """The warnings of ``--check`` for several datasets in one config, each with a file of its own."""
+
+    def warnings(datasets: dict[str, tuple[dict[str, Any], str]]) -> list[str]:
+        monkeypatch.chdir(tmp_path)
+        for name, (_, text) in datasets.items():
+            Path(name).write_text(text, encoding="utf-8")
+        config = write_config(
+            **{name: {**layout, "train_data_path": name} for name, (layout, _) in datasets.items()}
+        )
+        flags = ["--dataset_configs", config, "--parameters_config", tiny_params, "--device", "-1"]
+        assert cli.train([*flags, "--check", "--data_cache", "off"]) == 0
+        return [line[9:] for line in capsys.readouterr().err.splitlines() if " data: read" not in line]
+
+    return warnings
+
+
+def test_good_data_has_no_warning(warnings_of_all: Callable[..., list[str]]) -> None:
+    datasets = {}
+    for number, (layout, train) in enumerate(GOOD.values()):
+        tasks = {f"{task}{number}": options for task, options in layout["tasks"].items()}
+        datasets[f"DATA{number}"] = ({**layout, "tasks": tasks}, train)
+    assert warnings_of_all(datasets) == []
+
+
+def test_labels_of_a_task_in_several_datasets_are_counted_file_by_file(
+    warnings_of_all: Callable[..., list[str]],
 ) -> None:
-    assert warnings(layout, train) == []
+    header, ids = "text\tlabel\n", spelt([f"id{number}" for number in range(30)])
+    lines = warnings_of_all(
+        {
+            "A": (SENTENCES, header + MOODS),
+            "B": (SENTENCES, header + MOODS),
+            "C": (SENTENCES, ids),
+            "D": ({**SENTENCES, "skip_first_line": True}, MOODS),
+        }
+    )
+    assert [line.split(" ")[0] for line in lines] == ["A:1:", "B:1:", "C:", "D:1:"]
 
 
 SEPARATED = {
