@@ -12,7 +12,7 @@ from machamp_lite.batching.sampler import Stream
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.errors import ConfigError, DataError, one_line
 from machamp_lite.model import Model
 from machamp_lite.pretrained import load_tokenizer
 from machamp_lite.training.data_cache import DataCache, RunData
@@ -47,7 +47,7 @@ def read_data(
     for task, scheme in data.schemes.items():
         logger.info("task '%s': labels in the scheme %s", task, scheme)
     for line in scheme_warnings(config, data):
-        logger.warning("%s", line)
+        logger.warning("%s", one_line(line))
     return data
 
 
