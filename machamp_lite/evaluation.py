@@ -35,7 +35,8 @@ class ScoreKeeper:
 
     def __init__(self, tasks: Mapping[str, TaskConfig]) -> None:
         self._metrics: dict[str, list[Metric]] = {
-            task: [METRICS[name].for_task(config) for name in config.metric_names()] for task, config in tasks.items()
+            task: [METRICS[name].for_task(config) for name in config.metric_names()]
+            for task, config in tasks.items()
         }
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
         self._labels = {

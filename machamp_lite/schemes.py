@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 # Start, end (exclusive) and type.
 Span = tuple[int, int, str]
@@ -35,8 +36,7 @@ class Scheme:
         >>> SCHEMES["BILOU"].parse("U-per"), SCHEMES["BIO"].parse("U-per")
         (('S', 'per'), ('O', 'per'))
         """
-        mark, _, kind = label.partition("-")
-        return self.marks.get(mark, OUTSIDE), kind
+        return _parse(self.name, label)
 
     def has_mark(self, label: str) -> bool:
         """Whether the label is ``O`` or has a mark of the scheme."""
@@ -66,13 +66,13 @@ class Scheme:
         [(0, 2, 'per'), (2, 3, 'per'), (4, 5, 'loc')]
         """
         found: list[Span] = []
-        start = None
+        start, name = None, self.name
         before, kind = OUTSIDE, ""
         for position, label in enumerate([*labels, OUTSIDE]):
             # True of most words, and nothing can happen there.
             if label == OUTSIDE and before == OUTSIDE:
                 continue
-            mark, new_kind = self.parse(label)
+            mark, new_kind = _parse(name, label)
             step = (before, mark, new_kind == kind)
             if start is None or step not in self.continues:
                 if start is not None and step in self.ends:
@@ -88,6 +88,12 @@ class Scheme:
             for (before, label), count in steps.items()
             if not (self.has_mark(label) or label == EDGE) or not self.allows(before, label)
         }
+
+
+@lru_cache(maxsize=2**14)
+def _parse(name: str, label: str) -> tuple[str, str]:
+    mark, _, kind = label.partition("-")
+    return SCHEMES[name].marks.get(mark, OUTSIDE), kind
 
 
 def _steps(text: str) -> Iterator[_Step]:

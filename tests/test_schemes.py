@@ -267,6 +267,11 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
 }
 
 
+# The schemes that are not BIO.
+FOUND = {"IOB1": "IOB1", "spans that do not end": "BIOES", "a span that does not start": "BILOU"}
+FOUND["a scheme of the config"] = "BIOES"
+
+
 def of_spans(lines: list[str]) -> list[str]:
     return [line for line in lines if re.match(r"(train|dev)(:\d+)?: task 'spans': ", line)]
 
@@ -279,7 +284,9 @@ def test_what_breaks_a_scheme_and_likely_slips_are_reported_once_per_file(
     (tmp_path / "train").write_text(written(*train))
     (tmp_path / "dev").write_text(written(*dev))
     task = {"task_type": "seq_bio", "column_idx": 1, **options}
-    assert of_spans(command("--check", tasks={"spans": task})) == expected
+    lines = command("--check", tasks={"spans": task})
+    assert of_spans(lines) == expected
+    assert f"task 'spans': labels in the scheme {FOUND.get(case, 'BIO')}" in lines
 
 
 @pytest.mark.parametrize("task_type", ["seq", "seq_bio"])

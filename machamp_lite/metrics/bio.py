@@ -32,11 +32,17 @@ class SpanF1(Metric[str]):
         return f1(self.counts["correct"], self.counts["gold"], self.counts["predicted"])
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
-        in_gold, in_predicted = set(self.scheme.spans(gold)), set(self.scheme.spans(predicted))
+        in_gold = set(self.scheme.spans(gold))
+        # Most sentences of a good model, and to compare lists is much faster than to read spans.
+        in_predicted = in_gold if predicted == gold else set(self.scheme.spans(predicted))
         # Labels that should be in spans and are not; "_" is how some files write O.
         marked = len(gold) - gold.count(OUTSIDE) - gold.count("_")
         unread = marked - sum(end - start for start, end, _ in in_gold)
-        counts = {"gold": len(in_gold), "predicted": len(in_predicted), "correct": len(in_gold & in_predicted)}
+        counts = {
+            "gold": len(in_gold),
+            "predicted": len(in_predicted),
+            "correct": len(in_gold & in_predicted),
+        }
         return Counter({**counts, "unread": unread, "labels": len(gold)})
 
     def warning(self) -> str | None:
