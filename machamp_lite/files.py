@@ -90,6 +90,15 @@ def temporary_folder(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def replacing_safetensors(path: str | Path) -> Iterator[Path]:
+    """As ``replacing_path``, for safetensors: it makes a temporary file of its own, which a kill would leave behind."""
+    path = Path(path)
+    with replacing_path(path) as temporary, temporary_folder(path) as room:
+        yield room / path.name
+        os.replace(room / path.name, temporary)
+
+
 def is_temporary(path: Path) -> bool:
     """Whether a name is that of a temporary file of ours."""
     return _TEMPORARY.fullmatch(path.name) is not None

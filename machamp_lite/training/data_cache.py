@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import platform
+import shutil
 import tempfile
 import time
 import zlib
@@ -27,10 +28,10 @@ from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.errors import first_line
-from machamp_lite.files import is_temporary, replacing_path
+from machamp_lite.files import is_temporary, replacing_safetensors
 from machamp_lite.training.conditions import data_checksums
 from machamp_lite.training.folder_checks import check_empty_names
-from machamp_lite.training.written import checksum, is_plain_file, metadata
+from machamp_lite.training.written import checksum, metadata
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class DataCache:
         told = {"key": self.key, "checksum": _checksum(arrays)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with replacing_path(self.path) as temporary:
+            with replacing_safetensors(self.path) as temporary:
                 save_file(arrays, temporary, told)
             _remove_old(self.folder)
         except (OSError, SafetensorError, ValueError) as error:
@@ -266,15 +267,17 @@ def _remove_old(folder: Path) -> None:
     """Removes entries that nobody used for a month, and what writers that were killed have left."""
     for path in [*folder.glob(f"{_NAME}*{_ENDING}"), *folder.glob(f".{_NAME}*")]:
         try:
-            if _is_ours(path) and time.time() - path.stat().st_mtime > KEPT_SECONDS:
+            if time.time() - path.lstat().st_mtime < KEPT_SECONDS or path.is_symlink():
+                continue
+            if is_temporary(path) and path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif is_temporary(path) or _is_entry(path):
                 path.unlink()
         except OSError:
             # Another run was faster, or it belongs to somebody else.
             continue
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file is an entry, which is named by a key that it holds, or a temporary file of one."""
-    if is_temporary(path):
-        return is_plain_file(path)
+def _is_entry(path: Path) -> bool:
+    """Whether a file is an entry: it is named by a key that it holds."""
     return path.name == f"{_NAME}{metadata(path).get('key')}{_ENDING}"

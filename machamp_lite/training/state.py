@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.files import remove_leftovers, replacing_path
+from machamp_lite.files import remove_leftovers, replacing_safetensors
 from machamp_lite.model import Model
 from machamp_lite.modules.seen_embedding import find_seen_embedding
 from machamp_lite.training.checkpoint import save_model, weights_of
@@ -154,7 +154,7 @@ def save_state(
     tensors |= {_WEIGHTS + name: value.contiguous() for name, value in weights_of(model).items()}
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{number}.{name}": value.contiguous() for name, value in values.items()}
-    with replacing_path(folder / STATE_FILE) as place:
+    with replacing_safetensors(folder / STATE_FILE) as place:
         save_file(tensors, place, mark_of_state())
 
 
