@@ -276,13 +276,14 @@ def _remove_old(folder: Path) -> None:
     remove_dead_temporaries(folder)
     for path in folder.glob(f"{_NAME}*{_ENDING}"):
         try:
-            if _is_ours(path) and time.time() - path.stat().st_mtime > KEPT_SECONDS:
+            is_old = time.time() - path.lstat().st_mtime > KEPT_SECONDS
+            if is_old and not path.is_symlink() and _is_entry(path):
                 path.unlink()
         except OSError:
             # Another run was faster, or it belongs to somebody else.
             continue
 
 
-def _is_ours(path: Path) -> bool:
-    """Whether a file is an entry, which is named by a key that it holds."""
+def _is_entry(path: Path) -> bool:
+    """Whether a file is an entry: it is named by a key that it holds."""
     return path.name == f"{_NAME}{metadata(path).get('key')}{_ENDING}"

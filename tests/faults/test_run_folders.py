@@ -319,6 +319,28 @@ def test_one_training_has_a_folder_until_it_ends_even_by_a_kill(
     assert not list(Path("run").glob("*lock*"))
 
 
+def test_a_kill_leaves_no_temporary_file_for_ever(place: Path, tmp_path: Path) -> None:
+    original, calls = states.save_file, 0
+
+    def killed() -> int:
+        def save_file(tensors: Any, path: Any, *more: Any) -> None:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                # Safetensors writes beside the file it was given.
+                Path(path).with_name(".tmpAbCdEf").write_text("half")
+                os._exit(9)
+            original(tensors, path, *more)
+
+        states.save_file = save_file
+        return cli.train(OVER)
+
+    assert children.wait_for(children.start(killed, tmp_path / "printed")) == 9
+    assert list(Path("run").rglob(".tmp*"))
+    assert cli.train(RESUME) == 0
+    assert not list(Path("run").rglob(".*"))
+
+
 def test_a_training_within_a_training_does_not_get_its_folder(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
