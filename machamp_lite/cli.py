@@ -23,6 +23,7 @@ from machamp_lite.errors import (
     StoppedError,
     first_line,
     is_panic,
+    one_line,
 )
 from machamp_lite.flags import train_flags
 from machamp_lite.logs import log_to, set_up_logging
@@ -126,7 +127,8 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
         lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain, **cache))
     if flags.check:
         if processes.is_first:
-            print("\n".join(lines))
+            # Labels of data files may have control characters, which a terminal would obey.
+            print("\n".join(map(one_line, lines)))
         return 0
     device = processes.together(lambda: _device(flags.device, several=processes.count > 1))
     if device == "cpu":

@@ -10,7 +10,14 @@ from torch.nn import functional
 
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import MOST_COLUMNS, Decoder, TaskConfig, no_class_options
+from machamp_lite.decoders.base import (
+    COMMENT,
+    MOST_COLUMNS,
+    Decoder,
+    TaskConfig,
+    no_class_options,
+    read_sentence_label,
+)
 from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
@@ -64,7 +71,7 @@ class ProbDistr(Decoder):
     def read_labels(cls, record: Record, *, task: str, config: Any) -> list[Distribution] | None:
         """One distribution; None if it is ``_`` or the comment is missing."""
         if config.column_idxs is None:
-            comment = record.comment(task)
+            comment = read_sentence_label(record, task=task, column=COMMENT)
             texts = [EMPTY] if comment is None else comment.split("|")
         else:
             texts = [record.column(column)[0] for column in config.column_idxs]

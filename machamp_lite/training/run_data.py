@@ -40,7 +40,8 @@ def read_data(
         data, told = _read_or_load(config, tokenizer, orders, cache, writes)
     logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
-    for line in data_warnings(config, vocabularies=data.vocabularies, dev=data.dev):
+    warnings = data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev)
+    for line in warnings:
         logger.warning("%s", line)
     return data
 
@@ -67,9 +68,7 @@ def _plain(path: Path) -> str:
 def _read_files(config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]]) -> RunData:
     """All data, with the labels of some tasks in a given order."""
     encoder = config.params.encoder
-    words = WordTokenizer(
-        tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
-    )
+    words = WordTokenizer(tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input)
     vocabularies = {
         task: decoder_class(task_config).make_vocabulary(tokenizer, labels=orders.get(task, ()))
         for task, task_config in config.tasks().items()
