@@ -2,14 +2,28 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from machamp_lite.data.record import EMPTY, Record, column_of
 from machamp_lite.data.word_boundaries import Span
 
 logger = logging.getLogger(__name__)
 
-CONLLU_COLUMNS = 10
 MISC = 9
+
+
+@dataclass(frozen=True, slots=True)
+class RawTextForm:
+    """The rows that lines of raw text become.
+
+    ``has_ids``: rows are numbered in the first column, unless words are there. ``has_misc``: the tenth column says
+    which words have no space after them, as in CoNLL-U.
+    """
+
+    columns: int
+    word_idx: int
+    has_ids: bool = True
+    has_misc: bool = False
 
 
 def lines_with_words(path: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -30,33 +44,20 @@ def lines_with_words(path: str, lines: Iterable[tuple[int, str]]) -> Iterator[tu
             )
 
 
-def raw_text_record(
-    path: str,
-    number: int,
-    text: str,
-    spans: Sequence[Span],
-    *,
-    columns: int,
-    word_idx: int,
-    has_ids: bool | None = None,
-    has_misc: bool = False,
-) -> Record:
-    """A line of raw text as a sentence of the words at ``spans``, with the line as it is above them.
-
-    Rows have ids where words are not in the first column, or as ``has_ids`` says; with ``has_misc``, MISC says which
-    words have no space after them, as in CoNLL-U.
-    """
-    has_ids = word_idx > 0 if has_ids is None else has_ids
+def raw_text_record(path: str, number: int, text: str, spans: Sequence[Span], form: RawTextForm) -> Record:
+    """A line of raw text as a sentence of the words at ``spans``, with the line as it is in a comment above them."""
+    has_ids = form.has_ids and form.word_idx > 0
     rows = []
     for position, (start, end) in enumerate(spans, start=1):
-        row = [EMPTY] * max(columns, word_idx + 1)
+        row = [EMPTY] * max(form.columns, form.word_idx + 1)
         if has_ids:
             row[0] = str(position)
         # White space inside a word is one space: a tab would begin another column.
-        row[word_idx] = " ".join(text[start:end].split())
-        if has_misc and end < len(text) and not text[end].isspace():
+        row[form.word_idx] = " ".join(text[start:end].split())
+        if form.has_misc and end < len(text) and not text[end].isspace():
             row[MISC] = "SpaceAfter=No"
         rows.append(row)
     block = [f"# text = {text}\n", *["\n"] * len(rows), "\n"]
     ids = {row[0]: position for position, row in enumerate(rows, start=1)} if has_ids else None
-    return Record(path, number, block, rows, list(range(1, len(rows) + 1)), column_of(rows, word_idx), ids)
+    places = list(range(1, len(rows) + 1))
+    return Record(path, number, block, rows, places, column_of(rows, form.word_idx), ids)

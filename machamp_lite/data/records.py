@@ -4,16 +4,16 @@ CoNLL-like files, TSV and raw text become the same ``Record``. The lines of all 
 are the file: comments, multiword rows, empty nodes, blank lines and line ends included.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
 from machamp_lite.data.comments import count_leading_lines
 from machamp_lite.data.lines import Stretch, is_blank, numbered_lines
-from machamp_lite.data.raw_lines import lines_with_words, raw_text_record
+from machamp_lite.data.raw_lines import RawTextForm, lines_with_words, raw_text_record
 from machamp_lite.data.record import EMPTY, NODE_ID, Layout, Record, column_of
 from machamp_lite.data.record_checks import ColumnChecker, EmptyWords, without_ids
-from machamp_lite.data.word_boundaries import Span, at_white_space
+from machamp_lite.data.word_boundaries import at_white_space
 from machamp_lite.errors import DataError, FaultList
 
 __all__ = ["BYTE_ORDER_MARK", "EMPTY", "Layout", "Record", "read_records"]
@@ -27,14 +27,13 @@ def read_records(
     *,
     required: dict[int, str] | None = None,
     raw_text_columns: int | None = None,
-    split: Callable[[str], list[Span]] = at_white_space,
     allow_empty_words: bool = True,
     faults: FaultList | None = None,
 ) -> Iterator[Record]:
     """Reads a file record by record.
 
     ``required`` names, for each column that must be there, what reads it. With ``raw_text_columns`` the file is
-    plain text, one sentence per line, which ``split`` cuts into words, and each record gets rows of that many columns.
+    plain text, one sentence per line and words split at white space, and each record gets rows of that many columns.
     Raises ``DataError`` after the last line with every fault of the file (the first ones, and their number),
     those included that whoever reads the records has added to ``faults``.
     """
@@ -44,7 +43,8 @@ def read_records(
     number, lines = next(stretches, (1, [""]))
     first, *lines = lines
     if first.startswith(BYTE_ORDER_MARK):
-        yield Record(path, number, [BYTE_ORDER_MARK])
+        if raw_text_columns is None:
+            yield Record(path, number, [BYTE_ORDER_MARK])
         first = first.removeprefix(BYTE_ORDER_MARK)
     if layout.skip_first_line and raw_text_columns is None:
         yield Record(path, number, [first])
@@ -54,7 +54,7 @@ def read_records(
     found_words = False
     checker = ColumnChecker(required or {}, faults)
     empty_words = EmptyWords(path, layout.word_idx, faults=None if allow_empty_words else faults)
-    records = _parse(path, stretches, layout, raw_text_columns, split)
+    records = _parse(path, stretches, layout, raw_text_columns)
     if layout.id_task is not None and raw_text_columns is None:
         records = without_ids(path, records, layout.id_task)
     for record in records:
@@ -71,23 +71,17 @@ def read_records(
 
 
 def _parse(
-    path: str,
-    stretches: Iterable[Stretch],
-    layout: Layout,
-    raw_text_columns: int | None,
-    split: Callable[[str], list[Span]],
+    path: str, stretches: Iterable[Stretch], layout: Layout, raw_text_columns: int | None
 ) -> Iterator[Record]:
     if raw_text_columns is None and layout.word_idx is not None:
         return _conll_records(path, stretches, layout.word_idx)
     lines = (line for first, lines in stretches for line in enumerate(lines, start=first))
     if raw_text_columns is None:
         return _tsv_records(path, lines, layout)
-    texts = lines_with_words(path, lines)
+    form = RawTextForm(raw_text_columns, layout.word_idx or 0, has_ids=layout.id_task is None)
     return (
-        raw_text_record(
-            path, number, text, split(text), columns=raw_text_columns, word_idx=layout.word_idx or 0
-        )
-        for number, text in texts
+        raw_text_record(path, number, text, at_white_space(text), form)
+        for number, text in lines_with_words(path, lines)
     )
 
 

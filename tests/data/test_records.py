@@ -155,6 +155,27 @@ def test_a_column_set_to_what_it_was_changes_nothing(content: str) -> None:
             assert record.text() == before
 
 
+@st.composite
+def tagged_files(draw: st.DrawFn) -> list[list[list[str]]]:
+    """Sentences of words in the first column, hashtags too, with rows of different lengths."""
+    words = st.one_of(
+        st.sampled_from(["#", "#MeToo", "##", "#1", "-DOCSTART-s"]), st.text("ab#é-", min_size=1, max_size=3)
+    )
+    rows = st.lists(st.sampled_from(["O", "", "#x", "_"]), min_size=1, max_size=3)
+    sentences = st.lists(st.tuples(words, rows).map(lambda row: [row[0], *row[1]]), min_size=1, max_size=3)
+    return draw(st.lists(sentences, min_size=1, max_size=3))
+
+
+@settings(max_examples=150, deadline=None)
+@given(sentences=tagged_files(), comment=st.sampled_from(["", "# x = y\n", "#newdoc\n", "# text = a\tb\n"]))
+def test_no_word_is_taken_for_a_comment(sentences: list[list[list[str]]], comment: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        blocks = [comment + "".join("\t".join(row) + "\n" for row in rows) for rows in sentences]
+        path.write_text("\n".join(blocks), encoding="utf-8")
+        assert words(list(read_records(path, PLAIN))) == [[row[0] for row in rows] for rows in sentences]
+
+
 def test_ids_are_the_positions_of_words(tmp_path: Path) -> None:
     (record,) = read(tmp_path, "3-4\tx\n3\ta\n4\tb\n8\tc\n8.1\ty\n")
     assert record.ids == {"3": 1, "4": 2, "8": 3}
