@@ -167,7 +167,8 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
         lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain, **cache))
     if flags.check:
         if processes.is_first:
-            print("\n".join(lines))
+            # Labels of data files may have control characters, which a terminal would obey.
+            print("\n".join(map(one_line, lines)))
         return 0
     device = processes.together(lambda: _device(flags.device, several=processes.count > 1))
     if device == "cpu":

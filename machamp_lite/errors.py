@@ -139,9 +139,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def first_line(error: BaseException) -> str:
     """The first line that an error of a library says, for the end of one of ours."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (
-        f"{type(error).__name__}: {lines[0].rstrip('.')[:LONGEST_REASON]}" if lines else type(error).__name__
-    )
+    if not lines:
+        return type(error).__name__
+    return one_line(f"{type(error).__name__}: {lines[0].rstrip('.')[:LONGEST_REASON]}")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from machamp_lite.config.schema import Config, DatasetConfig
+from machamp_lite.data.comments import count_leading_lines
+from machamp_lite.data.formats import check_format
 from machamp_lite.data.records import BYTE_ORDER_MARK
 from machamp_lite.errors import ConfigError, DataError
 
@@ -15,6 +17,8 @@ logger = logging.getLogger(__name__)
 # How much of a file is looked at.
 GROUPS = 100
 LINES = 5000
+# In bytes, to know another format by.
+START = 2**16
 # Sentences have fewer words than this on average; the lines of a TSV may follow each other without end.
 LONGEST_MEAN = 200
 
@@ -95,21 +99,29 @@ class _Looks:
 
 def _look_at(source: str | os.PathLike[str]) -> _Looks:
     try:
+        with open(source, "rb") as start:
+            check_format(str(source), start.read(START))
         with open(source, encoding="utf-8", errors="replace", newline="\n") as file:
             groups = list(islice(_groups(islice(file, LINES)), GROUPS))
     except OSError as error:
         raise DataError(f"{source}: cannot be read ({error.strerror or error})") from None
-    rows = [row for group in groups for row in group]
-    return _Looks(rows, [row for row in rows if not row[0].startswith("#")], len(groups))
+    # Where words are in a later column, a leading line with # is a comment all the same.
+    words = [line for group in groups for line in group[count_leading_lines(group, 0) :]]
+    lines = [line for group in groups for line in group]
+    return _Looks(_in_columns(lines), _in_columns(words), len(groups))
 
 
-def _groups(lines: Iterator[str]) -> Iterator[list[list[str]]]:
-    """The lines between blank lines, in columns."""
-    group: list[list[str]] = []
+def _in_columns(lines: Sequence[str]) -> list[list[str]]:
+    return [line.split("\t") for line in lines]
+
+
+def _groups(lines: Iterator[str]) -> Iterator[list[str]]:
+    """The lines between blank lines."""
+    group: list[str] = []
     for line in lines:
         line = line.removeprefix(BYTE_ORDER_MARK).rstrip("\r\n")
         if line.strip():
-            group.append(line.split("\t"))
+            group.append(line)
         elif group:
             yield group
             group = []

@@ -34,12 +34,12 @@ def _predict_parser() -> Parser:
     parser.add_argument(
         "--raw_text",
         action="store_true",
-        help="the input is one sentence or text a line; a task of type tok splits it into words, else spaces do",
+        help="the input is one sentence or text per line; words are split by a task of type tok or by Unicode rules",
     )
     parser.add_argument(
         "--pre_tokenized",
         action="store_true",
-        help="with --raw_text, words are split by spaces although there is a task of type tok",
+        help="with --raw_text, words are split at white space only",
     )
     parser.add_argument(
         "--topn",

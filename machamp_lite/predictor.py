@@ -136,6 +136,11 @@ def predict_records(
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
     numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].ranks}
     ranks = {task: number for task, number in numbers.items() if number > 1}
+    # What a task reads is not overwritten with what it says.
+    unwritten = config.text_tasks()
+    for task, column in unwritten.items():
+        message = "%s: the labels of the task '%s' are not written: column %d is one of the texts (sent_idxs)"
+        logger.warning(message, dataset, task, column)
     if from_raw_text:
         tasks = {task: options for task, options in config.tasks.items() if decoders[task].reads != "raw"}
         config = config.model_copy(update={"tasks": tasks})
@@ -154,6 +159,8 @@ def predict_records(
             if keeper is not None:
                 keeper.add(instance.labels, labels, words=instance.words)
             for task, task_labels in labels.items():
+                if task in unwritten:
+                    continue
                 decoder, options = decoders[task], config.tasks[task]
                 if task in ranked:
                     decoder.write_ranked(record, ranked[task], task=task, config=options, conn=conn, sep=sep)

@@ -15,7 +15,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from machamp_lite.data.word_boundaries import choose_word_boundary
+from machamp_lite.data.running_text import choose_word_boundary
 from machamp_lite.decoders.base import LanguageModelKind
 from machamp_lite.errors import ConfigError
 

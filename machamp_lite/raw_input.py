@@ -1,5 +1,6 @@
 """Raw text as records: one sentence or text a line, in the columns that a dataset wants."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 
@@ -7,15 +8,18 @@ from machamp_lite.batching.instances import Instance
 from machamp_lite.batching.reader import CHUNK, InstanceReader
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.chunks import in_chunks
-from machamp_lite.data.records import EMPTY, Layout, Record, read_records
-from machamp_lite.decoders.tok import Span, spans_of
+from machamp_lite.data.raw_lines import MISC, RawTextForm, lines_with_words, raw_text_record
+from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, Layout, Record, read_records
+from machamp_lite.data.word_boundaries import at_word_boundaries, is_written_without_spaces
+from machamp_lite.decoders.tok import spans_of
 from machamp_lite.errors import ConfigError, FaultList
 from machamp_lite.evaluation import predict_labels
 from machamp_lite.fitting import can_read_raw_text, describe
 from machamp_lite.model import Model
 
+logger = logging.getLogger(__name__)
+
 CONLLU_COLUMNS = 10
-MISC = 9
 
 
 def check_raw_text(config: DatasetConfig, dataset: str, *, pre_tokenized: bool) -> None:
@@ -40,16 +44,27 @@ def raw_text_records(
 ) -> Iterator[Record]:
     """The lines of a file as records of a dataset: of words, of texts, or as they are where the dataset is plain text.
 
-    Words are what the dataset's ``tok`` task makes of a line; without one, or if the text is ``pre_tokenized``, what
-    stands between spaces.
+    Words are what the dataset's ``tok`` task makes of a line; without one, those between the word boundaries of
+    Unicode; and if the text is ``pre_tokenized``, those between white space.
     """
     config = model.config.datasets[dataset]
-    if config.word_idx is not None and (pre_tokenized or raw_task(config) is None):
-        return read_records(source, Layout(config.word_idx), raw_text_columns=_columns(config), faults=faults)
-    lines = read_records(source, Layout(), faults=faults)
-    if config.word_idx is not None:
-        return _split_into_words(model, dataset, lines, batch_size=batch_size)
-    return lines if config.sent_idxs is None else _in_a_column(config, lines)
+    if config.word_idx is None:
+        lines = read_records(source, Layout(), faults=faults)
+        return lines if config.sent_idxs is None else _in_a_column(config, lines)
+    form, task = _form(config), raw_task(config)
+    if pre_tokenized:
+        logger.info("%s: words are split at white space only (--pre_tokenized)", source)
+        layout = Layout(config.word_idx, id_task=config.id_task())
+        return read_records(source, layout, raw_text_columns=form.columns, faults=faults)
+    records = read_records(source, Layout(), faults=faults)
+    numbered = (
+        (record.first_line, record.lines[0]) for record in records if record.lines != [BYTE_ORDER_MARK]
+    )
+    texts = lines_with_words(str(source), numbered)
+    if task is None:
+        return _split_at_word_boundaries(str(source), texts, form)
+    logger.info("%s: words are split by the task '%s' (tok)", source, task)
+    return _split_by_model(model, dataset, str(source), texts, form, batch_size=batch_size)
 
 
 def raw_task(config: DatasetConfig) -> str | None:
@@ -60,11 +75,17 @@ def raw_task(config: DatasetConfig) -> str | None:
     )
 
 
-def _columns(config: DatasetConfig) -> int:
-    """The columns of rows of words: ten if they look like CoNLL-U, else what the tasks need."""
-    needed = max(config.required_columns()) + 1
-    looks_like_conllu = config.word_idx == 1 and (needed > 3 or raw_task(config) is not None)
-    return max(CONLLU_COLUMNS, needed) if looks_like_conllu else needed
+def _form(config: DatasetConfig) -> RawTextForm:
+    """The rows of words that a dataset needs: of ten columns if they look like CoNLL-U."""
+    columns = config.required_columns()
+    needed, id_task = max(columns) + 1, config.id_task()
+    is_conllu = config.word_idx == 1 and id_task is None and (needed > 3 or raw_task(config) is not None)
+    return RawTextForm(
+        max(CONLLU_COLUMNS, needed) if is_conllu else needed,
+        config.word_idx or 0,
+        has_ids=id_task is None,
+        has_misc=is_conllu and MISC not in columns,
+    )
 
 
 def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Record]:
@@ -81,45 +102,50 @@ def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Rec
         yield Record(record.path, record.first_line, record.lines, [row], [0], [row[column]])
 
 
-def _split_into_words(
-    model: Model, dataset: str, lines: Iterable[Record], *, batch_size: int | None
+def _split_at_word_boundaries(
+    source: str, texts: Iterable[tuple[int, str]], form: RawTextForm
 ) -> Iterator[Record]:
-    """Each line as a sentence, in the words that the model makes of it; lines without words are left out."""
+    """Each line as a sentence, its words by the Unicode rules."""
+    logger.info(
+        "%s: words are split at Unicode word boundaries (UAX 29); --pre_tokenized splits at white space only",
+        source,
+    )
+    has_warned = False
+    for number, text in texts:
+        if not has_warned and is_written_without_spaces(text):
+            has_warned = True
+            logger.warning(
+                "%s: found a script without spaces between words (first in line %d): Chinese and Japanese are "
+                "split into characters, Thai and the like only at spaces; a task of type tok or --pre_tokenized is "
+                "better",
+                source,
+                number,
+            )
+        yield raw_text_record(source, number, text, at_word_boundaries(text), form)
+
+
+def _split_by_model(
+    model: Model,
+    dataset: str,
+    source: str,
+    texts: Iterable[tuple[int, str]],
+    form: RawTextForm,
+    *,
+    batch_size: int | None,
+) -> Iterator[Record]:
+    """Each line as a sentence, in the words that the model makes of it."""
     config = model.config.datasets[dataset]
     task = str(raw_task(config))
     reader = InstanceReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
-    columns, word_idx = _columns(config), config.word_idx or 0
-    stream = (record for record in lines if record.rows and record.words[0].strip())
-    for chunk in in_chunks(stream, CHUNK):
-        texts = [record.words[0].strip() for record in chunk]
+    lines = (Record(source, number, [text], words=text.split()) for number, text in texts)
+    for chunk in in_chunks(lines, CHUNK):
         instances = [
-            Instance(dataset, "raw", record.where(), *reader.see.raw_text(text), {}, {})
-            for record, text in zip(chunk, texts, strict=True)
+            Instance(dataset, "raw", line.where(), *reader.see.raw_text(line.lines[0]), {}, {})
+            for line in chunk
         ]
         tags = dict(predict_labels(model, instances, batch_size=batch_size))
-        for place, (record, text) in enumerate(zip(chunk, texts, strict=True)):
-            spans = spans_of(text, tags[place][task])
-            rows = [
-                _row(number, text, span, columns=columns, word_idx=word_idx)
-                for number, span in enumerate(spans, start=1)
-            ]
-            words = [row[word_idx] for row in rows]
-            ids = {row[0]: number for number, row in enumerate(rows, start=1)} if word_idx else None
-            block = [f"# text = {text}\n", *["\n"] * len(rows), "\n"]
-            yield Record(
-                record.path, record.first_line, block, rows, list(range(1, len(rows) + 1)), words, ids
-            )
-
-
-def _row(number: int, text: str, span: Span, *, columns: int, word_idx: int) -> list[str]:
-    start, end = span
-    row = [EMPTY] * columns
-    if word_idx:
-        row[0] = str(number)
-    # White space inside a word is one space: a tab would begin another column.
-    row[word_idx] = " ".join(text[start:end].split())
-    if columns == CONLLU_COLUMNS and end < len(text) and not text[end].isspace():
-        row[MISC] = "SpaceAfter=No"
-    return row
+        for place, line in enumerate(chunk):
+            text = line.lines[0]
+            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[place][task]), form)

@@ -1,5 +1,6 @@
 """Without a name, an input is read as the one dataset that it looks like; if that is not clear, nothing is guessed."""
 
+import gzip
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +46,8 @@ FITTING = [
     ({"SLOTS": SLOTS, "PLAIN": PLAIN}, "The\ndogs\n\nRun\n!\n", "SLOTS"),
     ({"UD": UD, "LAST": LAST}, "a\tb\tc\td\te\tsome text\n", "LAST"),
     ({"UD": UD, "TEXTS": TEXTS}, "so good\tjoy\nso bad\tgrief\n", "TEXTS"),
+    ({"SLOTS": SLOTS, "PLAIN": PLAIN}, "#MeToo\n#tag\n\n#a\n#b\n#c\n", "SLOTS"),
+    ({"SLOTS": SLOTS, "PAIRS": PAIRS}, "-DOCSTART-\tO\n\n#MeToo\tO\nis\tO\n\nthis\tO\nis\tO\n", "SLOTS"),
     ({"UD": UD, "HEADED": dataset(None, [1], True)}, "h\nx\ta text\ny\tother text\n", "HEADED"),
 ]
 
@@ -80,6 +83,24 @@ def test_what_is_not_clear_is_one_line_that_lists_the_datasets(
     (line,) = caught.value.faults
     assert line.startswith(f"{path}: found {found} expected --dataset with one of ")
     assert all(name in line for name in datasets)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (TREEBANK.encode("utf-16"), "found UTF-16, expected UTF-8; convert it, "),
+        (TREEBANK.encode("utf-16-le"), "found UTF-16LE, expected UTF-8; convert it, "),
+        (gzip.compress(TREEBANK.encode()), "found a gzip file, expected text; unpack it with gunzip"),
+        (TREEBANK.replace("\n", "\r").encode(), "found lines that end with CR alone, "),
+    ],
+)
+def test_an_input_of_another_format_is_named(content: bytes, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "in"
+    path.write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        fitting_dataset(config(ALL), None, path)
+    (line,) = caught.value.faults
+    assert line.startswith(f"{path}: {found}")
 
 
 def test_the_only_dataset_and_a_given_one_are_taken_unseen() -> None:

@@ -299,7 +299,7 @@ def test_raw_text_becomes_a_treebank(run_folder: Path, here: Path) -> None:
     blocks = Path("out").read_text().split("\n\n")
     assert [block.splitlines()[0] for block in blocks[:3]] == [
         "# text = Who ran ?",
-        "# text = dogs ran",
+        "# text = dogs   ran",
         "# text = # yes",
     ]
     rows = [line.split("\t") for line in blocks[1].splitlines()[2:]]

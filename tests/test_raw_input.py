@@ -110,6 +110,94 @@ def test_words_that_are_there_already_are_split_by_spaces(model: Model) -> None:
     assert not json.loads(Path("out.eval").read_text()).keys() & {"words"}
 
 
+@pytest.fixture
+def untokenized(model: Model) -> Model:
+    """The same model without the task that makes words."""
+    datasets = dict(model.config.datasets)
+    tasks = {task: options for task, options in datasets["UD"].tasks.items() if task != "words"}
+    datasets["UD"] = datasets["UD"].model_copy(update={"tasks": tasks})
+    model.config = model.config.model_copy(update={"datasets": datasets})
+    return model
+
+
+RAW = [
+    "Don't stop this.",
+    "",
+    "\tHe said: \u00abno\u00bb,\u00a0(twice)  ...\u2028and\tleft ",
+    " \u00a0 ",
+    "我很好。 สวัสดี",
+    "# a = b #MeToo",
+]
+RAW_WORDS = [
+    "Don't stop this .",
+    "He said : \u00ab no \u00bb , ( twice ) . . . and left",
+    "我 很 好 。 สวัสดี",
+    "# a = b # MeToo",
+]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_without_a_task_that_makes_words_they_are_those_of_unicode(
+    untokenized: Model, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("in").write_text(end.join(RAW), encoding="utf-8", newline="")
+    with caplog.at_level("INFO", logger="machamp_lite"):
+        predict_file(untokenized, "in", "out", dataset="UD", raw_text=True)
+    records = list(read_records("out", Layout(word_idx=1)))
+    assert [" ".join(record.words) for record in records] == RAW_WORDS
+    texts = [line.strip() for line in RAW if line.strip()]
+    assert [record.lines[0] for record in records] == [f"# text = {text}\n" for text in texts]
+    for record, text in zip(records, texts, strict=True):
+        assert {len(row) for row in record.rows} == {10} and len(record.ids or ()) == len(record.rows)
+        rebuilt = "".join(row[1] + ("" if row[9] == "SpaceAfter=No" else " ") for row in record.rows)
+        assert rebuilt.strip() == " ".join(text.split())
+    assert [message for message in caplog.messages if message.startswith("in: ")] == [
+        "in: words are split at Unicode word boundaries (UAX 29); --pre_tokenized splits at white space only",
+        "in: found a script without spaces between words (first in line 5): Chinese and Japanese are split into "
+        "characters, Thai and the like only at spaces; a task of type tok or --pre_tokenized is better",
+        "in: 2 blank lines are left out (the first is line 2)",
+    ]
+
+
+WAYS = {
+    "by the model": (False, "in: words are split by the task 'words' (tok)"),
+    "at spaces": (True, "in: words are split at white space only (--pre_tokenized)"),
+}
+
+
+@pytest.mark.parametrize(("pre_tokenized", "message"), WAYS.values(), ids=WAYS)
+def test_every_way_says_which_it_is_and_keeps_the_line_as_it_is(
+    model: Model,
+    pre_tokenized: bool,
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    at_punctuation(monkeypatch)
+    Path("in").write_text("\n".join(RAW), encoding="utf-8")
+    with caplog.at_level("INFO", logger="machamp_lite"):
+        predict_file(model, "in", "out", dataset="UD", raw_text=True, pre_tokenized=pre_tokenized)
+    assert [found for found in caplog.messages if found.startswith("in: ")] == [
+        message,
+        "in: 2 blank lines are left out (the first is line 2)",
+    ]
+    records = list(read_records("out", Layout(word_idx=1)))
+    assert [record.lines[0] for record in records] == [
+        f"# text = {line.strip()}\n" for line in RAW if line.strip()
+    ]
+    words = [word for record in records for word in record.words]
+    assert ("Don't" in words) == pre_tokenized and not any(word.isspace() for word in words)
+
+
+def test_one_blank_line_is_counted_also_before_max_sents(
+    model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("in").write_text("a\n\nb\nc\n\n")
+    with caplog.at_level("INFO", logger="machamp_lite"):
+        predict_file(model, "in", "out", dataset="UD", raw_text=True, pre_tokenized=True, max_sents=2)
+    assert "in: 1 blank line is left out (line 2)" in caplog.messages
+
+
 def test_each_line_is_a_text_in_the_columns_that_the_tasks_want(model: Model) -> None:
     Path("in").write_text("it ran\n\na\ttab # x\n")
     assert predict_file(model, "in", "out", dataset="TEXTS", raw_text=True) == {}

@@ -39,4 +39,4 @@ class Instance:
 def layout_of(config: DatasetConfig) -> Layout:
     """How files of a dataset are read."""
     sent_idxs = None if config.sent_idxs is None else tuple(config.sent_idxs)
-    return Layout(config.word_idx, sent_idxs, config.skip_first_line)
+    return Layout(config.word_idx, sent_idxs, config.skip_first_line, config.id_task())

@@ -71,7 +71,9 @@ class InstanceReader:
         faults = FaultList()
         required = self.config.required_columns()
         columns = max(required, default=-1) + 1
-        records = read_records(path, layout_of(self.config), required=required, faults=faults)
+        records = read_records(
+            path, layout_of(self.config), required=required, allow_empty_words=False, faults=faults
+        )
         # The reader tells of rows that lack a column. Annotated one by one, so that faults are in the file's order.
         annotated = (
             (record, self._annotate(record, faults))

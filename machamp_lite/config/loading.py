@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from machamp_lite.config.columns import check_columns
 from machamp_lite.config.documents import (
     DEFAULT_PARAMS,
     apply_overrides,
@@ -178,13 +179,15 @@ def _check_dataset(
         oversampled = raw.get("oversample", defaults.get("oversample"))
         check_oversampling(faults, source, name, task=oversampled, tasks=right_tasks, is_trained=has_files)
     try:
-        return DatasetConfig.model_validate({**defaults, **raw, "tasks": right_tasks})
+        dataset = DatasetConfig.model_validate({**defaults, **raw, "tasks": right_tasks})
     except ValidationError as error:
         # Without valid params there are no defaults, and their absence is no fault of the dataset. What
         # holds of the whole was told already, place by place.
         own = [fault for fault in error.errors() if fault["type"] not in ("missing", "value_error")]
         faults.add_validation(source, [name], own, DatasetConfig)
         return None
+    check_columns(faults, source, name, dataset)
+    return dataset
 
 
 def _is_plain_text(raw: Mapping[str, Any]) -> bool:

@@ -47,7 +47,9 @@ class EncoderParams(Strict):
     @model_validator(mode="after")
     def _check_lora(self) -> Self:
         if self.lora is not None and not self.update_weights_encoder:
-            raise ValueError("lora trains the encoder by adapters, expected update_weights_encoder to be true")
+            raise ValueError(
+                "lora trains the encoder by adapters, expected update_weights_encoder to be true"
+            )
         return self
 
 
@@ -172,6 +174,17 @@ class DatasetConfig(Strict):
         for task, column in self.active()._task_columns():
             writers.setdefault(column, []).append(task)
         return {column: tasks for column, tasks in writers.items() if len(tasks) > 1}
+
+    def id_task(self) -> str | None:
+        """The task, if any, that writes the column in which CoNLL-U has the ids of words."""
+        if not self.word_idx:
+            return None
+        return next((task for task, column in self._task_columns() if column == 0), None)
+
+    def text_tasks(self) -> dict[str, int]:
+        """The tasks with a label that is one of the texts, and its column; they are not written."""
+        texts = self.sent_idxs or []
+        return {task: column for task, column in self._task_columns() if column in texts}
 
     def text_columns(self) -> dict[int, str]:
         """For each column that prediction needs, what reads it."""

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+from machamp_lite.data.formats import check_format
 from machamp_lite.errors import DataError, FaultList
 
 # In memory beside what is made of them.
@@ -13,7 +14,7 @@ Stretch = tuple[int, list[str]]
 
 
 def numbered_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Stretch]:
-    """Lines, ends untouched; raises ``DataError`` for a file that cannot be read."""
+    """Lines, ends untouched; raises ``DataError`` for a file that cannot be read or is of another format."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         # Reading a pipe would wait, maybe for ever, and training reads files twice.
         raise DataError(f"{path}: is a pipe or a device, expected a file")
@@ -22,6 +23,8 @@ def numbered_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[
         with open(path, "rb") as file:
             number = 1
             while lines := file.readlines(BYTES_AT_ONCE):
+                if number == 1:
+                    check_format(str(path), b"".join(lines))
                 try:
                     yield number, list(map(bytes.decode, lines))
                 except UnicodeDecodeError:

@@ -1,170 +1,58 @@
-"""How the words of a sentence are given to a tokenizer, so that their subwords are those of running text."""
+"""Where the words of raw text start and end: at white space, or by the Unicode rules for word boundaries."""
 
-import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from itertools import pairwise
 
-from machamp_lite.errors import ConfigError
+import regex
 
-logger = logging.getLogger(__name__)
+# Where a word starts and ends in a text.
+Span = tuple[int, int]
 
-# The key in tokenizer_config.json under which a saved tokenizer keeps what was chosen for it.
-KEY = "word_boundary"
-_AS_IS, _LEADING_SPACE, _SPACE_TOKEN = "as_is", "leading_space", "space_token"
-# Only in models of older versions, which left out the spaces between the parts of raw text.
-_SPACE_TOKEN_OF_WORDS = "space_token_of_words"
-_DESCRIPTIONS = {
-    _AS_IS: "as they are",
-    _LEADING_SPACE: "with a space before each",
-    _SPACE_TOKEN: "with the subword of a space between them",
-    _SPACE_TOKEN_OF_WORDS: "with the subword of a space between them",
-}
-# Several scripts, numbers, punctuation, contractions, and words of one character.
-_PROBES = [
-    probe.split()
-    for probe in (
-        "The old dog does n't like 12 cats .",
-        "a I x 7 , \" ( hello ) 's & 2024 !",
-        "in XML 3.14 % of e-mails -- we 're (un)sure : http://x.org/a_b",
-        "Über naïve Straßen , ¿ qué œuvre ?",
-        "Дом стоит у реки . Η θάλασσα",
-        "我 喜欢 猫 。 犬 が 走る",
-        "هذا بيت كبير हिन्दी में",
-    )
-]
-_SPACE_PROBES = ("a", "the", "1", ".", "x")
-_MOST_SHOWN = 3
+_CHUNK = re.compile(r"\S+")
+# The WORD flag makes \b the boundary of Unicode Standard Annex 29. It leaves Thai, Lao, Khmer and Burmese to
+# dictionaries, which are not here: their letters stay together.
+_BOUNDARY = regex.compile(r"(?w)\b(?<!\p{Line_Break=SA}(?=\p{Line_Break=SA}))")
+# Control and format characters, such as a zero-width space.
+_UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}]+")
+_WITHOUT_SPACES = regex.compile(r"[\p{Line_Break=SA}\p{Han}\p{Hiragana}\p{Katakana}]")
 
 
-@dataclass(frozen=True, slots=True)
-class WordBoundary:
-    """What a tokenizer gets before each word, and the ids between two words of a sentence and of raw text."""
+def at_white_space(text: str) -> list[Span]:
+    """The words between white space.
 
-    prefix: str = ""
-    between_words: tuple[int, ...] = ()
-    between_chunks: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """How many probe words were compared with running text, and those whose subwords differ."""
-
-    compared: int
-    differing: list[str]
-
-    def __str__(self) -> str:
-        shown = ", ".join(repr(word) for word in self.differing[:_MOST_SHOWN])
-        return f"{len(self.differing)} of {self.compared} test words, such as {shown}"
-
-
-def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = False) -> None:
-    """Stores in the tokenizer the boundary that gives the subwords of running text.
-
-    A tokenizer of a saved model keeps its own, so that the model reads words as it did in training; older versions
-    stored none. Raises ``ConfigError`` for an unknown value.
+    >>> at_white_space("I don't.")
+    [(0, 1), (2, 8)]
     """
-    stored = tokenizer.init_kwargs.get(KEY)
-    if stored is not None:
-        if stored not in tuple(_DESCRIPTIONS):
-            expected = ", ".join(_DESCRIPTIONS)
-            raise ConfigError(
-                f"{name}: tokenizer_config.json: {KEY}: found {stored!r:.60}, expected one of {expected}"
-            )
-        return
-    switch_off_padding(tokenizer)
-    if is_saved_model:
-        chosen = _SPACE_TOKEN_OF_WORDS if _space(tokenizer) else _AS_IS
-        agreement = compare_with_running_text(tokenizer, _boundary(tokenizer, chosen))
-        if agreement.differing:
-            logger.warning(
-                "%s: this model was trained by an older version with other subwords than in running text (%s); "
-                "it keeps them; train it again for better scores",
-                name,
-                agreement,
-            )
-    else:
-        chosen, agreement = _best(tokenizer)
-        if agreement.differing:
-            logger.warning(
-                "%s: words have other subwords than in running text (%s), so the encoder sees input unlike its "
-                "pretraining data and scores may be low; use another transformer_model if you can",
-                name,
-                agreement,
-            )
-        elif chosen != _AS_IS:
-            logger.info(
-                "%s: words are tokenised %s, which gives the subwords of running text",
-                name,
-                _DESCRIPTIONS[chosen],
-            )
-    tokenizer.init_kwargs[KEY] = chosen
+    return [match.span() for match in _CHUNK.finditer(text)]
 
 
-def word_boundary(tokenizer: Any) -> WordBoundary:
-    """The boundary that was chosen for a tokenizer; chooses it where nobody has."""
-    choose_word_boundary(tokenizer, tokenizer.name_or_path or type(tokenizer).__name__)
-    return _boundary(tokenizer, tokenizer.init_kwargs[KEY])
+def at_word_boundaries(text: str) -> list[Span]:
+    """The words by Unicode Standard Annex 29; punctuation is a word of one character.
 
-
-def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreement:
-    """Compares words given one by one with the same words in running text, from the second word of each sentence on.
-
-    The first word of running text has no space before it, which some tokenizers see.
+    >>> at_word_boundaries("I don't.")
+    [(0, 1), (2, 7), (7, 8)]
     """
-    compared, differing = 0, []
-    for words in _PROBES:
-        running = _ids(tokenizer, (" ".join(words[: place + 1]) for place in range(len(words))))
-        alone = _ids(tokenizer, (boundary.prefix + word for word in words))
-        for place in range(1, len(words)):
-            if not alone[place]:
-                # Such a word is one unknown token.
-                continue
-            compared += 1
-            if running[place] != [*running[place - 1], *boundary.between_words, *alone[place]]:
-                differing.append(words[place])
-    return Agreement(compared, differing)
+    return [span for match in _CHUNK.finditer(text) for span in _words_of_chunk(match.group(), match.start())]
 
 
-def _best(tokenizer: Any) -> tuple[str, Agreement]:
-    """The boundary with which the fewest words differ; the earlier one of two that are equal."""
-    best = _AS_IS, compare_with_running_text(tokenizer, WordBoundary())
-    for name in (_SPACE_TOKEN, _LEADING_SPACE):
-        if not best[1].differing:
-            break
-        found = compare_with_running_text(tokenizer, _boundary(tokenizer, name))
-        if len(found.differing) < len(best[1].differing):
-            best = name, found
-    return best
+def _words_of_chunk(chunk: str, offset: int) -> list[Span]:
+    if chunk.isalnum() and chunk.isascii():
+        return [(offset, offset + len(chunk))]
+    places = sorted({0, *(match.start() for match in _BOUNDARY.finditer(chunk)), len(chunk)})
+    spans: list[Span] = []
+    # What cannot be seen belongs to the word before it, or at the start of a chunk to the one after it.
+    starts_unseen = False
+    for start, end in pairwise(places):
+        is_unseen = bool(_UNSEEN.fullmatch(chunk, start, end))
+        if not spans:
+            starts_unseen = is_unseen
+        elif is_unseen or starts_unseen:
+            start = spans.pop()[0] - offset
+            starts_unseen = starts_unseen and is_unseen
+        spans.append((offset + start, offset + end))
+    return spans
 
 
-def _boundary(tokenizer: Any, name: str) -> WordBoundary:
-    if name == _LEADING_SPACE:
-        return WordBoundary(prefix=" ")
-    if name == _AS_IS:
-        return WordBoundary()
-    space = _space(tokenizer)
-    return WordBoundary(between_words=space, between_chunks=space if name == _SPACE_TOKEN else ())
-
-
-def _space(tokenizer: Any) -> tuple[int, ...]:
-    """The ids of the space between two words, of tokenizers for which it is no part of a word's subwords."""
-    for word in _SPACE_PROBES:
-        alone, two = _ids(tokenizer, [word, f"{word} {word}"])
-        size = len(alone)
-        if alone and len(two) > 2 * size and two[:size] == alone and two[-size:] == alone:
-            return tuple(two[size:-size])
-    return ()
-
-
-def _ids(tokenizer: Any, texts: Iterable[str]) -> Sequence[list[int]]:
-    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
-    return [list(ids) for ids in encoded["input_ids"]]
-
-
-def switch_off_padding(tokenizer: Any) -> None:
-    """A tokenizer.json may switch on padding and truncation; both would change what a word is."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        backend.no_padding()
-        backend.no_truncation()
+def is_written_without_spaces(text: str) -> bool:
+    """Whether some of a text is in a script that has no spaces between words, such as Chinese or Thai."""
+    return bool(_WITHOUT_SPACES.search(text))

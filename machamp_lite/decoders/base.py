@@ -309,10 +309,13 @@ def read_sentence_label(record: Record, *, task: str, column: int) -> str | None
     """The label of a sentence, from a column or a comment; None without the comment, ``DataError`` if it is empty."""
     if column != COMMENT:
         return read_column(record, task=task, column=column)[0]
-    label = record.comment(task)
-    if label == "":
+    labels = list(dict.fromkeys(record.comments(task)))
+    if "" in labels:
         raise DataError(f"{record.where()}: found an empty comment '# {task} =', expected a label")
-    return label
+    if len(labels) > 1:
+        found = f"several comments '# {task} =' ({', '.join(labels)})"
+        raise DataError(f"{record.where()}: found {found}, expected one label")
+    return labels[0] if labels else None
 
 
 def write_sentence_label(record: Record, label: str, *, task: str, column: int) -> None:

@@ -10,7 +10,15 @@ from torch.nn import functional
 
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import MOST_COLUMNS, Decoder, Slip, TaskConfig, no_class_options
+from machamp_lite.decoders.base import (
+    COMMENT,
+    MOST_COLUMNS,
+    Decoder,
+    Slip,
+    TaskConfig,
+    no_class_options,
+    read_sentence_label,
+)
 from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
@@ -81,7 +89,7 @@ class ProbDistr(Decoder):
         """The numbers as they are in the file."""
         if config.column_idxs is not None:
             return [record.column(column)[0] for column in config.column_idxs]
-        comment = record.comment(task)
+        comment = read_sentence_label(record, task=task, column=COMMENT)
         return [EMPTY] if comment is None else comment.split("|")
 
     @classmethod

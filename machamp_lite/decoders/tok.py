@@ -9,12 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from machamp_lite.data.records import Record
+from machamp_lite.data.word_boundaries import Span
 from machamp_lite.decoders.base import LabelDecoder, TaskConfig, no_class_options
 
 _RANGE = re.compile(r"(\d+)-(\d+)\t([^\t\r\n]+)")
 BEGIN, INSIDE, OUTSIDE = "B", "I", "O"
-# Where a word starts and ends in a text.
-Span = tuple[int, int]
 
 
 class TokConfig(TaskConfig):

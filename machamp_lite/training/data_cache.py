@@ -24,8 +24,8 @@ from safetensors.numpy import save_file
 
 from machamp_lite.batching.columns import Columns, Table
 from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.running_text import KEY
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.data.word_boundaries import KEY
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.errors import first_line
 from machamp_lite.files import replacing_path

@@ -4,6 +4,8 @@ import filecmp
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from machamp_lite.batching.columns import Columns
 from machamp_lite.batching.remarks import warnings
 from machamp_lite.config.schema import Config, decoder_class
@@ -43,6 +45,12 @@ def data_warnings(
             yield (
                 f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "
                 "the last one"
+            )
+        for task, column in dataset.text_tasks().items():
+            yield (
+                f"{name}: the task '{task}' reads its labels from column {column}, which is one of the texts "
+                "(sent_idxs): the model sees the answer, and its scores say nothing; prediction leaves the column "
+                "as it is"
             )
         yield from _dataset_warnings(
             config, name, vocabularies=vocabularies, train=train[name], dev=dev.get(name), unseen=unseen
@@ -84,6 +92,10 @@ def _dataset_warnings(
         if skipped is not None:
             yield skipped
         yield from read_warnings(columns)
+        lines = [] if dataset.sent_idxs is None else lines_with_empty_texts(columns)
+        if lines:
+            plural = "instances have" if len(lines) > 1 else "instance has"
+            yield f"{name}: {len(lines)} {plural} an empty text in {columns.path} (the first in line {lines[0]})"
     yield from column_warnings(name, dataset, train, vocabularies)
     for task in dataset.tasks:
         distinct = distinct_warning(name, dataset, task, train.path, in_train[task])
@@ -109,3 +121,12 @@ def _unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, ev
         f"{name}: task '{task}': {len(unseen)} of the labels of {path} are not in the training data "
         f"and count as wrong, {unseen.total()} times in all: {labels}"
     )
+
+
+def lines_with_empty_texts(columns: Columns) -> list[int]:
+    """The lines of a TSV file in which a text is empty or white space."""
+    every = columns.sentences()
+    texts = every.table.texts.rows
+    is_empty = texts.sums(~np.isin(texts.values, np.frombuffer(b" \t\r", np.uint8))) == 0
+    has_empty = every.table.rows["texts"].sums(is_empty[every.table.rows["texts"].values]) > 0
+    return np.sort(every.table.lines[every.order[has_empty[every.order]]]).tolist()

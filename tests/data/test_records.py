@@ -1,5 +1,8 @@
 """What a file says is read by its rules, and goes back to the file byte for byte."""
 
+import bz2
+import gzip
+import lzma
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -69,6 +72,24 @@ HABITS = {
     "pairs that start with #": (PAIRS, "# a\tb\n#\t#\n", [["# a", "b"], ["#", "#"]]),
     "an empty text of a pair": (PAIRS, "\tb\n", [["", "b"]]),
     "columns in another order": (Layout(sent_idxs=(2, 0)), "a\tx\tb\n", [["b", "a"]]),
+    "a hashtag as the first word": (PLAIN, "#MeToo\tO\nis\tO\n\n#tag\tO\n", [["#MeToo", "is"], ["#tag"]]),
+    "a hashtag above a row with more columns": (PLAIN, "#MeToo\tO\nis\tO\t\n", [["#MeToo", "is"]]),
+    "a hashtag above a row with fewer columns": (
+        PLAIN,
+        "#MeToo\tO\tx\n#\tO\tx\nis\tO\n",
+        [["#MeToo", "#", "is"]],
+    ),
+    "a comment without spaces above a hashtag": (
+        PLAIN,
+        "#a=b\tc\td\n#newdoc\n#tag\tO\nis\tO\n",
+        [["#tag", "is"]],
+    ),
+    "a document mark": (PLAIN, "-DOCSTART-\t-X-\t-X-\tO\n\nEU\tNNP\tB\tO\n", [["EU"]]),
+    "a document mark with spaces": (PLAIN, "-DOCSTART- -X- -X- O\r\n\r\nEU\tNNP\r\n", [["EU"]]),
+    "a document mark with a name": (PLAIN, "# x = y\n-DOCSTART- (a1)\tO\n\na\tO\n", [["a"]]),
+    "a document mark right above words": (PLAIN, "-DOCSTART-\tO\n# x\nEU\tO\nis\tO\n", [["EU", "is"]]),
+    "a document mark in the second column": (UD, "0\t-DOCSTART-\tO\n\n1\tEU\tO\n", [["EU"]]),
+    "words like a document mark": (PLAIN, "-DOCSTART-s\tO\na\t-DOCSTART-\n", [["-DOCSTART-s", "a"]]),
 }
 
 
@@ -134,6 +155,27 @@ def test_a_column_set_to_what_it_was_changes_nothing(content: str) -> None:
             assert record.text() == before
 
 
+@st.composite
+def tagged_files(draw: st.DrawFn) -> list[list[list[str]]]:
+    """Sentences of words in the first column, hashtags too, with rows of different lengths."""
+    words = st.one_of(
+        st.sampled_from(["#", "#MeToo", "##", "#1", "-DOCSTART-s"]), st.text("ab#é-", min_size=1, max_size=3)
+    )
+    rows = st.lists(st.sampled_from(["O", "", "#x", "_"]), min_size=1, max_size=3)
+    sentences = st.lists(st.tuples(words, rows).map(lambda row: [row[0], *row[1]]), min_size=1, max_size=3)
+    return draw(st.lists(sentences, min_size=1, max_size=3))
+
+
+@settings(max_examples=150, deadline=None)
+@given(sentences=tagged_files(), comment=st.sampled_from(["", "# x = y\n", "#newdoc\n", "# text = a\tb\n"]))
+def test_no_word_is_taken_for_a_comment(sentences: list[list[list[str]]], comment: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "file"
+        blocks = [comment + "".join("\t".join(row) + "\n" for row in rows) for rows in sentences]
+        path.write_text("\n".join(blocks), encoding="utf-8")
+        assert words(list(read_records(path, PLAIN))) == [[row[0] for row in rows] for rows in sentences]
+
+
 def test_ids_are_the_positions_of_words(tmp_path: Path) -> None:
     (record,) = read(tmp_path, "3-4\tx\n3\ta\n4\tb\n8\tc\n8.1\ty\n")
     assert record.ids == {"3": 1, "4": 2, "8": 3}
@@ -185,6 +227,42 @@ def test_a_comment_is_read_by_its_name_and_written_in_its_place(
         assert record.text() == content
 
 
+ABOVE = {
+    "words": "",
+    "a multiword row": "1-2\tim\t_\n",
+    "an empty node": "0.1\tx\t_\n",
+    "both": "0.1\tx\t_\n1-2\tim\t_\n",
+}
+LEADING = {
+    "comments": "# text = im\n#newdoc\n",
+    "no comments": "",
+    "a document mark": "# x\n-DOCSTART-\t-X-\tO\n",
+}
+
+
+@pytest.mark.parametrize("above", ABOVE.values(), ids=ABOVE)
+@pytest.mark.parametrize("leading", LEADING.values(), ids=LEADING)
+def test_a_new_comment_follows_the_leading_ones_and_comes_before_rows_of_every_kind(
+    tmp_path: Path, leading: str, above: str
+) -> None:
+    rows = above + "1\tin\t_\n2\tdem\t_\n\n"
+    (record,) = read(tmp_path, leading + rows)
+    record.set_comment("mood", "good")
+    record.set_comment("degree", "1")
+    assert record.text() == f"{leading}# mood = good\n# degree = 1\n{rows}"
+    record.set_column(2, ["X", "Y"])
+    (again,) = read(tmp_path, record.text())
+    assert (again.comment("mood"), again.words, again.column(2)) == ("good", ["in", "dem"], ["X", "Y"])
+
+
+def test_every_comment_of_a_name_is_written(tmp_path: Path) -> None:
+    content = "# mood = good\n# x\n#mood:  bad \n1\ta\n"
+    (record,) = read(tmp_path, content)
+    assert record.comment("mood") == "good"
+    record.set_comment("mood", "new")
+    assert record.text() == "# mood = new\n# x\n#mood:  new \n1\ta\n"
+
+
 def test_a_comment_whose_name_is_a_pattern_is_only_itself(tmp_path: Path) -> None:
     (record,) = read(tmp_path, "# axb = 1\n# a.b = 2\n1\tw\n")
     assert record.comment("a.b") == "2"
@@ -198,6 +276,26 @@ def test_a_comment_can_be_added_to_a_last_line_without_an_end(tmp_path: Path) ->
     assert record.text() == "# mood = good\n1\ta\tX"
 
 
+RAW_LINES = {
+    "spaces": ("a  b", ["a", "b"]),
+    "tabs": ("a\t\tb .", ["a", "b", "."]),
+    "spaces of other kinds": ("a\u00a0b\u2028c\u3000d", ["a", "b", "c", "d"]),
+    "spaces at its ends": ("\t a \u00a0b \t", ["a", "b"]),
+    "a comment": ("# a = b", ["#", "a", "=", "b"]),
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), RAW_LINES.values(), ids=RAW_LINES)
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_the_text_of_raw_text_is_the_line_as_it_is(
+    tmp_path: Path, line: str, expected: list[str], end: str
+) -> None:
+    (record,) = read(tmp_path, line + end, raw_text_columns=3)
+    assert record.words == expected
+    assert record.lines[0] == f"# text = {line.strip()}\n"
+    assert record.comment("text") == line.strip()
+
+
 def test_raw_text_becomes_rows_of_columns(tmp_path: Path) -> None:
     records = read(tmp_path, "The  dog\tsleeps .\r\n\n  \n# yes", raw_text_columns=4)
     assert words(records) == [["The", "dog", "sleeps", "."], ["#", "yes"]]
@@ -209,6 +307,72 @@ def test_raw_text_has_no_header(tmp_path: Path) -> None:
     records = read(tmp_path, "a b\nc", Layout(word_idx=0, skip_first_line=True), raw_text_columns=2)
     assert words(records) == [["a", "b"], ["c"]]
     assert records[0].text() == "# text = a b\na\t_\nb\t_\n\n"
+
+
+FORMATS: dict[str, tuple[bytes, str]] = {
+    **{
+        f"{name} {kind}": (
+            text.encode(encoding),
+            f"found {found}, expected UTF-8; convert it, for example with ",
+        )
+        for name, text in {
+            "English": "# text = a b\n1\ta\tX\n2\tb\tY\n\n" * 4,
+            "Russian": "1\tМосква\tX\n2\tб\tY\n\n" * 4,
+            "Chinese": "猫\t猫が好\n你好 世界\tY\n" * 4,
+        }.items()
+        for kind, encoding, found in [
+            ("with a mark", "utf-16", "UTF-16"),
+            ("big-endian with a mark", "utf-16-be", "UTF-16"),
+            ("without a mark", "utf-16-le", "UTF-16LE"),
+            ("big-endian without a mark", "utf-16-be", "UTF-16BE"),
+            ("in four bytes", "utf-32", "UTF-32"),
+            ("in four bytes without a mark", "utf-32-le", "UTF-32LE"),
+        ]
+    },
+    "gzip": (gzip.compress(b"1\ta\n"), "found a gzip file, expected text; unpack it with gunzip"),
+    "bzip2": (bz2.compress(b"1\ta\n"), "found a bzip2 file, expected text; unpack it with bunzip2"),
+    "xz": (lzma.compress(b"1\ta\n"), "found an xz file, expected text; unpack it with unxz"),
+    "zip": (b"PK\x03\x04\x14\0\0\0\x08\0", "found a zip file (or one of Word, Excel or "),
+    "zstd": (b"\x28\xb5\x2f\xfd\x04\0", "found a zstd file, expected text; unpack it with unzstd"),
+    "PDF": (b"%PDF-1.7\n%\xe2\xe3\n", "found a PDF file, expected text"),
+    "the line ends of old Macs": (
+        b"1\ta\r2\tb\r\r1\tc\r",
+        "found lines that end with CR alone, expected LF or CRLF; convert it, for example with tr '\\r' '\\n'",
+    ),
+    "mostly the line ends of old Macs": (
+        b"# x\n1\ta\r2\tb\r\r1\tc\n",
+        "found lines that end with CR alone, ",
+    ),
+}
+for name in ("English", "Russian", "Chinese"):
+    content, told = FORMATS[f"{name} big-endian with a mark"]
+    FORMATS[f"{name} big-endian with a mark"] = (b"\xfe\xff" + content, told)
+
+
+@pytest.mark.parametrize(("content", "told"), FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize("options", [{}, {"raw_text_columns": 2}], ids=["columns", "raw text"])
+def test_a_file_of_another_format_is_one_line_that_names_it(
+    tmp_path: Path, content: bytes, told: str, options: dict[str, object]
+) -> None:
+    (line,) = faults(tmp_path, content, **options)
+    assert line.startswith(f"file.txt: {told}")
+    for layout in (PAIRS, Layout()):
+        assert faults(tmp_path, content, layout) == [line]
+
+
+LOOKALIKES = {
+    "NUL bytes": "1\ta\0b\n2\t\0\n3\tc\n",
+    "NUL bytes after white space": "1\t\0a\n\0" + "2\tb c\n" * 9,
+    "a CR inside a cell": "1\ta\rb\n2\tc\n",
+    "a CR at the end of the file": "1\ta\r",
+    "several CRs at the end of a line": "1\ta\r\r\n2\tb\r\n",
+    "a word of a format": "1\tBZh9\n",
+}
+
+
+@pytest.mark.parametrize("content", LOOKALIKES.values(), ids=LOOKALIKES)
+def test_odd_characters_are_no_other_format(tmp_path: Path, content: str) -> None:
+    assert "".join(record.text() for record in read(tmp_path, content)) == content
 
 
 NOTHING = {"nothing": "", "blank lines": "\n\n", "comments": "# a\n\n# b\n", "a byte order mark": "\ufeff"}

@@ -153,7 +153,7 @@ def spoil_bytes(content: bytes, random: Random) -> bytes:
                 del content[place : place + random.randrange(60)]
             case _:
                 content[place:place] = random.choice(
-                    [b"\0", b"\r\n", b"\n\n", b"\t", b"\xff", b"\xef\xbb\xbf", b"# "]
+                    [b"\0", b"\r", b"\r\n", b"\n\n", b"\t", b"\xff", b"\xef\xbb\xbf", b"# "]
                 )
     return bytes(content)
 
@@ -174,7 +174,13 @@ def spoil_columns(text: str, random: Random) -> str:
                 lines[place] += "\r"
             case 1:
                 lines.insert(
-                    place, random.choice(["", "\t", "# x = y", "#", "# mood =", "1-2\tx", "1.1\ty\tz", "_"])
+                    place,
+                    random.choice(
+                        [
+                            *("", "\t", "# x = y", "#", "# mood =", "# mood = a", "1-2\tx", "1.1\ty\tz", "_"),
+                            *("#MeToo\tO", "-DOCSTART- -X- O", "0\t-DOCSTART-", "\u00a0", "a\u2028b  c"),
+                        ]
+                    ),
                 )
             case 2:
                 del lines[place]

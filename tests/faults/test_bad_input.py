@@ -1,5 +1,6 @@
 """Every user's error, from a flag to a byte in a file, ends in plain lines and exit code 2."""
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -99,7 +100,16 @@ TREEBANKS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "in: no sentences found"),
     "only blank lines": (b"\n\t\n\r\n", "in: no sentences found"),
     "only a byte order mark": ("\ufeff".encode(), "in: no sentences found"),
-    "UTF-16": (TREEBANK.encode("utf-16"), "in:1: found the byte 0xff at column 1, expected UTF-8"),
+    "UTF-16": (TREEBANK.encode("utf-16"), "in: found UTF-16, expected UTF-8; convert it, for example with"),
+    "gzip": (gzip.compress(TREEBANK.encode()), "in: found a gzip file, expected text; unpack it with gunzip"),
+    "the line ends of old Macs": (
+        TREEBANK.replace("\n", "\r").encode(),
+        "in: found lines that end with CR alone",
+    ),
+    "an empty word": (
+        TREEBANK.encode() + ROW.format("").encode(),
+        "in:23: found no word in column 1, expected one",
+    ),
     "Latin 1": (
         ROW.format("f\xfcr").encode("latin1"),
         "in:1: found the byte 0xfc at column 4, expected UTF-8",

@@ -4,6 +4,7 @@
 """
 
 import copy
+import gzip
 import json
 import shutil
 import tempfile
@@ -238,6 +239,8 @@ def spoilt_data(random: Random, dataset: str) -> bytes:
     text = DATA[dataset] * random.choice([1, 1, 2])
     if random.random() < 0.7:
         text = spoil_columns(text, random)
+    if random.random() < 0.05:
+        return random.choice([text.encode("utf-16"), text.encode("utf-32-le"), gzip.compress(text.encode())])
     content = text.encode(errors="surrogatepass")
     return spoil_bytes(content, random) if random.random() < 0.5 else content
 
@@ -246,13 +249,23 @@ def spoilt_data(random: Random, dataset: str) -> bytes:
 @given(random=randoms)
 def test_data_that_is_predicted(random: Random, place: Path, known_model: str) -> None:
     dataset = random.choice(list(DATA))
-    (place / "in").write_bytes(spoilt_data(random, dataset))
+    content = spoilt_data(random, dataset)
+    (place / "in").write_bytes(content)
+    raw = ["--raw_text"]
     flags = random.choice(
-        [[], [], ["--raw_text"], ["--topn", "3"], ["--max_sents", "2"], ["--batch_size", "1"]]
+        [
+            *([], [], raw, [*raw, "--pre_tokenized"], ["--topn", "3"], ["--max_sents", "2"]),
+            ["--batch_size", "1"],
+        ]
     )
     named = [] if random.random() < 0.2 else ["--dataset", dataset]
-    _, lines = predict(known_model, "in", "out", *named, *flags, folder=place)
+    code, lines = predict(known_model, "in", "out", *named, *flags, folder=place)
     assert not any(CANNOT in line for line in lines)
+    if code == 0 and dataset == "UD" and named and raw[0] in flags:
+        texts = [line.strip() for line in content.decode().removeprefix("\ufeff").split("\n")]
+        written = (place / "out").read_text(encoding="utf-8", newline="").split("\n")
+        found = [line.removeprefix("# text = ") for line in written if line.startswith("# text = ")]
+        assert found == list(filter(None, texts))
 
 
 @fuzzed(250)

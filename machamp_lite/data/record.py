@@ -1,0 +1,111 @@
+"""One sentence of a file, or one line of a TSV: its lines, its words, and its comments."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+EMPTY = "_"
+NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance a line by ``sent_idxs``.
+
+    With neither, it is plain text, one instance a line. ``id_task`` is a task that writes the first column, which
+    therefore may not hold the ids of words.
+    """
+
+    word_idx: int | None = None
+    sent_idxs: tuple[int, ...] | None = None
+    skip_first_line: bool = False
+    id_task: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sentence (CoNLL, raw text) or one line (TSV) of a file.
+
+    ``lines`` are as in the file, line ends included; ``rows`` are the columns of the lines that hold words,
+    ``row_lines`` where in ``lines`` those stand. A record without words (a header, stray comments) only
+    passes through. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
+    """
+
+    path: str
+    first_line: int
+    lines: list[str]
+    rows: list[list[str]] = field(default_factory=list)
+    row_lines: list[int] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    ids: dict[str, int] | None = None
+
+    def where(self, row: int | None = None) -> str:
+        """The ``file:line`` of a word row, or of the record's first line."""
+        if row is None or not self.rows:
+            return f"{self.path}:{self.first_line}"
+        return f"{self.path}:{self.first_line + self.row_lines[row]}"
+
+    def column(self, index: int) -> list[str]:
+        """One column of the word rows; a column that a row lacks reads as ``_``."""
+        return column_of(self.rows, index)
+
+    def set_column(self, index: int, values: Sequence[str]) -> None:
+        """Writes one column of the word rows; missing columns before it are filled with ``_``."""
+        for row, value in zip(self.rows, values, strict=True):
+            row.extend([EMPTY] * (index + 1 - len(row)))
+            row[index] = value
+
+    def comment_lines(self) -> Iterator[tuple[int, str]]:
+        """The lines above the first word row, with their places in ``lines``."""
+        end = self.row_lines[0] if self.row_lines else 0
+        return ((place, line) for place, line in enumerate(self.lines[:end]) if line.startswith("#"))
+
+    def comment(self, name: str) -> str | None:
+        """The value of the first ``# name = value`` or ``# name: value``; None if there is no such comment."""
+        return next(iter(self.comments(name)), None)
+
+    def comments(self, name: str) -> list[str]:
+        """The values of all comments of that name."""
+        return [match.group(2) for _, match in self._find_comments(name)]
+
+    def comment_names(self) -> list[str]:
+        """The names of all comments of the form ``# name = value`` or ``# name: value``."""
+        matches = (re.match(r"#\s*([^=:]+?)\s*[=:]", line) for _, line in self.comment_lines())
+        return [match.group(1) for match in matches if match]
+
+    def set_comment(self, name: str, value: str) -> None:
+        """Writes the value of every comment of that name; without one, adds it below the other comments."""
+        found = self._find_comments(name)
+        for place, match in found:
+            self.lines[place] = f"{match.group(1)}{value}{match.group(3)}"
+        if found:
+            return
+        first_row = self.row_lines[0]
+        # Multiword rows and empty nodes before the first word belong to its rows.
+        nodes = (place for place in range(first_row) if NODE_ID.match(self.lines[place]))
+        place = next(nodes, first_row)
+        self.lines.insert(place, f"# {name} = {value}{line_end(self.lines[place]) or chr(10)}")
+        self.row_lines[:] = [line + 1 for line in self.row_lines]
+
+    def _find_comments(self, name: str) -> list[tuple[int, re.Match[str]]]:
+        pattern = re.compile(rf"(#\s*{re.escape(name)}\s*[=:][ \t]*)(.*?)([ \t]*\r?\n?)", re.DOTALL)
+        matches = ((place, pattern.fullmatch(line)) for place, line in self.comment_lines())
+        return [(place, match) for place, match in matches if match]
+
+    def text(self) -> str:
+        """The record as it stands in a file."""
+        lines = self.lines.copy()
+        for row, place in zip(self.rows, self.row_lines, strict=True):
+            lines[place] = "\t".join(row) + line_end(lines[place])
+        return "".join(lines)
+
+
+def column_of(rows: Sequence[Sequence[str]], index: int) -> list[str]:
+    try:
+        return [row[index] for row in rows]
+    except IndexError:
+        return [row[index] if index < len(row) else EMPTY for row in rows]
+
+
+def line_end(line: str) -> str:
+    return line[len(line.rstrip("\r\n")) :]

@@ -1,0 +1,170 @@
+"""How the words of a sentence are given to a tokenizer, so that their subwords are those of running text."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from machamp_lite.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+# The key in tokenizer_config.json under which a saved tokenizer keeps what was chosen for it.
+KEY = "word_boundary"
+_AS_IS, _LEADING_SPACE, _SPACE_TOKEN = "as_is", "leading_space", "space_token"
+# Only in models of older versions, which left out the spaces between the parts of raw text.
+_SPACE_TOKEN_OF_WORDS = "space_token_of_words"
+_DESCRIPTIONS = {
+    _AS_IS: "as they are",
+    _LEADING_SPACE: "with a space before each",
+    _SPACE_TOKEN: "with the subword of a space between them",
+    _SPACE_TOKEN_OF_WORDS: "with the subword of a space between them",
+}
+# Several scripts, numbers, punctuation, contractions, and words of one character.
+_PROBES = [
+    probe.split()
+    for probe in (
+        "The old dog does n't like 12 cats .",
+        "a I x 7 , \" ( hello ) 's & 2024 !",
+        "in XML 3.14 % of e-mails -- we 're (un)sure : http://x.org/a_b",
+        "Über naïve Straßen , ¿ qué œuvre ?",
+        "Дом стоит у реки . Η θάλασσα",
+        "我 喜欢 猫 。 犬 が 走る",
+        "هذا بيت كبير हिन्दी में",
+    )
+]
+_SPACE_PROBES = ("a", "the", "1", ".", "x")
+_MOST_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class WordBoundary:
+    """What a tokenizer gets before each word, and the ids between two words of a sentence and of raw text."""
+
+    prefix: str = ""
+    between_words: tuple[int, ...] = ()
+    between_chunks: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How many probe words were compared with running text, and those whose subwords differ."""
+
+    compared: int
+    differing: list[str]
+
+    def __str__(self) -> str:
+        shown = ", ".join(repr(word) for word in self.differing[:_MOST_SHOWN])
+        return f"{len(self.differing)} of {self.compared} test words, such as {shown}"
+
+
+def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = False) -> None:
+    """Stores in the tokenizer the boundary that gives the subwords of running text.
+
+    A tokenizer of a saved model keeps its own, so that the model reads words as it did in training; older versions
+    stored none. Raises ``ConfigError`` for an unknown value.
+    """
+    stored = tokenizer.init_kwargs.get(KEY)
+    if stored is not None:
+        if stored not in tuple(_DESCRIPTIONS):
+            expected = ", ".join(_DESCRIPTIONS)
+            raise ConfigError(
+                f"{name}: tokenizer_config.json: {KEY}: found {stored!r:.60}, expected one of {expected}"
+            )
+        return
+    switch_off_padding(tokenizer)
+    if is_saved_model:
+        chosen = _SPACE_TOKEN_OF_WORDS if _space(tokenizer) else _AS_IS
+        agreement = compare_with_running_text(tokenizer, _boundary(tokenizer, chosen))
+        if agreement.differing:
+            logger.warning(
+                "%s: this model was trained by an older version with other subwords than in running text (%s); "
+                "it keeps them; train it again for better scores",
+                name,
+                agreement,
+            )
+    else:
+        chosen, agreement = _best(tokenizer)
+        if agreement.differing:
+            logger.warning(
+                "%s: words have other subwords than in running text (%s), so the encoder sees input unlike its "
+                "pretraining data and scores may be low; use another transformer_model if you can",
+                name,
+                agreement,
+            )
+        elif chosen != _AS_IS:
+            logger.info(
+                "%s: words are tokenised %s, which gives the subwords of running text",
+                name,
+                _DESCRIPTIONS[chosen],
+            )
+    tokenizer.init_kwargs[KEY] = chosen
+
+
+def word_boundary(tokenizer: Any) -> WordBoundary:
+    """The boundary that was chosen for a tokenizer; chooses it where nobody has."""
+    choose_word_boundary(tokenizer, tokenizer.name_or_path or type(tokenizer).__name__)
+    return _boundary(tokenizer, tokenizer.init_kwargs[KEY])
+
+
+def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreement:
+    """Compares words given one by one with the same words in running text, from the second word of each sentence on.
+
+    The first word of running text has no space before it, which some tokenizers see.
+    """
+    compared, differing = 0, []
+    for words in _PROBES:
+        running = _ids(tokenizer, (" ".join(words[: place + 1]) for place in range(len(words))))
+        alone = _ids(tokenizer, (boundary.prefix + word for word in words))
+        for place in range(1, len(words)):
+            if not alone[place]:
+                # Such a word is one unknown token.
+                continue
+            compared += 1
+            if running[place] != [*running[place - 1], *boundary.between_words, *alone[place]]:
+                differing.append(words[place])
+    return Agreement(compared, differing)
+
+
+def _best(tokenizer: Any) -> tuple[str, Agreement]:
+    """The boundary with which the fewest words differ; the earlier one of two that are equal."""
+    best = _AS_IS, compare_with_running_text(tokenizer, WordBoundary())
+    for name in (_SPACE_TOKEN, _LEADING_SPACE):
+        if not best[1].differing:
+            break
+        found = compare_with_running_text(tokenizer, _boundary(tokenizer, name))
+        if len(found.differing) < len(best[1].differing):
+            best = name, found
+    return best
+
+
+def _boundary(tokenizer: Any, name: str) -> WordBoundary:
+    if name == _LEADING_SPACE:
+        return WordBoundary(prefix=" ")
+    if name == _AS_IS:
+        return WordBoundary()
+    space = _space(tokenizer)
+    return WordBoundary(between_words=space, between_chunks=space if name == _SPACE_TOKEN else ())
+
+
+def _space(tokenizer: Any) -> tuple[int, ...]:
+    """The ids of the space between two words, of tokenizers for which it is no part of a word's subwords."""
+    for word in _SPACE_PROBES:
+        alone, two = _ids(tokenizer, [word, f"{word} {word}"])
+        size = len(alone)
+        if alone and len(two) > 2 * size and two[:size] == alone and two[-size:] == alone:
+            return tuple(two[size:-size])
+    return ()
+
+
+def _ids(tokenizer: Any, texts: Iterable[str]) -> Sequence[list[int]]:
+    encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
+    return [list(ids) for ids in encoded["input_ids"]]
+
+
+def switch_off_padding(tokenizer: Any) -> None:
+    """A tokenizer.json may switch on padding and truncation; both would change what a word is."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_padding()
+        backend.no_truncation()
