@@ -24,6 +24,7 @@ from machamp_lite.modules.seen_embedding import find_seen_embedding
 from machamp_lite.training.checkpoint import save_model, weights_of
 from machamp_lite.training.conditions import changes
 from machamp_lite.training.randomness import random_states, set_random_states
+from machamp_lite.training.vetting import check_finite, unset_buffers
 
 STATE_FILE, START = "state.safetensors", "start"
 _DOCUMENT, _WEIGHTS, _OPTIMIZER = "document", "model.", "optimizer."
@@ -202,8 +203,10 @@ def restore(
     """
     try:
         tensors = load_file(folder / STATE_FILE)
+        unset = unset_buffers(model)
         # Not strictly: what has several names is there once.
         model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
+        check_finite(model, folder / STATE_FILE, unset=unset)
         unseen = find_seen_embedding(model.modules())
         if unseen is not None:
             unseen.decay = float(document["unseen_decay"])
