@@ -17,6 +17,7 @@ _LINE_NUMBER = re.compile(r"(.*?):(\d+)(?=: )", re.DOTALL)
 _OUT_OF_MEMORY = re.compile(
     r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
 )
+LONGEST_VALUE = 60
 
 
 class MachampError(Exception):
@@ -104,6 +105,11 @@ class _FaultKind:
         return f"{self.first} (and {others} more line{'s' * (others > 1)} like it{where})"
 
 
+def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
+    """A text, cut if it is long."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
 def one_line(text: str) -> str:
     """A text without line breaks and other characters that cannot be printed, which are shown as escapes."""
     return "".join(
@@ -144,10 +150,20 @@ def first_line(error: BaseException) -> str:
     return one_line(f"{type(error).__name__}: {lines[0].rstrip('.')[:LONGEST_REASON]}")
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of an error line that offers the nearest known name, if one is near."""
+    hint = did_you_mean(name, known)
+    return hint if "did you mean" in hint else ""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error line that offers the nearest known name, or lists the known ones."""
     options = sorted(known)
-    nearest = get_close_matches(name, options, n=1, cutoff=0.6)
-    if nearest:
-        return f"; did you mean '{nearest[0]}'?"
+    # As if case did not matter; with it, "Balanced" is nearer to nothing.
+    folded = {option.casefold(): option for option in reversed(options)}
+    near = get_close_matches(name, options, n=1, cutoff=0.6) or [
+        folded[key] for key in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
+    ]
+    if near:
+        return f"; did you mean '{near[0]}'?"
     return f"; known: {', '.join(options)}" if 0 < len(options) <= 30 else ""

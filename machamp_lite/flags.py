@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from machamp_lite.errors import ConfigError, did_you_mean
+from machamp_lite.errors import LONGEST_REASON, ConfigError, did_you_mean, shorten
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line; unknown flags come first, with the nearest right one."""
 
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {message}; see --help")
+        raise ConfigError(f"{self.prog}: {shorten(message, LONGEST_REASON)}; see --help")
 
     def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
         """Parses the arguments of the command line, or those given."""

@@ -3,10 +3,13 @@
 import argparse
 from collections.abc import Iterator, Sequence
 
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, shorten
 from machamp_lite.file_pairs import check_pairs
 from machamp_lite.flags import Parser, add_precision
 from machamp_lite.streams import STANDARD_STREAM
+
+# Of sentences and labels.
+LARGEST_NUMBER = 2**31 - 1
 
 
 def _predict_parser() -> Parser:
@@ -87,8 +90,9 @@ def predict_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
     for name in ("batch_size", "max_sents", "topn"):
         value = getattr(flags, name)
-        if value is not None and value < 1:
-            yield f"--{name}: found {value}, expected at least 1"
+        if value is not None and not 1 <= value <= LARGEST_NUMBER:
+            limit = "at least 1" if value < 1 else f"at most {LARGEST_NUMBER}"
+            yield f"--{name}: found {shorten(str(value))}, expected {limit}"
     if flags.threshold is not None and not 0 < flags.threshold < 1:
         yield f"--threshold: found {flags.threshold:g}, expected a number between 0 and 1"
     for name in ("conn", "sep"):

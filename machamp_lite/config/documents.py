@@ -2,27 +2,26 @@
 
 import json
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import _jsonnet
-
 from machamp_lite.config.faults import ConfigFaults, show
-from machamp_lite.errors import ConfigError, did_you_mean
+from machamp_lite.config.jsonnet import evaluate
+from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 
 # No key of a config has as many keys above it.
 DEEPEST = 20
+LONGEST_FLAG = 120
 _HERE = Path(__file__).resolve().parent.parent
 # In an installed package params.json lies inside it, in a checkout beside it.
 DEFAULT_PARAMS = next(
     (path for path in (_HERE / "params.json", _HERE.parent / "configs" / "params.json") if path.exists()),
     _HERE.parent / "configs" / "params.json",
 )
-# What jsonnet puts before a message: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
-_PLACE = r"\S.*?:\(?\d+:\d[\d:()-]*"
+# No config is as large; class weights of a million labels are not.
+LARGEST_CONFIG = 2**26
 
 
 def read_jsonnet(path: str | Path) -> dict[str, Any]:
@@ -33,8 +32,9 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
     if not os.path.isfile(path):
         raise ConfigError(f"{path or show(path)}: no such file{nearest_file(path)}")
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        value = json.loads(_jsonnet.evaluate_snippet(path, text))
+        if os.path.getsize(path) > LARGEST_CONFIG:
+            raise ConfigError(f"{path}: is larger than {LARGEST_CONFIG >> 20} MB, expected a config")
+        value = evaluate(path, Path(path).read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -42,23 +42,11 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: found {found}, expected UTF-8") from None
     except RecursionError:
         raise ConfigError(f"{path}: found too many brackets inside each other, expected fewer") from None
-    except RuntimeError as error:
-        raise ConfigError(_jsonnet_fault(path, str(error))) from None
     except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as jsonnet ({error})") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
     return value
-
-
-def _jsonnet_fault(path: str, message: str) -> str:
-    """One line of what jsonnet says in several: the message, and the innermost place of its stack."""
-    first, *stack = message.strip().splitlines()
-    if first.startswith("STATIC ERROR: "):
-        return f"{first.removeprefix('STATIC ERROR: ').rstrip('.')} (expected jsonnet)"
-    places = (re.match(_PLACE, line.strip()) for line in stack)
-    where = next((match.group() for match in places if match), path)
-    return f"{where}: {first.removeprefix('RUNTIME ERROR: ').rstrip('.')}"
 
 
 def nearest_file(path: str) -> str:
@@ -124,7 +112,9 @@ def apply_overrides(
 ) -> None:
     """Lays every ``--set`` over the document it names: a dataset if its first key is one's name, else params."""
     complete = not faults.lines
+    tasks = {name: list(_tasks(dataset)) for name, dataset in datasets.items()}
     for text in texts:
+        flag = f"--set {shorten(text, LONGEST_FLAG)}"
         try:
             path, value = parse_override(text, list(datasets))
             is_dataset = path[0] in datasets
@@ -133,11 +123,38 @@ def apply_overrides(
             if not is_dataset and path[0] not in params_keys:
                 # What a file that could not be read has in it is not known.
                 if complete:
-                    raise ConfigError(
-                        f"unknown '{path[0]}'{did_you_mean(path[0], [*datasets, *params_keys])}"
-                    )
+                    raise ConfigError(_unknown(path, datasets, params_keys))
                 continue
             place = override(datasets if is_dataset else params, path, value)
-            faults.add_flag(sources[path[0]] if is_dataset else params_source, place, f"--set {text}")
+            faults.add_flag(sources[path[0]] if is_dataset else params_source, place, flag)
         except ConfigError as error:
-            faults.add(f"--set {text}", [], str(error))
+            faults.add(flag, [], str(error))
+    for name, dataset in datasets.items():
+        _leave_out_misspelt_tasks(name, dataset, known=tasks[name], source=sources[name], faults=faults)
+
+
+def _tasks(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    tasks = dataset.get("tasks")
+    return tasks if isinstance(tasks, dict) else {}
+
+
+def _unknown(path: Sequence[str], datasets: Iterable[str], params_keys: Iterable[str]) -> str:
+    """What is wrong with the first key of a path; the names of datasets may have dots."""
+    known = [*datasets, *params_keys]
+    for end in range(1, len(path) + 1):
+        name = ".".join(path[:end])
+        if hint := nearest(name, known):
+            return f"unknown '{name}'{hint}"
+    return f"unknown '{path[0]}'{did_you_mean(path[0], known)}"
+
+
+def _leave_out_misspelt_tasks(
+    name: str, dataset: dict[str, Any], *, known: Sequence[str], source: str, faults: ConfigFaults
+) -> None:
+    """Notes tasks that flags have made by setting an option of one that is not there, but for its type."""
+    for task, options in list(_tasks(dataset).items()):
+        hint = nearest(task, known)
+        if task not in known and hint and isinstance(options, dict) and "task_type" not in options:
+            message = f"no such task{hint} (A new task needs a task_type.)"
+            faults.add(source, [name, "tasks", task], message)
+            del dataset["tasks"][task]

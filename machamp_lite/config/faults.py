@@ -1,20 +1,20 @@
 """Config faults in plain lines: where, what was found, what was expected, the nearest right name."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from machamp_lite.errors import did_you_mean
+from machamp_lite.errors import did_you_mean, nearest, shorten
 
 Path = tuple[str, ...]
-
-LONGEST_VALUE = 60
 
 # What each of pydantic's errors says was expected, with its limits filled in.
 _EXPECTED = {
     "bool_type": "true or false",
+    "dict_type": "an object {{...}}",
     "finite_number": "a finite number",
     "float_type": "a number",
     "greater_than": "a number above {gt}",
@@ -76,8 +76,12 @@ class ConfigFaults:
 
 def show(value: Any) -> str:
     """A value as the user wrote it, cut if it is long."""
-    text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 3] + "..."
+    try:
+        text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+    except ValueError:
+        # Python does not write integers of more than 4300 digits.
+        text = "a number of thousands of digits"
+    return shorten(text)
 
 
 def known_keys(model: type[BaseModel]) -> list[str]:
@@ -111,7 +115,9 @@ def _sentence(fault: Mapping[str, Any], model: type[BaseModel]) -> str:
         return "missing, and has no default"
     if fault["type"] == "value_error":
         return str(fault["ctx"]["error"])
-    return f"expected {' or '.join(fault['expected'])}, found {show(fault['input'])}"
+    found = fault["input"]
+    hint = nearest(found, fault["options"]) if isinstance(found, str) else ""
+    return f"expected {' or '.join(fault['expected'])}, found {show(found)}{hint}"
 
 
 def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
@@ -124,7 +130,10 @@ def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
         template = _EXPECTED.get(error["type"])
         limits = {key: _plain(limit) for key, limit in error.get("ctx", {}).items()}
         expected = template.format(**limits) if template else error["msg"]
-        merged.setdefault(place, {**error, "loc": place, "expected": []})["expected"].append(expected)
+        fault = merged.setdefault(place, {**error, "loc": place, "expected": [], "options": []})
+        fault["expected"].append(expected)
+        if error["type"] == "literal_error":
+            fault["options"] += re.findall(r"'([^']*)'", expected)
     # A branch that fits but for one of its items is the one that was meant.
     return [
         fault

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validat
 from machamp_lite.data.tokenization import LongInput
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.decoders.base import MOST_COLUMNS
+from machamp_lite.decoders.task_config import NonNegative, PositiveFloat
 from machamp_lite.weighting.class_weights import Scheme
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -14,7 +15,6 @@ Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 # Of vectors; memory goes with its square.
 Width = Annotated[int, Field(gt=0, le=8192)]
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 
 
@@ -69,7 +69,7 @@ class OptimizerParams(Strict):
 
     lr: PositiveFloat
     betas: Annotated[list[Probability], Field(min_length=2, max_length=2)]
-    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    weight_decay: NonNegative
 
 
 class SchedulerParams(Strict):

@@ -9,6 +9,11 @@ from machamp_lite.weighting.class_weights import Scheme
 COMMENT = -1
 # No file has as many; rows are filled up to those that labels are written to.
 MOST_COLUMNS = 10_000
+# No option has a use for more, and single precision has room for products of a few such numbers.
+LARGEST_NUMBER = 1e9
+
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
 
 
 def _as_list(value: Any) -> Any:
@@ -22,17 +27,17 @@ class TaskConfig(BaseModel):
 
     task_type: str
     column_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)]
-    loss_weight: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    loss_weight: NonNegative
     metric: str
     additional_metrics: Annotated[list[str], BeforeValidator(_as_list)]
-    class_weights: Scheme | dict[str, float] | None
+    class_weights: Scheme | dict[str, NonNegative] | None
     class_weights_beta: Annotated[float, Field(ge=0, lt=1)]
-    focal_gamma: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    focal_gamma: NonNegative
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    logit_adjustment: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    logit_adjustment: NonNegative
     layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
+    learning_rate: PositiveFloat | None
     topn: Annotated[int, Field(gt=0, lt=2**31)]
 
     @property

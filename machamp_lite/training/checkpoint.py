@@ -15,21 +15,25 @@ from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_file
 from torch import Tensor
 
+from machamp_lite import sandbox
 from machamp_lite.config.schema import Config
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, first_line, is_panic
 from machamp_lite.files import replacing_folder, write_json
 from machamp_lite.model import Model, language_model_kind
-from machamp_lite.pretrained import load_architecture, load_tokenizer
+from machamp_lite.pretrained import load_architecture, load_tokenizer, most_bytes_for
 from machamp_lite.training.saved_config import config_document, labels_document, read_config, read_labels
 from machamp_lite.training.vetting import (
     WeightsHeader,
     check_encoder_folder,
+    check_finite,
+    check_links,
     check_shapes,
     code_keys,
     no_larger_than,
     read_header,
     read_json,
+    unset_buffers,
 )
 from machamp_lite.training.written import CONFIG as _CONFIG
 from machamp_lite.training.written import WEIGHTS as _WEIGHTS
@@ -37,6 +41,8 @@ from machamp_lite.training.written import foreign_in_model, mark_of_model
 
 _LABELS = "labels.json"
 _ENCODER = "encoder"
+# Of the modules around them, without weights.
+_BYTES_PER_TENSOR = 2**16
 
 
 def save_model(model: Model, folder: str | Path) -> None:
@@ -108,12 +114,40 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     A folder may come from anyone: memory for the weights is taken once all else was found to fit them.
     """
     folder = find_model_folder(path)
+    check_links(folder)
     config = read_config(folder / _CONFIG)
     weights = read_header(folder / _WEIGHTS)
     check_encoder_folder(folder / _ENCODER, weights)
+    checked = sandbox.is_available()
+    if checked:
+        # Numbers of a few bytes can ask for any memory, in ways that no list of keys knows.
+        sizes = sum(
+            file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != _WEIGHTS
+        )
+        most_bytes = most_bytes_for(sizes) + _BYTES_PER_TENSOR * len(weights.shapes)
+        sandbox.try_apart(
+            lambda: _load_parts(folder, config, weights, check=True), place=str(folder), most_bytes=most_bytes
+        )
+    tokenizer, vocabularies = _load_parts(folder, config, weights, check=not checked)
+    model = _build(folder, config, tokenizer, vocabularies, weights)
+    _check_tokenizer(model, folder / _ENCODER)
+    unset = unset_buffers(model)
+    try:
+        load_weights(model, weights.path)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ConfigError(f"{weights.path}: cannot be loaded ({first_line(error)})") from None
+    check_finite(model, weights.path, unset=unset)
+    model.folder = folder
+    return model.to(device).eval()
+
+
+def _load_parts(
+    folder: Path, config: Config, weights: WeightsHeader, *, check: bool
+) -> tuple[Any, dict[str, Vocabulary]]:
+    """Tokenizer and labels; if ``check``, it is checked that a model of them has just the tensors of the file."""
     try:
         tokenizer = load_tokenizer(str(folder / _ENCODER), is_saved_model=True)
-    except ConfigError:
+    except (ConfigError, MemoryError):
         raise
     # Whatever transformers raises of files that it did not write.
     except BaseException as error:
@@ -123,16 +157,10 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
             f"{folder / _ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
         ) from None
     vocabularies = read_labels(folder / _LABELS, config, tokenizer)
-    with torch.device("meta"):
-        check_shapes(_build(folder, config, tokenizer, vocabularies, weights), weights)
-    model = _build(folder, config, tokenizer, vocabularies, weights)
-    _check_tokenizer(model, folder / _ENCODER)
-    try:
-        load_weights(model, weights.path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ConfigError(f"{weights.path}: cannot be loaded ({first_line(error)})") from None
-    model.folder = folder
-    return model.to(device).eval()
+    if check:
+        with torch.device("meta"):
+            check_shapes(_build(folder, config, tokenizer, vocabularies, weights), weights)
+    return tokenizer, vocabularies
 
 
 def _build(
@@ -146,6 +174,8 @@ def _build(
         with no_larger_than(weights):
             pretrained = load_architecture(str(folder / _ENCODER), kind=language_model_kind(config))
             return Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
+    except MemoryError:
+        raise
     except ConfigError as error:
         named = str(error).startswith(str(folder))
         raise ConfigError(str(error) if named else f"{folder / _CONFIG}: {error}") from None

@@ -18,7 +18,7 @@ from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.errors import ConfigError, DataError, one_line
 from machamp_lite.model import Model
-from machamp_lite.pretrained import load_tokenizer
+from machamp_lite.pretrained import check_limits, load_tokenizer
 from machamp_lite.training.conditions import changed_files, data_checksums
 from machamp_lite.training.data_cache import DataCache, RunData
 from machamp_lite.training.data_warnings import data_warnings
@@ -47,6 +47,8 @@ def read_data(
     With the folder of a ``cache``, what was read before comes from there; what is new is put there if it ``writes``.
     """
     start = time.perf_counter()
+    if former is None:
+        check_limits(config.params.transformer_model)
     tokenizer = former.tokenizer.tokenizer if former else load_tokenizer(config.params.transformer_model)
     checksums = data_checksums(config) if checksums is None else checksums
     read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)

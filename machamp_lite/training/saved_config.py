@@ -10,6 +10,7 @@ from machamp_lite.config.loading import check_saved_config
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.decoders import Decoder, TaskConfig
+from machamp_lite.decoders.task_config import NonNegative
 from machamp_lite.errors import ConfigError
 from machamp_lite.training.vetting import read_json
 
@@ -26,7 +27,7 @@ class _TaskLabels(BaseModel):
     labels: list[str]
     counts: list[Count]
     items: Count
-    weights: list[float] | None = None
+    weights: list[NonNegative] | None = None
     # Of dependency relations; models from before it was kept do not have it.
     root_counts: list[Count] = []
 

@@ -28,6 +28,7 @@ from machamp_lite.training.conditions import changes
 from machamp_lite.training.randomness import random_states, set_random_states
 from machamp_lite.training.run_folder import START as START
 from machamp_lite.training.run_folder import STATE_FILE as STATE_FILE
+from machamp_lite.training.vetting import check_finite, unset_buffers
 from machamp_lite.training.written import is_state, mark_of_state, remove_model
 
 logger = logging.getLogger(__name__)
@@ -244,8 +245,10 @@ def restore(
     """
     try:
         tensors = load_file(folder / STATE_FILE)
+        unset = unset_buffers(model)
         # Not strictly: what has several names is there once.
         model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
+        check_finite(model, folder / STATE_FILE, unset=unset)
         unseen = find_seen_embedding(model.modules())
         if unseen is not None:
             unseen.decay = float(document["unseen_decay"])

@@ -2,8 +2,9 @@
 
 import json
 import math
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,29 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a JSON object")
     return value
+
+
+def check_links(folder: Path) -> None:
+    """Raises ``ConfigError`` for links in a model folder that lead out of it."""
+    root = os.path.realpath(folder)
+    for path in sorted((*folder.iterdir(), *(folder / "encoder").glob("*"))):
+        if path.is_symlink() and os.path.commonpath([root, os.path.realpath(path)]) != root:
+            raise ConfigError(f"{path}: is a link that leads out of the model folder, expected a file")
+
+
+def check_finite(model: nn.Module, path: Path, *, unset: Collection[str]) -> None:
+    """Raises ``ConfigError`` for weights that are NaN or infinite; those ``unset`` in a new model may be."""
+    for name, tensor in model.state_dict().items():
+        # A sum is finite only if all its terms are, and is much faster; one that overflows is looked at closely.
+        if not tensor.is_floating_point() or name in unset or torch.isfinite(tensor.sum()):
+            continue
+        if not torch.isfinite(tensor).all():
+            raise ConfigError(f"{path}: '{name}' has weights that are NaN or infinite, expected finite numbers")
+
+
+def unset_buffers(model: nn.Module) -> set[str]:
+    """The buffers that are not finite before anything was learnt."""
+    return {name for name, buffer in model.named_buffers() if not torch.isfinite(buffer).all()}
 
 
 def check_encoder_folder(folder: Path, header: WeightsHeader) -> None:

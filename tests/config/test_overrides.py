@@ -97,8 +97,27 @@ WRONG = {
     "UD.tasks=3": "UD -> tasks: expected an object with at least one task, found 3",
     "UD.tasks.upos.metric=las": "UD -> tasks -> upos -> metric: 'seq' has no metric 'las'; known: accuracy, f1_binary, "
     "f1_macro, f1_micro, span_f1",
-    "UD.tasks.xpos.column_idx=2": "UD -> tasks -> xpos -> task_type: missing, expected one of "
+    "UD.tasks.xpos.column_idx=2": "UD -> tasks -> xpos: no such task; did you mean 'upos'? (A new task needs a "
+    "task_type.)",
+    "UD.tasks.lemma.column_idx=2": "UD -> tasks -> lemma -> task_type: missing, expected one of "
     + ", ".join(sorted(DECODERS)),
+    "UD.tasks.upo.loss_weight=3": "UD -> tasks -> upo: no such task; did you mean 'upos'? (A new task needs a "
+    "task_type.)",
+    "UD.task.upos.loss_weight=3": "UD -> task: unknown key; did you mean 'tasks'?",
+    "UD.tasks.upos.loss_weigth=3": "UD -> tasks -> upos -> loss_weigth: unknown key; did you mean 'loss_weight'?",
+    "training.optimzer.lr=1": "training -> optimzer: unknown key; did you mean 'optimizer'?",
+    "training.optimizer.lrr=1": "training -> optimizer -> lrr: unknown key; did you mean 'lr'?",
+    "decoders.seq.loss_weigt=1": "decoders -> seq -> loss_weigt: unknown key; did you mean 'loss_weight'?",
+    "UD.tasks.upos.class_weights=ballanced": "UD -> tasks -> upos -> class_weights: expected 'balanced', "
+    "'inverse', 'max_ratio', 'sqrt' or 'effective' or an object {...}, found 'ballanced'; did you mean 'balanced'?",
+    "training.task_weighting=uncertanty": "training -> task_weighting: expected 'static', 'uncertainty', 'dwa' or "
+    "'random', found 'uncertanty'; did you mean 'uncertainty'?",
+    "decoders.dependency.activation=liner": "decoders -> dependency -> activation: expected 'elu' or 'linear', "
+    "found 'liner'; did you mean 'linear'?",
+    "encoder.packing=atuo": "encoder -> packing: expected true or false or 'auto', found 'atuo'; did you mean 'auto'?",
+    "encoder.layers_to_use=al": "encoder -> layers_to_use: expected a list or 'all', found 'al'; did you mean 'all'?",
+    "UD.oversample_scheme=Balanced": "UD -> oversample_scheme: expected 'balanced', 'inverse', 'max_ratio', "
+    "'sqrt' or 'effective', found 'Balanced'; did you mean 'balanced'?",
     "UD.tasks.upos.loss_weight=Infinity": "UD -> tasks -> upos -> loss_weight: expected a finite number, "
     "found Infinity",
     "UD.dev_data_path=nothing": "UD -> dev_data_path: no such file 'nothing'",
@@ -114,6 +133,19 @@ def test_a_wrong_one_is_told_as_what_the_user_wrote(text: str, line: str, params
     with pytest.raises(ConfigError) as caught:
         load(text, parameters_config=params)
     assert caught.value.faults == [f"--set {text}: {line}"]
+
+
+def test_a_new_task_may_be_spelt_like_another_one_and_come_in_any_order() -> None:
+    config = load("UD.tasks.xpos.column_idx=2", "UD.tasks.xpos.task_type=seq")
+    assert list(config.datasets["UD"].tasks) == ["upos", "xpos"]
+
+
+def test_a_misspelt_name_with_dots_is_suggested() -> None:
+    document = json.loads(Path("c.json").read_text())
+    Path("c.json").write_text(json.dumps({"en.ewt": document["en"]}))
+    with pytest.raises(ConfigError) as caught:
+        load("en.ewtt.max_sents=3")
+    assert caught.value.faults == ["--set en.ewtt.max_sents=3: unknown 'en.ewtt'; did you mean 'en.ewt'?"]
 
 
 def test_all_wrong_ones_are_told_together() -> None:

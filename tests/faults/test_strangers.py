@@ -4,7 +4,9 @@ import json
 import os
 import pickle
 import re
+import resource
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -12,11 +14,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import children
 import pytest
 import torch
 from fuzzing import predict, train, write_workplace
 from safetensors.torch import load_file, save_file
 
+from machamp_lite import cli
 from machamp_lite.errors import ConfigError
 from machamp_lite.training.checkpoint import load_model
 
@@ -116,6 +120,21 @@ EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
         "labels.json",
         lambda v: v["degree"]["labels"].__setitem__(0, "x"),
         "labels.json",
+    ),
+    "a weight that is no number": (
+        "labels.json",
+        lambda v: v["names"]["weights"].__setitem__(0, float("nan")),
+        "labels.json",
+    ),
+    "an infinite weight": (
+        "labels.json",
+        lambda v: v["names"]["weights"].__setitem__(0, float("inf")),
+        "labels.json",
+    ),
+    "a threshold that is no number": (
+        "config.json",
+        lambda c: tasks(c)["feats"].update(threshold=float("nan")),
+        "threshold",
     ),
     "a place that is none": (
         "labels.json",
@@ -297,10 +316,21 @@ def test_weights_of_another_type_or_name_are_refused(folder: Path) -> None:
     assert f"has no tensor '{name}'" in refused(folder)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
-def test_absurd_weights_only_predict_badly(folder: Path, value: float) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_no_finite_numbers_are_refused(folder: Path, value: float) -> None:
     path = folder / "model.safetensors"
-    tensors = {name: torch.full_like(tensor, value) for name, tensor in load_file(path).items()}
+    tensors = load_file(path)
+    for name in (next(iter(tensors)), list(tensors)[-1]):
+        spoilt = tensors[name].clone()
+        spoilt.view(-1)[-1] = value
+        save_file({**tensors, name: spoilt}, path)
+        line = refused(folder)
+        assert line.startswith("m/model.safetensors: '") and "NaN or infinite" in line
+
+
+def test_absurd_weights_only_predict_badly(folder: Path) -> None:
+    path = folder / "model.safetensors"
+    tensors = {name: torch.full_like(tensor, 1e30) for name, tensor in load_file(path).items()}
     save_file(tensors, path)
     code, lines = predict("m", "ud", "out", "--dataset", "UD", folder=folder.parent)
     assert code == 0, lines
@@ -343,6 +373,162 @@ def test_a_pipe_in_a_folder_is_not_waited_for(folder: Path, name: str) -> None:
     (folder / name).unlink()
     os.mkfifo(folder / name)
     assert f"m/{name}: " in refused(folder)
+
+
+LINKED = ["config.json", "labels.json", "model.safetensors", "encoder", "encoder/config.json", "encoder/tokenizer.json"]
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_that_leads_out_of_a_model_folder_is_refused(folder: Path, name: str) -> None:
+    (folder / name).rename(folder.parent / "elsewhere")
+    for target in (folder.parent / "elsewhere", Path("../" * name.count("/"), "../elsewhere")):
+        (folder / name).symlink_to(target)
+        assert "is a link that leads out of the model folder" in refused(folder)
+        (folder / name).unlink()
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_to_a_device_a_pipe_or_nothing_is_not_followed(folder: Path, name: str) -> None:
+    path = folder / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    os.mkfifo(folder.parent / "pipe")
+    for target in ("/dev/zero", "/proc/self/environ", str(folder.parent / "pipe"), path.name, "missing"):
+        path.symlink_to(target)
+        assert "m/" in refused(folder) or "m: " in refused(folder)
+        path.unlink()
+    (folder.parent / "pipe").unlink()
+
+
+def test_a_link_within_a_model_folder_is_followed(folder: Path) -> None:
+    (folder / "encoder" / "config.json").rename(folder / "kept.json")
+    (folder / "encoder" / "config.json").symlink_to("../kept.json")
+    (folder.parent / "link").symlink_to("m")
+    for name in ("m", "link"):
+        assert predict(name, "ud", "out", "--dataset", "UD", folder=folder.parent)[0] == 0
+
+
+def template(*names: str) -> dict[str, Any]:
+    pieces = [{"Sequence": {"id": name, "type_id": 0}} for name in names]
+    pair = [*pieces, {"Sequence": {"id": "B", "type_id": 0}}]
+    return {"type": "TemplateProcessing", "single": pieces, "pair": pair, "special_tokens": {}}
+
+
+def replace(pattern: dict[str, str], content: str) -> dict[str, Any]:
+    return {"type": "Replace", "pattern": pattern, "content": content}
+
+
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+NFKD = {"type": "NFKD"}
+# Steps that make texts longer, each a few bytes in a tokenizer.json; some only those of certain words.
+CHAINS: dict[str, tuple[str, str, Any, int]] = {
+    "letters doubled": ("normalizer", "normalizers", replace({"String": "a"}, "aa"), 40),
+    "a rare letter doubled": ("normalizer", "normalizers", replace({"String": "ᚠ"}, "ᚠᚠ"), 40),
+    "what an expression fits": ("normalizer", "normalizers", replace({"Regex": "."}, "xxxx"), 20),
+    "the empty text": ("normalizer", "normalizers", replace({"Regex": "q*"}, "qqqq"), 20),
+    "one long content": ("normalizer", "normalizers", replace({"String": "ᚠ"}, "x" * 10**6), 1),
+    "a long beginning": ("normalizer", "normalizers", {"type": "Prepend", "prepend": "x" * 10**6}, 1),
+    "compatible forms": ("normalizer", "normalizers", {"type": "Sequence", "normalizers": [
+        replace({"String": " "}, "\ufdfa"), NFKD]}, 20),
+    "bytes of bytes": ("pre_tokenizer", "pretokenizers", BYTES, 40),
+    "copies of a text": ("post_processor", "processors", template("A", "A"), 40),
+    "written copies": ("decoder", "decoders", replace({"String": "a"}, "aa"), 40),
+}  # fmt: skip
+
+
+def in_little_memory(folder: Path) -> tuple[int | None, list[str]]:
+    """Predicts in a child that may take a gigabyte more than this process, so that a fault takes down nothing else."""
+    log = folder.parent / "log"
+
+    def work() -> int:
+        status = Path("/proc/self/status").read_text()
+        in_use = int(re.search(r"VmData:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
+        resource.setrlimit(resource.RLIMIT_DATA, (in_use + 2**30, resource.RLIM_INFINITY))
+        os.chdir(folder.parent)
+        return cli.predict(["m", "ud", "out", "--dataset", "UD", "--device", "-1"])
+
+    child = children.start(work, log)
+    code = children.wait_for(child, seconds=120)
+    if code is None:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    lines = children.plain_lines(log.read_text())
+    log.unlink()
+    return code, lines
+
+
+@pytest.mark.parametrize(("part", "inner", "step", "times"), CHAINS.values(), ids=CHAINS)
+def test_a_tokenizer_that_makes_texts_many_times_longer_is_refused(
+    folder: Path, part: str, inner: str, step: Any, times: int
+) -> None:
+    def change(tokenizer: Any) -> None:
+        former = [tokenizer[part]] if tokenizer[part] else []
+        tokenizer[part] = {"type": "Sequence", inner: [*former, *[step] * times]}
+
+    edit(folder / "encoder" / "tokenizer.json", change)
+    (folder.parent / "ud").write_text("1\tᚠa\t_\t_\t_\t_\t_\t_\t_\t_\n\n")
+    code, lines = in_little_memory(folder)
+    assert code == 2 and len(lines) == 1, (code, lines)
+    assert lines[0].startswith("m") and ("times longer" in lines[0] or "MB of memory" in lines[0])
+
+
+# Numbers of a few bytes that stand for memory, and some that stand for nothing.
+BOMBS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "a billion labels": (ENCODER, lambda c: c.update(num_labels=10**9)),
+    "many extra ids": (TOKENIZER, lambda c: c.update(tokenizer_class="ByT5Tokenizer", extra_ids=3 * 10**7)),
+    "many extra ids of T5": (TOKENIZER, lambda c: c.update(tokenizer_class="T5Tokenizer", extra_ids=3 * 10**7)),
+    "many experts of another kind": (
+        ENCODER,
+        lambda c: c.update(model_type="mixtral", num_local_experts=10**8, num_labels=10**8),
+    ),
+    "a deep expression": (
+        "encoder/tokenizer.json",
+        lambda t: t.update(
+            pre_tokenizer={
+                "type": "Split",
+                "pattern": {"Regex": "(?:(?:(?:a{1000}){1000}){1000}){1000}"},
+                "behavior": "Isolated",
+                "invert": False,
+            }
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "change"), BOMBS.values(), ids=BOMBS)
+def test_few_bytes_that_ask_for_much_memory_are_refused(
+    folder: Path, name: str, change: Callable[[Any], object]
+) -> None:
+    edit(folder / name, change)
+    code, lines = in_little_memory(folder)
+    assert code == 2 and len(lines) == 1 and lines[0].startswith("m"), (code, lines)
+
+
+def test_an_encoder_that_asks_for_much_memory_is_refused_before_training(encoder: str, tmp_path: Path) -> None:
+    source = tmp_path / "e"
+    shutil.copytree(encoder, source)
+    edit(source / "config.json", lambda config: config.update(num_labels=10**9))
+    write_workplace(tmp_path, "e")
+    flags = ["--dataset_configs", "c.json", "--parameters_config", "p.json", "--check", "--device", "-1"]
+
+    def work() -> int:
+        resource.setrlimit(resource.RLIMIT_DATA, (2**31, resource.RLIM_INFINITY))
+        os.chdir(tmp_path)
+        return cli.train(flags)
+
+    child = children.start(work, tmp_path / "log")
+    assert children.wait_for(child, seconds=120) == 2
+    (line,) = children.plain_lines((tmp_path / "log").read_text())
+    assert line.startswith("e: takes more than") and "memory" in line
+
+
+def test_a_folder_that_takes_forever_to_load_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*_: Any, **__: Any) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr("machamp_lite.sandbox.MOST_SECONDS", 1)
+    monkeypatch.setattr("machamp_lite.training.checkpoint.read_labels", endless)
+    assert refused(folder) == "m: takes more than 1 seconds to load, expected files of a model"
 
 
 def test_nothing_in_the_package_reads_what_could_be_code() -> None:

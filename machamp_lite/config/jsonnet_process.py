@@ -1,0 +1,80 @@
+"""Evaluates jsonnet in a process of its own, started by ``jsonnet.py``: limited in time, memory and files to import.
+
+The arguments are the folder of the jsonnet package, the config's path, and limits of bytes and seconds. The text comes
+by standard input; the answer is one JSON object on standard output.
+"""
+
+import json
+import os
+import signal
+import stat
+import sys
+
+LARGEST_IMPORT = 2**24
+
+
+def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
+    """Writes ``value``, the JSON text that the config stands for, or else ``error``.
+
+    ``imported`` says whether files were imported, and ``refused`` which import was not possible.
+    """
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        # Python's own handler would wait until jsonnet has ended.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    text = sys.stdin.buffer.read().decode("utf-8")
+    sys.path.append(package)
+    import _jsonnet
+
+    _limit(most_bytes, most_seconds)
+    answer: dict[str, object] = {"imported": False}
+    root = os.path.realpath(os.path.dirname(path) or ".")
+
+    def read_import(folder: str, name: str) -> tuple[str, bytes]:
+        answer["imported"] = True
+        found = os.path.join(folder, name)
+        try:
+            if not _is_below(root, os.path.realpath(found)):
+                raise ValueError("it is outside the folder of the config; move it there")
+            with open(found, "rb", opener=_open_file) as file:
+                return found, file.read(LARGEST_IMPORT)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            answer["refused"] = f"cannot import '{name}': {reason}"
+            raise
+
+    try:
+        answer["value"] = _jsonnet.evaluate_snippet(path, text, import_callback=read_import)
+    except (RuntimeError, ValueError) as error:
+        answer["error"] = str(error)
+    sys.stdout.buffer.write(json.dumps(answer).encode())
+
+
+def _is_below(root: str, path: str) -> bool:
+    return os.path.commonpath([root, path]) == root
+
+
+def _open_file(path: str, flags: int) -> int:
+    """Opens a regular file; a pipe is not waited for."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("it is not a file")
+    return descriptor
+
+
+def _limit(most_bytes: int, most_seconds: int) -> None:
+    try:
+        import resource
+    except ImportError:
+        # Windows has no such limits; there the parent's clock is the only one.
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CPU, (most_seconds, most_seconds))
+    for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        _, hard = resource.getrlimit(kind)
+        if hard == resource.RLIM_INFINITY or hard > most_bytes:
+            resource.setrlimit(kind, (most_bytes, most_bytes))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
