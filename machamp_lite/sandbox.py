@@ -111,7 +111,8 @@ def _lower(kind: int, limit: int) -> None:
 
 def _read_all(reading: int) -> bytes:
     """What the copy writes until it ends; nothing if it takes too long."""
-    end, parts = time.monotonic() + MOST_SECONDS_WAITING, []
+    end = time.monotonic() + MOST_SECONDS_WAITING
+    parts: list[bytes] = []
     while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
         part = os.read(reading, 2**16)
         if not part:
