@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import logging
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,12 +11,10 @@ from typing import Any
 
 import torch
 import transformers
-from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from machamp_lite import sandbox
 from machamp_lite.data.running_text import choose_word_boundary
 from machamp_lite.data.text_growth import fault_of
 from machamp_lite.decoders.base import LanguageModelKind
@@ -33,13 +30,6 @@ INSTALLED_COPIES = {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     ),
 }
-
-# Of a tokenizer and a model without weights: of any, and of each byte of their files.
-MOST_BYTES, MOST_BYTES_PER_BYTE = 2**28, 50
-WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".pt", ".ot")
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-# What was checked in this process, with the sizes and times of its files.
-_CHECKED: set[tuple[Any, ...]] = set()
 
 # Names of weights in a warning.
 MOST_SHOWN = 3
@@ -88,52 +78,6 @@ def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:
         raise ConfigError(f"{name}: its tokenizer {fault}")
     choose_word_boundary(tokenizer, name, is_saved_model=is_saved_model)
     return tokenizer
-
-
-def check_limits(name: str) -> None:
-    """Raises ``ConfigError`` for an encoder on this disk that would take far more memory than its files have bytes.
-
-    All other faults are left to those who load it. What has to be fetched from the hub is not checked.
-    """
-    # Whatever the system says of such a path is met again where it is loaded.
-    with contextlib.suppress(OSError, ValueError):
-        folder = _local_folder(name)
-        if folder is None or not sandbox.is_available():
-            return
-        stats = {path: path.stat() for path in sorted(folder.iterdir())}
-        signature = (folder, *((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()))
-        if signature in _CHECKED:
-            return
-        texts = sum(stat.st_size for path, stat in stats.items() if path.suffix not in WEIGHTS)
-        sandbox.try_apart(
-            lambda: _build_without_weights(str(folder)), place=name, most_bytes=most_bytes_for(texts)
-        )
-        _CHECKED.add(signature)
-
-
-def _local_folder(name: str) -> Path | None:
-    """The folder that a user named, or that of a copy in the hub's cache."""
-    if Path(name).is_dir():
-        return Path(name)
-    cached = try_to_load_from_cache(name, "config.json") if HUB_NAME.fullmatch(name) else None
-    return Path(cached).parent if isinstance(cached, str) else None
-
-
-def most_bytes_for(size: int) -> int:
-    """The memory that files of a tokenizer and a config of this size may take while they are loaded."""
-    return MOST_BYTES + MOST_BYTES_PER_BYTE * size
-
-
-def _build_without_weights(folder: str) -> None:
-    for build in (load_tokenizer, load_architecture):
-        try:
-            with torch.device("meta"):
-                build(folder)
-        except MemoryError:
-            raise
-        except Exception:
-            # It is met again, and told, where it is loaded in earnest.
-            logger.debug("%s: %s", folder, build.__name__, exc_info=True)
 
 
 @dataclass(frozen=True, slots=True)

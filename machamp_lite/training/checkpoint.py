@@ -21,7 +21,8 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, first_line, is_panic
 from machamp_lite.files import replacing_folder, write_json
 from machamp_lite.model import Model, language_model_kind
-from machamp_lite.pretrained import load_architecture, load_tokenizer, most_bytes_for
+from machamp_lite.pretrained import load_architecture, load_tokenizer
+from machamp_lite.training.limits import most_bytes_for
 from machamp_lite.training.saved_config import config_document, labels_document, read_config, read_labels
 from machamp_lite.training.vetting import (
     WeightsHeader,

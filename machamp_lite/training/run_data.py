@@ -18,12 +18,13 @@ from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.errors import ConfigError, DataError, one_line
 from machamp_lite.model import Model
-from machamp_lite.pretrained import check_limits, load_tokenizer
+from machamp_lite.pretrained import load_tokenizer
 from machamp_lite.training.conditions import changed_files, data_checksums
 from machamp_lite.training.data_cache import DataCache, RunData
 from machamp_lite.training.data_warnings import data_warnings
 from machamp_lite.training.distributed import Processes
 from machamp_lite.training.label_schemes import recognise_schemes, scheme_warnings
+from machamp_lite.training.limits import check_limits
 from machamp_lite.training.retraining import label_orders
 from machamp_lite.weighting.class_weights import faults_of
 

@@ -236,6 +236,51 @@ def random_trees(random: Random) -> str:
     return text
 
 
+def spoil_folder(folder: Path, names: Sequence[str], random: Random) -> None:
+    """Puts a link, a pipe, an absurd number or a step that makes texts longer into a model folder."""
+    path = folder / random.choice(names)
+    match random.randrange(4):
+        case 0:
+            kept = folder.parent / "kept"
+            path.rename(kept)
+            path.symlink_to(random.choice([kept, path.name, "/dev/zero", "..", "none", "/proc/self/environ"]))
+        case 1:
+            path.unlink()
+            os.mkfifo(path)
+        case 2:
+            path = folder / random.choice(["encoder/config.json", "encoder/tokenizer_config.json"])
+            document = json.loads(path.read_text(encoding="utf-8"))
+            keys = [key for key, value in document.items() if isinstance(value, int)]
+            odd_keys = ["num_labels", "extra_ids", "num_experts", "num_return_sequences", "model_max_length"]
+            document[random.choice([*keys, *odd_keys])] = 10 ** random.randrange(3, 12)
+            if random.random() < 0.3:
+                document["tokenizer_class"] = random.choice(["T5Tokenizer", "ByT5Tokenizer", "CanineTokenizer"])
+            path.write_text(json.dumps(document), encoding="utf-8")
+        case _:
+            path = folder / "encoder" / "tokenizer.json"
+            document = json.loads(path.read_text(encoding="utf-8"))
+            part, inner, step = random.choice(GROWING)
+            former = [document[part]] if document[part] else []
+            steps = [*former, *[step] * random.choice([1, 2, 10, 40])]
+            document[part] = {"type": "Sequence", inner: steps}
+            path.write_text(json.dumps(document), encoding="utf-8")
+
+
+_TWICE = [{"Sequence": {"id": "A", "type_id": 0}}] * 2
+# Parts of a tokenizer with steps that make texts longer.
+GROWING: list[tuple[str, str, Any]] = [
+    ("normalizer", "normalizers", {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}),
+    ("normalizer", "normalizers", {"type": "Replace", "pattern": {"Regex": "x*"}, "content": "xy"}),
+    ("normalizer", "normalizers", {"type": "Prepend", "prepend": "x" * 100}),
+    ("normalizer", "normalizers", {"type": "NFKD"}),
+    ("pre_tokenizer", "pretokenizers", {
+        "type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": False}),
+    ("post_processor", "processors", {
+        "type": "TemplateProcessing", "single": _TWICE, "pair": [*_TWICE, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {}}),
+]  # fmt: skip
+
+
 def files_below(folder: Path, written: Sequence[str]) -> set[str]:
     """The files of a folder but those in a run's folder and outputs."""
     return {

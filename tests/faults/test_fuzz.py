@@ -6,6 +6,7 @@
 import copy
 import gzip
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from fuzzing import (
     randoms,
     spoil_bytes,
     spoil_columns,
+    spoil_folder,
     spoil_json,
     spoil_labels,
     train,
@@ -319,6 +321,45 @@ def test_files_of_spans(random: Random, place: Path, known_encoder: None) -> Non
     dataset = {"train_data_path": "in", "dev_data_path": "in", "word_idx": 0, "tasks": {"spans": task}}
     (place / "c.json").write_text(json.dumps({"D": dataset}))
     train(*TRAIN, "--check", folder=place)
+
+
+# Parts of jsonnet configs, some of which go wrong, some for ever.
+EXPRESSIONS = [
+    *("1", "'x'", "[1, 2]", "{ a: 1 }", "null", "std.length('abc')", "self", "$", "error 'no'", "1 / 0", "{}.a"),
+    *("import 'part.libsonnet'", "importstr 'part.libsonnet'", "import '../x'", "importstr '/etc/passwd'"),
+    *("importbin '/dev/zero'", "import 'none'", "import 'c.json'", "importstr 'pipe'", "std.repeat('x', 1e10)"),
+    *("std.range(1, 1e10)", "(local f(n) = f(n + 1); f(0))", "(local f(n) = if n < 1 then 1 else f(n - 1); f(300))"),
+]
+
+
+@fuzzed(40)
+@given(random=randoms)
+def test_jsonnet_configs(random: Random, place: Path, known_encoder: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("machamp_lite.config.jsonnet.MOST_SECONDS", 2)
+    (place / "part.libsonnet").write_text(random.choice(["{ task_type: 'seq', column_idx: 3 }", "broken", "{a:1}.b"]))
+    if not (place / "pipe").exists():
+        os.mkfifo(place / "pipe")
+    first, second = random.choices(EXPRESSIONS, k=2)
+    operator = random.choice(["+", "-", "==", "in", "%"])
+    config = json.dumps(DATASETS)
+    hole = random.choice(['"seq"', "3", '"ud"', "0.5"])
+    config = config.replace(hole, random.choice([first, f"({first}) {operator} ({second})"]), 1)
+    (place / "c.json").write_text(config if random.random() < 0.8 else f"{first} {operator} {second}")
+    _, lines = train(*TRAIN, "--check", folder=place)
+    assert not any("root:" in line for line in lines), lines
+
+
+@fuzzed(80)
+@given(random=randoms)
+def test_model_folders_with_links_and_bombs(random: Random, place: Path, many_tasks: Path) -> None:
+    shutil.rmtree(place / "run", ignore_errors=True)
+    (place / "kept").unlink(missing_ok=True)
+    shutil.copytree(many_tasks / "run" / "model", place / "run")
+    names = ["config.json", "labels.json", "encoder/config.json", "encoder/tokenizer.json", "model.safetensors"]
+    spoil_folder(place / "run", names, random)
+    code, lines = predict("run", "ud", "out", "--dataset", "UD", folder=place)
+    assert code in (0, 2), lines
+    assert code == 0 or any("run" in line or CANNOT in line for line in lines), lines
 
 
 @fuzzed(250)

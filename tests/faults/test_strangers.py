@@ -131,11 +131,6 @@ EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
         lambda v: v["names"]["weights"].__setitem__(0, float("inf")),
         "labels.json",
     ),
-    "a threshold that is no number": (
-        "config.json",
-        lambda c: tasks(c)["feats"].update(threshold=float("nan")),
-        "threshold",
-    ),
     "a place that is none": (
         "labels.json",
         lambda v: v["words"]["labels"].__setitem__(0, "x"),
@@ -387,18 +382,6 @@ def test_a_link_that_leads_out_of_a_model_folder_is_refused(folder: Path, name: 
         (folder / name).unlink()
 
 
-@pytest.mark.parametrize("name", LINKED)
-def test_a_link_to_a_device_a_pipe_or_nothing_is_not_followed(folder: Path, name: str) -> None:
-    path = folder / name
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
-    os.mkfifo(folder.parent / "pipe")
-    for target in ("/dev/zero", "/proc/self/environ", str(folder.parent / "pipe"), path.name, "missing"):
-        path.symlink_to(target)
-        assert "m/" in refused(folder) or "m: " in refused(folder)
-        path.unlink()
-    (folder.parent / "pipe").unlink()
-
-
 def test_a_link_within_a_model_folder_is_followed(folder: Path) -> None:
     (folder / "encoder" / "config.json").rename(folder / "kept.json")
     (folder / "encoder" / "config.json").symlink_to("../kept.json")
@@ -435,16 +418,28 @@ CHAINS: dict[str, tuple[str, str, Any, int]] = {
 }  # fmt: skip
 
 
+def kilobytes(name: str) -> int:
+    """What the system says of the memory of this process."""
+    found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1])
+
+
 def in_little_memory(folder: Path) -> tuple[int | None, list[str]]:
-    """Predicts in a child that may take a gigabyte more than this process, so that a fault takes down nothing else."""
+    """Predicts in a child that may take a gigabyte more than this process, so that a fault takes down nothing else.
+
+    The process that loads the model itself may take much less.
+    """
     log = folder.parent / "log"
 
     def work() -> int:
-        status = Path("/proc/self/status").read_text()
-        in_use = int(re.search(r"VmData:\s+(\d+)", status)[1]) * 1024  # type: ignore[index]
-        resource.setrlimit(resource.RLIMIT_DATA, (in_use + 2**30, resource.RLIM_INFINITY))
+        limit = kilobytes("VmData") * 1024 + 2**30
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, resource.RLIM_INFINITY))
         os.chdir(folder.parent)
-        return cli.predict(["m", "ud", "out", "--dataset", "UD", "--device", "-1"])
+        before = kilobytes("VmRSS")
+        code = cli.predict(["m", "ud", "out", "--dataset", "UD", "--device", "-1"])
+        assert kilobytes("VmHWM") - before < 300_000
+        return code
 
     child = children.start(work, log)
     code = children.wait_for(child, seconds=120)
@@ -479,17 +474,6 @@ BOMBS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "many experts of another kind": (
         ENCODER,
         lambda c: c.update(model_type="mixtral", num_local_experts=10**8, num_labels=10**8),
-    ),
-    "a deep expression": (
-        "encoder/tokenizer.json",
-        lambda t: t.update(
-            pre_tokenizer={
-                "type": "Split",
-                "pattern": {"Regex": "(?:(?:(?:a{1000}){1000}){1000}){1000}"},
-                "behavior": "Isolated",
-                "invert": False,
-            }
-        ),
     ),
 }
 
