@@ -36,6 +36,8 @@ TREEBANK = """\
 1\twho\twho\tPRON\t_\t_\t2\tnsubj\t_\t_
 2\tran\trun\tVERB\t_\t_\t0\troot\t_\t_
 """
+# Of an older prediction.
+SCORES = '{"upos": {"accuracy": 0.5}}\n'
 PAIRS = "a dog\tit ran\tyes\nhe\tshe\tno\n"
 
 
@@ -176,7 +178,7 @@ def _unpredicted(line: str) -> list[str] | None:
 
 def test_columns_without_gold_labels_are_filled_and_not_scored(model: Model, here: Path) -> None:
     Path("in").write_text("1\tdogs\t_\t_\n2\tran\n")
-    Path("out.eval").write_text("older scores")
+    Path("out.eval").write_text(SCORES)
     assert predict_file(model, "in", "out", dataset="UD") == {}
     assert not Path("out.eval").exists()
     comment, *rows = Path("out").read_text().splitlines()
@@ -238,7 +240,7 @@ def test_a_failure_leaves_no_output_and_no_trace(
 ) -> None:
     Path("in").write_bytes(content)
     Path("old").write_text("older output")
-    Path("old.eval").write_text("older scores")
+    Path("old.eval").write_text(SCORES)
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     for target in ("new", "old"):
         assert cli.predict([str(run_folder), "in", target, "--dataset", "UD", "--device", "-1"]) == 2
