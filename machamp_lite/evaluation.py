@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from traceback import walk_tb
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,7 @@ from machamp_lite.batching.sampler import cut
 from machamp_lite.config.schema import BatchingParams, decoder_class
 from machamp_lite.data.records import EMPTY
 from machamp_lite.decoders import TaskConfig
-from machamp_lite.errors import MachampError, first_line
+from machamp_lite.errors import MachampError, first_line, is_out_of_memory
 from machamp_lite.label_scores import LabelScores
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.model import Model
@@ -234,6 +235,14 @@ def _of_batch(
                 f"{batch.instances[0].source}: the model cannot score its input (a sentence of "
                 f"{len(batch.subword_ids)} subwords; {first_line(error)}); expected a shorter one, or --device -1"
             ) from error
+    except Exception as error:
+        if not _is_of_encoder(error):
+            raise
+        # With a traceback, for the log of a run.
+        logger.error("the encoder raised an error", exc_info=error)
+        raise MachampError(
+            f"{batch.instances[0].source}: the model cannot score its input (its encoder raised {first_line(error)})"
+        ) from error
     if made is not None:
         yield places, made
         return
@@ -247,6 +256,13 @@ def _of_batch(
     half = len(places) // 2
     for part in (places[:half], places[half:]):
         yield from _of_batch(model, instances, part, make)
+
+
+def _is_of_encoder(error: Exception) -> bool:
+    """Whether transformers raised an error in the encoder, whose files may not fit each other."""
+    modules = [str(frame.f_globals.get("__name__")) for frame, _ in walk_tb(error.__traceback__)]
+    is_of_library = "machamp_lite.encoder" in modules and not modules[-1].startswith("machamp_lite.")
+    return is_of_library and not is_out_of_memory(error)
 
 
 def autocast(model: Model) -> torch.autocast:

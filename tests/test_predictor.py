@@ -37,6 +37,8 @@ TREEBANK = """\
 2\tran\trun\tVERB\t_\t_\t0\troot\t_\t_
 """
 COUNTS = {"scored", "skipped", "scored_words", "skipped_words"}
+# Of an older prediction.
+SCORES = '{"upos": {"accuracy": 0.5}}\n'
 PAIRS = "a dog\tit ran\tyes\nhe\tshe\tno\n"
 
 
@@ -177,7 +179,7 @@ def _unpredicted(line: str) -> list[str] | None:
 
 def test_columns_without_gold_labels_are_filled_and_not_scored(model: Model, here: Path) -> None:
     Path("in").write_text("1\tdogs\t_\t_\n2\tran\n")
-    Path("out.eval").write_text("older scores")
+    Path("out.eval").write_text(SCORES)
     assert predict_file(model, "in", "out", dataset="UD") == {}
     assert not Path("out.eval").exists()
     comment, *rows = Path("out").read_text().splitlines()
@@ -239,7 +241,7 @@ def test_a_failure_leaves_no_output_and_no_trace(
 ) -> None:
     Path("in").write_bytes(content)
     Path("old").write_text("older output")
-    Path("old.eval").write_text("older scores")
+    Path("old.eval").write_text(SCORES)
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     for target in ("new", "old"):
         assert cli.predict([str(run_folder), "in", target, "--dataset", "UD", "--device", "-1"]) == 2

@@ -399,14 +399,29 @@ def test_bytes_that_are_no_utf8_are_told_beside_the_other_faults(tmp_path: Path)
     assert second.startswith("file.txt:3: found 1 column")
 
 
-def test_twenty_faults_of_a_file_are_listed_and_all_are_counted(tmp_path: Path) -> None:
+def test_faults_that_differ_only_in_their_lines_are_one_line_with_a_count(tmp_path: Path) -> None:
     for_reader = FaultList()
     for_reader.add("from the reader of the records")
     told = faults(tmp_path, b"\xff\n" * 30, PLAIN, required={1: "x"}, faults=for_reader)
-    assert len(told) == FAULTS_SHOWN + 1
     assert told[0] == "from the reader of the records"
-    assert told[-1] == f"file.txt: 61 faults in all; the first {FAULTS_SHOWN} are listed"
-    assert len(faults(tmp_path, b"\xff\n" * FAULTS_SHOWN, PLAIN)) == FAULTS_SHOWN
+    assert sorted(line.partition(": ")[2][:9] for line in told[1:]) == ["found 1 c", "found the"]
+    for line in told[1:]:
+        assert line.startswith("file.txt:1: ")
+        assert line.endswith(" (and 29 more lines like it: 2, 3, 4, ...)")
+    told = faults(tmp_path, b"\xff\n" * 2, PLAIN)
+    assert told[0].endswith(" (and 1 more line like it: 2)")
+
+
+def test_nineteen_kinds_of_faults_are_listed_and_all_faults_are_counted(tmp_path: Path) -> None:
+    content = b"".join(b"a" * number + b"\xff\n" for number in range(30))
+    told = faults(tmp_path, content + content, PLAIN)
+    assert len(told) == FAULTS_SHOWN + 1
+    assert told[0].startswith("file.txt:1: ") and told[0].endswith(" (and 1 more line like it: 31)")
+    assert told[-1] == f"file.txt: 60 faults in all; the first {FAULTS_SHOWN} kinds are listed"
+    assert (
+        len(faults(tmp_path, b"".join(content.splitlines(keepends=True)[:FAULTS_SHOWN]), PLAIN))
+        == FAULTS_SHOWN
+    )
 
 
 @pytest.mark.parametrize("name", ["", "missing"])

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the running step is finished, its state saved, and one line says how to go on."""
+"""Ctrl-C, SIGTERM and SIGHUP: the running step is finished, its state saved, and one line says how to go on."""
 
 import os
 import shlex
@@ -16,14 +16,19 @@ from forked import outcome, start_training, train_to_the_end
 from machamp_lite import cli, runs
 
 ROOT = Path(__file__).resolve().parents[2]
+STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.fixture(autouse=True)
 def heeded() -> Iterator[None]:
-    """Ctrl-C is heeded even if the tests were started in the background, where shells have it ignored."""
-    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Signals are handled even if the tests were started in the background or by nohup, where they are ignored."""
+    former = {
+        number: signal.signal(number, handler)
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL))
+    }
     yield
-    signal.signal(signal.SIGINT, former)
+    for number, handler in former.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -64,7 +69,7 @@ def test_a_terminated_command_gives_the_command_to_go_on_which_ends_bit_for_bit_
     assert outcome(run) == outcome(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_stopping_again_and_again_changes_nothing(flags: list[str], tmp_path: Path, number: int) -> None:
     run, whole, log = tmp_path / "run", tmp_path / "whole", tmp_path / "printed"
     flags += ["--set", "training.num_epochs=8"]
@@ -79,7 +84,7 @@ def test_stopping_again_and_again_changes_nothing(flags: list[str], tmp_path: Pa
     assert outcome(run) == outcome(whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", STOPPING)
 def test_a_signal_before_the_first_step_just_stops(
     flags: list[str],
     tmp_path: Path,
@@ -88,10 +93,10 @@ def test_a_signal_before_the_first_step_just_stops(
     number: int,
 ) -> None:
     monkeypatch.setattr(runs, "read_data", lambda *_, **__: os.kill(os.getpid(), number))
-    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    before = [signal.getsignal(each) for each in STOPPING]
     assert cli.train([*flags, "--model_dir", str(tmp_path / "run")]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "stopped"
-    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+    assert [signal.getsignal(each) for each in STOPPING] == before
 
 
 # Where the signals come, how many of them, and how the line begins that is told.

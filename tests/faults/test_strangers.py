@@ -550,6 +550,18 @@ def test_nothing_is_pickled_when_a_run_is_saved_loaded_and_resumed(
     assert load_model(tmp_path / "run" / "stopped").config.datasets
 
 
+def test_an_encoder_that_fails_on_an_input_is_one_line(folder: Path) -> None:
+    # The tokenizer says that there are three kinds of pieces, and the encoder has two.
+    def add_types(tokenizer: Any) -> None:
+        for part in tokenizer["post_processor"]["single"]:
+            next(iter(part.values()))["type_id"] = 2
+
+    edit(folder / "encoder" / "tokenizer.json", add_types)
+    code, (line,) = predict("m", "ud", "out", "--dataset", "UD", folder=folder.parent)
+    assert code == 1
+    assert line.startswith("ud:1: the model cannot score its input (its encoder raised IndexError: ")
+
+
 def test_a_file_of_weights_without_tensors_is_refused(folder: Path) -> None:
     save_file({}, folder / "model.safetensors")
     with pytest.raises(ConfigError, match=r"model\.safetensors"):
