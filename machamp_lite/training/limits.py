@@ -14,7 +14,7 @@ from machamp_lite.pretrained import load_architecture, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
-# Of any tokenizer and model without weights (that of Canine takes 300 MB), and for each byte of their files.
+# For any tokenizer and model without weights (Canine takes more than half of it), and for each byte of their files.
 MOST_BYTES, MOST_BYTES_PER_BYTE = 2**29, 40
 WEIGHTS = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".pt", ".ot")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
