@@ -30,7 +30,7 @@ from machamp_lite.training.optimization import make_optimizer
 from machamp_lite.training.randomness import random_states
 from machamp_lite.training.run_data import RunData, check_same_data, read_data, training_streams
 from machamp_lite.training.run_folder import default_run_folder
-from machamp_lite.training.run_notes import finish_notes, note, remove_noted
+from machamp_lite.training.run_notes import finish_notes, is_noted, note, remove_noted
 from machamp_lite.training.seen_rows import put_back_whole_table, train_seen_rows_alone
 from machamp_lite.training.state import (
     START,
@@ -305,6 +305,12 @@ def _start(config: Config, retrain: str | Path | None) -> tuple[Config, Model | 
 def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKeeper]:
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
     keepers = {}
+    for name in run_folder.outputs_of(config.datasets):
+        if os.path.lexists(folder / name) and not is_noted(folder, name):
+            raise TrainingError(
+                f"{folder / name}: was written by something else during training; move it out of the folder, then "
+                "--resume predicts the dev files"
+            )
     for name, dataset in config.datasets.items():
         if dataset.dev_data_path is not None and dataset.active().tasks:
             keepers[name] = ScoreKeeper(model.config.datasets[name].tasks)

@@ -68,7 +68,12 @@ def finish_notes(folder: Path) -> None:
     write_json(folder / RUN, {"format": FORMAT, "files": dict(sorted(files.items()))})
 
 
+def is_noted(folder: Path, name: str) -> bool:
+    """Whether a file is as a run has noted it."""
+    return has_checksum(folder / name, (noted_in(folder) or {}).get(name, ()))
+
+
 def remove_noted(folder: Path, name: str) -> None:
     """Removes a file if it is as a run has noted it."""
-    if has_checksum(folder / name, (noted_in(folder) or {}).get(name, ())):
+    if is_noted(folder, name):
         (folder / name).unlink(missing_ok=True)

@@ -216,6 +216,25 @@ def test_files_with_other_names_stay_where_they_are(place: Path) -> None:
     assert all(Path("run", name).read_text() == "mine" for name in names)
 
 
+def test_a_file_that_comes_during_training_is_not_replaced(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = runs.load_best_weights
+
+    def load_best_weights(*arguments: Any) -> None:
+        original(*arguments)
+        write("WORDS.out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "load_best_weights", load_best_weights)
+        assert cli.train(OVER) == 1
+    (line,) = plain_lines(capsys.readouterr().err)
+    assert line.startswith("run/WORDS.out: was written by something else during training; move it out")
+    assert Path("run/WORDS.out").read_text() == "mine"
+    Path("run/WORDS.out").unlink()
+    assert cli.train(RESUME) == 0
+
+
 def as_training_data(path: str) -> list[str]:
     return ["--set", f"WORDS.train_data_path={path}"]
 
