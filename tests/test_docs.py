@@ -196,3 +196,10 @@ def main_metrics() -> dict[str, str]:
     decoders = read_jsonnet(DEFAULT_PARAMS)["decoders"]
     default = decoders["default_decoder"]["metric"]
     return {name: decoders.get(name, {}).get("metric", default) for name in DECODERS}
+
+
+def test_every_guarantee_names_a_test_that_exists() -> None:
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
+    assert len(named) > 80
+    for path, name in named:
+        assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"

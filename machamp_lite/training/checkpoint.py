@@ -93,6 +93,8 @@ def find_model_folder(path: str | Path) -> Path:
     """The model folder itself, or the ``model`` folder of a run; raises ``ConfigError`` if it is neither."""
     path = Path(path)
     try:
+        # safetensors reads no other names.
+        str(path).encode()
         for folder in (path / "model", path):
             missing = [
                 name for name in (_CONFIG, _LABELS, _WEIGHTS, _ENCODER) if not (folder / name).exists()

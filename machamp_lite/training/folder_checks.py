@@ -46,6 +46,14 @@ def check_empty_names(names: Mapping[str, Any]) -> None:
         )
 
 
+def check_utf8(path: Path) -> None:
+    """Raises ``ConfigError`` for the name of a folder that is not UTF-8: safetensors cannot write there."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{path}: is not UTF-8, expected the name of a folder in UTF-8") from None
+
+
 def check_run_folder(
     folder: Path,
     *,
@@ -59,6 +67,7 @@ def check_run_folder(
     A run folder is new, empty, or has our run.json. In the latter, what would be replaced or removed must be what
     runs have written there, and for a new run none of its ``inputs``.
     """
+    check_utf8(folder)
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
