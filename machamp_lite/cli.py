@@ -97,7 +97,9 @@ def _report(error: BaseException) -> int:
         discard_output()
         return 1
     if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_FAULTS):
-        discard_output()
+        if error.filename is None:
+            # Standard output itself.
+            discard_output()
         name = one_line(str(error.filename or "output"))
         _tell([f"{name}: {error.strerror or error}"])
         return 1

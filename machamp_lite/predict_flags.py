@@ -20,6 +20,7 @@ def _predict_parser() -> Parser:
     parser.add_argument(
         "files",
         nargs="*",
+        default=[],
         metavar="INPUT OUTPUT",
         help="pairs of files; - is standard input or output, which are the defaults of a single INPUT and OUTPUT",
     )

@@ -10,7 +10,7 @@ COMMENT = -1
 # No file has as many; rows are filled up to those that labels are written to.
 MOST_COLUMNS = 10_000
 # No option has a use for more, and single precision has room for products of a few such numbers.
-LARGEST_NUMBER = 1e9
+LARGEST_NUMBER = 1e30
 
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST_NUMBER, allow_inf_nan=False)]

@@ -41,7 +41,7 @@ from machamp_lite.training.written import WEIGHTS as _WEIGHTS
 from machamp_lite.training.written import foreign_in_model, mark_of_model
 
 _LABELS = "labels.json"
-_ENCODER = "encoder"
+_ENCODER, _TOKENIZER = "encoder", "tokenizer.json"
 # Of the modules around them, without weights.
 _BYTES_PER_TENSOR = 2**16
 
@@ -159,6 +159,9 @@ def _load_parts(
         raise ConfigError(
             f"{folder / _ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
         ) from None
+    if hasattr(tokenizer, "backend_tokenizer") and not (folder / _ENCODER / _TOKENIZER).exists():
+        # transformers would make one with an empty vocabulary.
+        raise ConfigError(f"{folder / _ENCODER / _TOKENIZER}: is not there, expected a whole model folder")
     vocabularies = read_labels(folder / _LABELS, config, tokenizer)
     if check:
         with torch.device("meta"):

@@ -105,7 +105,8 @@ WRONG_TASKS = {
     "layers_to_use: expected a list or 'all', found 'last'": {"layers_to_use": "last"},
     "layers_to_use -> 1: expected a whole number, found 0.5": {"layers_to_use": [1, 0.5]},
     "los_weight: unknown key; did you mean 'loss_weight'?": {"los_weight": 1},
-    "scheme: expected 'auto', 'BIO', 'IOB1', 'BIOES', 'BILOU' or 'IOE2', found 'BIOS'": {"scheme": "BIOS"},
+    "scheme: expected 'auto', 'BIO', 'IOB1', 'BIOES', 'BILOU' or 'IOE2', found 'BIOS'; did you mean "
+    "'BIOES'?": {"scheme": "BIOS"},
     f"int: unknown key; known: {', '.join(sorted(SeqConfig.model_fields))}": {"int": 1},
     f"elu: unknown key; known: {', '.join(sorted(SeqConfig.model_fields))}": {"elu": 1},
 }

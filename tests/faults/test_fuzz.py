@@ -421,7 +421,7 @@ def test_tokenizers(random: Random, known_tokenizers: dict[str, tuple[Any, WordT
         )
         # One that holds a special token, or nothing that the tokenizer keeps, is none in running text either.
         special = any(token in word for token in published.all_special_tokens)
-        if len(word.split()) == 1 and not special and published(word, add_special_tokens=False)["input_ids"]:
+        if word.split() == [word] and not special and published(word, add_special_tokens=False)["input_ids"]:
             sentence.append(word)
     if not sentence:
         return

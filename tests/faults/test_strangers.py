@@ -418,6 +418,12 @@ CHAINS: dict[str, tuple[str, str, Any, int]] = {
 }  # fmt: skip
 
 
+def take_tokenizer_as_it_is(folder: Path) -> None:
+    """Has transformers load all of tokenizer.json: of a BertTokenizer it takes the vocabulary alone."""
+    config = folder / "encoder" / "tokenizer_config.json"
+    edit(config, lambda document: document.update(tokenizer_class="PreTrainedTokenizerFast"))
+
+
 def kilobytes(name: str) -> int:
     """What the system says of the memory of this process."""
     found = re.search(rf"{name}:\s+(\d+) kB", Path("/proc/self/status").read_text())
@@ -460,6 +466,7 @@ def test_a_tokenizer_that_makes_texts_many_times_longer_is_refused(
         tokenizer[part] = {"type": "Sequence", inner: [*former, *[step] * times]}
 
     edit(folder / "encoder" / "tokenizer.json", change)
+    take_tokenizer_as_it_is(folder)
     (folder.parent / "ud").write_text("1\tᚠa\t_\t_\t_\t_\t_\t_\t_\t_\n\n")
     code, lines = in_little_memory(folder)
     assert code == 2 and len(lines) == 1, (code, lines)
@@ -557,6 +564,7 @@ def test_an_encoder_that_fails_on_an_input_is_one_line(folder: Path) -> None:
             next(iter(part.values()))["type_id"] = 2
 
     edit(folder / "encoder" / "tokenizer.json", add_types)
+    take_tokenizer_as_it_is(folder)
     code, (line,) = predict("m", "ud", "out", "--dataset", "UD", folder=folder.parent)
     assert code == 1
     assert line.startswith("ud:1: the model cannot score its input (its encoder raised IndexError: ")

@@ -360,7 +360,10 @@ def test_rows_that_only_lack_a_column_are_listed_as_before(
 ) -> None:
     assert run(SENTENCES, "a dog, a cat\nthe dog\n", None, "--check") == 2
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(",")[0] for line in lines] == ["train:1: found 1 column", "train:2: found 1 column"]
+    assert lines == [
+        "train:1: found 1 column, expected at least 2: task 'kind' reads column 1, counted from 0 (and 1 more line like "
+        "it: 2)"
+    ]
 
 
 def test_rows_without_tabs_are_named_in_prediction(
