@@ -110,7 +110,7 @@ class DataCache:
         if not all(digests):
             return ""
         rest = [_of_config(self.config, orders), _of_program(), _of_tokenizer(self.tokenizer)]
-        return hashlib.sha256(json.dumps([json.dumps(rest), digests]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([rest, digests]).encode()).hexdigest()
 
     def load(self) -> RunData | None:
         """The data of the entry; None if there is none, or one that is damaged."""
@@ -249,7 +249,7 @@ def _of_tokenizer(tokenizer: Any) -> list[Any]:
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
     """The metadata and the arrays of an entry.
 
-    They are read, not mapped: a process is killed when it asks for a part of a mapped file that was cut off.
+    They are read, not mapped: a process is killed if it reads a part of a mapped file that was truncated.
     """
     content = np.fromfile(path, np.uint8)
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")

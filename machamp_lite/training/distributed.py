@@ -174,7 +174,7 @@ def joined(*, on_gpus: bool) -> Iterator[Processes]:
 def _place() -> tuple[int, int] | None:
     """The rank of this process and the number of processes; None if it is the only one.
 
-    Raises ``ConfigError`` for variables that ``torchrun`` does not set so.
+    Raises ``ConfigError`` for values that ``torchrun`` does not set.
     """
     # Some systems set variables to nothing instead of unsetting them.
     given = {name: os.environ.get(name, "").strip() for name in _VARIABLES}

@@ -28,7 +28,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before it is released: whoever opens the file from now on makes a new one.
+        # Before the lock is released: from now on, another process creates a new file.
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
@@ -60,7 +60,7 @@ def _lock(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        # The former holder has removed it in the meantime.
+        # The previous holder has removed the file in the meantime.
         os.close(descriptor)
 
 
