@@ -40,7 +40,7 @@ def _train_parser() -> Parser:
         metavar="FILE",
         help="one or more dataset configs (jsonnet)",
     )
-    parser.add_argument("--parameters_config", metavar="FILE", help="laid over configs/params.json")
+    parser.add_argument("--parameters_config", metavar="FILE", help="params (jsonnet) that override the defaults of configs/params.json")
     parser.add_argument(
         "--set",
         action="append",
@@ -51,16 +51,16 @@ def _train_parser() -> Parser:
         "may be repeated",
     )
     parser.add_argument(
-        "--check", action="store_true", help="check configs and data, say what is in them, and stop"
+        "--check", action="store_true", help="check and describe configs and data, without training"
     )
-    parser.add_argument("--name", help="the run's name (default: the configs' file names joined by dots)")
-    parser.add_argument("--model_dir", metavar="DIR", help="the run folder (default: logs/NAME/DATE_TIME)")
-    parser.add_argument("--overwrite", action="store_true", help="let --model_dir hold a run already")
+    parser.add_argument("--name", help="the name of the run (default: the file names of the configs, joined by dots)")
+    parser.add_argument("--model_dir", metavar="DIR", help="the run folder: new, empty, or of an earlier run with --overwrite (default: logs/NAME/DATE_TIME)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --model_dir")
     parser.add_argument(
-        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
+        "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
     )
     parser.add_argument(
-        "--resume", metavar="DIR", help="go on with the run of this folder from its last saved state"
+        "--resume", metavar="DIR", help="resume the run of this folder from its last saved state"
     )
     parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
     parser.add_argument(
@@ -80,7 +80,7 @@ def _train_parser() -> Parser:
         default="auto",
         metavar="auto|off|DIR",
         help="where data that was read is kept for the next run: auto (the default) is machamp_lite in the user's "
-        "cache folder, for data of 1 MB or more; DIR is always used, off is nowhere",
+        "cache folder, for data of 1 MB or more; DIR is used for all data; off keeps nothing",
     )
     add_precision(parser)
     return parser
@@ -91,7 +91,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
-        help="numbers of 32 or 16 bits; auto takes 16 where the hardware has them (default: training.precision)",
+        help="numbers of 32 or 16 bits; auto takes 16 if the hardware has them (default: training.precision)",
     )
 
 

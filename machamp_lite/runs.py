@@ -147,8 +147,8 @@ def train(
     ``retrain``, it starts from the model of that folder. ``data_cache`` is a folder for data that was read, ``auto``
     (the user's, for large data) or ``off``. ``interrupts`` is a context for the epochs whose value is called to ask
     whether to stop: then the running step is finished, the state saved, and ``StoppedError`` raised. Of several
-    ``processes``, the first one writes. Returns the scores of the best epoch's predictions, by dataset; only in the first
-    process.
+    ``processes``, the first one writes. Returns the scores of the best epoch's predictions, by dataset; only in the
+    first process.
     """
     own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
     options: dict[str, Any] = {"device": device, "progress": progress, "data_cache": data_cache}

@@ -60,8 +60,9 @@ class EmptyWords:
 
     def warn(self) -> None:
         if self.count and self.faults is None:
-            message = "%s: %d words are empty (the first at %s) and read as an unknown subword"
-            logger.warning(message, self.path, self.count, self.first)
+            words = "words are" if self.count > 1 else "word is"
+            message = "%s: %d %s empty (the first at %s) and read as an unknown subword"
+            logger.warning(message, self.path, self.count, words, self.first)
 
 
 @dataclass(slots=True)

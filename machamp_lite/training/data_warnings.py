@@ -1,4 +1,4 @@
-"""What of the data is no fault, and yet most likely not meant."""
+"""Warnings about data that has no faults, but is probably not what was meant."""
 
 import filecmp
 from collections import Counter
