@@ -40,7 +40,11 @@ def _train_parser() -> Parser:
         metavar="FILE",
         help="one or more dataset configs (jsonnet)",
     )
-    parser.add_argument("--parameters_config", metavar="FILE", help="params (jsonnet) that override the defaults of configs/params.json")
+    parser.add_argument(
+        "--parameters_config",
+        metavar="FILE",
+        help="params (jsonnet) that override the defaults of configs/params.json",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -54,7 +58,11 @@ def _train_parser() -> Parser:
         "--check", action="store_true", help="check and describe configs and data, without training"
     )
     parser.add_argument("--name", help="the name of the run (default: the file names of the configs, joined by dots)")
-    parser.add_argument("--model_dir", metavar="DIR", help="the run folder: new, empty, or of an earlier run with --overwrite (default: logs/NAME/DATE_TIME)")
+    parser.add_argument(
+        "--model_dir",
+        metavar="DIR",
+        help="the run folder: new, empty, or of an earlier run with --overwrite (default: logs/NAME/DATE_TIME)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --model_dir")
     parser.add_argument(
         "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
