@@ -259,7 +259,7 @@ def _train_in(
                 raise
             what = str(error) or "stopped at once"
             command = f"{processes.launcher} train.py --resume {shlex.quote(str(folder))}"
-            raise StoppedError(f"{what}; to go on: {command}") from None
+            raise StoppedError(f"{what}; to resume: {command}") from None
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
         raise

@@ -124,13 +124,13 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         if getattr(flags, name) not in (None, [], False):
             flag = "set" if name == "overrides" else name
             raise ConfigError(
-                f"--{flag}: a run that goes on keeps its config, expected no such flag beside --resume"
+                f"--{flag}: a resumed run keeps its config, expected no such flag beside --resume"
             )
     names = ("dataset-configs.json", "params-config.json", "state/state.safetensors")
     paths = [Path(flags.resume, name) for name in names]
     if not all(path.exists() for path in paths):
         raise ConfigError(
-            f"--resume {flags.resume}: found no run that can go on, expected the folder of one that was stopped after "
+            f"--resume {flags.resume}: found no run to resume, expected the folder of one that was stopped after "
             "it had saved its state"
         )
     flags.dataset_configs, flags.parameters_config = [str(paths[0])], str(paths[1])

@@ -227,7 +227,7 @@ def _train(
     conditions = conditions_of(config, data.checksums)
     if document is not None:
         restore(state, document, model=model, optimizer=optimizer, process=processes.rank)
-        logger.info("goes on in epoch %d after step %d", done.epoch + 1, done.step)
+        logger.info("resuming in epoch %d after step %d", done.epoch + 1, done.step)
     elif processes.is_first:
         # First of all, so that a run that is half removed cannot be resumed.
         remove_state(state)

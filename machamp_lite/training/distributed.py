@@ -222,7 +222,7 @@ def _lost(rank: int, count: int, error: Exception) -> LostProcessError:
     # Without the place in a library's source, and advice for whoever changes it.
     reason = re.sub(r"\[\S+:\d+\] ", "", first_line(error)).partition(". ")[0]
     return LostProcessError(
-        f"process {rank} of {count}: another one has ended or cannot be reached ({reason}); the run goes on from its "
+        f"process {rank} of {count}: another one has ended or cannot be reached ({reason}); resume the run from its "
         "last state with --resume"
     )
 

@@ -199,7 +199,7 @@ def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> No
         raise _damaged(folder, error) from None
     if count != former:
         raise ConfigError(
-            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot go on"
+            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot be resumed"
         )
 
 
@@ -265,4 +265,4 @@ def restore(
 
 
 def _damaged(folder: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{folder}: holds no state of a run that can go on ({error})")
+    return ConfigError(f"{folder}: holds no state from which a run can be resumed ({error})")
