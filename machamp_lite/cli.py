@@ -82,7 +82,7 @@ def _guarded(command: Callable[[], int]) -> int:
 
 
 def _report(error: BaseException) -> int:
-    """Says on stderr what went wrong, and returns the exit code."""
+    """Prints an error on stderr, and returns the exit code."""
     if isinstance(error, ConfigError | DataError):
         _tell(_shown(error.faults))
         return 2
@@ -93,7 +93,7 @@ def _report(error: BaseException) -> int:
         _tell(["stopped"])
         return 130
     if isinstance(error, BrokenPipeError):
-        # Whoever read the output has seen enough; what is left of it goes nowhere.
+        # The reader of the output has ended (head): the rest is discarded.
         discard_output()
         return 1
     if isinstance(error, OSError) and (error.filename is not None or error.errno in DISK_FAULTS):
@@ -135,8 +135,8 @@ def _report_bug(error: BaseException) -> int:
 
 
 def _tell(lines: Sequence[str]) -> None:
-    """Prints lines on stderr; those of an error that another process reports are none."""
-    # Nobody may be left to read them, as after SIGHUP.
+    """Prints lines on stderr; an error that another process reports has none."""
+    # Nobody may read them any more, as after SIGHUP.
     with contextlib.suppress(OSError, ValueError):
         if lines:
             print("\n".join(lines), file=sys.stderr, flush=True)
@@ -244,7 +244,7 @@ def _train_one(
 def _train_in(
     folder: Path, config: "Config", *, processes: "Processes", **options: Any
 ) -> "dict[str, ScoreKeeper]":
-    """One run in a folder that was taken."""
+    """One run in a folder that is checked and locked."""
     from machamp_lite import runs
 
     if processes.is_first:
@@ -261,7 +261,7 @@ def _train_in(
                 raise
             what = str(error) or "stopped at once"
             command = f"{processes.launcher} train.py --resume {shlex.quote(str(folder))}"
-            raise StoppedError(f"{what}; to go on: {command}") from None
+            raise StoppedError(f"{what}; to resume: {command}") from None
     except MachampError as error:
         logging.getLogger("machamp_lite").error("%s", error)
         raise
@@ -299,7 +299,7 @@ def _predict(flags: argparse.Namespace) -> int:
                 threshold=flags.threshold,
             )
         targets = [target for _, target in flags.pairs]
-        # Standard output may be one of the streams that are written to.
+        # Standard output may be one of the outputs, into which nothing else is printed.
         streams = [target for target in targets if is_standard(target) or is_stream(target)]
         file = sys.stderr if streams else sys.stdout
         unprinted: OSError | None = None
@@ -324,7 +324,7 @@ def _predict(flags: argparse.Namespace) -> int:
                 _show_scores({dataset: keeper}, file=file)
                 print(f"written: {target}", file=file, flush=True)
             except OSError as error:
-                # Of standard output; the other files are still to be predicted.
+                # Only standard output has failed: the remaining files are still predicted.
                 unprinted = unprinted or error
                 discard_output()
     if unprinted is not None:

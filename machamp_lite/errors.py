@@ -1,4 +1,4 @@
-"""What goes wrong because of what a user wrote, and how it is said."""
+"""Errors in what the user wrote, and how they are reported."""
 
 import re
 import sys
@@ -40,7 +40,7 @@ class DataError(MachampError):
 
 
 class TrainingError(MachampError):
-    """Training cannot go on, for example because a loss is no longer a number."""
+    """Training cannot continue, for example because a loss is NaN."""
 
 
 class OutputError(MachampError):
@@ -48,7 +48,7 @@ class OutputError(MachampError):
 
 
 class StoppedError(MachampError):
-    """Training was asked to stop, and has saved where it stands."""
+    """Training was asked to stop, and has saved its state."""
 
 
 class LostProcessError(TrainingError):
@@ -159,7 +159,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error line that offers the nearest known name, or lists the known ones."""
     options = sorted(known)
-    # As if case did not matter; with it, "Balanced" is nearer to nothing.
+    # The second try ignores case.
     folded = {option.casefold(): option for option in reversed(options)}
     near = get_close_matches(name, options, n=1, cutoff=0.6) or [
         folded[key] for key in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)

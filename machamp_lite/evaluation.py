@@ -46,7 +46,7 @@ class ScoreKeeper:
         self._annotated = dict.fromkeys(tasks, False)
         # Sentences and words that were scored.
         self._scored = {task: [0, 0] for task in tasks}
-        # What is not scored because of its gold labels.
+        # Sentences that are not scored because of their gold labels.
         self.remarks = Remarks()
 
     def add(
@@ -80,7 +80,7 @@ class ScoreKeeper:
         }
 
     def warnings(self) -> list[str]:
-        """What of the gold labels of the annotated tasks the metrics could not read, a line per metric."""
+        """A line for each metric that could not read some gold labels of an annotated task."""
         return [
             f"task '{task}': {line}"
             for task, metrics in self._metrics.items()

@@ -22,7 +22,7 @@ _Key = tuple[object, ...]
 
 
 def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -> None:
-    """Raises ``ConfigError`` for inputs and outputs that are no files or streams, and for outputs that would be lost.
+    """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, and if a file would be lost.
 
     An output may not be an input, the output of another pair, a file in the model folder, or a read-only file; nor may
     the scores file of an output, and one that is there must have been written by an earlier prediction.
@@ -157,7 +157,7 @@ class _Found:
 
 
 def _look_at(path: AnyPath, *, descriptor: int | None = None) -> _Found:
-    """What a path names, which may not be there yet; ``descriptor`` is that of ``-``."""
+    """What a path names, which need not exist yet; ``descriptor`` is that of ``-``."""
     opened = descriptor if is_standard(path) else descriptor_of(path)
     try:
         found = os.stat(path) if opened is None else os.fstat(opened)
@@ -173,7 +173,7 @@ def _look_at(path: AnyPath, *, descriptor: int | None = None) -> _Found:
 
 
 def _key_of_new(path: AnyPath) -> _Key:
-    """The key of a file that is not there: its folder, which may have several names, and its name."""
+    """The key of a file that does not exist: its folder, which may have several names, and its name."""
     real = os.path.realpath(path)
     try:
         folder = os.stat(os.path.dirname(real))

@@ -117,7 +117,7 @@ def is_read_only(path: str | os.PathLike[str]) -> bool:
 
 
 def _behind_links(path: Path) -> Path:
-    """The file that a symbolic link leads to, whether it is there or not; raises ``OSError`` for links in a circle."""
+    """The file that a symbolic link leads to, whether it exists or not; raises ``OSError`` for links in a circle."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -163,7 +163,7 @@ def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
         # One without a number does not come from the system.
         is_own = error.filename is None or str(error.filename).startswith(str(temporary))
         if error.errno is not None and (temporary is None or is_own):
-            # Of the same class: who reads a pipe may have seen enough, which is no fault of the output.
+            # Of the same class: a pipe that was closed by its reader is not a fault of the output.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     except Exception as error:

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 # How much of a file is looked at.
 GROUPS = 100
 LINES = 5000
-# In bytes, to know another format by.
+# In bytes, to recognise another format.
 START = 2**16
 # Sentences have fewer words than this on average; the lines of a TSV may follow each other without end.
 LONGEST_MEAN = 200
@@ -105,7 +105,7 @@ def _look_at(source: str | os.PathLike[str]) -> _Looks:
             groups = list(islice(_groups(islice(file, LINES)), GROUPS))
     except OSError as error:
         raise DataError(f"{source}: cannot be read ({error.strerror or error})") from None
-    # Where words are in a later column, a leading line with # is a comment all the same.
+    # A leading line with # is a comment also if words are in a later column.
     words = [line for group in groups for line in group[count_leading_lines(group, 0) :]]
     lines = [line for group in groups for line in group]
     return _Looks(_in_columns(lines), _in_columns(words), len(groups))

@@ -40,7 +40,11 @@ def _train_parser() -> Parser:
         metavar="FILE",
         help="one or more dataset configs (jsonnet)",
     )
-    parser.add_argument("--parameters_config", metavar="FILE", help="laid over configs/params.json")
+    parser.add_argument(
+        "--parameters_config",
+        metavar="FILE",
+        help="params (jsonnet) that override the defaults of configs/params.json",
+    )
     parser.add_argument(
         "--set",
         action="append",
@@ -51,16 +55,20 @@ def _train_parser() -> Parser:
         "may be repeated",
     )
     parser.add_argument(
-        "--check", action="store_true", help="check configs and data, say what is in them, and stop"
+        "--check", action="store_true", help="check and describe configs and data, without training"
     )
-    parser.add_argument("--name", help="the run's name (default: the configs' file names joined by dots)")
-    parser.add_argument("--model_dir", metavar="DIR", help="the run folder (default: logs/NAME/DATE_TIME)")
-    parser.add_argument("--overwrite", action="store_true", help="let --model_dir hold a run already")
+    parser.add_argument("--name", help="the name of the run (default: the file names of the configs, joined by dots)")
     parser.add_argument(
-        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
+        "--model_dir",
+        metavar="DIR",
+        help="the run folder: new, empty, or of an earlier run with --overwrite (default: logs/NAME/DATE_TIME)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in --model_dir")
+    parser.add_argument(
+        "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
     )
     parser.add_argument(
-        "--resume", metavar="DIR", help="go on with the run of this folder from its last saved state"
+        "--resume", metavar="DIR", help="resume the run of this folder from its last saved state"
     )
     parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
     parser.add_argument(
@@ -80,7 +88,7 @@ def _train_parser() -> Parser:
         default="auto",
         metavar="auto|off|DIR",
         help="where data that was read is kept for the next run: auto (the default) is machamp_lite in the user's "
-        "cache folder, for data of 1 MB or more; DIR is always used, off is nowhere",
+        "cache folder, for data of 1 MB or more; DIR is used for all data; off keeps nothing",
     )
     add_precision(parser)
     return parser
@@ -91,7 +99,7 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
-        help="numbers of 32 or 16 bits; auto takes 16 where the hardware has them (default: training.precision)",
+        help="numbers of 32 or 16 bits; auto takes 16 if the hardware has them (default: training.precision)",
     )
 
 
@@ -116,13 +124,13 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
         if getattr(flags, name) not in (None, [], False):
             flag = "set" if name == "overrides" else name
             raise ConfigError(
-                f"--{flag}: a run that goes on keeps its config, expected no such flag beside --resume"
+                f"--{flag}: a resumed run keeps its config, expected no such flag beside --resume"
             )
     names = ("dataset-configs.json", "params-config.json", "state/state.safetensors")
     paths = [Path(flags.resume, name) for name in names]
     if not all(path.exists() for path in paths):
         raise ConfigError(
-            f"--resume {flags.resume}: found no run that can go on, expected the folder of one that was stopped after "
+            f"--resume {flags.resume}: found no run to resume, expected the folder of one that was stopped after "
             "it had saved its state"
         )
     flags.dataset_configs, flags.parameters_config = [str(paths[0])], str(paths[1])

@@ -22,17 +22,18 @@ def _predict_parser() -> Parser:
         nargs="*",
         default=[],
         metavar="INPUT OUTPUT",
-        help="pairs of files; - is standard input or output, which are the defaults of a single INPUT and OUTPUT",
+        help="pairs of files; - is standard input or output; without OUTPUT, standard output; without both, standard "
+        "input and output",
     )
     parser.add_argument(
         "--dataset",
         help="the dataset whose columns and tasks the input has (default: the one that the input looks like)",
     )
     parser.add_argument(
-        "--device", type=int, help="a GPU's number, -1 for the CPU (default: a GPU if there is one)"
+        "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
     )
     parser.add_argument(
-        "--batch_size", type=int, default=32, metavar="N", help="sentences a batch (default: 32)"
+        "--batch_size", type=int, default=32, metavar="N", help="sentences per batch (default: 32)"
     )
     parser.add_argument("--max_sents", type=int, metavar="N", help="predict only the first N sentences")
     parser.add_argument(
@@ -55,9 +56,9 @@ def _predict_parser() -> Parser:
         "--conn",
         default="=",
         metavar="STRING",
-        help="stands between a label and its probability (default: =)",
+        help="the string between a label and its probability (default: =)",
     )
-    parser.add_argument("--sep", default="|", metavar="STRING", help="stands between labels (default: |)")
+    parser.add_argument("--sep", default="|", metavar="STRING", help="the string between labels (default: |)")
     parser.add_argument(
         "--threshold",
         type=float,

@@ -109,7 +109,7 @@ def predict_file(
 
 
 def warn_of_gold(keeper: ScoreKeeper, source: AnyPath) -> None:
-    """Logs what of the gold labels of a predicted file its scores leave out."""
+    """Warns of gold labels of a predicted file that its scores leave out."""
     lines = [f"{source}: {line}" for line in keeper.warnings()]
     for line in [*warnings(keeper.remarks, str(source), left_out_of="the scores"), *lines]:
         logger.warning("%s", line)
@@ -136,7 +136,7 @@ def predict_records(
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
     numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].ranks}
     ranks = {task: number for task, number in numbers.items() if number > 1}
-    # What a task reads is not overwritten with what it says.
+    # A task does not overwrite its own input.
     unwritten = config.text_tasks()
     for task, column in unwritten.items():
         message = "%s: the labels of the task '%s' are not written: column %d is one of the texts (sent_idxs)"
@@ -216,7 +216,7 @@ def _first(records: Iterable[Record], number: int, faults: FaultList, path: str)
 
 @contextmanager
 def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns an error of the system about an output into one line; a reader that left is an error of its own."""
+    """Turns an error of the system about an output into one line, except for a pipe that its reader has closed."""
     try:
         yield
     except BrokenPipeError:

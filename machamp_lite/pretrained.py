@@ -72,7 +72,7 @@ def installed_copy(name: str) -> str | None:
 
 
 def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:
-    """The tokenizer of ``name``, and how words are given to it; raises ``ConfigError`` if it cannot be found."""
+    """The tokenizer of ``name``, with its word boundary; raises ``ConfigError`` if it cannot be found."""
     tokenizer = _from_pretrained(transformers.AutoTokenizer, name)
     if fault := fault_of(tokenizer):
         raise ConfigError(f"{name}: its tokenizer {fault}")

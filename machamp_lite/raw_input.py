@@ -1,4 +1,4 @@
-"""Raw text as records: one sentence or text a line, in the columns that a dataset wants."""
+"""Raw text as records: one sentence or text per line, in the columns that a dataset needs."""
 
 import logging
 import os

@@ -145,10 +145,10 @@ def train(
     A folder that holds a run already is refused, unless it is to ``overwrite`` or to ``resume``. With ``resume``, the
     run continues from its last saved state, as if it had never stopped; raises ``ConfigError`` if it cannot. With
     ``retrain``, it starts from the model of that folder. ``data_cache`` is a folder for data that was read, ``auto``
-    (the user's, for large data) or ``off``. ``interrupts`` is a context for the epochs, which gives what says whether
-    to stop: the running step is finished then, the state saved, and ``StoppedError`` raised. Of several ``processes``,
-    the first one writes. Returns what holds the scores of the best epoch's predictions, by dataset; only in the first
-    process.
+    (the user's, for large data) or ``off``. ``interrupts`` is a context for the epochs whose value is called to ask
+    whether to stop: then the running step is finished, the state saved, and ``StoppedError`` raised. Of several
+    ``processes``, the first one writes. Returns the scores of the best epoch's predictions, by dataset; only in the
+    first process.
     """
     own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
     options: dict[str, Any] = {"device": device, "progress": progress, "data_cache": data_cache}
@@ -159,7 +159,7 @@ def train(
 def train_in(
     folder: Path, config: Config, *, resume: bool = False, processes: Processes = ALONE, **options: Any
 ) -> dict[str, ScoreKeeper]:
-    """As ``train``, in a folder that was taken."""
+    """As ``train``, in a folder that is checked and locked (``taking``)."""
     if not resume:
         return _train(folder, config, None, processes=processes, **options)
     state = folder / run_folder.STATE
@@ -227,7 +227,7 @@ def _train(
     conditions = conditions_of(config, data.checksums)
     if document is not None:
         restore(state, document, model=model, optimizer=optimizer, process=processes.rank)
-        logger.info("goes on in epoch %d after step %d", done.epoch + 1, done.step)
+        logger.info("resuming in epoch %d after step %d", done.epoch + 1, done.step)
     elif processes.is_first:
         # First of all, so that a run that is half removed cannot be resumed.
         remove_state(state)
@@ -328,7 +328,7 @@ def _predict_dev_file(model: Model, source: str, target: Path, keeper: ScoreKeep
     """Predicts into a temporary folder, which errors do not name."""
     folder = target.parent
     try:
-        # What is wrong with gold labels was said when they were read.
+        # Faults of gold labels were reported when they were read.
         predict_file(model, source, target, dataset=target.stem, keeper=keeper, warns=False)
     except ConfigError as error:
         # The config was checked: what is wrong now is the disk.
@@ -341,13 +341,13 @@ def _warn_of_changes(config: Config, data: RunData) -> None:
     for name, dataset in config.datasets.items():
         if dataset.train_data_path in changed:
             logger.warning(
-                "%s: has changed during training; the model has learnt from the file as it was",
+                "%s: has changed during training; the model was trained on its earlier content",
                 dataset.train_data_path,
             )
         if dataset.dev_data_path in changed:
             logger.warning(
                 "%s: has changed during training; %s.out is predicted from the changed file, while the best epoch was "
-                "chosen on the file as it was",
+                "chosen by its earlier content",
                 dataset.dev_data_path,
                 name,
             )

@@ -21,7 +21,7 @@ except ImportError:
     # Windows has neither limits nor fork.
     resource = None  # type: ignore[assignment]
 
-# Of the processor, and of the clock, which counts waiting too.
+# Of processor time, and of time including waiting.
 MOST_SECONDS, MOST_SECONDS_WAITING = 60, 600
 _STATUS = Path("/proc/self/status")
 _DONE, _REFUSED, _NO_MEMORY, _FAILED = b"d", b"r", b"m", b"f"
@@ -33,7 +33,7 @@ def is_available() -> bool:
 
 
 def try_apart(work: Callable[[], object], *, place: str, most_bytes: int) -> None:
-    """Runs work in a copy of this process that may take so many bytes more; what it changes in memory is lost.
+    """Runs work in a copy of this process that may take ``most_bytes`` more memory; its changes in memory are lost.
 
     Raises ``ConfigError``: that of the work, or one that begins with ``place`` if the work exceeds a limit. The work
     may not use a GPU.
@@ -70,10 +70,10 @@ def try_apart(work: Callable[[], object], *, place: str, most_bytes: int) -> Non
 
 
 def _work_and_leave(work: Callable[[], object], most_bytes: int, writing: int) -> NoReturn:
-    """What the copy does: nothing of it is shown or logged, and only the parent is stopped by signals."""
+    """Runs in the copy: it prints and logs nothing, and leaves signals to the parent."""
     answer = _FAILED
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         logging.disable(logging.CRITICAL)
         faulthandler.disable()
@@ -92,7 +92,7 @@ def _work_and_leave(work: Callable[[], object], most_bytes: int, writing: int) -
     finally:
         with suppress(OSError):
             os.write(writing, answer)
-        # Nothing of the parent's is to be cleaned up a second time.
+        # Without the cleanup that the parent will do.
         os._exit(0)
 
 

@@ -69,7 +69,7 @@ class Scheme:
         start, name = None, self.name
         before, kind = OUTSIDE, ""
         for position, label in enumerate([*labels, OUTSIDE]):
-            # True of most words, and nothing can happen there.
+            # Most words are outside of spans, as is the word before them.
             if label == OUTSIDE and before == OUTSIDE:
                 continue
             mark, new_kind = _parse(name, label)
@@ -82,7 +82,7 @@ class Scheme:
         return found
 
     def breaks(self, steps: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-        """Those of the counted pairs of neighbouring labels that the scheme does not have."""
+        """Those of the counted pairs of neighbouring labels that the scheme does not allow."""
         return {
             (before, label): count
             for (before, label), count in steps.items()
@@ -144,7 +144,7 @@ def scheme_of(config: object) -> Scheme:
 
 
 def recognise(steps: Mapping[tuple[str, str], int]) -> Scheme:
-    """The scheme that the fewest of the counted pairs of neighbouring labels break; of equals the first.
+    """The scheme that the fewest of the counted pairs of neighbouring labels break; the first one if some are equal.
 
     >>> recognise({(EDGE, "I-per"): 1, ("I-per", EDGE): 1}).name
     'IOB1'

@@ -121,7 +121,7 @@ def open_stream(path: AnyPath) -> Iterator[TextIO]:
 
 
 def _open_copy(descriptor: int) -> TextIO:
-    """A text file on a copy of an open file, so that its position is heeded: it may have been opened to append."""
+    """A text file on a copy of an open file, so that writing continues at its position, for example to append."""
     if sys.stdout is not None:
         sys.stdout.flush()
     return open(os.dup(descriptor), "w", encoding="utf-8", newline="")
@@ -141,12 +141,12 @@ def _open_input(source: AnyPath) -> Iterator[BinaryIO]:
 
 
 def open_closed_streams() -> None:
-    """Opens standard streams that are closed (``>&-``) without a use: no other file may get their numbers."""
+    """Opens closed standard streams (``>&-``) on the null device, so that no other file gets their numbers."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
         except OSError:
-            # Standard output can still not be written to, so that an output that goes there is an error.
+            # Standard output stays read-only, so that writing an output to it is an error.
             os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_WRONLY)
     if sys.stderr is None:
         # print and tqdm would take standard output instead.
@@ -154,7 +154,7 @@ def open_closed_streams() -> None:
 
 
 def discard_output() -> None:
-    """Lets what standard output could not write go nowhere: Python would try it again when it ends."""
+    """Discards what standard output could not write: Python would try again when it exits."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -78,7 +78,7 @@ def _remove_if_dead(path: Path) -> None:
     lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         # What was moved aside has no lock.
-        locked = None if path.suffix == OLD else _lock(lock)
+        locked = None if path.suffix == OLD else lock_file(lock)
         if locked or (locked is None and _has_dead_writer(path.name)):
             _remove(path)
     finally:
@@ -94,7 +94,7 @@ def _make(target: Path, *, in_folder: bool) -> tuple[Path, int]:
             lock = os.open(name, os.O_RDONLY)
         else:
             lock, name = tempfile.mkstemp(suffix, prefix, target.parent)
-        _lock(lock)
+        lock_file(lock)
         # Another process may have removed it before it was locked.
         if os.path.exists(name):
             return Path(name), lock
@@ -111,7 +111,7 @@ def _host() -> str:
     return re.sub(r"[^\w.]", "_", platform.node())[:_LONGEST_HOST]
 
 
-def _lock(descriptor: int) -> bool | None:
+def lock_file(descriptor: int) -> bool | None:
     """Locks an open file until its process ends; False if another has locked it, None if there are no locks."""
     if fcntl is None:
         return None

@@ -236,9 +236,9 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         [
             "train:23: task 'spans': 1 of 17 labels break the scheme BIO (recognised from the training data): "
             f"'I-per' at the start of a sentence once; {KEPT}{COUNTED}; correct the file",
-            "train:17: task 'spans': labels that differ only by case, separator or outer space are different labels "
-            "(found 'B-PER' 2 times, 'B_PER' once, 'b-per' once; 'I-PER' once, 'I-per' once; 'O' 7 times, 'O ' "
-            "once); write each in one way",
+            "train:17: task 'spans': labels that differ only by case, separator, outer space or Unicode form are "
+            "different labels (found 'B-PER' 2 times, 'B_PER' once, 'b-per' once; 'I-PER' once, 'I-per' once; "
+            "'O' 7 times, 'O ' once); write each in one way",
         ],
     ),
     "another separator throughout": (

@@ -48,7 +48,7 @@ class ColumnWriter:
         self._columns: dict[str, _Column] = {}
         self._texts: Numbers[str] = Numbers()
         self._labels: dict[str, Numbers[Any]] = {}
-        # How often each was found, and the line of the first.
+        # The count of each slip, and the line of the first one.
         self._slips: dict[tuple[str, Slip], tuple[int, int]] = {}
 
     def begin_chunk(self) -> None:
@@ -93,7 +93,7 @@ class ColumnWriter:
         self.add(f"labels {task}", self._labels.setdefault(task, Numbers()).of(labels), lengths)
 
     def add_slip(self, task: str, slip: Slip, *, line: int) -> None:
-        """Notes something in the labels of a task that was most likely not meant."""
+        """Counts a probable mistake in the labels of a task."""
         count, first = self._slips.get((task, slip), (0, line))
         self._slips[task, slip] = count + 1, first
 

@@ -69,7 +69,7 @@ class Words(Sequence[str]):
 
 @dataclass(frozen=True, slots=True)
 class FoundSlip:
-    """Something in the labels of a task that was most likely not meant: how often, and the line of the first."""
+    """A probable mistake in the labels of a task: how often it was found, and the line of the first one."""
 
     task: str
     what: str
@@ -86,8 +86,8 @@ class Table:
     counts them. Of ``rows``, "subwords", "types" (absent where all are 0), "piece_starts" and "word_ends" are those
     of ``Pieces``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
     each task, "gold TASK" is flat and "shape TASK" its shape, empty where a sentence is not annotated; "labels TASK"
-    are numbers in ``labels``, of dev data. ``slips`` are what only the reader of the file could see, ``remarks`` count
-    the sentences whose labels are doubtful.
+    are numbers in ``labels``, of dev data. ``slips`` are probable mistakes that only the reader of the file can see,
+    ``remarks`` count the sentences whose labels are doubtful.
     """
 
     order: np.ndarray

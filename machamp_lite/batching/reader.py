@@ -84,10 +84,10 @@ class InstanceReader:
         with _garbage_collection_paused():
             while chunk := list(islice(annotated, CHUNK)):
                 if not faults.count:
-                    every_record, annotations = zip(*chunk, strict=True)
-                    self._leave_out(every_record, annotations, remarks)
-                    self._write(writer, every_record, annotations, training=training, faults=faults)
-                    self._note_slips(writer, every_record, annotations)
+                    in_chunk, annotations = zip(*chunk, strict=True)
+                    self._leave_out(in_chunk, annotations, remarks)
+                    self._write(writer, in_chunk, annotations, training=training, faults=faults)
+                    self._note_slips(writer, in_chunk, annotations)
         if faults.count:
             raise DataError(faults.lines(str(path)))
         table = dataclasses.replace(writer.table(), remarks=list(remarks))
@@ -128,12 +128,8 @@ class InstanceReader:
             ):
                 writer.add_slip(task, slip, line=record.first_line + record.row_lines[row])
 
-    def gold_labels(self, record: Record) -> Annotation:
-        """The gold labels of a record that is to be predicted; what cannot be read counts as not annotated."""
-        return self.annotations([record], Remarks())[0]
-
     def annotations(self, records: Sequence[Record], remarks: Remarks) -> list[Annotation]:
-        """The gold labels of records that are to be predicted; what of them is not scored is counted in ``remarks``.
+        """The gold labels of records that are to be predicted; those that are not scored are counted in ``remarks``.
 
         Raises ``DataError`` with a line for each record into which labels cannot be written.
         """
@@ -164,7 +160,7 @@ class InstanceReader:
     def _leave_out(
         self, records: Sequence[Record], annotations: Sequence[Annotation], remarks: Remarks
     ) -> None:
-        """Takes out labels that can neither be trained on nor scored, and counts all that are doubtful."""
+        """Removes labels that can neither be trained on nor scored, and counts all doubtful ones."""
         for task, config in self.config.tasks.items():
             places = [place for place, labels in enumerate(annotations) if task in labels]
             labels = [annotations[place][task] for place in places]

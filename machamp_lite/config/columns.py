@@ -5,12 +5,12 @@ import re
 from machamp_lite.config.faults import ConfigFaults
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 
-# Of "# name = value"; also "newdoc id" and all that begins with "global.".
+# Names of comments "# name = value"; also "newdoc id" and all that begin with "global.".
 _RESERVED = re.compile(r"text|sent_id|(newdoc|newpar)( id)?|global\..+")
 
 
 def check_columns(faults: ConfigFaults, source: str, name: str, dataset: DatasetConfig) -> None:
-    """Notes each task of a dataset whose predictions would overwrite what is read."""
+    """Adds a fault for each task of a dataset whose predictions would overwrite an input."""
     inputs = {}
     if dataset.dataset_embed_idx is not None and dataset.dataset_embed_idx >= 0:
         inputs[dataset.dataset_embed_idx] = "the ids of data sets (dataset_embed_idx)"

@@ -20,7 +20,7 @@ DEFAULT_PARAMS = next(
     (path for path in (_HERE / "params.json", _HERE.parent / "configs" / "params.json") if path.exists()),
     _HERE.parent / "configs" / "params.json",
 )
-# No config is as large; class weights of a million labels are not.
+# In bytes; class weights of a million labels take less.
 LARGEST_CONFIG = 2**26
 
 
@@ -121,7 +121,7 @@ def apply_overrides(
             if is_dataset and len(path) == 1:
                 raise ConfigError("names a whole dataset, expected one of its keys")
             if not is_dataset and path[0] not in params_keys:
-                # What a file that could not be read has in it is not known.
+                # If a file could not be read, its keys are unknown.
                 if complete:
                     raise ConfigError(_unknown(path, datasets, params_keys))
                 continue
@@ -139,7 +139,7 @@ def _tasks(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unknown(path: Sequence[str], datasets: Iterable[str], params_keys: Iterable[str]) -> str:
-    """What is wrong with the first key of a path; the names of datasets may have dots."""
+    """The message about an unknown first key of a path; the names of datasets may have dots."""
     known = [*datasets, *params_keys]
     for end in range(1, len(path) + 1):
         name = ".".join(path[:end])
@@ -151,7 +151,7 @@ def _unknown(path: Sequence[str], datasets: Iterable[str], params_keys: Iterable
 def _leave_out_misspelt_tasks(
     name: str, dataset: dict[str, Any], *, known: Sequence[str], source: str, faults: ConfigFaults
 ) -> None:
-    """Notes tasks that flags have made by setting an option of one that is not there, but for its type."""
+    """Adds a fault for each task that only exists because a flag misspells the name of a task, and removes it."""
     for task, options in list(_tasks(dataset).items()):
         hint = nearest(task, known)
         if task not in known and hint and isinstance(options, dict) and "task_type" not in options:

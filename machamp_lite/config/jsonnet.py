@@ -1,4 +1,4 @@
-"""Jsonnet and JSON texts as values: plain JSON is read here, jsonnet is evaluated in a process with limits."""
+"""Values of JSON and jsonnet texts: JSON is read here, jsonnet is evaluated in a process with limits."""
 
 import json
 import math
@@ -16,14 +16,14 @@ from machamp_lite.errors import ConfigError
 
 MOST_SECONDS = 20
 MOST_BYTES = 2**30
-# Of the JSON that a config stands for.
+# In bytes of JSON.
 LARGEST_VALUE = 2**24
 # More nested JSON is left to jsonnet, which has a limit of its own.
 _DEEPEST = 40
 _PROCESS = Path(__file__).with_name("jsonnet_process.py")
 # What jsonnet puts before a message: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
 _PLACE = r"\S.*?:\(?\d+:\d[\d:()-]*"
-# The beginnings of messages of jsonnet's own; the rest of a message may be content of an imported file.
+# How jsonnet's own messages begin; the rest of a message may be content of an imported file.
 _MESSAGES = (
     "array bounds error", "binary operator", "division by zero", "duplicate field", "field does not exist",
     "max stack frames exceeded", "overflow", "Unknown variable",
@@ -31,7 +31,7 @@ _MESSAGES = (
 
 
 class _NotPlainError(Exception):
-    """Raised for what is no JSON, or JSON that jsonnet reads in another way."""
+    """Raised for text that is not JSON, or that jsonnet reads differently."""
 
 
 def evaluate(path: str, text: str) -> Any:
@@ -46,7 +46,7 @@ def evaluate(path: str, text: str) -> Any:
         )
         return _checked(value, _DEEPEST)
     except (_NotPlainError, ValueError, RecursionError):
-        return json.loads(_evaluated_apart(path, text))
+        return json.loads(_evaluate_in_process(path, text))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -80,17 +80,17 @@ def _checked(value: Any, deepest: int) -> Any:
         for item in value:
             _checked(item, deepest - 1)
     elif isinstance(value, str):
-        # Raises a ValueError for half a character.
+        # Raises a ValueError for an unpaired surrogate.
         value.encode()
     return value
 
 
-def _evaluated_apart(path: str, text: str) -> str:
-    """The JSON that jsonnet makes of a text, in a process that ends with this call."""
+def _evaluate_in_process(path: str, text: str) -> str:
+    """The JSON that jsonnet makes of a text, in a separate process."""
     package = str(Path(_jsonnet.__file__).parent)
     arguments = [package, path, str(MOST_BYTES), str(MOST_SECONDS)]
     try:
-        # -I -S: without the user's settings and packages, in some 50 milliseconds.
+        # -I -S: without the user's settings and packages, which takes about 50 milliseconds.
         done = subprocess.run(
             [sys.executable, "-I", "-S", str(_PROCESS), *arguments],
             input=text.encode("utf-8", "surrogatepass"),
@@ -123,9 +123,9 @@ def _too_slow(path: str) -> str:
 
 
 def _fault(path: str, answer: Mapping[str, Any]) -> str:
-    """One line of what jsonnet says in several: the message, and the innermost place of its stack.
+    """Jsonnet's error in one line: the message, and the innermost place of its stack.
 
-    Where files were imported, the message is cut to words of jsonnet's own: the rest could be content of these files.
+    If files were imported, only jsonnet's own words are kept: the rest could be content of these files.
     """
     first, *stack = answer["error"].strip().splitlines() or [""]
     imported = answer["imported"]

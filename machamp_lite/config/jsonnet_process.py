@@ -1,7 +1,7 @@
-"""Evaluates jsonnet in a process of its own, started by ``jsonnet.py``: limited in time, memory and files to import.
+"""Evaluates jsonnet in a process that ``jsonnet.py`` starts, with limits of time, memory and files to import.
 
-The arguments are the folder of the jsonnet package, the config's path, and limits of bytes and seconds. The text comes
-by standard input; the answer is one JSON object on standard output.
+The arguments are the folder of the jsonnet package, the config's path, and limits of bytes and seconds. The text is
+read from standard input; the answer is one JSON object on standard output.
 """
 
 import json
@@ -14,7 +14,7 @@ LARGEST_IMPORT = 2**24
 
 
 def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
-    """Writes ``value``, the JSON text that the config stands for, or else ``error``.
+    """Writes ``value``, the JSON text of the result, or ``error``.
 
     ``imported`` says whether files were imported, and ``refused`` which import was not possible.
     """
@@ -36,7 +36,10 @@ def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
             if not _is_below(root, os.path.realpath(found)):
                 raise ValueError("it is outside the folder of the config; move it there")
             with open(found, "rb", opener=_open_file) as file:
-                return found, file.read(LARGEST_IMPORT)
+                content = file.read(LARGEST_IMPORT + 1)
+            if len(content) > LARGEST_IMPORT:
+                raise ValueError(f"it is larger than {LARGEST_IMPORT >> 20} MB")
+            return found, content
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             answer["refused"] = f"cannot import '{name}': {reason}"
@@ -54,7 +57,7 @@ def _is_below(root: str, path: str) -> bool:
 
 
 def _open_file(path: str, flags: int) -> int:
-    """Opens a regular file; a pipe is not waited for."""
+    """Opens a regular file, without waiting for pipes."""
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -66,7 +69,7 @@ def _limit(most_bytes: int, most_seconds: int) -> None:
     try:
         import resource
     except ImportError:
-        # Windows has no such limits; there the parent's clock is the only one.
+        # Windows has no such limits: there, only the timeout of the parent applies.
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (most_seconds, most_seconds))

@@ -219,7 +219,6 @@ class Config(Strict):
         """The tasks of all datasets; one that several datasets share stands once."""
         return {task: config for dataset in self.datasets.values() for task, config in dataset.tasks.items()}
 
-
     def switched_off(self) -> list[str]:
         """The tasks with a ``loss_weight`` of 0."""
         return [task for task, config in self.tasks().items() if not config.is_on]

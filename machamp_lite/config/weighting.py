@@ -51,7 +51,7 @@ def check_oversampling(
     tasks: Mapping[str, TaskConfig],
     is_trained: bool,
 ) -> None:
-    """Notes what a dataset's ``oversample`` cannot mean, more of it where the config is for training."""
+    """Adds the faults of a dataset's ``oversample``; if the config ``is_trained``, the task may not be switched off."""
     if not isinstance(task, str):
         return
     place = [name, "oversample"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 _MARK = "-DOCSTART-"
 _MARK_LINE = re.compile(rf"{_MARK}(?!\S)")
-# A name and a value, or several words: no hashtag.
+# A hashtag has no space and no value.
 _NO_HASHTAG = re.compile(r"[\s=:]")
 
 

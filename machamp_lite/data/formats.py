@@ -1,8 +1,8 @@
-"""Names files that are not UTF-8 text: other encodings, compressed files, line ends of old Macs."""
+"""Recognises files that are not UTF-8 text: other encodings, compressed files, line ends of old Macs."""
 
 from machamp_lite.errors import DataError
 
-# What is looked at for UTF-16 and UTF-32.
+# In bytes, to recognise UTF-16 and UTF-32.
 _HEAD = 4096
 _UNPACKED = "expected text; unpack it with"
 _SIGNATURES = {
@@ -14,9 +14,9 @@ _SIGNATURES = {
     b"PK\x03\x04": f"a zip file (or one of Word, Excel or LibreOffice), {_UNPACKED} unzip, or save it as text",
     b"%PDF-": "a PDF file, expected text",
 }
-# The ends of the headers of bzip2: text may begin with BZh.
+# How the header of bzip2 continues: text may begin with BZh, too.
 _BZIP2_BLOCK = b"1AY&SY"
-# UTF-32 first: its mark begins as that of UTF-16.
+# UTF-32 first: its mark begins with that of UTF-16.
 _MARKS = {
     b"\xff\xfe\0\0": "UTF-32",
     b"\0\0\xfe\xff": "UTF-32",

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from machamp_lite.data.records import Record
 
-# Without regard to case, spaces and signs: "Sentence #" and "sentence_" are "sentence".
+# Compared without case, spaces and punctuation: "Sentence #" and "sentence_" are "sentence".
 _NAMES = frozenset(
     """
     answer aspect body category class comment content context deprel document emotion feats feature features form
@@ -21,7 +21,7 @@ SKIP_HEADER = '"skip_first_line": true'
 
 
 def is_column_name(cell: str, tasks: Iterable[str] = ()) -> bool:
-    """Whether a cell is what headers call columns: a common name, or that of a task.
+    """Whether a cell is the name of a column in a header: a common name, or that of a task.
 
     >>> is_column_name("Sentence_1"), is_column_name("ran"), is_column_name("Ran", ["ran"])
     (True, False, True)

@@ -2,7 +2,7 @@
 
 import re
 
-# Beyond it, differences and squares of numbers no longer fit in 32 bits.
+# Single precision ends at 3.4e38, and differences of numbers must fit, too.
 LARGEST = 1e38
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 

@@ -27,7 +27,7 @@ class RawTextForm:
 
 
 def lines_with_words(path: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Numbered lines of raw text without white space at their ends; says how many blank ones are left out."""
+    """Numbered lines of raw text without white space at their ends; logs how many blank lines are left out."""
     blank, first = 0, 0
     try:
         for number, line in lines:

@@ -24,7 +24,7 @@ class RawTextTokenizer:
         """
         ids: list[int] = []
         starts: list[int] = []
-        # The place in ``ids`` of each subword that is an item: the space between two chunks is none.
+        # The position in ``ids`` of each item; the space between two chunks is not an item.
         places: list[int] = []
         for start, chunk in _chunks(text):
             if ids:
@@ -68,7 +68,7 @@ class RawTextTokenizer:
         return found or [(self.words.unknown_id, 0)]
 
     def _pieces(self, subwords: Sequence[int], places: Sequence[int]) -> Pieces:
-        """Subwords cut into pieces; ``places`` are those of the items among them."""
+        """Subwords split into pieces; ``places`` are the positions of the items among them."""
         before, after, room = self.words.special.before, self.words.special.after, self.words.room
         ids: list[int] = []
         piece_starts: list[int] = []
@@ -76,7 +76,7 @@ class RawTextTokenizer:
             piece_starts.append(len(ids))
             ids += [*before, *subwords[start : start + room], *after]
         items = np.asarray(places, dtype=np.int64)
-        # Each piece up to that of an item has its own special tokens.
+        # Positions move by the special tokens of all pieces up to the item.
         items += len(before) + items // room * (len(before) + len(after))
         return Pieces(
             np.asarray(ids, dtype=np.int64),

@@ -10,9 +10,9 @@ NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance a line by ``sent_idxs``.
+    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance per line by ``sent_idxs``.
 
-    With neither, it is plain text, one instance a line. ``id_task`` is a task that writes the first column, which
+    With neither, it is plain text, one instance per line. ``id_task`` is a task that writes the first column, which
     therefore may not hold the ids of words.
     """
 
@@ -27,8 +27,8 @@ class Record:
     """One sentence (CoNLL, raw text) or one line (TSV) of a file.
 
     ``lines`` are as in the file, line ends included; ``rows`` are the columns of the lines that hold words,
-    ``row_lines`` where in ``lines`` those stand. A record without words (a header, stray comments) only
-    passes through. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
+    ``row_lines`` their positions in ``lines``. A record without words (a header, stray comments) is written back
+    unchanged. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
     """
 
     path: str
@@ -93,7 +93,7 @@ class Record:
         return [(place, match) for place, match in matches if match]
 
     def text(self) -> str:
-        """The record as it stands in a file."""
+        """The text of the record, as it is written to a file."""
         lines = self.lines.copy()
         for row, place in zip(self.rows, self.row_lines, strict=True):
             lines[place] = "\t".join(row) + line_end(lines[place])

@@ -20,7 +20,7 @@ def without_ids(path: str, records: Iterator[Record], task: str) -> Iterator[Rec
     """The same records; raises ``DataError`` if their first column holds the ids of words, as in CoNLL-U."""
     first = list(islice(records, SENTENCES_LOOKED_AT))
     sentences = [record for record in first if record.rows]
-    # A word alone may have the label 1.
+    # In a sentence of one word, 1 may be a label.
     longer = [record for record in sentences if len(record.rows) > 1] or sentences
     counted = sum(map(_has_counted_ids, longer))
     if longer and counted > len(longer) / 2:
@@ -39,7 +39,7 @@ def _has_counted_ids(record: Record) -> bool:
 
 @dataclass(slots=True)
 class EmptyWords:
-    """Notes words without a character: faults, or one warning in all where there is no list of ``faults``."""
+    """Counts empty words: each is a fault, or all are one warning if there is no list of ``faults``."""
 
     path: str
     word_idx: int | None
@@ -60,15 +60,16 @@ class EmptyWords:
 
     def warn(self) -> None:
         if self.count and self.faults is None:
-            message = "%s: %d words are empty (the first at %s) and read as an unknown subword"
-            logger.warning(message, self.path, self.count, self.first)
+            words = "words are" if self.count > 1 else "word is"
+            message = "%s: %d %s empty (the first at %s) and read as an unknown subword"
+            logger.warning(message, self.path, self.count, words, self.first)
 
 
 @dataclass(slots=True)
 class ColumnChecker:
-    """Notes the rows that lack a column which something reads.
+    """Adds a fault for each row that lacks a required column.
 
-    Where a fault already says that columns are ``separated`` by something else, rows without tabs are not listed.
+    If another fault says that columns are ``separated`` by something other than tabs, rows without tabs are not listed.
     """
 
     required: dict[int, str]
@@ -88,14 +89,14 @@ class ColumnChecker:
                 )
 
 
-def notes_separator(
+def check_separator(
     path: str, number: int, lines: Sequence[str], layout: Layout, required: dict[int, str], faults: FaultList
 ) -> bool:
-    """Notes, once for a file, that its rows have no tabs but other separators; says whether that is a fault."""
+    """Reports, once per file, that columns are not separated by tabs; returns whether that is a fault."""
     columns = max(required) + 1
     texts = layout.word_idx is None
     separator = find_separator(lines, columns=columns, texts=texts)
-    # Of the first row.
+    # The place of the first row.
     where = next(
         (
             f"{path}:{place}"

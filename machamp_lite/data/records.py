@@ -12,7 +12,7 @@ from machamp_lite.data.comments import count_leading_lines
 from machamp_lite.data.lines import Stretch, is_blank, numbered_lines
 from machamp_lite.data.raw_lines import RawTextForm, lines_with_words, raw_text_record
 from machamp_lite.data.record import EMPTY, NODE_ID, Layout, Record, column_of
-from machamp_lite.data.record_checks import ColumnChecker, EmptyWords, notes_separator, without_ids
+from machamp_lite.data.record_checks import ColumnChecker, EmptyWords, check_separator, without_ids
 from machamp_lite.data.word_boundaries import at_white_space
 from machamp_lite.errors import DataError, FaultList
 
@@ -39,7 +39,7 @@ def read_records(
     """
     faults = FaultList() if faults is None else faults
     stretches = numbered_lines(path, faults)
-    # What messages call it.
+    # The name in messages.
     path = str(path)
     number, lines = next(stretches, (1, [""]))
     first, *lines = lines
@@ -55,7 +55,7 @@ def read_records(
     found_words = False
     checker = ColumnChecker(required or {}, faults)
     if required and raw_text_columns is None:
-        checker.separated = notes_separator(path, number + 1, lines, layout, required, faults)
+        checker.separated = check_separator(path, number + 1, lines, layout, required, faults)
     empty_words = EmptyWords(path, layout.word_idx, faults=None if allow_empty_words else faults)
     records = _parse(path, stretches, layout, raw_text_columns)
     if layout.id_task is not None and raw_text_columns is None:
@@ -97,7 +97,7 @@ def _conll_records(path: str, stretches: Iterable[Stretch], word_idx: int) -> It
         if word_idx > 0 and rows:
             firsts = [row[0] for row in rows]
             if not all(map(str.isdecimal, firsts)) and all(map(NODE_ID.fullmatch, firsts)):
-                # Multiword rows (1-2) and empty nodes (8.1) are no words: they stay in the lines alone.
+                # Multiword rows (1-2) and empty nodes (8.1) are not words: they are only kept in the lines.
                 kept = [number for number, first in enumerate(firsts) if first.isdecimal()]
                 rows = [rows[number] for number in kept]
                 row_lines = [row_lines[number] for number in kept]
@@ -105,7 +105,7 @@ def _conll_records(path: str, stretches: Iterable[Stretch], word_idx: int) -> It
             if all(map(str.isdecimal, firsts)):
                 ids = dict(zip(firsts, range(1, len(firsts) + 1), strict=True))
                 if len(ids) < len(rows):
-                    # Numbers that stand twice are no ids.
+                    # Repeated numbers are not ids.
                     ids = None
         yield Record(path, first_line, block + blank, rows, row_lines, column_of(rows, word_idx), ids)
 

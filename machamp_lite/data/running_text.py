@@ -102,7 +102,7 @@ def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = Fa
 
 
 def word_boundary(tokenizer: Any) -> WordBoundary:
-    """The boundary that was chosen for a tokenizer; chooses it where nobody has."""
+    """The boundary that was chosen for a tokenizer; chooses one if there is none."""
     choose_word_boundary(tokenizer, tokenizer.name_or_path or type(tokenizer).__name__)
     return _boundary(tokenizer, tokenizer.init_kwargs[KEY])
 
@@ -163,7 +163,7 @@ def _ids(tokenizer: Any, texts: Iterable[str]) -> Sequence[list[int]]:
 
 
 def switch_off_padding(tokenizer: Any) -> None:
-    """A tokenizer.json may switch on padding and truncation; both would change what a word is."""
+    """A tokenizer.json may switch on padding and truncation; both would change the subwords of words."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         backend.no_padding()

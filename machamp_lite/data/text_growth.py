@@ -7,9 +7,9 @@ from typing import Any
 
 # ALBERT's tokenizer, which normalises in seven steps, could make some texts 2600 times longer.
 MOST_GROWTH = 10_000
-# Of prefixes and suffixes of subwords, and of words: WordPiece tries all parts of a word.
+# In characters, of prefixes and suffixes of subwords, and of words: WordPiece tries all parts of a word.
 LONGEST_AFFIX, LONGEST_WORD = 100, 10_000
-# Of a character at most; steps that only split, strip or mark texts are the others.
+# How many characters a step makes of one, at most. The other steps only split, strip or mark texts.
 _GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "Lowercase": 2, "BertNormalizer": 24, "Metaspace": 2}
 _SAME_LENGTH = {
     "Strip", "StripAccents", "Nmt", "BertPreTokenizer", "CharDelimiterSplit", "Digits", "FixedLength", "Punctuation",
@@ -22,7 +22,7 @@ def fault_of(tokenizer: Any) -> str | None:
     """What is wrong with a tokenizer whose texts could grow without bound; None if nothing is."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        # Those in Python have no steps that files could add.
+        # Tokenizers written in Python have no steps that files could add.
         return None
     reading = prod(_growth(_state(backend, part), part) for part in ("normalizer", "pre_tokenizer", "post_processor"))
     writing = _growth(_state(backend, "decoder"), "decoder")
@@ -71,12 +71,12 @@ def _replacement(pattern: Any, content: str) -> float:
     literal = pattern.get("String") if isinstance(pattern, dict) else None
     if literal:
         return max(1.0, len(content) / len(literal))
-    # An expression may fit the empty text between two characters.
+    # A regular expression may match the empty string between two characters.
     return 1 + len(content)
 
 
 def _longest_normal_form(encoded: str) -> float:
-    """Of SentencePiece's map: the length of a trie, the trie, and the forms, each with a zero byte at its end."""
+    """The longest form in SentencePiece's map: the length of a trie, the trie, and forms that end with a zero byte."""
     data = base64.b64decode(encoded)
     forms = data[4 + int.from_bytes(data[:4], "little") :]
     return max(1, *(len(form) for form in forms.split(b"\0")))

@@ -10,7 +10,7 @@ Span = tuple[int, int]
 
 _CHUNK = re.compile(r"\S+")
 # The WORD flag makes \b the boundary of Unicode Standard Annex 29. It leaves Thai, Lao, Khmer and Burmese to
-# dictionaries, which are not here: their letters stay together.
+# dictionaries, which this program does not have: their letters stay together.
 _BOUNDARY = regex.compile(r"(?w)\b(?<!\p{Line_Break=SA}(?=\p{Line_Break=SA}))")
 # Control and format characters, such as a zero-width space.
 _UNSEEN = regex.compile(r"[\p{Cc}\p{Cf}]+")
@@ -40,7 +40,7 @@ def _words_of_chunk(chunk: str, offset: int) -> list[Span]:
         return [(offset, offset + len(chunk))]
     places = sorted({0, *(match.start() for match in _BOUNDARY.finditer(chunk)), len(chunk)})
     spans: list[Span] = []
-    # What cannot be seen belongs to the word before it, or at the start of a chunk to the one after it.
+    # Unseen characters belong to the word before them, at the start of a chunk to the word after them.
     starts_unseen = False
     for start, end in pairwise(places):
         is_unseen = bool(_UNSEEN.fullmatch(chunk, start, end))

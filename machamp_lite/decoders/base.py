@@ -33,7 +33,7 @@ LanguageModelKind = Literal["masked", "sequence"]
 
 
 class Slip(NamedTuple):
-    """``what`` was found in labels, and how it is read."""
+    """A probable mistake in labels: ``what`` was found, and how it is handled."""
 
     what: str
     handling: str
@@ -137,7 +137,7 @@ class Decoder(nn.Module, ABC):
     def find_slips(
         cls, records: Sequence[Record], labels: Sequence[list[Any] | None], *, task: str, config: Any
     ) -> Iterable[tuple[Slip, Record, int]]:
-        """What of the labels of many records is read, but most likely not meant: what, the record and the row."""
+        """Probable mistakes in the labels of many records, each with the record and the row; all can be read."""
         return ()
 
     @classmethod
@@ -148,7 +148,7 @@ class Decoder(nn.Module, ABC):
     def doubts(
         cls, sentences: Sequence[Sequence[Any]], *, task: str, config: TaskConfig
     ) -> Mapping[int, Doubt]:
-        """What is wrong with the labels of annotated sentences that ``read_labels`` could read, by their places."""
+        """Doubts about labels that ``read_labels`` could read, by the position of their sentence."""
         return {}
 
     @classmethod
@@ -158,7 +158,7 @@ class Decoder(nn.Module, ABC):
 
     @classmethod
     def count(cls, vocabulary: Vocabulary, labels: Sequence[Any], class_ids: Sequence[int]) -> None:
-        """Counts in the vocabulary what else training data shows of the classes, for decoders that need more."""
+        """Counts in the vocabulary what else a decoder must know of the classes of training data."""
 
     @classmethod
     def encode(cls, labels: Sequence[Any], class_ids: Sequence[int]) -> np.ndarray:

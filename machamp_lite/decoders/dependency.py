@@ -27,7 +27,7 @@ Arc = tuple[int, str]
 LONGEST_TREE = 2000
 # The relation of roots in models that do not say which relations roots had in training.
 ROOT = "root"
-# What Universal Dependencies has for words that belong together loosely.
+# The relations that Universal Dependencies has for loosely connected parts.
 LOOSE = ("parataxis", "dep")
 
 
@@ -254,20 +254,20 @@ class Dependency(Decoder):
             moved = _mover(firsts, start)
             for heads, relations in part:
                 if heads[0][0] == 0 and start > 0:
-                    # Chosen by rule: there is no other one.
+                    # It is set by a rule, so that there are no others.
                     relations = [(self._loose_relation(relations[0][0]), 1.0)]
                 joined.append(([(moved(head), share) for head, share in heads], relations))
         return joined
 
     def _loose_relation(self, relation: str) -> str:
-        """The relation of the root of a later part to that of the first: one for loose ends, or the most frequent."""
+        """The relation of the root of a later part to the first root: one of ``LOOSE``, or the most frequent one."""
         labels, counts = self.vocabulary.labels, self.vocabulary.counts
         allowed = (~self.forbidden[1]).nonzero().flatten().tolist()
         known = [labels[number] for number in sorted(allowed, key=lambda number: -counts[number])]
         return next((name for name in (*LOOSE, *known) if name in known), relation)
 
     def _allowed_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
-        """As ``_relation_scores``, minus infinity for what a root, or any other word, never is."""
+        """As ``_relation_scores``, with minus infinity for relations that the word cannot have."""
         forbidden = self.forbidden[(heads > 0).long()]
         return self._relation_scores(scores, heads).masked_fill(forbidden, float("-inf"))
 
@@ -310,7 +310,7 @@ def _forbidden_relations(vocabulary: Vocabulary) -> Tensor:
         # An older model.
         of_roots = torch.tensor([label == ROOT for label in vocabulary.labels]) * counts
     allowed = torch.stack([of_roots > 0, counts > of_roots])
-    # One of the two may have nothing: where all sentences have one word, or "root" is no label.
+    # A row without any allowed relation forbids none: all sentences have one word, or "root" is not a label.
     return ~allowed & allowed.any(1, keepdim=True)
 
 

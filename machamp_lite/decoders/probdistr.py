@@ -23,7 +23,7 @@ from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
 Distribution = tuple[float, ...]
-# How far the sum of probabilities may be from 1: at least, and for each that is rounded to two digits.
+# How far the sum of probabilities may be from 1: in all, and for each of many that are rounded to two digits.
 ROUNDING, ROUNDING_OF_EACH = 0.02, 0.005
 NO_DISTRIBUTION = Slip("rows of probabilities that do not add up to 1", "they are divided by their sum")
 

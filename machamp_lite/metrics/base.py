@@ -19,7 +19,7 @@ class Metric(ABC, Generic[Item]):
 
     @classmethod
     def for_task(cls, config: Any) -> Self:
-        """The metric as the options of a task ask for it."""
+        """The metric with the options of a task."""
         return cls()
 
     def add(self, gold: Sequence[Item], predicted: Sequence[Item]) -> None:
@@ -33,7 +33,7 @@ class Metric(ABC, Generic[Item]):
         self.counts.update(other.counts)
 
     def warning(self) -> str | None:
-        """What of the gold items the metric could not read, if anything."""
+        """A line about gold items that the metric could not read; None if it could read all."""
         return None
 
     @abstractmethod

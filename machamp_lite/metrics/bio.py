@@ -33,7 +33,7 @@ class SpanF1(Metric[str]):
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
         in_gold = set(self.scheme.spans(gold))
-        # Most sentences of a good model, and to compare lists is much faster than to read spans.
+        # True for most sentences of a good model; comparing lists is much faster than reading spans.
         in_predicted = in_gold if predicted == gold else set(self.scheme.spans(predicted))
         # Labels that should be in spans and are not; "_" is how some files write O.
         marked = len(gold) - gold.count(OUTSIDE) - gold.count("_")
@@ -46,7 +46,7 @@ class SpanF1(Metric[str]):
         return Counter({**counts, "unread": unread, "labels": len(gold)})
 
     def warning(self) -> str | None:
-        """How many gold labels mark no span in the scheme, if any do not."""
+        """How many gold labels are neither outside nor in a span of the scheme; None if there are none."""
         unread, name = self.counts["unread"], self.scheme.name
         if not unread:
             return None

@@ -42,7 +42,7 @@ from machamp_lite.training.written import foreign_in_model, mark_of_model
 
 _LABELS = "labels.json"
 _ENCODER, _TOKENIZER = "encoder", "tokenizer.json"
-# Of the modules around them, without weights.
+# For the modules of a model without weights.
 _BYTES_PER_TENSOR = 2**16
 
 
@@ -50,7 +50,7 @@ def save_model(model: Model, folder: str | Path) -> None:
     """Writes a model folder, in the place of an older one; raises ``ConfigError`` if something else is there."""
     foreign = foreign_in_model(Path(folder))
     if foreign is not None:
-        raise ConfigError(f"{foreign}: is no file of a model that was saved here; move it out of the folder")
+        raise ConfigError(f"{foreign}: was not written with this model; move it out of the folder")
     with replacing_folder(folder) as place:
         write_json(place / _CONFIG, config_document(model.config))
         label_weights = {task: model.decoder(task).label_weights() for task in model.tasks}
@@ -123,7 +123,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     check_encoder_folder(folder / _ENCODER, weights)
     checked = sandbox.is_available()
     if checked:
-        # Numbers of a few bytes can ask for any memory, in ways that no list of keys knows.
+        # A few bytes can request any amount of memory, under more keys than a list could name.
         sizes = sum(
             file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != _WEIGHTS
         )
@@ -147,7 +147,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
 def _load_parts(
     folder: Path, config: Config, weights: WeightsHeader, *, check: bool
 ) -> tuple[Any, dict[str, Vocabulary]]:
-    """Tokenizer and labels; if ``check``, it is checked that a model of them has just the tensors of the file."""
+    """Tokenizer and labels; if ``check``, it is checked that a model of them has exactly the tensors of the file."""
     try:
         tokenizer = load_tokenizer(str(folder / _ENCODER), is_saved_model=True)
     except (ConfigError, MemoryError):

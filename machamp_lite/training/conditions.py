@@ -44,10 +44,10 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) 
     """A line for each version, data file and key of the config that is not as it was when a run was started."""
     for name, version in now["versions"].items():
         if (former := before["versions"].get(name)) != version:
-            yield f"{name}: found {version}, but {folder} was started with {former}, so it cannot go on"
+            yield f"{name}: found {version}, but {folder} was started with {former}, so it cannot be resumed"
     for path, present in now["data"].items():
         if path in before["data"] and before["data"][path] != present:
-            yield f"{path}: has changed since {folder} was started, so it cannot go on"
+            yield f"{path}: has changed since {folder} was started, so it cannot be resumed"
     for name in (PARAMS_CONFIG, DATASET_CONFIGS):
         for key, old, new in _differences(before["configs"][name], now["configs"][name]):
             yield (

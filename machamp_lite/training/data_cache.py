@@ -110,15 +110,15 @@ class DataCache:
         if not all(digests):
             return ""
         rest = [_of_config(self.config, orders), _of_program(), _of_tokenizer(self.tokenizer)]
-        return hashlib.sha256(json.dumps([json.dumps(rest), digests]).encode()).hexdigest()
+        return hashlib.sha256(json.dumps([rest, digests]).encode()).hexdigest()
 
     def load(self) -> RunData | None:
         """The data of the entry; None if there is none, or one that is damaged."""
         if not self.key or not self.path.is_file():
             return None
         try:
-            told, arrays = _read(self.path)
-            if told.get("key") != self.key or told.get("checksum") != _checksum(arrays):
+            stored, arrays = _read(self.path)
+            if stored.get("key") != self.key or stored.get("checksum") != _checksum(arrays):
                 raise ValueError("it is not what was written")
             data = self._unpack(arrays)
         except (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
@@ -137,11 +137,11 @@ class DataCache:
         if not self.key:
             return False
         arrays = self._pack(data)
-        told = {"key": self.key, "checksum": _checksum(arrays)}
+        stored = {"key": self.key, "checksum": _checksum(arrays)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing_path(self.path) as temporary:
-                save_file(arrays, temporary, told)
+                save_file(arrays, temporary, stored)
             _remove_old(self.folder)
         except (OSError, SafetensorError, ValueError) as error:
             reason = getattr(error, "strerror", None) or first_line(error)
@@ -249,18 +249,18 @@ def _of_tokenizer(tokenizer: Any) -> list[Any]:
 def _read(path: Path) -> tuple[Mapping[str, str], dict[str, np.ndarray]]:
     """The metadata and the arrays of an entry.
 
-    They are read, not mapped: a process is killed when it asks for a part of a mapped file that was cut off.
+    They are read, not mapped: a process is killed if it reads a part of a mapped file that was truncated.
     """
     content = np.fromfile(path, np.uint8)
     start = 8 + int.from_bytes(content[:8].tobytes(), "little")
     header = json.loads(content[8:start].tobytes())
-    told = header.pop("__metadata__")
+    stored = header.pop("__metadata__")
     arrays = {}
     for name, entry in header.items():
         first, last = entry["data_offsets"]
         values = content[start + first : start + last].view(_DTYPES[entry["dtype"]])
         arrays[name] = values.reshape(entry["shape"])
-    return told, arrays
+    return stored, arrays
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:

@@ -1,4 +1,4 @@
-"""What of the data is no fault, and yet most likely not meant."""
+"""Warnings about data that has no faults, but is probably not what was meant."""
 
 import filecmp
 from collections import Counter
@@ -12,6 +12,7 @@ from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.training.header_lines import find_header, skipped_data
 from machamp_lite.training.label_counts import dev_labels, listed, training_labels, unseen_labels
+from machamp_lite.training.label_schemes import is_span_task
 from machamp_lite.training.label_slips import (
     column_warnings,
     distinct_warning,
@@ -27,7 +28,7 @@ def data_warnings(
     train: Mapping[str, Columns],
     dev: Mapping[str, Columns],
 ) -> Iterator[str]:
-    """A line for each: files that are the same, headers, columns that hold something else, odd labels."""
+    """A line per warning: equal files, headers, wrong columns, unusual labels."""
     unseen: dict[str, Counter[str]] = {task: Counter() for task in config.tasks()}
     for name, dataset in config.datasets.items():
         train_path, dev_path = str(dataset.train_data_path), dataset.dev_data_path
@@ -63,9 +64,11 @@ def data_warnings(
             label = vocabulary.labels[0]
             yield f"task '{task}': found only the label '{label}' in the training data, expected several"
         counts = {**dict(zip(vocabulary.labels, vocabulary.counts, strict=True)), **unseen[task]}
-        spelling = spelling_warning(task, counts) if decoder.labels_are_classes else None
-        if spelling is not None:
-            yield spelling
+        # The labels of span tasks have a warning of their own, with the place.
+        if decoder.labels_are_classes and not is_span_task(task_config):
+            spelling = spelling_warning(task, counts)
+            if spelling is not None:
+                yield spelling
 
 
 def _dataset_warnings(
@@ -104,7 +107,7 @@ def _dataset_warnings(
         new = unseen_labels(config, task, vocabularies[task], dev)
         unseen[task].update(new)
         for header in found:
-            # Said already, where it is no label of the training data alone.
+            # The warning of the header has named it already.
             new.pop(header.labels.get(task, ""), None)
         if new and dev is not None:
             yield _unseen_warning(name, task, dev.path, new, every=in_dev[task])

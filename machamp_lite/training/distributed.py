@@ -174,7 +174,7 @@ def joined(*, on_gpus: bool) -> Iterator[Processes]:
 def _place() -> tuple[int, int] | None:
     """The rank of this process and the number of processes; None if it is the only one.
 
-    Raises ``ConfigError`` for variables that ``torchrun`` does not set so.
+    Raises ``ConfigError`` for values that ``torchrun`` does not set.
     """
     # Some systems set variables to nothing instead of unsetting them.
     given = {name: os.environ.get(name, "").strip() for name in _VARIABLES}
@@ -222,7 +222,7 @@ def _lost(rank: int, count: int, error: Exception) -> LostProcessError:
     # Without the place in a library's source, and advice for whoever changes it.
     reason = re.sub(r"\[\S+:\d+\] ", "", first_line(error)).partition(". ")[0]
     return LostProcessError(
-        f"process {rank} of {count}: another one has ended or cannot be reached ({reason}); the run goes on from its "
+        f"process {rank} of {count}: another one has ended or cannot be reached ({reason}); resume the run from its "
         "last state with --resume"
     )
 

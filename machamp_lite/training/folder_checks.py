@@ -1,4 +1,4 @@
-"""Whether a run may have a folder: checked before anything is written or removed there."""
+"""Whether a run may use a folder: checked before anything is written or removed there."""
 
 import contextlib
 import functools
@@ -118,7 +118,7 @@ def taken(
 
 
 def _check_empty(folder: Path) -> None:
-    """Raises ``ConfigError`` for a folder without run.json that holds anything but traces of a run's very start."""
+    """Raises ``ConfigError`` for a folder without run.json that is not empty, except for a lock or temporary files."""
     names = sorted(
         path.name
         for path in folder.iterdir()
@@ -126,8 +126,8 @@ def _check_empty(folder: Path) -> None:
     )
     if PARAMS_CONFIG in names:
         raise ConfigError(
-            f"{folder}: a run is already here, but without {RUN}: one of an older version, or not ours; give another "
-            "--model_dir"
+            f"{folder}: a run is already here, but without {RUN}: one of an older version, or not ours; it "
+            "cannot be overwritten or resumed: give another --model_dir"
         )
     if names:
         raise ConfigError(
@@ -137,7 +137,7 @@ def _check_empty(folder: Path) -> None:
 
 
 def _foreign(folder: Path, outputs: Iterable[str], *, resume: bool) -> Iterator[Path]:
-    """What has a name of ours, but was not written by a run; all else in a folder is left alone.
+    """Files with a name of ours that were not written by a run; files with other names are left alone.
 
     With ``resume``, not the configs and the state: what is wrong with them is reported when they are read.
     """

@@ -13,7 +13,7 @@ from machamp_lite.data.numbers import parse_number
 from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.errors import DataError
 
-# Of a task, before the only label that is there once says anything.
+# Labels of a task that are needed before a label that occurs once says anything.
 FEWEST_LABELS = 6
 
 # How often each label of a task is in a file, by task.
@@ -37,10 +37,10 @@ class Header:
 
 
 def find_header(config: DatasetConfig, path: str, counts: LabelCounts, *, known: LabelCounts) -> Header | None:
-    """The header that a file has but the config does not skip, if any.
+    """The header of a file that the config does not skip, if there is one.
 
     ``counts`` are the labels of the file, ``known`` those of the training data. A header has labels that no other line
-    has, and names columns; or its labels are the only ones that are there once.
+    has, and either names columns or has the only labels that occur once.
     """
     row = None if config.skip_first_line else first_row(config, path)
     if row is None:

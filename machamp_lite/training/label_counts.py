@@ -24,7 +24,7 @@ def training_labels(config: Config, columns: Columns, task: str, vocabulary: Voc
         return +Counter(dict(zip(vocabulary.labels, vocabulary.counts, strict=True)))
     gold = rows[f"gold {task}"].values
     if decoder.row_a_label:
-        # Of each sentence: its labels, and of what size each of them is.
+        # The number of labels of each sentence, and the size of a label.
         shapes = rows[f"shape {task}"]
         sizes = shapes.values[: int(shapes.lengths.max())].astype(np.int64)[1:]
         gold = gold.reshape(-1, *sizes)

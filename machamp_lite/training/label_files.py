@@ -1,4 +1,4 @@
-"""The labels of one task in one data file, as numbers: what follows what, how often, and where first."""
+"""The labels of one task in one data file, as numbers: which follow which, how often, and where first."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -14,6 +14,7 @@ from machamp_lite.decoders.seq_bio import SeqBio
 from machamp_lite.schemes import AUTO, EDGE, OUTSIDE, SCHEMES, Scheme, recognise
 from machamp_lite.training.data_cache import RunData
 from machamp_lite.training.label_files import LabelFile
+from machamp_lite.training.label_slips import plain_label, with_escapes
 
 KINDS_SHOWN = 5
 LABELS_SHOWN = 6
@@ -95,7 +96,7 @@ def _of_scheme(
     steps = file.steps()
     broken = _breaks(scheme, steps)
     if broken:
-        # Steps between labels that are right in themselves first: of the others there is another warning.
+        # Steps between correct labels first: the other labels have a warning of their own.
         kinds = sorted(broken.items(), key=lambda pair: (any(map(_is_slip, pair[0])), -pair[1]))
         shown = ", ".join(f"{_as_text(*step)} {_times(count)}" for step, count in kinds[:KINDS_SHOWN])
         more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
@@ -121,13 +122,13 @@ def _advice(steps: Mapping[tuple[str, str], int], broken: int, *, is_auto: bool)
     better = recognise(steps)
     if sum(_breaks(better, steps).values()) > broken / 2:
         return "correct the file"
-    # A scheme that was recognised is that of the training data as a whole, which this file does not share.
+    # The scheme was recognised from all training data, and this file has another one.
     change = "convert the file" if is_auto else f"set scheme to {better.name}"
     return f"the labels of the file fit {better.name}: {change}"
 
 
 def _breaks(scheme: Scheme, steps: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    """The steps out of a scheme, without labels that have a warning of their own, or that mean outside."""
+    """The steps that break a scheme, except for labels that have a warning of their own or that mean outside."""
     return {
         (before, label): count
         for (before, label), count in scheme.breaks(steps).items()
@@ -146,14 +147,14 @@ def _of_slips(file: LabelFile, task: str) -> Iterator[str]:
     groups: dict[str, list[str]] = {}
     for label in counts:
         if label not in zeros:
-            groups.setdefault(_intended(label).casefold(), []).append(label)
+            groups.setdefault(plain_label(_intended(label)), []).append(label)
     variants = [group for group in groups.values() if len(group) > 1]
     if variants:
         shown = "; ".join(_listed(group, counts) for group in variants[:KINDS_SHOWN])
         more = f"; and {len(variants) - KINDS_SHOWN} more groups" if len(variants) > KINDS_SHOWN else ""
         yield (
             f"{_where(file, [group[1] for group in variants])}: task '{task}': labels that differ only by case, "
-            f"separator or outer space are different labels (found {shown}{more}); write each in one way"
+            f"separator, outer space or Unicode form are different labels (found {shown}{more}); write each in one way"
         )
     alone = [group[0] for group in groups.values() if len(group) == 1 and _is_slip(group[0])]
     if alone:
@@ -191,7 +192,7 @@ def _where(file: LabelFile, labels: Sequence[str]) -> str:
 
 
 def _listed(labels: Sequence[str], counts: Mapping[str, int]) -> str:
-    shown = ", ".join(f"'{label}' {_times(counts[label])}" for label in labels[:LABELS_SHOWN])
+    shown = ", ".join(f"'{with_escapes(label)}' {_times(counts[label])}" for label in labels[:LABELS_SHOWN])
     return f"{shown} and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else shown
 
 

@@ -1,4 +1,4 @@
-"""Labels and columns that are most likely not what was meant."""
+"""Labels and columns that are probably not what was meant."""
 
 import re
 from collections import Counter
@@ -13,42 +13,44 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import shown_label
 from machamp_lite.training.label_counts import LABELS_SHOWN
 
-# Sentences that are looked at, and how many words or texts of them are needed to say anything.
+# Sentences that are inspected, and how many of their words or texts are needed for a warning.
 SENTENCES_READ, FEWEST = 200, 20
-# The share of rows that shows what a column holds, whatever an odd row says.
+# The share of rows that must agree, so that a few odd rows do not hide what a column holds.
 MOST = 0.9
 _NOT_SEEN = " \t\u200b\u2060\ufeff"
 _NODE_ID = re.compile(r"[0-9]+([-.][0-9]+)?")
 
 
 def spelling_warning(task: str, counts: Mapping[str, int]) -> str | None:
-    """A line on labels that are the same but for case, outer spaces or the form of their Unicode characters."""
+    """A line on labels that are the same except for case, outer spaces or Unicode form."""
     groups: dict[str, list[str]] = {}
     for label in counts:
-        groups.setdefault(_plain(label), []).append(label)
+        groups.setdefault(plain_label(label), []).append(label)
     several = [sorted(group, key=lambda label: (-counts[label], label)) for group in groups.values() if len(group) > 1]
     if not several:
         return None
     several.sort(key=lambda group: -sum(counts[label] for label in group))
     found = "; ".join(
-        ", ".join(f"{_spelt(label)} ({counts[label]})" for label in group) for group in several[:LABELS_SHOWN]
+        ", ".join(f"{shown_label(with_escapes(label))} ({counts[label]})" for label in group)
+        for group in several[:LABELS_SHOWN]
     )
     more = f" and {len(several) - LABELS_SHOWN} more" if len(several) > LABELS_SHOWN else ""
     return (
         f"task '{task}': labels that differ only in case, outer spaces or Unicode form count as different labels: "
-        f"{found}{more}; spell them alike if they are the same"
+        f"{found}{more}; use one spelling for each label"
     )
 
 
-def _plain(label: str) -> str:
+def plain_label(label: str) -> str:
+    """A label without case, outer spaces and differences of Unicode form."""
     return normalize("NFC", normalize("NFC", label).strip().strip(_NOT_SEEN).casefold())
 
 
-def _spelt(label: str) -> str:
-    """A label as it is printed beside one that may look the same: with accents of their own as escapes."""
+def with_escapes(label: str) -> str:
+    """A label whose combining characters are escaped unless it is in NFC, so that it differs from its NFC form."""
     if is_normalized("NFC", label):
-        return shown_label(label)
-    return shown_label("".join(ascii(sign)[1:-1] if combining(sign) else sign for sign in label))
+        return label
+    return "".join(ascii(sign)[1:-1] if combining(sign) else sign for sign in label)
 
 
 def column_warnings(
@@ -89,7 +91,7 @@ def _is_number(text: str) -> bool:
 
 
 def distinct_warning(name: str, config: DatasetConfig, task: str, path: str, counts: Counter[str]) -> str | None:
-    """A line on labels almost all of which are there once, as ids are."""
+    """A line on labels that almost all occur only once, like ids."""
     decoder = decoder_class(config.tasks[task])
     items = counts.total()
     if not decoder.labels_are_classes or items < FEWEST or len(counts) <= MOST * items:
@@ -97,12 +99,12 @@ def distinct_warning(name: str, config: DatasetConfig, task: str, path: str, cou
     place = decoder.place(task, config.tasks[task])
     return (
         f"{name}: task '{task}': found {len(counts)} labels for {items} items in {place} of {path}, expected labels "
-        "that come again; if they are ids or texts, set column_idx to the column of the labels"
+        "that occur more than once; if they are ids or texts, set column_idx to the column of the labels"
     )
 
 
 def read_warnings(columns: Columns) -> Iterator[str]:
-    """A line for each kind of slip that the reader of a file has met."""
+    """A line for each kind of slip that the reader of a file has found."""
     for slip in columns.table.slips:
         yield (
             f"{columns.dataset}: task '{slip.task}': {slip.what} ({slip.count}, the first in "

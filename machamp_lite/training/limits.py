@@ -25,9 +25,9 @@ _CHECKED: set[tuple[Any, ...]] = set()
 def check_limits(name: str) -> None:
     """Raises ``ConfigError`` for an encoder on this disk that would take far more memory than its files have bytes.
 
-    All other faults are left to those who load it. What has to be fetched from the hub is not checked.
+    All other faults are raised when it is loaded. An encoder that must be downloaded is not checked.
     """
-    # Whatever the system says of such a path is met again where it is loaded.
+    # Errors of the system are raised again when the encoder is loaded.
     with contextlib.suppress(OSError, ValueError):
         folder = _local_folder(name)
         if folder is None or not sandbox.is_available():
@@ -65,5 +65,5 @@ def _build_without_weights(folder: str) -> None:
             raise
         # A library in Rust raises what is no Exception.
         except BaseException:
-            # It is met again, and told, where it is loaded in earnest.
+            # It is raised again, and reported, when the encoder is loaded.
             logger.debug("%s: %s", folder, build.__name__, exc_info=True)

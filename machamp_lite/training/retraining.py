@@ -57,7 +57,7 @@ def describe(model: Model, former: Model) -> list[str]:
 
 
 def _outcome(reason: str | None) -> str:
-    return "goes on with its former decoder" if reason is None else f"starts anew: {reason}"
+    return "keeps its decoder" if reason is None else f"new decoder: {reason}"
 
 
 def _why_fresh(model: Model, former: Model, task: str) -> str | None:

@@ -53,12 +53,12 @@ def read_data(
     tokenizer = former.tokenizer.tokenizer if former else load_tokenizer(config.params.transformer_model)
     checksums = data_checksums(config) if checksums is None else checksums
     read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
-    data, told = read({})
+    data, source = read({})
     orders = label_orders(former, config, data.vocabularies) if former else {}
     if orders:
         # Ids are given while data is read, so that it is read again with those that fit the former weights.
-        data, told = read(orders)
-    logger.info("data: %s", told.format(seconds=time.perf_counter() - start))
+        data, source = read(orders)
+    logger.info("data: %s", source.format(seconds=time.perf_counter() - start))
     _check_class_weights(config, data)
     for task in config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)

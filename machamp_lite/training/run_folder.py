@@ -28,7 +28,7 @@ from machamp_lite.training.written import is_plain_file, is_whole_model, remove_
 MODEL, EPOCHS, STATE = "model", "epochs", "state"
 STATE_FILE, START = "state.safetensors", "start"
 METRICS, LOG = "metrics.json", "log.txt"
-# Temporary, for what is predicted of the dev files.
+# A temporary folder for the predictions of dev files.
 PREDICTIONS = "predictions"
 _FORMER = "former"
 
@@ -141,7 +141,7 @@ def settle_epochs(folder: Path, best_epochs: Sequence[int]) -> None:
     model, new = folder / MODEL, folder / EPOCHS / str(best)
     if new.exists():
         if model.exists():
-            # What is the best until now becomes the second best.
+            # The best epoch so far becomes the second best.
             aside = folder / EPOCHS / (str(others[0]) if others else _FORMER)
             remove_model(aside)
             os.rename(model, aside)

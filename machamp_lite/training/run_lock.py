@@ -1,8 +1,6 @@
 """A lock on a run folder, which the system releases when its process ends, however it ends."""
 
 import contextlib
-import errno
-import fcntl
 import json
 import logging
 import os
@@ -12,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from machamp_lite.errors import ConfigError
+from machamp_lite.temporaries import lock_file
 from machamp_lite.training.written import is_plain_file, read_object
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before it is released: whoever opens the file from now on makes a new one.
+        # Before the lock is released: from now on, another process creates a new file.
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
@@ -45,7 +44,7 @@ def is_lock(path: Path) -> bool:
 def _lock(path: Path) -> int:
     """Opens and locks the file; returns its descriptor."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
         try:
             _take(path, descriptor)
             if _is_same(path, descriptor):
@@ -60,26 +59,21 @@ def _lock(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        # The former holder has removed it in the meantime.
+        # The previous holder has removed the file in the meantime.
         os.close(descriptor)
 
 
 def _take(path: Path, descriptor: int) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in (errno.EAGAIN, errno.EACCES):
-            # Some network file systems have no locks.
-            logger.warning(
-                "%s: cannot be locked (%s); train into this folder only once at a time", path, error.strerror
-            )
-            return
+    is_locked = lock_file(descriptor)
+    if is_locked is None:
+        logger.warning("%s: this file system has no locks; train into this folder only once at a time", path)
+    elif not is_locked:
         holder = read_object(path)
         who = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"
         raise ConfigError(
             f"{path.parent}: is in use by {who if holder else 'another process'}; wait until it has ended, or give "
             "another --model_dir"
-        ) from None
+        )
 
 
 def _is_same(path: Path, descriptor: int) -> bool:

@@ -1,6 +1,6 @@
-"""The notes of a run folder, run.json: that it is one, and the checksums of what runs have written there.
+"""The notes of a run folder, run.json, which mark it as one and hold the checksums of what runs wrote there.
 
-A checksum is noted before its file takes its name, so that a run that is killed leaves nothing unnoted.
+A checksum is noted before its file takes its name, so that a run that is killed leaves no file without one.
 """
 
 import hashlib
@@ -26,23 +26,23 @@ def noted_in(folder: Path) -> dict[str, list[str]] | None:
     return {
         name: [each for each in checksums if isinstance(each, str)]
         for name, checksums in files.items()
-        if isinstance(checksums, list) and _is_noted(name)
+        if isinstance(checksums, list) and _can_be_noted(name)
     }
 
 
-def _is_noted(name: str) -> bool:
-    """Whether a name is one that runs note."""
+def _can_be_noted(name: str) -> bool:
+    """Whether a file of this name may have a checksum in run.json."""
     documents = (PARAMS_CONFIG, DATASET_CONFIGS, LAYERS)
     return name in documents or (Path(name).name == name and name.endswith(OUTPUT_ENDINGS))
 
 
 def make_notes(folder: Path) -> None:
-    """Makes a folder a run folder, of which nothing is noted yet."""
+    """Marks a folder as a run folder, without any checksums."""
     write_json(folder / RUN, {"format": FORMAT, "files": {}})
 
 
 def note(folder: Path, checksums: Mapping[str, str]) -> None:
-    """Notes in run.json, for files by name, what is about to be written; what is there until then stays noted."""
+    """Adds the checksums of files that are about to be written to run.json; those of present files are kept."""
     noted = noted_in(folder) or {}
     for name, new in checksums.items():
         present = [old for old in noted.get(name, []) if has_checksum(folder / name, (old,))]
@@ -59,7 +59,7 @@ def write_document(folder: Path, name: str, document: Any) -> None:
 
 
 def finish_notes(folder: Path) -> None:
-    """Forgets what was replaced or is gone: the notes of a run are then the same however often it was stopped."""
+    """Removes checksums of files that were replaced or removed, so that stopping a run leaves no trace in run.json."""
     noted = {
         name: [each for each in checksums if has_checksum(folder / name, (each,))]
         for name, checksums in (noted_in(folder) or {}).items()

@@ -60,13 +60,12 @@ class RunningEpoch:
         for task, loss in losses.items():
             self.sums[task] = self.sums.get(task, 0.0) + loss.float()
             self.counts[task] = self.counts.get(task, 0) + 1
-
         if total is not None:
             self.total = self.total + total.float()
             self.totals += 1
 
     def mean_total(self) -> float:
-        """The mean of what was minimised, over the batches that had something to learn from."""
+        """The mean of the minimised loss, over the batches that had labels of a trained task."""
         return float(self.total) / max(1, self.totals)
 
     def mean_losses(self) -> dict[str, float]:
@@ -200,19 +199,19 @@ def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> No
         raise _damaged(folder, error) from None
     if count != former:
         raise ConfigError(
-            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot go on"
+            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot be resumed"
         )
 
 
 @contextlib.contextmanager
 def same_threads(folder: Path, document: Mapping[str, Any]) -> Iterator[None]:
-    """Computes with as many threads as the run did so far: another number would round sums in another order."""
+    """Uses the number of threads that the run had so far: another number would round sums in another order."""
     now = torch.get_num_threads()
     former = document.get("threads", now)
     if not isinstance(former, int) or not 1 <= former <= MOST_THREADS:
         raise _damaged(folder, ValueError(f"threads: found {former!r}"))
     if former != now:
-        logger.info("computes with %d threads, as the run was started with, instead of %d", former, now)
+        logger.info("computes with %d threads, as at the start of the run, instead of %d", former, now)
         torch.set_num_threads(former)
     try:
         yield
@@ -266,4 +265,4 @@ def restore(
 
 
 def _damaged(folder: Path, error: Exception) -> ConfigError:
-    return ConfigError(f"{folder}: holds no state of a run that can go on ({error})")
+    return ConfigError(f"{folder}: holds no state from which a run can be resumed ({error})")

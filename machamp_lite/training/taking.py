@@ -1,4 +1,4 @@
-"""How a run takes its folder: checked, locked, and kept from its own inputs."""
+"""Checks and locks the folder of a run, and keeps the run from replacing its own inputs."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,7 +11,7 @@ from machamp_lite.training.run_folder import MODEL
 
 
 def inputs_of(config: Config, retrain: str | Path | None = None) -> list[str | Path]:
-    """What a run reads beside a hub and its own folder: data, configs, a pretrained encoder, a model to start from."""
+    """What a run reads from the disk: data, configs, a pretrained encoder, a model to start from."""
     data = [path for own in config.datasets.values() for path in (own.train_data_path, own.dev_data_path)]
     given = [*data, *config.sources.values(), config.params_source, config.params.transformer_model]
     found: list[str | Path] = [path for path in given if path is not None]

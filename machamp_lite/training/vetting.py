@@ -83,7 +83,7 @@ def check_links(folder: Path) -> None:
 def check_finite(model: nn.Module, path: Path, *, unset: Collection[str]) -> None:
     """Raises ``ConfigError`` for weights that are NaN or infinite; those ``unset`` in a new model may be."""
     for name, tensor in model.state_dict().items():
-        # A sum is finite only if all its terms are, and is much faster; one that overflows is looked at closely.
+        # A sum is finite only if all its terms are, and is much faster; if it overflows, all are checked.
         if not tensor.is_floating_point() or name in unset or torch.isfinite(tensor.sum()):
             continue
         if not torch.isfinite(tensor).all():
@@ -91,7 +91,7 @@ def check_finite(model: nn.Module, path: Path, *, unset: Collection[str]) -> Non
 
 
 def unset_buffers(model: nn.Module) -> set[str]:
-    """The buffers that are not finite before anything was learnt."""
+    """The buffers that are not finite before weights are loaded."""
     return {name for name, buffer in model.named_buffers() if not torch.isfinite(buffer).all()}
 
 

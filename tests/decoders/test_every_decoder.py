@@ -10,6 +10,7 @@ import torch
 from products import Products
 
 from machamp_lite.batching.reader import InstanceReader
+from machamp_lite.batching.remarks import Remarks
 from machamp_lite.config import load_config
 from machamp_lite.data.records import Layout, Record, read_records
 from machamp_lite.decoders import DECODERS
@@ -207,7 +208,7 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
     )
     records = setting.records()
     case.unannotated(records[0])
-    views = reader.instances(records, [reader.gold_labels(record) for record in records])
+    views = reader.instances(records, reader.annotations(records, Remarks()))
     instances = [instance for own in views for instance in own]
     model = setting.model.eval()
 

@@ -420,7 +420,7 @@ def test_checksums_are_those_of_the_bytes_that_were_read(
         stop_after_first_epoch(patch)
         assert cli.train(new) == 130
     line = refused(["--resume", "new", "--device", "-1"], capsys, Path("new/state"))
-    assert line == "data.conllu: has changed since new was started, so it cannot go on"
+    assert line == "data.conllu: has changed since new was started, so it cannot be resumed"
     Path("data.conllu").write_text(TREEBANK)
     assert cli.train(["--resume", "new", "--device", "-1"]) == 0
 

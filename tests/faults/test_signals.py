@@ -62,7 +62,7 @@ def test_a_terminated_command_gives_the_command_to_go_on_which_ends_bit_for_bit_
         told = plain_lines(process.stderr.read())
     assert process.returncode == 130
     assert len(told) == 1
-    what, _, given = told[0].partition("; to go on: ")
+    what, _, given = told[0].partition("; to resume: ")
     assert what.startswith("stopped after step ")
     assert shlex.split(given) == ["python", "train.py", "--resume", str(run)]
     train_to_the_end([*shlex.split(given)[2:], "--device", "-1"], tmp_path / "printed")
@@ -146,7 +146,7 @@ def test_a_signal_is_heeded_wherever_it_comes(
         assert cli.train([*flags, "--model_dir", str(run)]) == 130
     (told,) = plain_lines(capsys.readouterr().err)
     assert told.startswith(beginning)
-    assert told.endswith(f"; to go on: python train.py --resume {run}")
+    assert told.endswith(f"; to resume: python train.py --resume {run}")
     assert told in (run / "log.txt").read_text()
     assert cli.train(["--resume", str(run), "--device", "-1"]) == 0
     assert outcome(run) == outcome(whole)

@@ -560,14 +560,14 @@ def test_nothing_is_pickled_when_a_run_is_saved_loaded_and_resumed(
 def test_an_encoder_that_fails_on_an_input_is_one_line(folder: Path) -> None:
     # The tokenizer says that there are three kinds of pieces, and the encoder has two.
     def add_types(tokenizer: Any) -> None:
-        for part in tokenizer["post_processor"]["single"]:
+        for part in tokenizer["post_processor"]["pair"]:
             next(iter(part.values()))["type_id"] = 2
 
     edit(folder / "encoder" / "tokenizer.json", add_types)
     take_tokenizer_as_it_is(folder)
-    code, (line,) = predict("m", "ud", "out", "--dataset", "UD", folder=folder.parent)
+    code, (line,) = predict("m", "pairs", "out", "--dataset", "PAIRS", folder=folder.parent)
     assert code == 1
-    assert line.startswith("ud:1: the model cannot score its input (its encoder raised IndexError: ")
+    assert line.startswith("pairs:1: the model cannot score its input (its encoder raised IndexError: ")
 
 
 def test_a_file_of_weights_without_tensors_is_refused(folder: Path) -> None:

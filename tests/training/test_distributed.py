@@ -314,7 +314,7 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
         codes, printed = in_two_processes(work, tmp_path)
         assert codes == [130, 130], printed
         (told,) = plain_lines(printed[0])
-        assert told.endswith(f"; to go on: torchrun --nproc_per_node=2 train.py --resume {broken}")
+        assert told.endswith(f"; to resume: torchrun --nproc_per_node=2 train.py --resume {broken}")
         assert plain_lines(printed[1]) == []
         command = ["--resume", str(broken), "--device", "-1"]
     document = load_document(broken / "state")
@@ -324,7 +324,7 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
     capsys.readouterr()
     assert cli.train(command) == 2
     (told,) = plain_lines(capsys.readouterr().err)
-    assert told == f"processes: found 1, but {broken} was started with 2, so it cannot go on"
+    assert told == f"processes: found 1, but {broken} was started with 2, so it cannot be resumed"
     assert train_in_two(command, tmp_path)[0] == [0, 0]
     assert outcome(broken) == outcome(whole)
 

@@ -361,8 +361,8 @@ def test_rows_that_only_lack_a_column_are_listed_as_before(
     assert run(SENTENCES, "a dog, a cat\nthe dog\n", None, "--check") == 2
     lines = capsys.readouterr().err.splitlines()
     assert lines == [
-        "train:1: found 1 column, expected at least 2: task 'kind' reads column 1, counted from 0 (and 1 more line like "
-        "it: 2)"
+        "train:1: found 1 column, expected at least 2: task 'mood' reads column 1, counted from 0 (and 1 more line "
+        "like it: 2)"
     ]
 
 

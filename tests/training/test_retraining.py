@@ -146,8 +146,8 @@ def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
     capsys.readouterr()
     assert cli.train([*arguments, "--check"]) == 0
     lines = {
-        *(f"  task {name}: goes on with its former decoder" for name in dataset["tasks"] if name != task),
-        f"  task {task}: starts anew: {reason}",
+        *(f"  task {name}: keeps its decoder" for name in dataset["tasks"] if name != task),
+        f"  task {task}: new decoder: {reason}",
     }
     assert lines <= set(capsys.readouterr().out.splitlines())
     assert cli.train([*arguments, "--model_dir", str(tmp_path / "new")]) == 0
@@ -231,7 +231,7 @@ def test_a_language_model_is_taken_over_and_goes_on_too(
     assert cli.train([*arguments, "--model_dir", str(runs_of["former"])]) == 0
     arguments += ["--retrain", str(runs_of["former"])]
     assert cli.train([*arguments, "--model_dir", str(runs_of["whole"])]) == 0
-    assert "task it: goes on" in (runs_of["whole"] / "log.txt").read_text()
+    assert "task it: keeps its decoder" in (runs_of["whole"] / "log.txt").read_text()
     with monkeypatch.context() as patch:
         stop_after(1, patch)
         assert cli.train([*arguments, "--model_dir", str(runs_of["broken"])]) == 130

@@ -38,7 +38,7 @@ def test_each_run_of_a_sequence_starts_from_the_one_before(
     assert [path.name for path in sorted(folder.iterdir())] == ["0", "1"]
     log = (folder / "1" / "log.txt").read_text()
     assert f"starts from {folder / '0'}" in log
-    assert "task upos: goes on with its former decoder" in log
+    assert "task upos: keeps its decoder" in log
     assert "not in this run any more: same" in log
     assert "starts from" not in (folder / "0" / "log.txt").read_text()
     output = capsys.readouterr().out

@@ -145,9 +145,9 @@ def edit(path: Path, **changes: Any) -> None:
 def test_no_flag_changes_a_run_that_goes_on(told: Callable[..., list[str]], tmp_path: Path) -> None:
     for flag in (["--set", "training.num_epochs=9"], ["--retrain", "x"], ["--sequential"], ["--seed", "1"]):
         (line,) = told(*flag)
-        assert line.startswith(f"{flag[0]}: a run that goes on keeps its config")
+        assert line.startswith(f"{flag[0]}: a resumed run keeps its config")
     (line,) = told(folder=tmp_path / "none")
-    assert "found no run that can go on" in line
+    assert "found no run to resume" in line
 
 
 def test_a_changed_config_is_told_key_by_key(told: Callable[..., list[str]], stopped: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_changed_config_is_told_key_by_key(told: Callable[..., list[str]], sto
 def test_changed_data_and_versions_are_told_by_name(
     told: Callable[..., list[str]], stopped: Path, treebank: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ending = "so it cannot go on"
+    ending = "so it cannot be resumed"
     kept = treebank.read_text()
     treebank.write_text(kept + "\n")
     assert told() == [f"{treebank}: has changed since {stopped} was started, {ending}"]
@@ -200,7 +200,7 @@ def test_a_damaged_state_is_told_in_one_line(
     whole = path.read_bytes()
     path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "other": b"x" * 1000}[damage])
     (line,) = told()
-    assert line.startswith(f"{stopped / 'state'}: holds no state of a run that can go on (")
+    assert line.startswith(f"{stopped / 'state'}: holds no state from which a run can be resumed (")
 
 
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
