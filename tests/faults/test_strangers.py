@@ -17,7 +17,7 @@ from typing import Any
 import children
 import pytest
 import torch
-from fuzzing import predict, train, write_workplace
+from fuzzing import PAIRS, predict, train, write_workplace
 from safetensors.torch import load_file, save_file
 
 from machamp_lite import cli
@@ -421,7 +421,9 @@ CHAINS: dict[str, tuple[str, str, Any, int]] = {
 def take_tokenizer_as_it_is(folder: Path) -> None:
     """Has transformers load all of tokenizer.json: of a BertTokenizer it takes the vocabulary alone."""
     config = folder / "encoder" / "tokenizer_config.json"
-    edit(config, lambda document: document.update(tokenizer_class="PreTrainedTokenizerFast"))
+    names = ["input_ids", "token_type_ids", "attention_mask"]
+    loaded_whole = {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": names}
+    edit(config, lambda document: document.update(loaded_whole))
 
 
 def kilobytes(name: str) -> int:
@@ -565,6 +567,7 @@ def test_an_encoder_that_fails_on_an_input_is_one_line(folder: Path) -> None:
 
     edit(folder / "encoder" / "tokenizer.json", add_types)
     take_tokenizer_as_it_is(folder)
+    (folder.parent / "pairs").write_text(PAIRS, encoding="utf-8")
     code, (line,) = predict("m", "pairs", "out", "--dataset", "PAIRS", folder=folder.parent)
     assert code == 1
     assert line.startswith("pairs:1: the model cannot score its input (its encoder raised IndexError: ")
