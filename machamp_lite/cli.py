@@ -322,7 +322,7 @@ def _predict(flags: argparse.Namespace) -> int:
             )
             try:
                 _show_scores({dataset: keeper}, file=file)
-                print(f"written: {target}", file=file, flush=True)
+                print(f"written: {one_line(str(target))}", file=file, flush=True)
             except OSError as error:
                 # Only standard output has failed: the remaining files are still predicted.
                 unprinted = unprinted or error

@@ -219,6 +219,21 @@ def prediction_batches(
     return cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching.model_copy(update=sizes))
 
 
+def _check_numbers(batch: Batch, scores: Any, task: str = "") -> None:
+    """Raises ``MachampError`` for scores that are NaN: labels of them would mean nothing."""
+    if isinstance(scores, dict):
+        for name, own in scores.items():
+            _check_numbers(batch, own, name)
+    elif isinstance(scores, tuple):
+        for part in scores:
+            _check_numbers(batch, part, task)
+    elif isinstance(scores, torch.Tensor) and scores.is_floating_point() and bool(scores.isnan().any()):
+        raise MachampError(
+            f"{batch.instances[0].source}: the model cannot score its input (its scores for the task '{task}' are "
+            "NaN); its weights or its config are damaged, or its training diverged"
+        )
+
+
 def _of_batch(
     model: Model,
     instances: Sequence[Instance],
@@ -228,7 +243,9 @@ def _of_batch(
     """The same of one batch, in halves if it does not fit the memory of a GPU."""
     batch, made = model.batch([instances[place] for place in places], only_annotated=False), None
     try:
-        made = make(batch, model(batch))
+        scores = model(batch)
+        _check_numbers(batch, scores)
+        made = make(batch, scores)
     except torch.OutOfMemoryError as error:
         if len(places) == 1:
             raise MachampError(

@@ -1,5 +1,6 @@
 """Inputs and outputs of a prediction, checked before anything is written: no file of the user may be lost."""
 
+import contextlib
 import json
 import os
 import stat
@@ -15,6 +16,9 @@ from machamp_lite.streams import AnyPath, descriptor_of, is_standard, is_stream
 
 Pair = tuple[AnyPath, AnyPath]
 SCORES_END = ".eval"
+# What a run folder holds, beside what its run.json lists.
+RUN_MARK = "run.json"
+RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metrics.json"}
 # Keys of a task in a scores file, beside its metrics.
 SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words"}
 # Two paths of the same file have the same key.
@@ -37,6 +41,12 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
         if (path := scores_path(target)) is not None and path not in named
         for fault in _scores_faults(path, target)
     ]
+    faults += [
+        f"{path}: is a file of the run in {folder}, expected another file"
+        for _, target in pairs
+        for path in (target, scores_path(target))
+        if path is not None and (folder := _run_of(path)) is not None
+    ]
     if model_folder is not None:
         faults += [
             f"{path}: is in the folder of the model, {model_folder}, expected a path outside it"
@@ -55,6 +65,7 @@ def scores_path(target: AnyPath) -> str | None:
 
 def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
     """What is wrong with one input and its output."""
+    yield from _name_faults(source, target)
     if is_standard(source):
         if sys.stdin is None:
             yield "standard input: is closed, expected an input"
@@ -69,6 +80,29 @@ def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
             yield "standard output: is closed, expected an output"
     else:
         yield from _target_faults(target)
+
+
+def _name_faults(*paths: AnyPath) -> Iterator[str]:
+    """What is wrong with names: the system reads ``file/`` as a folder, and Python as the file."""
+    for path in paths:
+        name = os.fspath(path)
+        if not name.strip():
+            yield f"found the empty name {name!r}, expected a file"
+        elif name.endswith(("/", "/.")) and not os.path.isdir(name):
+            yield f"{name}: ends like the name of a folder, expected a file"
+
+
+def _run_of(path: AnyPath) -> Path | None:
+    """The folder of the run that wrote a file or writes it; None for other files, new ones in a run folder too."""
+    if is_standard(path) or is_stream(path):
+        return None
+    real = Path(os.path.realpath(path))
+    for folder in real.parents:
+        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
+            document = json.loads((folder / RUN_MARK).read_text(encoding="utf-8"))
+            if real.relative_to(folder).parts[0] in document["files"].keys() | RUN_NAMES:
+                return folder
+    return None
 
 
 def _scores_faults(path: str, target: AnyPath) -> Iterator[str]:
@@ -223,7 +257,8 @@ def is_scores_file(path: AnyPath) -> bool:
         and bool(content)
         and all(
             isinstance(task, dict)
-            and task.keys() & (METRICS.keys() | {"scored"})
+            # Older versions did not count sentences.
+            and task.keys() & {"scored", "labels"}
             and task.keys() <= METRICS.keys() | SCORES_KEYS
             for task in content.values()
         )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -42,7 +43,15 @@ def fitting_dataset(
     Raises ``ConfigError`` that lists the datasets if several or none have it.
     """
     if name is not None or len(config.datasets) == 1:
-        return choose_dataset(config, name)
+        chosen = choose_dataset(config, name)
+        column = config.datasets[chosen].word_idx
+        if column is not None and not raw_text and os.path.exists(source) and _are_ids(_look_at(source), column):
+            logger.warning(
+                "%s: column %d, which is read as words, holds only numbers; is it a file of another layout?",
+                source,
+                column,
+            )
+        return chosen
     looks = _look_at(source)
     fitting = [
         dataset
@@ -134,7 +143,12 @@ def _fits(config: DatasetConfig, looks: _Looks) -> bool:
         # A single group may be a sentence as well as a TSV.
         may_have_words = looks.has_sentences or (looks.groups == 1 and len(looks.rows) <= LONGEST_MEAN)
         columns = _columns(looks.word_rows)
-        return may_have_words and config.word_idx < len(columns) and not any(map(_are_texts, columns))
+        return (
+            may_have_words
+            and config.word_idx < len(columns)
+            and not any(map(_are_texts, columns))
+            and not _are_ids(looks, config.word_idx)
+        )
     if config.sent_idxs is not None:
         columns = _columns(looks.rows[1:] if config.skip_first_line else looks.rows)
         return max(config.sent_idxs) < len(columns) and (
@@ -149,6 +163,12 @@ def _fits(config: DatasetConfig, looks: _Looks) -> bool:
 def _columns(rows: list[list[str]]) -> list[tuple[str, ...]]:
     """The columns that all rows have."""
     return list(zip(*rows, strict=False))
+
+
+def _are_ids(looks: _Looks, column: int) -> bool:
+    """Whether a column of words holds the ids of CoNLL-U."""
+    cells = [row[column] for row in looks.word_rows if column < len(row)]
+    return len(cells) > 1 and all(re.fullmatch(r"\d+([-.]\d+)?", cell) for cell in cells)
 
 
 def _are_texts(cells: Sequence[str]) -> bool:

@@ -277,6 +277,30 @@ def test_a_relation_that_training_shows_at_roots_and_elsewhere_may_be_in_both(tr
     assert forbidden[1, ids(["root", "det"])].tolist() == [True, False]
 
 
+def test_a_slip_in_the_training_data_gives_no_other_word_the_relation_of_roots(trees: Trees) -> None:
+    slips = GOOD.replace("det", "root", 1) + sentence(TREE, root="det")
+    command = trees.config(train=20 * GOOD + slips)
+    assert cli.train([*command, "--check"]) == 0
+    printed = trees.capsys.readouterr().err
+    assert "1 of the words that are not the root in the training data have the relation 'root'" in printed
+    assert "1 of the roots in the training data have the relation 'det'" in printed
+    config = load_config(["c.json"], parameters_config=trees.params)
+    Path("in").write_text(4 * GOOD + sentence([0]))
+    predict_file(build_model(config, read_data(config)), "in", "out")
+    assert relations_are_right(Path("out"), {"root"})
+
+
+def test_a_missing_relation_beside_a_head_is_a_missing_label(trees: Trees) -> None:
+    partly = GOOD.replace("det", "_", 1)
+    code, lines = trees.check(train=3 * GOOD + partly)
+    assert code == 2 and lines[0].startswith("train:19: found no relation ('_') beside the head '2' (task 'dep')")
+    assert trees.train("--model_dir", "run")[0] == 0
+    Path("in").write_text(GOOD + partly)
+    assert cli.predict(["run", "in", "out", "--device", "-1"]) == 0
+    scores = json.loads(Path("out.eval").read_text())["dep"]
+    assert (scores["scored"], scores["skipped"]) == (1, 1)
+
+
 @pytest.mark.parametrize("older", [False, True])
 def test_a_saved_model_knows_the_relations_of_roots(trees: Trees, older: bool) -> None:
     assert trees.train("--model_dir", "run", train=3 * GOOD + TWO_ROOTS)[0] == 0

@@ -38,7 +38,7 @@ TREEBANK = """\
 """
 COUNTS = {"scored", "skipped", "scored_words", "skipped_words"}
 # Of an older prediction.
-SCORES = '{"upos": {"accuracy": 0.5}}\n'
+SCORES = '{"upos": {"accuracy": 0.5, "scored": 1, "skipped": 0}}\n'
 PAIRS = "a dog\tit ran\tyes\nhe\tshe\tno\n"
 
 
@@ -390,6 +390,13 @@ GARBAGE: list[tuple[str, str, Callable[[Path], object]]] = [
         edited(lambda labels: (labels["upos"]["labels"].pop(), labels["upos"]["counts"].pop())),
     ),
 ]
+
+
+def test_a_row_without_its_gold_column_is_not_scored(run_folder: Path, here: Path) -> None:
+    Path("in").write_text("1\twho\twho\tPRON\n2\tran\n\n1\tdogs\tdog\tNOUN\n\n")
+    assert cli.predict([str(run_folder), "in", "out", "--dataset", "UD", "--device", "-1"]) == 0
+    scores = json.loads(Path("out.eval").read_text())["upos"]
+    assert (scores["scored"], scores["skipped"]) == (1, 1)
 
 
 @pytest.mark.parametrize(("name", "told", "damage"), GARBAGE, ids=range(len(GARBAGE)))

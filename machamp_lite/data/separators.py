@@ -50,13 +50,9 @@ def separator_fault(where: str, separator: str, path: str) -> str:
 
 
 def _conversion(separator: str, path: str) -> str:
-    if separator == "spaces":
-        return rf"convert the file, for example with sed -E '/^#/!s/ +/\t/g' {shlex.quote(path)} > NEW_FILE"
-    sign = {"commas": ",", "semicolons": ";"}[separator]
-    return (
-        "convert the file, for example in Python with "
-        f"pandas.read_csv({path!r}, sep='{sign}').to_csv('NEW_FILE', sep='\\t', index=False)"
-    )
+    sign = {"spaces": " +", "commas": ",", "semicolons": ";"}[separator]
+    condition = "" if separator == "spaces" else f", if no cell contains {separator}"
+    return rf"convert the file, for example with sed -E '/^#/!s/{sign}/\t/g' {shlex.quote(path)} > NEW_FILE{condition}"
 
 
 def _rows(lines: Sequence[str]) -> list[str]:

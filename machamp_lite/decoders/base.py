@@ -293,6 +293,10 @@ def split(labels: Sequence[Any], lengths: Sequence[int]) -> list[list[Any]]:
 def read_column(record: Record, *, task: str, column: int) -> list[str]:
     """One label a word row; raises ``DataError`` for empty ones."""
     labels = record.column(column)
+    lengths = [len(row) for row in record.rows]
+    if min(lengths) <= column < max(lengths) and labels.count(EMPTY) < len(labels):
+        row = next(row for row, length in enumerate(lengths) if length <= column)
+        raise DataError(f"{record.where(row)}: found no column {column} (task '{task}'), which other rows have")
     if "" in labels:
         raise DataError(
             [

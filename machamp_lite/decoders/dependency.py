@@ -25,6 +25,8 @@ from machamp_lite.weighting.objectives import label_loss
 Arc = tuple[int, str]
 # Words of a sentence that is learnt from: memory and time go with the square.
 LONGEST_TREE = 2000
+# The share of all roots from which on a relation is one of roots, whatever other words have it.
+MANY_ROOTS = 0.1
 # The relation of roots in models that do not say which relations roots had in training.
 ROOT = "root"
 # The relations that Universal Dependencies has for loosely connected parts.
@@ -88,6 +90,12 @@ class Dependency(Decoder):
                 f"task '{task}' (dependency); a blank line ends a sentence"
             )
         relations = read_column(record, task=task, column=config.column_idx + 1)
+        if EMPTY in relations and relations.count(EMPTY) < len(relations):
+            row = relations.index(EMPTY)
+            raise DataError(
+                f"{record.where(row)}: found no relation ('_') beside the head '{heads[row]}' (task '{task}'), "
+                "expected one, or none in the whole sentence"
+            )
         known = {"0": 0, **(record.ids or {str(place): place for place in range(1, len(heads) + 1)})}
         positions = list(map(known.get, heads))
         if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
@@ -303,13 +311,18 @@ class Dependency(Decoder):
 
 
 def _forbidden_relations(vocabulary: Vocabulary) -> Tensor:
-    """The relations that training never showed of roots (row 0) and of other words (row 1). *Shape:* (2, R)."""
+    """The relations that roots (row 0) and other words (row 1) cannot have. *Shape:* (2, R).
+
+    The majority decides, so that a slip in the training data allows nothing: a relation is one of roots if most words
+    that have it are roots, or if it is that of many roots.
+    """
     counts = torch.tensor(vocabulary.counts, dtype=torch.long)
     of_roots = torch.tensor(vocabulary.root_counts, dtype=torch.long)
     if not len(of_roots):
         # An older model.
         of_roots = torch.tensor([label == ROOT for label in vocabulary.labels]) * counts
-    allowed = torch.stack([of_roots > 0, counts > of_roots])
+    are_roots = 2 * of_roots > counts
+    allowed = torch.stack([are_roots | (of_roots > MANY_ROOTS * of_roots.sum()), ~are_roots & (counts > 0)])
     # A row without any allowed relation forbids none: all sentences have one word, or "root" is not a label.
     return ~allowed & allowed.any(1, keepdim=True)
 

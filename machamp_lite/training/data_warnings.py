@@ -10,6 +10,7 @@ from machamp_lite.batching.columns import Columns
 from machamp_lite.batching.remarks import warnings
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.dependency import MANY_ROOTS
 from machamp_lite.training.header_lines import find_header, skipped_data
 from machamp_lite.training.label_counts import dev_labels, listed, training_labels, unseen_labels
 from machamp_lite.training.label_schemes import is_span_task
@@ -60,6 +61,7 @@ def data_warnings(
         vocabulary, decoder = vocabularies[task], decoder_class(task_config)
         if not (decoder.has_classes and task_config.is_on):
             continue
+        yield from root_warnings(task, vocabulary)
         if len(vocabulary) == 1:
             label = vocabulary.labels[0]
             yield f"task '{task}': found only the label '{label}' in the training data, expected several"
@@ -124,6 +126,21 @@ def _unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, ev
         f"{name}: task '{task}': {len(unseen)} of the labels of {path} are not in the training data "
         f"and count as wrong, {unseen.total()} times in all: {labels}"
     )
+
+
+def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """Lines on words that have the relation of roots, and on roots that have the relation of other words."""
+    for label, count, of_roots in zip(vocabulary.labels, vocabulary.counts, vocabulary.root_counts, strict=False):
+        if count > of_roots > count / 2:
+            number, whom, whose = count - of_roots, "words that are not the root", "roots"
+        elif 0 < of_roots <= min(count / 2, MANY_ROOTS * sum(vocabulary.root_counts)):
+            number, whom, whose = of_roots, "roots", "other words"
+        else:
+            continue
+        yield (
+            f"task '{task}': {number} of the {whom} in the training data have the relation '{label}', which mostly "
+            f"{whose} have; prediction gives it to {whose} only"
+        )
 
 
 def lines_with_empty_texts(columns: Columns) -> list[int]:

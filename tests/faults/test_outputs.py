@@ -231,6 +231,10 @@ OVERLAPS: dict[str, tuple[list[str], list[str]]] = {
     "scores that are a text of the user": (["in", "plain"], ["plain.eval: was not written by a prediction"]),
     "scores that are JSON of the user": (["in", "json"], ["json.eval: was not written by a prediction"]),
     "scores that are a folder": (["in", "kept"], ["kept.eval: is a folder"]),
+    "the input with a slash": (["in", "in/"], ["in/: ends like the name of a folder"]),
+    "the input with a slash and a dot": (["in", "./in/."], ["./in/.: ends like the name of a folder"]),
+    "another input with a slash": (["in", "second/", "second", "o"], ["second/: ends like the name of a folder"]),
+    "no name": (["in", ""], ["found the empty name ''"]),
     "standard input twice": (["-", "a", "-", "b"], ["-: is the input of two outputs"]),
     "standard output twice": (
         ["in", "-", "second", "/dev/stdout"],
@@ -288,6 +292,19 @@ def test_an_output_in_the_folder_of_the_model_is_refused(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize("target", ["m/run.json", "m/metrics.json", "m/UD.out", "m/state/x", "m/params-config.json"])
+def test_an_output_that_is_a_file_of_a_run_is_refused(many_tasks: Path, tmp_path: Path, target: str) -> None:
+    shutil.copytree(many_tasks / "run", tmp_path / "m")
+    (tmp_path / "m" / "state").mkdir(exist_ok=True)
+    (tmp_path / "in").write_text(TREEBANK)
+    before = contents(tmp_path)
+    code, lines = predict("m", "in", target, *DATASET, folder=tmp_path)
+    assert code == 2 and lines[0].startswith(f"{target}: is a file of the run in {tmp_path / 'm'}, "), lines
+    assert contents(tmp_path) == before
+    # Beside the run's own files there is room for others.
+    assert cli.predict([str(tmp_path / name) for name in ("m", "in", "m/other")] + [*DATASET]) == 0
+
+
 def test_only_scores_that_were_predicted_are_replaced_and_removed(here: Path, model: Model) -> None:
     for _ in range(2):
         predict_file(model, "in", "out", dataset="UD")
@@ -297,6 +314,7 @@ def test_only_scores_that_were_predicted_are_replaced_and_removed(here: Path, mo
     assert not Path("out.eval").exists()
     for foreign in (
         "older scores\n",
+        '{"a": {"accuracy": 0.9}, "b": {"las": 3}}',
         "",
         "{}",
         "[" * 10**5,

@@ -573,6 +573,13 @@ def test_an_encoder_that_fails_on_an_input_is_one_line(folder: Path) -> None:
     assert re.match(r"pairs:\d: the model cannot score its input \(its encoder raised IndexError: ", line)
 
 
+def test_scores_that_are_no_numbers_are_no_labels(folder: Path) -> None:
+    edit(folder / "encoder" / "config.json", lambda config: config.update(layer_norm_eps=float("nan")))
+    code, (line,) = predict("m", "ud", "out", "--dataset", "UD", folder=folder.parent)
+    assert code == 1 and "are NaN); its weights or its config are damaged" in line, line
+    assert not (folder.parent / "out").exists()
+
+
 def test_a_file_of_weights_without_tensors_is_refused(folder: Path) -> None:
     save_file({}, folder / "model.safetensors")
     with pytest.raises(ConfigError, match=r"model\.safetensors"):
