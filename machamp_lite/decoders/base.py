@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from machamp_lite.data.records import Record
+from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.ranking import Ranked, best_labels, highest, joined
 from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
