@@ -120,7 +120,7 @@ def _target_faults(target: AnyPath) -> Iterator[str]:
     if is_stream(target):
         return
     real = os.path.realpath(target)
-    folder = os.path.dirname(real)
+    folder = os.path.dirname(real if os.path.islink(target) else target) or "."
     if os.path.islink(real):
         yield f"{target}: is a symbolic link that leads back to itself, expected a file"
     elif os.path.isdir(target):
@@ -130,8 +130,7 @@ def _target_faults(target: AnyPath) -> Iterator[str]:
     elif is_read_only(target):
         yield f"{target}: is read-only; chmod u+w {target}, or give another output"
     elif not os.path.isdir(folder):
-        shown = folder if os.path.islink(target) else os.path.dirname(target)
-        yield f"{target}: the folder {shown} does not exist"
+        yield f"{target}: the folder {folder} does not exist"
     elif not os.access(folder, os.W_OK | os.X_OK):
         yield f"{target}: cannot be written (no permission to write to the folder {folder})"
 

@@ -143,7 +143,9 @@ def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
 
 
 def _plain(limit: Any) -> Any:
-    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit
+    if not isinstance(limit, float):
+        return limit
+    return int(limit) if limit.is_integer() and abs(limit) < 1e15 else f"{limit:g}"
 
 
 def _is_branch(part: Any) -> bool:

@@ -90,12 +90,6 @@ class Dependency(Decoder):
                 f"task '{task}' (dependency); a blank line ends a sentence"
             )
         relations = read_column(record, task=task, column=config.column_idx + 1)
-        if EMPTY in relations and relations.count(EMPTY) < len(relations):
-            row = relations.index(EMPTY)
-            raise DataError(
-                f"{record.where(row)}: found no relation ('_') beside the head '{heads[row]}' (task '{task}'), "
-                "expected one, or none in the whole sentence"
-            )
         known = {"0": 0, **(record.ids or {str(place): place for place in range(1, len(heads) + 1)})}
         positions = list(map(known.get, heads))
         if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
@@ -109,6 +103,12 @@ class Dependency(Decoder):
                 f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0"
                 for place, (head, position) in enumerate(zip(heads, positions, strict=True), start=1)
                 if position is None or position == place
+            )
+        if EMPTY in relations and relations.count(EMPTY) < len(relations):
+            row = relations.index(EMPTY)
+            raise DataError(
+                f"{record.where(row)}: found no relation ('_') beside the head '{heads[row]}' (task '{task}'), "
+                "expected one, or none in the whole sentence"
             )
         return list(zip(cast(list[int], positions), relations, strict=True))
 

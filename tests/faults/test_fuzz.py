@@ -3,6 +3,7 @@
 ``make fuzz`` runs it with random seeds and as many examples as one likes.
 """
 
+import contextlib
 import copy
 import gzip
 import json
@@ -42,6 +43,9 @@ from transformers import AutoTokenizer
 
 from machamp_lite import pretrained
 from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.errors import ConfigError
+from machamp_lite.file_pairs import check_pairs, scores_path
+from machamp_lite.files import open_output, write_json
 from machamp_lite.schemes import EDGE, SCHEMES
 from machamp_lite.training import checkpoint, run_data
 from machamp_lite.training.checkpoint import load_model
@@ -492,3 +496,37 @@ def test_trees_that_are_checked(random: Random, place: Path, known_encoder: None
     code, lines = train(*TRAIN, "--check", folder=place)
     assert code == 0 or all(line.startswith("in:") for line in lines), lines
     assert code != 0 or not has_wrong_ids(text)
+
+
+INPUTS = ["in", "second", "link", "hard", "folder/in", "./in", "again/in", "x.eval"]
+TARGETS = [
+    *INPUTS,
+    *("in/", "in/.", ".//in", "folder/../in", "again/../in", "o", "./o", "folder/o", "again/o", "x", "./x", "o.eval"),
+    *("dangling", "circle", "folder", "folder/", "", " ", "none/o", "x.eval/", "link.eval", "chain", "o/../in"),
+]
+
+
+@fuzzed(300)
+@given(random=randoms)
+def test_paths_of_predict(random: Random) -> None:
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        os.mkdir("folder")
+        for name in ("in", "second", "folder/in", "x.eval"):
+            Path(name).write_text(name)
+        os.link("in", "hard")
+        links = {"link": "second", "again": "folder", "dangling": "gone", "circle": "circle", "chain": "link"}
+        for name, target in links.items():
+            os.symlink(target, name)
+        pairs = [(random.choice(INPUTS), random.choice(TARGETS)) for _ in range(random.choice([1, 2, 2, 3]))]
+        before = {source: Path(source).read_text() for source, _ in pairs}
+        with contextlib.suppress(ConfigError):
+            check_pairs(pairs)
+            # Whatever is allowed can be written, and leaves every input as it is.
+            for _, target in pairs:
+                with open_output(target) as file:
+                    file.write("new")
+                scores = scores_path(target)
+                assert scores is not None
+                write_json(scores, {})
+        assert {source: Path(source).read_text() for source, _ in pairs} == before, pairs
+        assert Path("link").is_symlink() and Path("again").is_symlink()
