@@ -41,12 +41,6 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
         if (path := scores_path(target)) is not None and path not in named
         for fault in _scores_faults(path, target)
     ]
-    faults += [
-        f"{path}: is a file of the run in {folder}, expected another file"
-        for _, target in pairs
-        for path in (target, scores_path(target))
-        if path is not None and (folder := _run_of(path)) is not None
-    ]
     if model_folder is not None:
         faults += [
             f"{path}: is in the folder of the model, {model_folder}, expected a path outside it"
@@ -54,6 +48,13 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
             for path in (target, scores_path(target))
             if path is not None and _is_inside(path, model_folder)
         ]
+    named = {fault.partition(": ")[0] for fault in faults}
+    faults += [
+        f"{path}: is a file of the run in {folder}, expected another file"
+        for _, target in pairs
+        for path in (target, scores_path(target))
+        if path is not None and str(path) not in named and (folder := _run_of(path)) is not None
+    ]
     if faults:
         raise ConfigError(dict.fromkeys(faults))
 

@@ -278,17 +278,17 @@ def test_python_has_the_same_checks(here: Path, model: Model, paths: list[str]) 
 
 
 @pytest.mark.parametrize(
-    "target", ["m/model/config.json", "m/model/new", "m/model/encoder/config.json", "outside"]
+    "target", ["m/config.json", "m/new", "m/encoder/config.json", "outside"]
 )
 def test_an_output_in_the_folder_of_the_model_is_refused(
     many_tasks: Path, tmp_path: Path, target: str
 ) -> None:
-    shutil.copytree(many_tasks / "run", tmp_path / "m")
+    shutil.copytree(many_tasks / "run" / "model", tmp_path / "m")
     (tmp_path / "in").write_text(TREEBANK)
-    (tmp_path / "outside").symlink_to("m/model/model.safetensors")
+    (tmp_path / "outside").symlink_to("m/model.safetensors")
     before = contents(tmp_path)
     code, lines = predict("m", "in", target, *DATASET, folder=tmp_path)
-    assert code == 2 and lines[0].startswith(f"{target}: is in the folder of the model, m/model"), lines
+    assert code == 2 and lines[0].startswith(f"{target}: is in the folder of the model, m"), lines
     assert contents(tmp_path) == before
 
 
