@@ -66,7 +66,10 @@ def scores_path(target: AnyPath) -> str | None:
 
 def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
     """What is wrong with one input and its output."""
-    yield from _name_faults(source, target)
+    named = [*_name_faults(source, target)]
+    if named:
+        yield from named
+        return
     if is_standard(source):
         if sys.stdin is None:
             yield "standard input: is closed, expected an input"
