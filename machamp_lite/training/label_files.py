@@ -14,7 +14,7 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import DataError
 from machamp_lite.schemes import EDGE
 
-# Up to so many pairs of labels are counted in an array with a cell for each.
+# Up to this number of pairs, labels are counted in an array with one cell per pair.
 _FEW_PAIRS = 2**22
 
 
