@@ -3,7 +3,7 @@
 
 import sys
 
-from machamp_lite.cli import predict
+from machamp_lite.cli.main import predict
 
 if __name__ == "__main__":
     sys.exit(predict())

@@ -3,7 +3,7 @@
 
 import sys
 
-from machamp_lite.cli import train
+from machamp_lite.cli.main import train
 
 if __name__ == "__main__":
     sys.exit(train())

@@ -14,10 +14,10 @@ from machamp_lite.errors import ConfigError, DataError, MachampError
 
 if TYPE_CHECKING:
     from machamp_lite.config import load_config
-    from machamp_lite.model import Model
-    from machamp_lite.predictor import predict_file, predict_words
-    from machamp_lite.runs import train
-    from machamp_lite.training.checkpoint import load_model as load
+    from machamp_lite.inference.predictor import predict_file, predict_words
+    from machamp_lite.model.multitask_model import Model
+    from machamp_lite.model.serialization import load_model as load
+    from machamp_lite.training.run import train
 
 __version__ = "0.1.0"
 __all__ = [
@@ -34,12 +34,12 @@ __all__ = [
 
 # Imported when first asked for: torch and transformers take seconds, and --help needs neither.
 _LAZY = {
-    "Model": ("machamp_lite.model", "Model"),
-    "load": ("machamp_lite.training.checkpoint", "load_model"),
+    "Model": ("machamp_lite.model.multitask_model", "Model"),
+    "load": ("machamp_lite.model.serialization", "load_model"),
     "load_config": ("machamp_lite.config", "load_config"),
-    "predict_file": ("machamp_lite.predictor", "predict_file"),
-    "predict_words": ("machamp_lite.predictor", "predict_words"),
-    "train": ("machamp_lite.runs", "train"),
+    "predict_file": ("machamp_lite.inference.predictor", "predict_file"),
+    "predict_words": ("machamp_lite.inference.predictor", "predict_words"),
+    "train": ("machamp_lite.training.run", "train"),
 }
 
 

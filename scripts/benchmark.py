@@ -21,7 +21,7 @@ from benchmarks.figures import Figure, NotMeasuredError
 from benchmarks.subject import Subject
 
 from machamp_lite.errors import ConfigError, MachampError, did_you_mean
-from machamp_lite.files import replacing_file, write_json
+from machamp_lite.files.atomic import replacing_file, write_json
 
 SECTIONS: Mapping[str, Callable[[Subject], list[Figure]]] = {
     "training": speed.training,

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from machamp_lite import load, load_config, predict_file, train
-from machamp_lite.evaluation import ScoreKeeper
+from machamp_lite.inference.evaluation import ScoreKeeper
 
 
 def scores_of(flags: argparse.Namespace, overrides: Sequence[str], seed: int) -> tuple[float, float, float]:

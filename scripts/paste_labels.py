@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from machamp_lite.files import replacing_file
+from machamp_lite.files.atomic import replacing_file
 
 
 def main() -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from machamp_lite import MachampError, load
-from machamp_lite.fitting import fitting_dataset
+from machamp_lite.inference.dataset_matching import fitting_dataset
+from machamp_lite.inference.thresholds import choose_task, save_threshold, tune
 from machamp_lite.metrics import METRICS
-from machamp_lite.thresholds import choose_task, save_threshold, tune
-from machamp_lite.training.checkpoint import find_model_folder
+from machamp_lite.model.serialization import find_model_folder
 
 
 def main() -> None:

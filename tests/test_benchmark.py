@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.errors import MachampError
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from machamp_lite import cli, runs
-from machamp_lite.training.checkpoint import load_model, save_model, weights_of
+from machamp_lite.cli import main as cli
+from machamp_lite.model.serialization import load_model, save_model, weights_of
+from machamp_lite.training import run as runs
 
 ROOT = Path(__file__).resolve().parent.parent
 MODEL_FILES = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
 from machamp_lite.decoders import DECODERS, TaskConfig

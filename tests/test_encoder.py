@@ -11,11 +11,11 @@ import torch
 from machamp_lite.config import load_config
 from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
 from machamp_lite.config.schema import EncoderParams
-from machamp_lite.encoder import Encoder
 from machamp_lite.errors import ConfigError
-from machamp_lite.model import Model
-from machamp_lite.pretrained import load_transformer
-from machamp_lite.runs import build_model, read_data
+from machamp_lite.model.encoder import Encoder
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.pretrained import load_transformer
+from machamp_lite.training.run import build_model, read_data
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ import torch
 from tiny_encoders import KINDS, Encoders
 from transformers import ViTConfig
 
-from machamp_lite.batching.instances import Instance
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
+from machamp_lite.dataloading.example import Instance
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
-from machamp_lite.evaluation import predict_labels
-from machamp_lite.model import Model
-from machamp_lite.runs import build_model, check, read_data, seed_everything
-from machamp_lite.training.checkpoint import load_model, save_model
-from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model, save_model
+from machamp_lite.training.optimizer import make_optimizer
+from machamp_lite.training.run import build_model, check, read_data, seed_everything
 from machamp_lite.training.trainer import train_step
 
 WORD_TASKS: dict[str, Any] = {

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import evaluation
-from machamp_lite.evaluation import ScoreKeeper, sum_of_main_metrics
+from machamp_lite.inference import evaluation
+from machamp_lite.inference.evaluation import ScoreKeeper, sum_of_main_metrics
 
 
 def tasks(**metrics: str) -> Any:

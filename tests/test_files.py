@@ -9,8 +9,8 @@ from typing import Any
 import children
 import pytest
 
-from machamp_lite.files import replacing_file, replacing_folder, replacing_path, write_json
-from machamp_lite.temporaries import remove_dead_temporaries
+from machamp_lite.files.atomic import replacing_file, replacing_folder, replacing_path, write_json
+from machamp_lite.files.temporaries import remove_dead_temporaries
 
 
 def test_a_file_appears_only_when_its_block_ends(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.fitting import fitting_dataset
+from machamp_lite.inference.dataset_matching import fitting_dataset
 
 
 def dataset(

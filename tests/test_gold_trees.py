@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 from udtools import validator
 
-from machamp_lite import cli, load, load_config, predict_file
+from machamp_lite import load, load_config, predict_file
+from machamp_lite.cli import main as cli
 from machamp_lite.decoders.dependency import Dependency
 from machamp_lite.errors import DataError
-from machamp_lite.model import Model
-from machamp_lite.predictor import predict_words
-from machamp_lite.runs import build_model, read_data
+from machamp_lite.inference.predictor import predict_words
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.run import build_model, read_data
 
 WORDS = ["the", "dogs", "ran", "old", "books"]
 TREE = [2, 3, 0, 5, 3]
@@ -320,7 +321,7 @@ def test_a_saved_model_knows_the_relations_of_roots(trees: Trees, older: bool) -
 def test_a_sentence_in_parts_has_one_root_and_one_relation_of_roots(
     trees: Trees, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("machamp_lite.batching.long_sentences.LONGEST_PART", 20)
+    monkeypatch.setattr("machamp_lite.dataloading.long_sentences.LONGEST_PART", 20)
     model.tokenizer.max_input_length = 9
     (predicted,) = predict_words(model, [WORDS * 20])
     roots = [relation for head, relation in predicted["dep"] if head == 0]

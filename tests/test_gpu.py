@@ -7,13 +7,13 @@ import pytest
 import torch
 from tiny_encoders import KINDS, Encoders
 
+from machamp_lite.acceleration.seen_rows import train_seen_rows_alone
 from machamp_lite.config import load_config
-from machamp_lite.evaluation import predict_labels
-from machamp_lite.model import Model
-from machamp_lite.runs import build_model, read_data, seed_everything
-from machamp_lite.training.optimization import make_optimizer
-from machamp_lite.training.seen_rows import train_seen_rows_alone
-from machamp_lite.training.steps import train_step, train_together
+from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.optimizer import make_optimizer
+from machamp_lite.training.run import build_model, read_data, seed_everything
+from machamp_lite.training.train_step import train_step, train_together
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 

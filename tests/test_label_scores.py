@@ -8,8 +8,8 @@ import re
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from machamp_lite import label_scores
-from machamp_lite.label_scores import LabelRow, LabelScores
+from machamp_lite.metrics import label_report as label_scores
+from machamp_lite.metrics.label_report import LabelRow, LabelScores
 
 
 def random_labels(seed: int, *, number: int = 60) -> tuple[list[str], list[str]]:

@@ -12,13 +12,13 @@ from tiny_encoders import Encoders
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
-from machamp_lite.evaluation import predict_labels
-from machamp_lite.model import Model
-from machamp_lite.modules import lora
-from machamp_lite.runs import build_model, read_data, seed_everything, train
+from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model, save_model
+from machamp_lite.nn import lora
 from machamp_lite.training import trainer
-from machamp_lite.training.checkpoint import load_model, save_model
-from machamp_lite.training.optimization import make_optimizer, set_encoder_trainable
+from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
+from machamp_lite.training.run import build_model, read_data, seed_everything, train
 from machamp_lite.training.trainer import train_step
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1, "target_modules": None}

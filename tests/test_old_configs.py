@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 
 ROOT = Path(__file__).resolve().parents[1]
 

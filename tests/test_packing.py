@@ -7,11 +7,11 @@ import pytest
 import torch
 from tiny_encoders import KINDS, Encoders
 
+from machamp_lite.acceleration.packed_attention import PACKED
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
-from machamp_lite.model import Model
-from machamp_lite.modules.packed_attention import PACKED
-from machamp_lite.runs import build_model, read_data, seed_everything
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.run import build_model, read_data, seed_everything
 
 PACKABLE = {"wordpiece", "bpe", "unigram", "without_ends", "distilbert", "electra"}
 

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from machamp_lite import cli, precision
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.evaluation import autocast
-from machamp_lite.runs import build_model, read_data
+from machamp_lite.inference.evaluation import autocast
+from machamp_lite.model import precision
+from machamp_lite.training.run import build_model, read_data
 
 CPU = torch.device("cpu")
 
@@ -59,7 +60,7 @@ def test_the_flag_sets_it_for_training_and_for_prediction_alone(
     assert cli.train([*train, "--precision", "bf16"]) == 0
     assert '"precision": "bf16"' in (tmp_path / "run" / "params-config.json").read_text()
     seen = []
-    evaluation = sys.modules["machamp_lite.evaluation"]
+    evaluation = sys.modules["machamp_lite.inference.evaluation"]
     monkeypatch.setattr(evaluation, "resolved", lambda given, device: seen.append(given) or "fp32")
     assert cli.predict([run, str(treebank), "out.conllu", "--precision", "fp32"]) == 0
     assert set(seen) == {"fp32"}

@@ -11,17 +11,17 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from machamp_lite import cli
-from machamp_lite.batching.instances import layout_of
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.records import read_records
+from machamp_lite.dataloading.example import layout_of
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.fitting import choose_dataset
-from machamp_lite.model import Model
-from machamp_lite.predictor import predict_file, predict_words
-from machamp_lite.runs import train
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.inference.dataset_matching import choose_dataset
+from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training.run import train
 
 TREEBANK = """\
 # text = Dogs ran.\twith a tab
@@ -221,7 +221,7 @@ def test_many_sentences_stay_in_order(model: Model, here: Path, monkeypatch: pyt
         "".join(f"# n = {number}\n" + "1\tdogs\n" * (1 + number % 7) + "\n" for number in range(30))
     )
     predict_file(model, "in", "whole", dataset="UD")
-    monkeypatch.setattr("machamp_lite.predictor.CHUNK", 4)
+    monkeypatch.setattr("machamp_lite.inference.predictor.CHUNK", 4)
     predict_file(model, "in", "chunks", dataset="UD")
     assert Path("chunks").read_bytes() == Path("whole").read_bytes()
     numbers = [line for line in Path("chunks").read_text().splitlines() if line.startswith("# n")]
@@ -256,7 +256,7 @@ def test_a_failure_while_predicting_leaves_no_trace(
     def fail(*_: Any, **__: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("machamp_lite.predictor.rank_labels", fail)
+    monkeypatch.setattr("machamp_lite.inference.predictor.rank_labels", fail)
     before = sorted(here.iterdir())
     with pytest.raises(KeyboardInterrupt):
         predict_file(model, "ud", "out", dataset="UD")

@@ -8,8 +8,8 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from machamp_lite import pretrained
 from machamp_lite.errors import ConfigError
+from machamp_lite.model import pretrained
 
 MINI_LM = "sentence-transformers/all-MiniLM-L6-v2"
 

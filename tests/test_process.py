@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from machamp_lite import process
+from machamp_lite.acceleration import allocator as process
 
 # Page faults of taking and freeing the same memory for the third time.
 FAULTS = """
 import resource
-from machamp_lite.process import keep_freed_memory
+from machamp_lite.acceleration.allocator import keep_freed_memory
 {setting}
 for _ in range(3):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.data.records import Layout, read_records
 from machamp_lite.decoders.tok import Tok, tag_characters
 from machamp_lite.errors import ConfigError
-from machamp_lite.model import Model
-from machamp_lite.predictor import predict_file, predict_words
-from machamp_lite.runs import train
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training.run import train
 
 TASKS = {
     "words": {"task_type": "tok"},
@@ -77,7 +77,7 @@ def test_words_are_those_of_the_model_and_the_text_can_be_rebuilt(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_punctuation(monkeypatch)
-    monkeypatch.setattr("machamp_lite.raw_input.CHUNK", 2)
+    monkeypatch.setattr("machamp_lite.inference.raw_text.CHUNK", 2)
     Path("in").write_text("\n".join(LINES))
     scores = predict_file(model, "in", "out", dataset="UD", raw_text=True)
     assert scores.keys() == {"hidden"}, "what the model makes is no gold"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from machamp_lite.cli.tables import score_table
 from machamp_lite.config import load_config
-from machamp_lite.report import score_table
-from machamp_lite.runs import check
+from machamp_lite.training.run import check
 
 
 @pytest.fixture

@@ -9,12 +9,12 @@ import pytest
 import torch
 from test_encoder_kinds import TEXT_TASKS, WORD_TASKS, configure, every_kind, make
 
+from machamp_lite.acceleration.seen_rows import train_seen_rows_alone
 from machamp_lite.config.schema import Config
-from machamp_lite.evaluation import score_batches
-from machamp_lite.model import Model
-from machamp_lite.training.checkpoint import load_best_weights, load_model, save_model
-from machamp_lite.training.optimization import make_optimizer
-from machamp_lite.training.seen_rows import train_seen_rows_alone
+from machamp_lite.inference.evaluation import score_batches
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_best_weights, load_model, save_model
+from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.trainer import train_step
 
 __all__ = ["configure"]

@@ -13,7 +13,7 @@ from nervaluate.evaluator import Evaluator
 from seqeval.metrics import f1_score
 from span_schemes import SEQEVAL, labels_of, random_labels, random_spans, seqeval_spans
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.metrics import METRICS
 
 every_scheme = pytest.mark.parametrize("scheme", SEQEVAL)

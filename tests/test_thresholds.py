@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.model import Model
-from machamp_lite.predictor import predict_file
-from machamp_lite.runs import train
-from machamp_lite.thresholds import choose_task, overridden_threshold, save_threshold, tune
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.inference.predictor import predict_file
+from machamp_lite.inference.thresholds import choose_task, overridden_threshold, save_threshold, tune
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training.run import train
 
 ROOT = Path(__file__).resolve().parents[1]
 

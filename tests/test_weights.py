@@ -10,12 +10,13 @@ import pytest
 import torch
 from sklearn.utils.class_weight import compute_class_weight
 
-from machamp_lite import cli, runs
-from machamp_lite.batching.oversampling import draw_chances
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
+from machamp_lite.dataloading.oversampling import draw_chances
 from machamp_lite.errors import ConfigError
-from machamp_lite.model import Model
-from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training import run as runs
+from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.trainer import train_step
 
 ROWS = [("dog", "X"), ("cat", "X"), ("ran", "Y"), ("the", "X"), ("he", "Z"), ("a", "X"), ("they", "Y")]

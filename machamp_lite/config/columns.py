@@ -2,7 +2,7 @@
 
 import re
 
-from machamp_lite.config.faults import ConfigFaults
+from machamp_lite.config.error_messages import ConfigFaults
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 
 # Names of comments "# name = value"; also "newdoc id" and all that begin with "global.".

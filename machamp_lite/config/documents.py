@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.config.faults import ConfigFaults, show
+from machamp_lite.config.error_messages import ConfigFaults, show
 from machamp_lite.config.jsonnet import evaluate
 from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 

@@ -15,10 +15,10 @@ from machamp_lite.config.documents import (
     overlay,
     read_jsonnet,
 )
-from machamp_lite.config.faults import ConfigFaults, known_keys, show
-from machamp_lite.config.machamp import modernise_dataset, modernise_params
+from machamp_lite.config.error_messages import ConfigFaults, known_keys, show
+from machamp_lite.config.machamp_compat import modernise_dataset, modernise_params
 from machamp_lite.config.schema import Config, DatasetConfig, Params
-from machamp_lite.config.tasks import TaskChecker
+from machamp_lite.config.task_options import TaskChecker
 from machamp_lite.config.weighting import check_oversampling
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError

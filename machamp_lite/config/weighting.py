@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from machamp_lite.config.faults import ConfigFaults, show
+from machamp_lite.config.error_messages import ConfigFaults, show
 from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
 from machamp_lite.errors import did_you_mean
 

@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from machamp_lite.data.pieces import Pieces
+from machamp_lite.data.segments import Pieces
 from machamp_lite.errors import ConfigError
 
 # Of all subwords so many are predicted; of these, so many are hidden or replaced by any other (Devlin et al. 2019).

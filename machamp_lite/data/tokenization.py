@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from machamp_lite.data.pieces import ManyPieces, Marks, Pieces, lay_out
-from machamp_lite.data.rows import Rows, lengths_of
+from machamp_lite.data.ragged_array import Rows, lengths_of
 from machamp_lite.data.running_text import switch_off_padding, word_boundary
+from machamp_lite.data.segments import ManyPieces, Marks, Pieces, lay_out
 from machamp_lite.errors import ConfigError
 
 MOST_REMEMBERED = 2**17

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from machamp_lite.data.rows import Numbers
+from machamp_lite.data.ragged_array import Numbers
 
 UNKNOWN = -1
 # Stands among the vocabularies of tasks for the ids of data sets, which words or sentences may have.

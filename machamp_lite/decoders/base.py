@@ -14,14 +14,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from machamp_lite.acceleration.cpu_dropout import Dropout
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.ranking import Ranked, best_labels, highest, joined
 from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
+from machamp_lite.decoders.top_k import Ranked, best_labels, highest, joined
 from machamp_lite.errors import DataError
-from machamp_lite.modules.dropout import Dropout
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
-from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, MarginObjective
+from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, MarginObjective
 
 __all__ = ["COMMENT", "MOST_COLUMNS", "Decoder", "LabelDecoder", "Slip", "TaskConfig"]
 

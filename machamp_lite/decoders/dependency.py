@@ -15,12 +15,12 @@ from machamp_lite.data.headers import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Doubt, TaskConfig, read_column, split
-from machamp_lite.decoders.ranking import Ranked, best_labels, highest, joined
+from machamp_lite.decoders.top_k import Ranked, best_labels, highest, joined
 from machamp_lite.errors import DataError
-from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
-from machamp_lite.modules.ragged import flatten, is_item, pad, send, starts_of
-from machamp_lite.modules.spanning_tree import cyclic_words, decode_trees
-from machamp_lite.weighting.objectives import label_loss
+from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
+from machamp_lite.nn.ragged import flatten, is_item, pad, send, starts_of
+from machamp_lite.nn.spanning_tree import cyclic_words, decode_trees
+from machamp_lite.weighting.losses import label_loss
 
 Arc = tuple[int, str]
 # Words of a sentence that is learnt from: memory and time go with the square.

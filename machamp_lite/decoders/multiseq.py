@@ -13,11 +13,11 @@ from torch.nn import functional
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Level, Slip, TaskConfig, read_column, split
-from machamp_lite.decoders.ranking import Ranked, best_labels, highest
-from machamp_lite.label_scores import NONE
+from machamp_lite.decoders.top_k import Ranked, best_labels, highest
 from machamp_lite.metrics import label_set
+from machamp_lite.metrics.label_report import NONE
 from machamp_lite.weighting.class_weights import given_weights, positive_weights
-from machamp_lite.weighting.objectives import BinaryObjective
+from machamp_lite.weighting.losses import BinaryObjective
 
 EMPTY_PART = Slip("label sets with an empty part, such as 'a||b'", "empty parts are dropped")
 REPEATED = Slip("label sets with a label twice, such as 'a|a'", "it is counted once")

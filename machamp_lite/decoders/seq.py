@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 
 from machamp_lite.data.records import Record
+from machamp_lite.data.span_schemes import ALIASES
 from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column
-from machamp_lite.schemes import ALIASES
 
 
 def _without_alias(value: Any) -> Any:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 from transformers.modeling_outputs import BaseModelOutput
 
+from machamp_lite.acceleration.attention_masks import ask_nothing_of_masks
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import (
@@ -19,9 +20,8 @@ from machamp_lite.decoders.base import (
     split,
     write_sentence_label,
 )
-from machamp_lite.decoders.ranking import Ranked, merge
-from machamp_lite.modules.masks import ask_nothing_of_masks
-from machamp_lite.modules.ragged import is_item, pad, send
+from machamp_lite.decoders.top_k import Ranked, merge
+from machamp_lite.nn.ragged import is_item, pad, send
 
 # What cross-entropy leaves out.
 IGNORED = -100

@@ -5,14 +5,14 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import TaskConfig, class_weights, split
-from machamp_lite.decoders.ranking import Ranked, best_labels
 from machamp_lite.decoders.seq import Seq
-from machamp_lite.modules.crf import LinearChainCRF
-from machamp_lite.modules.ragged import flatten, pad
-from machamp_lite.schemes import scheme_of
-from machamp_lite.weighting.objectives import MarginObjective
+from machamp_lite.decoders.top_k import Ranked, best_labels
+from machamp_lite.nn.crf import LinearChainCRF
+from machamp_lite.nn.ragged import flatten, pad
+from machamp_lite.weighting.losses import MarginObjective
 
 
 class BioScores(NamedTuple):

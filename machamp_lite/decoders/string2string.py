@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from machamp_lite.data.edit_script import apply_script, make_script
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column, split
-from machamp_lite.decoders.ranking import Ranked, merge
-from machamp_lite.modules.edit_script import apply_script, make_script
+from machamp_lite.decoders.top_k import Ranked, merge
 
 # What scripts less probable than this, taken together, add to a string is not seen in four digits.
 NEGLIGIBLE = 5e-5

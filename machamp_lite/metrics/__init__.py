@@ -3,7 +3,6 @@
 from typing import Any
 
 from machamp_lite.metrics.base import Metric
-from machamp_lite.metrics.bio import SpanF1, spans
 from machamp_lite.metrics.label_sets import MultiAccuracy, MultiMacroF1, MultiMicroF1, label_set
 from machamp_lite.metrics.labels import (
     Accuracy,
@@ -14,6 +13,7 @@ from machamp_lite.metrics.labels import (
     UnlabelledAttachment,
 )
 from machamp_lite.metrics.numbers import Divergence, MeanDistance, Pearson, Perplexity, Spearman
+from machamp_lite.metrics.span_f1 import SpanF1, spans
 from machamp_lite.metrics.strings import Bleu, CharacterF
 
 __all__ = ["METRICS", "Metric", "label_set", "spans"]

@@ -1,210 +1,268 @@
-"""A model as a folder of JSON and safetensors: nothing in it is code, a device, a path or training data.
+"""Where a run stands, so that it can go on as if it had never stopped: a folder of two parts.
 
-config.json         format number, params, datasets with their tasks
-labels.json         for each task its labels, in the order of their ids, and how often training showed them
-model.safetensors   all weights
-encoder/            the transformer's own config.json and the tokenizer's files
+state.safetensors   all weights, the optimizer, random generators, and what the loop counts, as JSON in a tensor of
+                    bytes; one file, because one file is replaced at once
+start/              the model as the run started, from which a run that goes on has encoder, tokenizer and labels
 """
 
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_model as load_weights
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from machamp_lite import sandbox
-from machamp_lite.config.schema import Config
-from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.errors import ConfigError, first_line, is_panic
-from machamp_lite.files import replacing_folder, write_json
-from machamp_lite.model import Model, language_model_kind
-from machamp_lite.pretrained import load_architecture, load_tokenizer
-from machamp_lite.training.limits import most_bytes_for
-from machamp_lite.training.saved_config import config_document, labels_document, read_config, read_labels
-from machamp_lite.training.vetting import (
-    WeightsHeader,
-    check_encoder_folder,
-    check_finite,
-    check_links,
-    check_shapes,
-    code_keys,
-    no_larger_than,
-    read_header,
-    read_json,
-    unset_buffers,
-)
-from machamp_lite.training.written import CONFIG as _CONFIG
-from machamp_lite.training.written import WEIGHTS as _WEIGHTS
-from machamp_lite.training.written import foreign_in_model, mark_of_model
+from machamp_lite.acceleration.reduced_vocabulary import find_seen_embedding
+from machamp_lite.errors import ConfigError
+from machamp_lite.files.atomic import replacing_path
+from machamp_lite.files.temporaries import remove_dead_temporaries
+from machamp_lite.files.written import is_state, mark_of_state, remove_model
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.safe_loading import check_finite, unset_buffers
+from machamp_lite.model.serialization import save_model, weights_of
+from machamp_lite.training.randomness import random_states, set_random_states
+from machamp_lite.training.resume_checks import changes
+from machamp_lite.training.run_folder import START as START
+from machamp_lite.training.run_folder import STATE_FILE as STATE_FILE
 
-_LABELS = "labels.json"
-_ENCODER, _TOKENIZER = "encoder", "tokenizer.json"
-# For the modules of a model without weights.
-_BYTES_PER_TENSOR = 2**16
+logger = logging.getLogger(__name__)
+
+MOST_THREADS = 4096
+_DOCUMENT, _WEIGHTS, _OPTIMIZER = "document", "model.", "optimizer."
 
 
-def save_model(model: Model, folder: str | Path) -> None:
-    """Writes a model folder, in the place of an older one; raises ``ConfigError`` if something else is there."""
-    foreign = foreign_in_model(Path(folder))
-    if foreign is not None:
-        raise ConfigError(f"{foreign}: was not written with this model; move it out of the folder")
-    with replacing_folder(folder) as place:
-        write_json(place / _CONFIG, config_document(model.config))
-        label_weights = {task: model.decoder(task).label_weights() for task in model.tasks}
-        write_json(place / _LABELS, labels_document(model.vocabularies, label_weights))
-        model.pretrained.save_config(place / _ENCODER)
-        model.tokenizer.tokenizer.save_pretrained(place / _ENCODER)
-        for path in (place / _ENCODER).glob("*config.json"):
-            _leave_out_code(path)
-        # Last, for its mark names the other files.
-        weights = {name: value.contiguous() for name, value in weights_of(model).items()}
-        save_file(weights, place / _WEIGHTS, mark_of_model(place))
-        # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
-        (place / _WEIGHTS).chmod((place / _CONFIG).stat().st_mode)
+@dataclass(slots=True)
+class RunningEpoch:
+    """What the epoch that is not finished has come to.
 
-
-def _leave_out_code(path: Path) -> None:
-    """What a pretrained encoder says of code of its own, which was not run, does not go on into a model folder."""
-    document = read_json(path)
-    found = list(code_keys(document))
-    for key, holder in found:
-        del holder[key]
-    if found:
-        write_json(path, document)
-
-
-def weights_of(model: Model) -> dict[str, Tensor]:
-    """All that a model has learnt or remembers, by name; what has several names stands under the first."""
-    first: dict[int, tuple[str, Tensor]] = {}
-    for name, value in model.state_dict(keep_vars=True).items():
-        first.setdefault(id(value), (name, value.detach()))
-    return dict(first.values())
-
-
-def load_best_weights(model: Model, folder: str | Path) -> None:
-    """Loads the weights of a model folder into the model that wrote it."""
-    load_weights(model, Path(folder) / _WEIGHTS, device=str(model.device))
-
-
-def find_model_folder(path: str | Path) -> Path:
-    """The model folder itself, or the ``model`` folder of a run; raises ``ConfigError`` if it is neither."""
-    path = Path(path)
-    try:
-        # safetensors reads no other names.
-        str(path).encode()
-        for folder in (path / "model", path):
-            missing = [
-                name for name in (_CONFIG, _LABELS, _WEIGHTS, _ENCODER) if not (folder / name).exists()
-            ]
-            if not missing:
-                return folder
-            if _CONFIG not in missing or _WEIGHTS not in missing:
-                raise ConfigError(
-                    [f"{folder / name}: is not there, expected a whole model folder" for name in missing]
-                )
-        found = "no model" if path.exists() else "no such folder"
-    except (OSError, ValueError) as error:
-        found = f"no path of a folder ({getattr(error, 'strerror', None) or error})"
-    raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {_CONFIG})")
-
-
-def load_model(path: str | Path, *, device: str = "cpu") -> Model:
-    """Rebuilds a model from its folder or run folder, ready to predict; raises ``ConfigError`` naming a bad file.
-
-    A folder may come from anyone: memory for the weights is taken once all else was found to fit them.
+    ``batches`` are those of the epoch that are done, ``sums`` and ``counts`` the losses of each task over them,
+    ``total`` and ``totals`` the sum and the number of their total losses.
     """
-    folder = find_model_folder(path)
-    check_links(folder)
-    config = read_config(folder / _CONFIG)
-    weights = read_header(folder / _WEIGHTS)
-    check_encoder_folder(folder / _ENCODER, weights)
-    checked = sandbox.is_available()
-    if checked:
-        # A few bytes can request any amount of memory, under more keys than a list could name.
-        sizes = sum(
-            file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != _WEIGHTS
-        )
-        most_bytes = most_bytes_for(sizes) + _BYTES_PER_TENSOR * len(weights.shapes)
-        sandbox.try_apart(
-            lambda: _load_parts(folder, config, weights, check=True), place=str(folder), most_bytes=most_bytes
-        )
-    tokenizer, vocabularies = _load_parts(folder, config, weights, check=not checked)
-    model = _build(folder, config, tokenizer, vocabularies, weights)
-    _check_tokenizer(model, folder / _ENCODER)
-    unset = unset_buffers(model)
-    try:
-        load_weights(model, weights.path)
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise ConfigError(f"{weights.path}: cannot be loaded ({first_line(error)})") from None
-    check_finite(model, weights.path, unset=unset)
-    model.folder = folder
-    return model.to(device).eval()
+
+    batches: int = 0
+    words: int = 0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    total: Tensor | float = 0.0
+    totals: int = 0
+
+    def add(self, losses: Mapping[str, Tensor], *, total: Tensor | None, words: int) -> None:
+        """Counts one batch."""
+        self.batches += 1
+        self.words += words
+        for task, loss in losses.items():
+            self.sums[task] = self.sums.get(task, 0.0) + loss.float()
+            self.counts[task] = self.counts.get(task, 0) + 1
+        if total is not None:
+            self.total = self.total + total.float()
+            self.totals += 1
+
+    def mean_total(self) -> float:
+        """The mean of the minimised loss, over the batches that had labels of a trained task."""
+        return float(self.total) / max(1, self.totals)
+
+    def mean_losses(self) -> dict[str, float]:
+        """The mean loss of each task over its batches."""
+        return {task: total.item() / self.counts[task] for task, total in self.sums.items()}
 
 
-def _load_parts(
-    folder: Path, config: Config, weights: WeightsHeader, *, check: bool
-) -> tuple[Any, dict[str, Vocabulary]]:
-    """Tokenizer and labels; if ``check``, it is checked that a model of them has exactly the tensors of the file."""
-    try:
-        tokenizer = load_tokenizer(str(folder / _ENCODER), is_saved_model=True)
-    except (ConfigError, MemoryError):
-        raise
-    # Whatever transformers raises of files that it did not write.
-    except BaseException as error:
-        if not isinstance(error, Exception) and not is_panic(error):
-            raise
-        raise ConfigError(
-            f"{folder / _ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
-        ) from None
-    if hasattr(tokenizer, "backend_tokenizer") and not (folder / _ENCODER / _TOKENIZER).exists():
-        # transformers would make one with an empty vocabulary.
-        raise ConfigError(f"{folder / _ENCODER / _TOKENIZER}: is not there, expected a whole model folder")
-    vocabularies = read_labels(folder / _LABELS, config, tokenizer)
-    if check:
-        with torch.device("meta"):
-            check_shapes(_build(folder, config, tokenizer, vocabularies, weights), weights)
-    return tokenizer, vocabularies
+@dataclass(slots=True)
+class Progress:
+    """What the loop counts: epochs and steps done, the epochs that are kept, metrics of each epoch.
+
+    ``best_epochs`` are (number, sum of main dev metrics or None), the best first.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epochs: list[tuple[int, float | None]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    running: RunningEpoch = field(default_factory=RunningEpoch)
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch; 0 before the first."""
+        return self.best_epochs[0][0] if self.best_epochs else 0
+
+    @property
+    def epochs_since_best(self) -> int:
+        """How many epochs in a row have not been the best."""
+        return self.epoch - self.best_epoch
+
+    def finish_epoch(self, total: float | None, *, keep: int) -> bool:
+        """Counts one more epoch and ranks it by its sum of metrics; says whether it is the best yet.
+
+        Of equal ones the first is better, without sums the last.
+        """
+        self.epoch += 1
+        self.running = RunningEpoch()
+        rank = 0
+        if total is not None:
+            # Not "at least as good": a sum that is no number is never better.
+            rank = sum(not (other is None or total > other) for _, other in self.best_epochs)
+        self.best_epochs.insert(rank, (self.epoch, total))
+        del self.best_epochs[keep:]
+        return rank == 0
 
 
-def _build(
+def start_state(folder: Path, model: Model) -> None:
+    """Makes the folder of states, with what a run that goes on has instead of a pretrained encoder."""
+    folder.mkdir(exist_ok=True)
+    save_model(model, folder / START)
+
+
+def remove_state(folder: Path) -> None:
+    """Removes the folder of states; stopped half-way, it leaves none that could be gone on from."""
+    if is_state(folder / STATE_FILE):
+        (folder / STATE_FILE).unlink(missing_ok=True)
+    remove_model(folder / START)
+    remove_dead_temporaries(folder)
+    with contextlib.suppress(OSError):
+        # Whatever else is in it is not ours.
+        folder.rmdir()
+
+
+def save_state(
     folder: Path,
-    config: Config,
-    tokenizer: Any,
-    vocabularies: dict[str, Vocabulary],
-    weights: WeightsHeader,
-) -> Model:
-    try:
-        with no_larger_than(weights):
-            pretrained = load_architecture(str(folder / _ENCODER), kind=language_model_kind(config))
-            return Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
-    except MemoryError:
-        raise
-    except ConfigError as error:
-        named = str(error).startswith(str(folder))
-        raise ConfigError(str(error) if named else f"{folder / _CONFIG}: {error}") from None
-    # Whatever transformers, torch and decoders raise of numbers and names that do not go together.
-    except BaseException as error:
-        if not isinstance(error, Exception) and not is_panic(error):
-            raise
-        raise ConfigError(
-            f"{folder}: {_CONFIG}, {_LABELS} and {_ENCODER}/{_CONFIG} describe no model that can be built "
-            f"({first_line(error)})"
-        ) from None
+    *,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    conditions: dict[str, Any],
+    random_of_others: Sequence[Any] = (),
+) -> None:
+    """Writes the state of a run, in the place of an older one, which is whole until then.
+
+    ``random_of_others`` are the states of the random generators of its further processes.
+    """
+    running = progress.running
+    unseen = find_seen_embedding(model.modules())
+    document = {
+        "conditions": conditions,
+        "threads": torch.get_num_threads(),
+        "random": random_states(model.device),
+        "random_of_others": list(random_of_others),
+        "unseen_decay": None if unseen is None else unseen.decay,
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "best_epochs": progress.best_epochs,
+        "metrics": progress.metrics,
+        "running": {
+            "batches": running.batches,
+            "words": running.words,
+            "seconds": running.seconds,
+            "sums": {task: total.item() for task, total in running.sums.items()},
+            "counts": running.counts,
+            "total": float(running.total),
+            "totals": running.totals,
+        },
+    }
+    tensors = {_DOCUMENT: torch.frombuffer(bytearray(json.dumps(document).encode()), dtype=torch.uint8)}
+    tensors |= {_WEIGHTS + name: value.contiguous() for name, value in weights_of(model).items()}
+    for number, values in optimizer.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMIZER}{number}.{name}": value.contiguous() for name, value in values.items()}
+    with replacing_path(folder / STATE_FILE) as place:
+        save_file(tensors, place, mark_of_state())
 
 
-def _check_tokenizer(model: Model, folder: Path) -> None:
-    """Raises ``ConfigError`` for a tokenizer with more subwords than the encoder has."""
+def load_document(folder: Path) -> dict[str, Any]:
+    """What a state holds beside weights; raises ``ConfigError`` if there is none or it is damaged."""
     try:
-        embedding = model.pretrained.encoder.get_input_embeddings()
-    except NotImplementedError:
-        # Canine has no table of subwords: it hashes characters.
-        return
-    rows = getattr(embedding, "num_embeddings", None)
-    largest = max(model.tokenizer.tokenizer.get_vocab().values(), default=0)
-    if rows is not None and largest >= rows:
+        with safe_open(folder / STATE_FILE, "pt") as file:
+            return dict(json.loads(file.get_tensor(_DOCUMENT).numpy().tobytes()))
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise _damaged(folder, error) from None
+
+
+def check_conditions(folder: Path, document: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raises ``ConfigError`` with a line for each version, data file and key of the config that has changed."""
+    try:
+        lines = list(changes(document["conditions"], now, folder=folder.parent))
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+    if lines:
+        raise ConfigError(lines)
+
+
+def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> None:
+    """Raises ``ConfigError`` for another number of processes than the run was started with."""
+    try:
+        former = 1 + len(document.get("random_of_others", ()))
+    except (TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+    if count != former:
         raise ConfigError(
-            f"{folder}: found a subword with the number {largest} in the tokenizer, but the encoder knows {rows}"
+            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot be resumed"
         )
+
+
+@contextlib.contextmanager
+def same_threads(folder: Path, document: Mapping[str, Any]) -> Iterator[None]:
+    """Uses the number of threads that the run had so far: another number would round sums in another order."""
+    now = torch.get_num_threads()
+    former = document.get("threads", now)
+    if not isinstance(former, int) or not 1 <= former <= MOST_THREADS:
+        raise _damaged(folder, ValueError(f"threads: found {former!r}"))
+    if former != now:
+        logger.info("computes with %d threads, as at the start of the run, instead of %d", former, now)
+        torch.set_num_threads(former)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(now)
+
+
+def progress_of(folder: Path, document: Mapping[str, Any]) -> Progress:
+    """How far the run of a state is; raises ``ConfigError`` if the document is damaged."""
+    try:
+        running = RunningEpoch(**document["running"])
+        running.sums = {task: torch.tensor(total) for task, total in document["running"]["sums"].items()}
+        best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]
+        return Progress(document["epoch"], document["step"], best_epochs, document["metrics"], running)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder, error) from None
+
+
+def restore(
+    folder: Path,
+    document: Mapping[str, Any],
+    *,
+    model: Model,
+    optimizer: torch.optim.Optimizer,
+    process: int = 0,
+) -> None:
+    """Puts model, optimizer and the random generators of a process where they stood.
+
+    Raises ``ConfigError`` if it cannot.
+    """
+    try:
+        tensors = load_file(folder / STATE_FILE)
+        unset = unset_buffers(model)
+        # Not strictly: what has several names is there once.
+        model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
+        check_finite(model, folder / STATE_FILE, unset=unset)
+        unseen = find_seen_embedding(model.modules())
+        if unseen is not None:
+            unseen.decay = float(document["unseen_decay"])
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith(_OPTIMIZER):
+                number, _, name = key.removeprefix(_OPTIMIZER).partition(".")
+                moments.setdefault(int(number), {})[name] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        random = document["random_of_others"][process - 1] if process else document["random"]
+        set_random_states(random, model.device)
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
+        raise _damaged(folder, error) from None
+
+
+def _damaged(folder: Path, error: Exception) -> ConfigError:
+    return ConfigError(f"{folder}: holds no state from which a run can be resumed ({error})")

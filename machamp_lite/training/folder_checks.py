@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.temporaries import is_temporary
+from machamp_lite.files.temporaries import is_temporary
+from machamp_lite.files.written import foreign_in_model, has_checksum, is_plain_file, is_state
 from machamp_lite.training.run_folder import (
     EPOCHS,
     LOG,
@@ -30,7 +31,6 @@ from machamp_lite.training.run_notes import (
     make_notes,
     noted_in,
 )
-from machamp_lite.training.written import foreign_in_model, has_checksum, is_plain_file, is_state
 
 # A folder that has one of these holds a run that has begun to train.
 _OF_STARTED_RUN = (PARAMS_CONFIG, MODEL, METRICS)

@@ -10,8 +10,9 @@ from typing import Any
 
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
-from machamp_lite.model import Model
-from machamp_lite.temporaries import remove_dead_temporaries
+from machamp_lite.files.temporaries import remove_dead_temporaries
+from machamp_lite.files.written import is_plain_file, is_whole_model, remove_model
+from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.run_notes import (
     DATASET_CONFIGS,
     LAYERS,
@@ -23,7 +24,6 @@ from machamp_lite.training.run_notes import (
     remove_noted,
     write_document,
 )
-from machamp_lite.training.written import is_plain_file, is_whole_model, remove_model
 
 MODEL, EPOCHS, STATE = "model", "epochs", "state"
 STATE_FILE, START = "state.safetensors", "start"

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from machamp_lite.errors import ConfigError
-from machamp_lite.temporaries import lock_file
-from machamp_lite.training.written import is_plain_file, read_object
+from machamp_lite.files.temporaries import lock_file
+from machamp_lite.files.written import is_plain_file, read_object
 
 logger = logging.getLogger(__name__)
 

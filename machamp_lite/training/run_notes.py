@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.files import replacing_file, write_json
-from machamp_lite.training.written import has_checksum, read_object
+from machamp_lite.files.atomic import replacing_file, write_json
+from machamp_lite.files.written import has_checksum, read_object
 
 RUN, FORMAT = "run.json", 1
 PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.json", "layers.json"

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from machamp_lite.batching.batch import Batch
-from machamp_lite.batching.instances import Instance
-from machamp_lite.model import Model
+from machamp_lite.dataloading.batch import Batch
+from machamp_lite.dataloading.example import Instance
+from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.distributed import Processes
 
 # Numbers of gradients that are added up together: many for few messages, few for little memory.

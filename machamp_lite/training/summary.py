@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from machamp_lite.dataloading.cache import RunData
 from machamp_lite.metrics import METRICS
-from machamp_lite.model import Model
-from machamp_lite.precision import resolved
-from machamp_lite.training.data_cache import RunData
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.precision import resolved
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler, words_of
+from machamp_lite.dataloading.batch_sampler import Sampler, words_of
+from machamp_lite.dataloading.example import Instance
 from machamp_lite.errors import StoppedError, TrainingError
-from machamp_lite.evaluation import ScoreKeeper, evaluate, sum_of_main_metrics
-from machamp_lite.model import Model
+from machamp_lite.inference.evaluation import ScoreKeeper, evaluate, sum_of_main_metrics
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.checkpoint import Progress
 from machamp_lite.training.distributed import ALONE, Processes
-from machamp_lite.training.optimization import set_encoder_trainable, set_rates
+from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
 from machamp_lite.training.randomness import seed_everything
-from machamp_lite.training.state import Progress
-from machamp_lite.training.steps import train_shared, train_step, train_together
 from machamp_lite.training.summary import epoch_lines
+from machamp_lite.training.train_step import train_shared, train_step, train_together
 
 __all__ = ["seed_everything", "train_epochs", "train_shared", "train_step", "train_together"]
 

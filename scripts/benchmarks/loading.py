@@ -9,12 +9,12 @@ from benchmarks.child import in_fresh_process
 from benchmarks.figures import Figure, at_most
 from benchmarks.rounds import in_rounds
 from benchmarks.subject import Subject
-from machamp_lite.batching.instances import layout_of
 from machamp_lite.config import Config
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import read_records
-from machamp_lite.pretrained import load_tokenizer
-from machamp_lite.training.run_data import read_data
+from machamp_lite.dataloading.datasets import read_data
+from machamp_lite.dataloading.example import layout_of
+from machamp_lite.model.pretrained import load_tokenizer
 
 # Targets are for so many words.
 MILLION = 1_000_000

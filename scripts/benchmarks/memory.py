@@ -15,7 +15,7 @@ from benchmarks.child import in_fresh_process
 from benchmarks.figures import Figure, NotMeasuredError, at_most
 from benchmarks.rounds import ratios
 from benchmarks.subject import Material, Subject, autocast, bare_step, equal_length_groups, read, take_steps
-from machamp_lite.runs import build_model
+from machamp_lite.training.run import build_model
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # fp32: a weight, its gradient, and two moments of Adam.

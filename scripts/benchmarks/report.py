@@ -14,7 +14,7 @@ import transformers
 
 from benchmarks.figures import Figure
 from machamp_lite.config import Config
-from machamp_lite.precision import resolved
+from machamp_lite.model.precision import resolved
 
 CPU_INFO = Path("/proc/cpuinfo")
 

@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.figures import Figure, NotMeasuredError, at_most
 from benchmarks.rounds import ratios, timed
 from benchmarks.subject import Material, Subject, read, take_steps, train_epochs_of
-from machamp_lite.batching.columns import Columns
-from machamp_lite.batching.sampler import Stream
 from machamp_lite.config import Config
+from machamp_lite.dataloading.batch_sampler import Stream
+from machamp_lite.dataloading.example_store import Columns
 
 COUNTS = (1, 4, 10)
 TIMES = 8

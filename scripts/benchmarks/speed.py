@@ -21,11 +21,11 @@ from benchmarks.subject import (
     take_steps,
     train_epochs_of,
 )
-from machamp_lite.batching.instances import Instance
 from machamp_lite.config import Config
-from machamp_lite.evaluation import predict_labels, prediction_batches
-from machamp_lite.pretrained import load_tokenizer, load_transformer
-from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.dataloading.example import Instance
+from machamp_lite.inference.evaluation import predict_labels, prediction_batches
+from machamp_lite.model.pretrained import load_tokenizer, load_transformer
+from machamp_lite.training.optimizer import make_optimizer
 
 # What transformers says of a BERT is the shape of BERT-base; such an encoder is measured on so much fewer batches.
 BASE_SHAPE: dict[str, Any] = {}

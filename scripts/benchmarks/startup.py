@@ -8,9 +8,9 @@ from benchmarks.child import ROOT, run
 from benchmarks.figures import Figure
 from benchmarks.rounds import timed
 from benchmarks.subject import Subject, read
-from machamp_lite.batching.instances import layout_of
 from machamp_lite.data.records import read_records
-from machamp_lite.training.checkpoint import save_model
+from machamp_lite.dataloading.example import layout_of
+from machamp_lite.model.serialization import save_model
 
 
 def startup(subject: Subject) -> list[Figure]:
@@ -25,7 +25,7 @@ def startup(subject: Subject) -> list[Figure]:
         text.write_text(first.text(), encoding="utf-8", newline="")
         commands = {
             "help": [str(ROOT / "train.py"), "--help"],
-            "imports": ["-c", "import machamp_lite.runs"],
+            "imports": ["-c", "import machamp_lite.training.run"],
             "predict": [
                 *(str(path) for path in (ROOT / "predict.py", model, text, output)),
                 *("--dataset", name, "--device", "-1"),

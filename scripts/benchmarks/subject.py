@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler, Stream
+from machamp_lite.acceleration.seen_rows import train_seen_rows_alone
 from machamp_lite.config import Config, load_config
-from machamp_lite.model import Model
-from machamp_lite.precision import resolved
-from machamp_lite.pretrained import load_transformer
-from machamp_lite.runs import build_model
-from machamp_lite.training.optimization import make_optimizer, set_encoder_trainable
+from machamp_lite.dataloading.batch_sampler import Sampler, Stream
+from machamp_lite.dataloading.datasets import RunData, read_data, training_streams
+from machamp_lite.dataloading.example import Instance
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.precision import resolved
+from machamp_lite.model.pretrained import load_transformer
+from machamp_lite.training.checkpoint import Progress
+from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
 from machamp_lite.training.randomness import seed_everything
-from machamp_lite.training.run_data import RunData, read_data, training_streams
-from machamp_lite.training.seen_rows import train_seen_rows_alone
-from machamp_lite.training.state import Progress
+from machamp_lite.training.run import build_model
 from machamp_lite.training.trainer import train_epochs, train_step
 
 CPU = torch.device("cpu")

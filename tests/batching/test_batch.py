@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from machamp_lite.batching.batch import Batch, make_batch
-from machamp_lite.batching.instances import Instance
 from machamp_lite.config import load_config
 from machamp_lite.data.vocabulary import DATASET_IDS
+from machamp_lite.dataloading.batch import Batch, make_batch
+from machamp_lite.dataloading.example import Instance
 from machamp_lite.decoders import DECODERS
-from machamp_lite.runs import read_data
+from machamp_lite.training.run import read_data
 
 TASKS = {
     "WORDS": {
@@ -89,7 +89,7 @@ def test_each_distinct_word_is_tokenised_once(
 ) -> None:
     config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
     from machamp_lite.data.tokenization import WordTokenizer
-    from machamp_lite.pretrained import load_tokenizer
+    from machamp_lite.model.pretrained import load_tokenizer
 
     calls: list[list[str]] = []
 

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from machamp_lite.batching.columns import Columns, Texts
-from machamp_lite.batching.sampler import sizes_of
 from machamp_lite.config import load_config
-from machamp_lite.data.rows import Numbers, Rows, smallest
+from machamp_lite.data.ragged_array import Numbers, Rows, smallest
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.runs import read_data
+from machamp_lite.dataloading.batch_sampler import sizes_of
+from machamp_lite.dataloading.example_store import Columns, Texts
+from machamp_lite.training.run import read_data
 
 LONG = "".join(f"{number}\tdogs ran\tdog\tNOUN\t_\t_\t0\troot\t_\t_\n" for number in range(1, 90)) + "\n"
 
@@ -121,7 +121,7 @@ def test_values_are_numbered_as_they_come() -> None:
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "byt5", "canine"])
 def test_sentences_laid_out_together_are_those_laid_out_alone(encoders: dict[str, str], kind: str) -> None:
-    from machamp_lite.pretrained import load_tokenizer
+    from machamp_lite.model.pretrained import load_tokenizer
 
     words = WordTokenizer(load_tokenizer(encoders[kind]), max_input_length=24, long_input="truncate")
     sentences = [[], ["the", "dogs"], ["a"] * 40, [], ["sleeping"] * 3, ["x", "", "y"], []]

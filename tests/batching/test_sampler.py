@@ -5,10 +5,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from machamp_lite.batching.instances import Instance
-from machamp_lite.batching.sampler import Sampler, Stream
 from machamp_lite.config.schema import BatchingParams
 from machamp_lite.data.tokenization import Pieces
+from machamp_lite.dataloading.batch_sampler import Sampler, Stream
+from machamp_lite.dataloading.example import Instance
 
 DEFAULTS = {
     "max_tokens": 120,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.config import documents, load_config
 from machamp_lite.config.documents import read_jsonnet
 from machamp_lite.errors import ConfigError

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.documents import DEFAULT_PARAMS
 from machamp_lite.config.loading import check_saved_config

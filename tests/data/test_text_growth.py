@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from machamp_lite.data.text_growth import fault_of
-from machamp_lite.pretrained import load_tokenizer
+from machamp_lite.model.pretrained import load_tokenizer
 
 
 def replace(pattern: dict[str, str], content: str) -> dict[str, Any]:

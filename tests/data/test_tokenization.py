@@ -9,10 +9,10 @@ import pytest
 from tiny_tokenizers import FAMILIES, Tokenizers, write_tokenizer
 from transformers import AutoTokenizer
 
-from machamp_lite.data.raw_text import RawTextTokenizer
+from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.tokenization import LongInput, Pieces, WordTokenizer, shorten, strides
 from machamp_lite.errors import ConfigError
-from machamp_lite.pretrained import load_tokenizer
+from machamp_lite.model.pretrained import load_tokenizer
 
 # Of tokenizers that read characters or bytes, what stands between two words.
 SPACES = {"canine": [ord(" ")], "byt5": [ord(" ") + 3]}

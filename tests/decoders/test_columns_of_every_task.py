@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from test_every_decoder import CASES, IDS, Case, Setting, make
 
-from machamp_lite.batching.instances import Instance
 from machamp_lite.config.schema import Config
+from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
-from machamp_lite.data.raw_text import RawTextTokenizer
 from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.dataloading.cache import RunData
+from machamp_lite.dataloading.example import Instance
 from machamp_lite.decoders import DECODERS
-from machamp_lite.runs import read_data
-from machamp_lite.training.data_cache import RunData
+from machamp_lite.training.run import read_data
 
 __all__ = ["make"]
 

@@ -9,19 +9,19 @@ import pytest
 import torch
 from products import Products
 
-from machamp_lite.batching.reader import InstanceReader
-from machamp_lite.batching.remarks import Remarks
+from machamp_lite.acceleration.padded_linear import ROWS
 from machamp_lite.config import load_config
 from machamp_lite.data.records import Layout, Record, read_records
+from machamp_lite.dataloading.dataset_reader import InstanceReader
+from machamp_lite.dataloading.remarks import Remarks
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
-from machamp_lite.evaluation import evaluate, predict_labels
+from machamp_lite.inference.evaluation import evaluate, predict_labels
 from machamp_lite.metrics import METRICS
-from machamp_lite.model import Model
-from machamp_lite.modules.linear import ROWS
-from machamp_lite.runs import RunData, build_model, read_data, seed_everything
-from machamp_lite.training.checkpoint import load_model, save_model
-from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model, save_model
+from machamp_lite.training.optimizer import make_optimizer
+from machamp_lite.training.run import RunData, build_model, read_data, seed_everything
 from machamp_lite.training.trainer import train_step
 
 

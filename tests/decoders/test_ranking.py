@@ -13,12 +13,13 @@ import torch
 from test_every_decoder import CASES, IDS, Case, Setting, make
 from torch.nn import functional
 
-from machamp_lite.decoders import DECODERS, ranking
+from machamp_lite.data.edit_script import apply_script
+from machamp_lite.decoders import DECODERS
+from machamp_lite.decoders import top_k as ranking
 from machamp_lite.decoders.dependency import Dependency
-from machamp_lite.decoders.ranking import Ranked, best_labels
-from machamp_lite.evaluation import rank_labels, score_batches
-from machamp_lite.modules.edit_script import apply_script
-from machamp_lite.predictor import predict_file
+from machamp_lite.decoders.top_k import Ranked, best_labels
+from machamp_lite.inference.evaluation import rank_labels, score_batches
+from machamp_lite.inference.predictor import predict_file
 
 __all__ = ["make"]
 

@@ -10,9 +10,9 @@ import torch
 from seqeval.metrics import f1_score
 from seqeval.scheme import IOB2
 
-from machamp_lite import runs
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
+from machamp_lite.training import run as runs
 
 DATA = Path(__file__).resolve().parents[2] / "data"
 

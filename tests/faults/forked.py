@@ -9,7 +9,7 @@ from typing import Any
 import children
 from children import wait_for
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 
 
 def start_training(arguments: Sequence[str], log: Path) -> int:

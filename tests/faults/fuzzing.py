@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 # What a user is told is plain lines; the log of a run has the time in front.

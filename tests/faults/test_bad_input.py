@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from fuzzing import DATASETS, PAIRS, PLAIN, TREEBANK, predict, train, write_workplace
 
-from machamp_lite.batching import long_sentences, reader
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.dataloading import dataset_reader as reader
+from machamp_lite.dataloading import long_sentences
+from machamp_lite.model.serialization import load_model
 
 TRAIN = ["--dataset_configs", "c.json", "--parameters_config", "p.json", "--model_dir", "run"]
 ONE = "1\tdogs\tdog\tNOUN\tNNS\t_\t0\troot\tO\t_\n\n"
@@ -61,7 +62,7 @@ FLAGS = {
 def test_flags(here: Path, flags: list[str], told: str) -> None:
     from fuzzing import run
 
-    from machamp_lite import cli
+    from machamp_lite.cli import main as cli
 
     code, lines = run(cli.train, [*TRAIN, "--device", "-1", *flags], here)
     assert code == 2
@@ -255,7 +256,7 @@ def test_a_long_sentence_is_predicted_in_parts_with_one_warning(
 ) -> None:
     monkeypatch.setattr(long_sentences, "LONGEST_PART", 100)
     (here / "in").write_text(ONE + long_sentence(700) + ONE)
-    from machamp_lite import cli
+    from machamp_lite.cli import main as cli
 
     monkeypatch.chdir(here)
     arguments = [str(many_tasks / "run"), "in", "out", "--dataset", "UD", "--device", "-1", *flags]
@@ -278,7 +279,7 @@ def test_a_sentence_of_ten_thousand_words_is_predicted(here: Path, many_tasks: P
 
 
 def test_parts_are_what_they_would_be_alone(many_tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from machamp_lite.predictor import predict_words
+    from machamp_lite.inference.predictor import predict_words
 
     model = load_model(many_tasks / "run")
     words = ["dogs", "ran", "home", "."] * 50

@@ -9,9 +9,9 @@ from fuzzing import fuzzed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from machamp_lite.model import Model
-from machamp_lite.predictor import predict_file
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.inference.predictor import predict_file
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model
 
 # The columns and comments that the tasks of the model write.
 WRITTEN = {"UD": (2, 3, 5, 6, 7, 8), "PAIRS": (2, 3)}

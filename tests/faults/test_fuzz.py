@@ -41,14 +41,15 @@ from span_schemes import SEQEVAL, labels_of, random_labels, random_spans
 from tiny_tokenizers import FAMILIES, WORDS, Tokenizers
 from transformers import AutoTokenizer
 
-from machamp_lite import pretrained
+from machamp_lite.data.span_schemes import EDGE, SCHEMES
 from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.dataloading import datasets as run_data
 from machamp_lite.errors import ConfigError
-from machamp_lite.file_pairs import check_pairs, scores_path
-from machamp_lite.files import open_output, write_json
-from machamp_lite.schemes import EDGE, SCHEMES
-from machamp_lite.training import checkpoint, run_data
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.files.atomic import open_output, write_json
+from machamp_lite.files.paths import check_pairs, scores_path
+from machamp_lite.model import pretrained
+from machamp_lite.model import serialization as checkpoint
+from machamp_lite.model.serialization import load_model
 
 TRAIN = ["--dataset_configs", "c.json", "--parameters_config", "p.json"]
 # A model that is as it was written must be able to score whatever it is given.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fuzzing import TREEBANK, params_for, predict, train
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 
 SEQ0 = {"tag": {"task_type": "seq", "column_idx": 0}}
 FLAGS = ["--dataset_configs", "c.json", "--parameters_config", "p.json"]

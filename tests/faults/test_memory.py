@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from fuzzing import TREEBANK
 
-from machamp_lite import predictor
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.inference import predictor
+from machamp_lite.model.serialization import load_model
 
 SCRIPT = """
 import resource, sys
-from machamp_lite import cli, predictor
+from machamp_lite.cli import main as cli
+from machamp_lite.inference import predictor
 predictor.CHUNK = 256
 assert cli.predict([sys.argv[1], sys.argv[2], sys.argv[3], "--dataset", "UD", "--device", "-1"]) == 0
 print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -17,11 +17,13 @@ import torch
 from fuzzing import TREEBANK, predict, run
 from safetensors.torch import save_file
 
-from machamp_lite import cli, files, predictor
+from machamp_lite.cli import main as cli
 from machamp_lite.errors import ConfigError
-from machamp_lite.model import Model
-from machamp_lite.predictor import predict_file
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.files import atomic as files
+from machamp_lite.inference import predictor
+from machamp_lite.inference.predictor import predict_file
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model
 
 DATASET = ("--dataset", "UD")
 
@@ -44,7 +46,7 @@ def expected(model: Model, tmp_path_factory: pytest.TempPathFactory) -> str:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Model) -> Path:
     """The working folder, with an input, an older output and a copy of the model."""
     # The model is loaded once.
-    monkeypatch.setattr("machamp_lite.training.checkpoint.load_model", lambda *_, **__: model)
+    monkeypatch.setattr("machamp_lite.model.serialization.load_model", lambda *_, **__: model)
     monkeypatch.chdir(tmp_path)
     Path("in").write_text(TREEBANK)
     Path("older").write_text("older output\n")

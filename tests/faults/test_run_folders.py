@@ -14,12 +14,14 @@ import torch
 from children import plain_lines
 from safetensors.torch import save_file
 
-from machamp_lite import cli, runs
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
+from machamp_lite.dataloading import datasets as run_data
 from machamp_lite.errors import ConfigError
-from machamp_lite.training import run_data, trainer
-from machamp_lite.training import state as states
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training import checkpoint as states
+from machamp_lite.training import run as runs
+from machamp_lite.training import trainer
 
 TREEBANK = """\
 1\tThe\tthe\tDET

@@ -13,7 +13,8 @@ import pytest
 from children import plain_lines, wait_for
 from forked import outcome, start_training, train_to_the_end
 
-from machamp_lite import cli, runs
+from machamp_lite.cli import main as cli
+from machamp_lite.training import run as runs
 
 ROOT = Path(__file__).resolve().parents[2]
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
@@ -119,7 +120,7 @@ def test_a_signal_is_heeded_wherever_it_comes(
     times: int,
     beginning: str,
 ) -> None:
-    module = "machamp_lite.runs" if place == "predict_file" else "machamp_lite.training.trainer"
+    module = "machamp_lite.training.run" if place == "predict_file" else "machamp_lite.training.trainer"
     name = f"{module}.{'train_together' if place == 'train_step' else place}"
     original = runs.predict_file
     if place != "predict_file":

@@ -20,9 +20,9 @@ import torch
 from fuzzing import PAIRS, predict, train, write_workplace
 from safetensors.torch import load_file, save_file
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 from machamp_lite.errors import ConfigError
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.model.serialization import load_model
 
 PACKAGE = Path(__file__).resolve().parents[2] / "machamp_lite"
 HUGE = 10**12
@@ -192,7 +192,7 @@ def test_absurd_sizes_take_no_memory(many_tasks: Path, tmp_path: Path) -> None:
 import json, resource, sys, shutil
 from pathlib import Path
 from machamp_lite.errors import ConfigError
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.model.serialization import load_model
 load_model("good")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for key, value in json.loads(sys.argv[1]):
@@ -523,8 +523,8 @@ def test_a_folder_that_takes_forever_to_load_is_refused(folder: Path, monkeypatc
         while True:
             pass
 
-    monkeypatch.setattr("machamp_lite.sandbox.MOST_SECONDS", 1)
-    monkeypatch.setattr("machamp_lite.training.checkpoint.read_labels", endless)
+    monkeypatch.setattr("machamp_lite.model.sandbox.MOST_SECONDS", 1)
+    monkeypatch.setattr("machamp_lite.model.serialization.read_labels", endless)
     assert refused(folder) == "m: takes more than 1 seconds to load, expected files of a model"
 
 
@@ -555,7 +555,7 @@ def test_nothing_is_pickled_when_a_run_is_saved_loaded_and_resumed(
     saved = monkeypatch.context
     with saved() as stopping:
         stopping.setattr(
-            "machamp_lite.runs.predict_dev", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt())
+            "machamp_lite.training.run.predict_dev", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt())
         )
         assert train(*configs, "--model_dir", "run/stopped", folder=tmp_path)[0] == 130
     code, lines = train("--resume", "run/stopped", folder=tmp_path)

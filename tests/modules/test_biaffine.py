@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from machamp_lite.modules.biaffine import ArcScores, PairLabelScores
+from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
 
 
 def test_arc_scores_are_the_bilinear_form_and_a_bias_for_each_head() -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from machamp_lite.modules.crf import LinearChainCRF
-from machamp_lite.schemes import SCHEMES, Scheme
-from machamp_lite.weighting.objectives import MarginObjective
+from machamp_lite.data.span_schemes import SCHEMES, Scheme
+from machamp_lite.nn.crf import LinearChainCRF
+from machamp_lite.weighting.losses import MarginObjective
 
 BIO = ["O", "B-a", "I-a", "B-b", "I-b"]
 OTHER_SCHEMES = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from machamp_lite.modules.dropout import Dropout, dropout, hasten_dropout
+from machamp_lite.acceleration.cpu_dropout import Dropout, dropout, hasten_dropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.33, 0.5, 0.9])

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from machamp_lite.modules import edit_script
-from machamp_lite.modules.edit_script import apply_script, make_script
+from machamp_lite.data import edit_script
+from machamp_lite.data.edit_script import apply_script, make_script
 
 
 @given(st.text(), st.text())

@@ -5,7 +5,7 @@ import torch
 from products import Products
 from torch import nn
 
-from machamp_lite.modules.linear import ROWS, Linear, hasten_linear, linear, rounded
+from machamp_lite.acceleration.padded_linear import ROWS, Linear, hasten_linear, linear, rounded
 
 
 def autocast(*, enabled: bool = True) -> torch.autocast:

@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaModel
 from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
 
-from machamp_lite.modules.masks import ask_nothing_of_masks
+from machamp_lite.acceleration.attention_masks import ask_nothing_of_masks
 
 SIZES: dict[str, Any] = {
     "vocab_size": 16,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from machamp_lite.modules.packed_attention import attend, packed_attention, pieces_of
+from machamp_lite.acceleration.packed_attention import attend, packed_attention, pieces_of
 
 
 @pytest.mark.parametrize("lengths", [[5], [1, 1, 1], [2, 2, 7, 7, 7, 3], [4, 2, 4]])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from machamp_lite.modules.ragged import flatten, pad, padded_places, starts_of
+from machamp_lite.nn.ragged import flatten, pad, padded_places, starts_of
 
 LENGTHS = [[3], [1, 1, 1], [2, 5, 1], [4, 0, 2], [0], []]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from machamp_lite.modules.rounded_weights import RoundedWeights
+from machamp_lite.acceleration.bf16_weights import RoundedWeights
 
 
 class Tied(nn.Module):

@@ -2,7 +2,7 @@
 
 import torch
 
-from machamp_lite.modules.scalar_mix import ScalarMix, mix
+from machamp_lite.nn.scalar_mix import ScalarMix, mix
 
 
 def test_a_new_mix_is_the_mean_of_its_layers() -> None:

@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from machamp_lite.modules.seen_embedding import SeenEmbedding
+from machamp_lite.acceleration.reduced_vocabulary import SeenEmbedding
 
 SEEN = torch.tensor([0, 2, 3, 7])
 IN_TRAINING = torch.tensor([[2, 7, 0], [3, 2, 0]])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from machamp_lite.modules.spanning_tree import cyclic_words, decode_trees
+from machamp_lite.nn.spanning_tree import cyclic_words, decode_trees
 
 Change = Callable[[Tensor], Tensor]
 

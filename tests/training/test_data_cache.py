@@ -12,8 +12,9 @@ import children
 import pytest
 from safetensors.numpy import save_file
 
-from machamp_lite import cli
-from machamp_lite.training import data_cache, run_data
+from machamp_lite.cli import main as cli
+from machamp_lite.dataloading import cache as data_cache
+from machamp_lite.dataloading import datasets as run_data
 
 
 @pytest.fixture
@@ -183,7 +184,7 @@ def test_every_flipped_byte_is_found(
     checked: Callable[..., tuple[str, str]], tmp_path: Path, flags: list[str]
 ) -> None:
     from machamp_lite.config import load_config
-    from machamp_lite.pretrained import load_tokenizer
+    from machamp_lite.model.pretrained import load_tokenizer
 
     checked()
     config = load_config([flags[1]], parameters_config=flags[3])
@@ -316,7 +317,7 @@ def test_small_data_is_not_cached_by_itself(
 def test_a_run_that_goes_on_with_the_cache_ends_bit_for_bit_like_one_without(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool
 ) -> None:
-    from machamp_lite import runs
+    from machamp_lite.training import run as runs
 
     cache = ["--data_cache", str(tmp_path / "cache")] if cached else ["--data_cache", "off"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"

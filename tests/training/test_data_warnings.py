@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 
 OTHER_LABELS = ("\tDET\t", "\tXYZ\t"), ("\tAUX\t", "\tABC\t"), ("\tADV\t", "\tNEW\t")
 

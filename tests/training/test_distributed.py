@@ -16,14 +16,15 @@ import torch
 from children import plain_lines
 from safetensors.torch import load_file, save_file
 
-from machamp_lite import cli, runs
-from machamp_lite.batching.sampler import parts
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
+from machamp_lite.dataloading.batch_sampler import parts
 from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.model.serialization import weights_of
+from machamp_lite.training import run as runs
 from machamp_lite.training import shared_steps, trainer
-from machamp_lite.training.checkpoint import weights_of
+from machamp_lite.training.checkpoint import load_document
 from machamp_lite.training.distributed import ALONE, Processes, joined
-from machamp_lite.training.state import load_document
 from machamp_lite.training.trainer import train_shared, train_together
 
 WORDS = {

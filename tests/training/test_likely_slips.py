@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import cli
+from machamp_lite.cli import main as cli
 
 SENTENCES: dict[str, Any] = {
     "sent_idxs": [0],

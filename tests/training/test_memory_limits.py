@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from machamp_lite.batching.batch import Batch
 from machamp_lite.config import load_config
+from machamp_lite.dataloading.batch import Batch
 from machamp_lite.errors import MachampError, TrainingError
-from machamp_lite.evaluation import predict_labels
-from machamp_lite.model import Model
-from machamp_lite.runs import build_model, read_data, seed_everything
-from machamp_lite.training.steps import train_together
-from machamp_lite.weighting.task_weights import RandomWeights
+from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.run import build_model, read_data, seed_everything
+from machamp_lite.training.train_step import train_together
+from machamp_lite.weighting.task_weighting import RandomWeights
 
 Build = Callable[..., tuple[Model, list[Any]]]
 # SGD with a rate of 0 leaves gradients to be looked at.

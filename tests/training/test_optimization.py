@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from machamp_lite.config import load_config
-from machamp_lite.model import Model
-from machamp_lite.runs import build_model, read_data
-from machamp_lite.training.optimization import (
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.optimizer import (
     clip_in_step,
     make_optimizer,
     set_encoder_trainable,
     set_rates,
     slanted_triangle,
 )
+from machamp_lite.training.run import build_model, read_data
 
 
 @pytest.fixture

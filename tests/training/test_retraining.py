@@ -9,12 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from machamp_lite import cli, runs
+from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.model import Model
-from machamp_lite.training.checkpoint import load_model
-from machamp_lite.training.retraining import describe, fresh_tasks, take_over
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training import run as runs
 from machamp_lite.training.trainer import seed_everything
+from machamp_lite.training.warm_start import describe, fresh_tasks, take_over
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from machamp_lite import cli
-from machamp_lite.training.checkpoint import load_model
+from machamp_lite.cli import main as cli
+from machamp_lite.files.written import WEIGHTS, mark_of_model
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training.checkpoint import Progress
 from machamp_lite.training.run_folder import epoch_folder, settle_epochs
-from machamp_lite.training.state import Progress
-from machamp_lite.training.written import WEIGHTS, mark_of_model
 
 
 def write_epoch(folder: Path, epoch: int) -> None:

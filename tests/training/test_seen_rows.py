@@ -11,15 +11,15 @@ from safetensors.torch import load_file
 from tiny_encoders import KINDS, Encoders
 from torch import nn
 
-from machamp_lite import runs
+from machamp_lite.acceleration import seen_rows
+from machamp_lite.acceleration.reduced_vocabulary import SeenEmbedding
+from machamp_lite.acceleration.seen_rows import put_back_whole_table, train_seen_rows_alone
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
-from machamp_lite.model import Model
-from machamp_lite.modules.seen_embedding import SeenEmbedding
-from machamp_lite.training import seen_rows
-from machamp_lite.training.checkpoint import load_model, save_model, weights_of
-from machamp_lite.training.optimization import make_optimizer
-from machamp_lite.training.seen_rows import put_back_whole_table, train_seen_rows_alone
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model, save_model, weights_of
+from machamp_lite.training import run as runs
+from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.trainer import train_step
 
 TRAIN = """\

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import cli, runs
+from machamp_lite.cli import main as cli
+from machamp_lite.training import run as runs
 
 
 @pytest.fixture

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from machamp_lite import cli, runs
-from machamp_lite.training import conditions, trainer
-from machamp_lite.training.checkpoint import load_model
-from machamp_lite.training.state import STATE_FILE, load_document
+from machamp_lite.cli import main as cli
+from machamp_lite.model.serialization import load_model
+from machamp_lite.training import resume_checks as conditions
+from machamp_lite.training import run as runs
+from machamp_lite.training import trainer
+from machamp_lite.training.checkpoint import STATE_FILE, load_document
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from machamp_lite.label_scores import LabelScores
+from machamp_lite.metrics.label_report import LabelScores
 from machamp_lite.training.summary import epoch_lines
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import cli, load, load_config, predict_file
+from machamp_lite import load, load_config, predict_file
+from machamp_lite.cli import main as cli
+from machamp_lite.dataloading.datasets import training_streams
 from machamp_lite.errors import ConfigError
-from machamp_lite.evaluation import evaluate
-from machamp_lite.predictor import predict_words
-from machamp_lite.runs import build_model, read_data, train
-from machamp_lite.thresholds import tasks_with_threshold
-from machamp_lite.training.checkpoint import save_model
-from machamp_lite.training.run_data import training_streams
+from machamp_lite.inference.evaluation import evaluate
+from machamp_lite.inference.predictor import predict_words
+from machamp_lite.inference.thresholds import tasks_with_threshold
+from machamp_lite.model.serialization import save_model
+from machamp_lite.training.run import build_model, read_data, train
 
 OFF = "UD.tasks.lemma.loss_weight=0"
 

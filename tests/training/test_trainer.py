@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from machamp_lite import runs
 from machamp_lite.config import load_config
 from machamp_lite.errors import TrainingError
-from machamp_lite.model import Model
-from machamp_lite.training.optimization import make_optimizer
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.training import run as runs
+from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.trainer import train_step, train_together
 
 # Losses of five seeded steps: a change of code that is to change nothing leaves them as they are.

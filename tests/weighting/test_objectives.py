@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from machamp_lite.weighting.objectives import BinaryObjective, LabelObjective, label_loss
+from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, label_loss
 
 OFF: dict[str, Any] = {
     "weights": None,

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from machamp_lite.weighting.task_weights import SCHEMES, TaskWeights, make_task_weights
+from machamp_lite.weighting.task_weighting import SCHEMES, TaskWeights, make_task_weights
 
 # Names that no parameter may have, and a task that takes no part between those that do.
 TASKS = {"ud.upos": 1.0, "off": 0.0, "名/dep parse": 0.5, "": 2.0}

@@ -1,0 +1,117 @@
+"""Sentences as the encoder reads them: pieces of subwords, special tokens included."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from machamp_lite.data.ragged_array import Rows, lengths_of
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """One sentence for the encoder: its pieces one after another, special tokens included.
+
+    ``subword_ids`` and ``type_ids`` are (S,), ``piece_starts`` (P,) and ``word_ends`` (W,) point into them.
+    """
+
+    subword_ids: np.ndarray
+    type_ids: np.ndarray
+    piece_starts: np.ndarray
+    word_ends: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class ManyPieces:
+    """The same of many sentences, each of which has a row."""
+
+    subword_ids: Rows
+    type_ids: Rows
+    piece_starts: Rows
+    word_ends: Rows
+
+    @classmethod
+    def of(cls, pieces: Sequence[Pieces]) -> Self:
+        """Lays the pieces of sentences end to end."""
+        columns = []
+        for name in ("subword_ids", "type_ids", "piece_starts", "word_ends"):
+            rows = [getattr(piece, name) for piece in pieces]
+            columns.append(Rows.of(np.concatenate([np.zeros(0, np.int64), *rows]), lengths_of(rows)))
+        return cls(*columns)
+
+    def __getitem__(self, number: int) -> Pieces:
+        return Pieces(
+            self.subword_ids[number], self.type_ids[number], self.piece_starts[number], self.word_ends[number]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The ids that stand before and after each piece and between words; any may be empty.
+
+    ``unknown`` stands for a sentence that has nothing at all.
+    """
+
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+    space: tuple[int, ...]
+    unknown: int
+
+
+def lay_out(words: Rows, lengths: np.ndarray, *, marks: Marks, room: int) -> ManyPieces:
+    """Sentences of words of subwords, cut between words into pieces with ``room`` for subwords.
+
+    *Shape:* a row of ``words`` is a word's subwords, at most ``room``; ``lengths`` (B,) are the sentences' words.
+    """
+    sizes = words.lengths
+    begins = _piece_begins(sizes, lengths, space=len(marks.space), room=room)
+    sentences = np.repeat(np.arange(len(lengths)), lengths)
+    # A sentence without words is one piece.
+    piece_counts = np.maximum(np.bincount(sentences[begins], minlength=len(lengths)), 1)
+    pieces = np.cumsum(begins) - 1 + np.cumsum(lengths == 0)[sentences]
+    taken = sizes + np.where(begins, 0, len(marks.space))
+    contents = np.bincount(pieces, taken, minlength=int(piece_counts.sum())).astype(np.int64)
+    piece_sizes = np.maximum(len(marks.before) + contents + len(marks.after), 1)
+    ends = np.cumsum(piece_sizes)
+    starts = ends - piece_sizes
+    before_piece = np.cumsum(contents) - contents
+    word_ends = np.cumsum(taken) - 1 + (starts + len(marks.before) - before_piece)[pieces]
+
+    ids = np.full(int(piece_sizes.sum()), marks.unknown, dtype=np.int64)
+    ids[np.repeat(word_ends + 1 - sizes - words.starts[:-1], sizes) + np.arange(len(words.values))] = (
+        words.values
+    )
+    inner = (word_ends + 1 - taken)[~begins]
+    for places, mark in (
+        (starts, marks.before),
+        (ends - len(marks.after), marks.after),
+        (inner, marks.space),
+    ):
+        ids[places[:, None] + np.arange(len(mark))] = mark
+
+    piece_rows = Rows.of(starts, piece_counts)
+    firsts = starts[piece_rows.starts[:-1]]
+    subwords = Rows(ids, np.append(firsts, len(ids)))
+    return ManyPieces(
+        subwords,
+        Rows(np.zeros_like(ids), subwords.starts),
+        Rows(starts - np.repeat(firsts, piece_counts), piece_rows.starts),
+        Rows.of(word_ends - firsts[sentences], lengths),
+    )
+
+
+def _piece_begins(sizes: np.ndarray, lengths: np.ndarray, *, space: int, room: int) -> np.ndarray:
+    """Which words begin a piece: the first of each sentence, and those for which there is no room any more."""
+    begins = np.zeros(len(sizes), dtype=bool)
+    rows = Rows.of(sizes, lengths)
+    begins[rows.starts[:-1][lengths > 0]] = True
+    for number in np.flatnonzero(rows.sums() + space * (lengths - 1) > room).tolist():
+        used = 0
+        for place, size in enumerate(rows[number].tolist(), start=int(rows.starts[number])):
+            wanted = size + (space if used else 0)
+            if used + wanted > room:
+                begins[place] = True
+                used, wanted = 0, size
+            used += wanted
+    return begins

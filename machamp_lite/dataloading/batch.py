@@ -1,0 +1,141 @@
+"""The flat tensors of one step.
+
+The letters in shapes, here and everywhere: S subwords, P pieces of sentences, W words, B sentences, L the longest
+length in a batch, D the encoder's width, K layers, C labels, N items of a task (words or sentences).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from machamp_lite.dataloading.example import Instance
+from machamp_lite.decoders.base import Decoder, Level
+from machamp_lite.nn.ragged import send
+
+HOST = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskItems:
+    """What one task works on in a batch.
+
+    ``sentences`` are places in the batch; ``rows`` (N,) the words or sentences among all of the batch, None for
+    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) what the loss is given, on the
+    device of the model.
+    """
+
+    sentences: list[int]
+    rows: Tensor | None
+    lengths: Tensor
+    gold: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Sentences laid end to end, special tokens included; nothing is padded.
+
+    All but gold is on the host, where it is worked out what stands where; what a device needs of it is sent.
+    """
+
+    subword_ids: Tensor  # (S,)
+    type_ids: Tensor  # (S,)
+    piece_lengths: Tensor  # (P,)
+    sentence_pieces: Tensor  # (B,) the number of pieces of each sentence, summing to P
+    word_ends: Tensor  # (W,) the last subword of each word (or the subwords that are items), into S
+    instances: tuple[Instance, ...]
+    tasks: dict[str, TaskItems]
+    # The data set of each word (W,) and sentence (B,); None where no data set has ids.
+    word_datasets: Tensor | None
+    sentence_datasets: Tensor | None
+
+    @property
+    def words(self) -> int:
+        """The number of words."""
+        return len(self.word_ends)
+
+
+def make_batch(
+    instances: Sequence[Instance],
+    *,
+    tasks: Mapping[str, Mapping[str, type[Decoder]]],
+    device: torch.device = HOST,
+    only_annotated: bool,
+) -> Batch:
+    """Lays instances end to end.
+
+    ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, a task works
+    on the sentences that have its labels, and has their gold; else on all sentences of its datasets.
+    """
+    pieces = [instance.pieces for instance in instances]
+    sizes = np.array([len(piece.subword_ids) for piece in pieces])
+    starts = np.cumsum(sizes) - sizes
+    word_counts = np.array([len(piece.word_ends) for piece in pieces])
+    piece_starts = np.concatenate(
+        [piece.piece_starts + start for piece, start in zip(pieces, starts, strict=True)]
+    )
+    word_ends = np.concatenate([piece.word_ends + start for piece, start in zip(pieces, starts, strict=True)])
+
+    known_ids = [
+        np.zeros(max(1, count), dtype=np.int64) if instance.dataset_ids is None else instance.dataset_ids
+        for instance, count in zip(instances, word_counts, strict=True)
+    ]
+    has_ids = any(instance.dataset_ids is not None for instance in instances)
+    dataset_ids = [ids[:count] for ids, count in zip(known_ids, word_counts, strict=True)] if has_ids else []
+
+    items = {}
+    decoders = {task: decoder for dataset in tasks.values() for task, decoder in dataset.items()}
+    for task, decoder in decoders.items():
+        chosen = [
+            place
+            for place, instance in enumerate(instances)
+            if task in tasks[instance.dataset]
+            and instance.view == decoder.reads
+            and (task in instance.gold or not only_annotated)
+        ]
+        if chosen:
+            rows, lengths = _task_rows(chosen, word_counts, decoder.level)
+            gold = _join([instances[place].gold[task] for place in chosen]) if only_annotated else None
+            items[task] = TaskItems(
+                chosen,
+                None if rows is None else torch.from_numpy(rows),
+                torch.from_numpy(lengths),
+                None if gold is None else send(torch.from_numpy(gold), device),
+            )
+    return Batch(
+        subword_ids=torch.from_numpy(np.concatenate([piece.subword_ids for piece in pieces])),
+        type_ids=torch.from_numpy(np.concatenate([piece.type_ids for piece in pieces])),
+        piece_lengths=torch.from_numpy(np.diff(piece_starts, append=sizes.sum())),
+        sentence_pieces=torch.from_numpy(np.array([len(piece.piece_starts) for piece in pieces])),
+        word_ends=torch.from_numpy(word_ends),
+        instances=tuple(instances),
+        tasks=items,
+        word_datasets=torch.from_numpy(np.concatenate(dataset_ids)) if dataset_ids else None,
+        sentence_datasets=torch.from_numpy(np.array([ids[0] for ids in known_ids])) if dataset_ids else None,
+    )
+
+
+def _task_rows(
+    chosen: list[int], word_counts: np.ndarray, level: Level
+) -> tuple[np.ndarray | None, np.ndarray]:
+    """The rows of the chosen sentences (None if they are all), and each one's number of items."""
+    everything = len(chosen) == len(word_counts)
+    if level == "sentence":
+        return None if everything else np.array(chosen), np.ones(len(chosen), dtype=np.int64)
+    lengths = word_counts[chosen]
+    if everything:
+        return None, lengths
+    ends = np.cumsum(word_counts)
+    rows = [np.arange(ends[place] - word_counts[place], ends[place]) for place in chosen]
+    return np.concatenate(rows), lengths
+
+
+def _join(gold: Sequence[np.ndarray]) -> np.ndarray:
+    """Lays gold end to end; where items have several ids, rows are filled with -1 to the longest."""
+    widths = {rows.shape[1:] for rows in gold}
+    if len(widths) > 1:
+        width = max(rows.shape[1] for rows in gold)
+        gold = [np.pad(rows, ((0, 0), (0, width - rows.shape[1])), constant_values=-1) for rows in gold]
+    return np.concatenate(gold)

@@ -1,0 +1,268 @@
+"""Inputs and outputs of a prediction, checked before anything is written: no file of the user may be lost."""
+
+import contextlib
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.errors import ConfigError
+from machamp_lite.files.atomic import is_read_only
+from machamp_lite.files.streams import AnyPath, descriptor_of, is_standard, is_stream
+
+Pair = tuple[AnyPath, AnyPath]
+SCORES_END = ".eval"
+# What a run folder holds, beside what its run.json lists.
+RUN_MARK = "run.json"
+RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metrics.json"}
+# Keys of a task in a scores file, beside its metrics.
+SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words"}
+# Two paths of the same file have the same key.
+_Key = tuple[object, ...]
+
+
+def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -> None:
+    """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, and if a file would be lost.
+
+    An output may not be an input, the output of another pair, a file in the model folder, or a read-only file; nor may
+    the scores file of an output, and one that is there must have been written by an earlier prediction.
+    """
+    faults = [fault for pair in pairs for fault in _pair_faults(*pair)]
+    overlaps = [*_overlaps(pairs)]
+    named = {fault.partition(": ")[0] for fault in overlaps}
+    faults += overlaps
+    faults += [
+        fault
+        for _, target in pairs
+        if (path := scores_path(target)) is not None and path not in named
+        for fault in _scores_faults(path, target)
+    ]
+    if model_folder is not None:
+        faults += [
+            f"{path}: is in the folder of the model, {model_folder}, expected a path outside it"
+            for _, target in pairs
+            for path in (target, scores_path(target))
+            if path is not None and _is_inside(path, model_folder)
+        ]
+    named = {fault.partition(": ")[0] for fault in faults}
+    faults += [
+        f"{path}: is a file of the run in {folder}, expected another file"
+        for _, target in pairs
+        for path in (target, scores_path(target))
+        if path is not None and str(path) not in named and (folder := _run_of(path)) is not None
+    ]
+    if faults:
+        raise ConfigError(dict.fromkeys(faults))
+
+
+def scores_path(target: AnyPath) -> str | None:
+    """The file with the scores of an output; None for a stream, which has none."""
+    return None if is_standard(target) or is_stream(target) else f"{os.fspath(target)}{SCORES_END}"
+
+
+def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
+    """What is wrong with one input and its output."""
+    named = [*_name_faults(source, target)]
+    if named:
+        yield from named
+        return
+    if is_standard(source):
+        if sys.stdin is None:
+            yield "standard input: is closed, expected an input"
+    elif os.path.isdir(source):
+        yield f"{source}: is a folder, expected a file"
+    elif not _exists(source):
+        yield f"{source}: no such file"
+    elif not (os.path.isfile(source) or _can_be_spooled(source)):
+        yield f"{source}: is a device or a socket, expected a file, a pipe, or - for standard input"
+    if is_standard(target):
+        if sys.stdout is None:
+            yield "standard output: is closed, expected an output"
+    else:
+        yield from _target_faults(target)
+
+
+def _name_faults(*paths: AnyPath) -> Iterator[str]:
+    """What is wrong with names: the system reads ``file/`` as a folder, and Python as the file."""
+    for path in paths:
+        name = os.fspath(path)
+        if not name.strip():
+            yield f"found the empty name {name!r}, expected a file"
+        elif name.endswith(("/", "/.")) and not os.path.isdir(name):
+            yield f"{name}: ends like the name of a folder, expected a file"
+
+
+def _run_of(path: AnyPath) -> Path | None:
+    """The folder of the run that wrote a file or writes it; None for other files, new ones in a run folder too."""
+    if is_standard(path) or is_stream(path):
+        return None
+    real = Path(os.path.realpath(path))
+    for folder in real.parents:
+        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
+            document = json.loads((folder / RUN_MARK).read_text(encoding="utf-8"))
+            if real.relative_to(folder).parts[0] in document["files"].keys() | RUN_NAMES:
+                return folder
+    return None
+
+
+def _scores_faults(path: str, target: AnyPath) -> Iterator[str]:
+    """What is wrong with the file that the scores of an output will replace."""
+    if os.path.lexists(path):
+        faults = [*_target_faults(path)]
+        if not faults and not is_scores_file(path):
+            faults = [
+                f"{path}: was not written by a prediction; move it, or give another output than {target}"
+            ]
+        yield from faults
+
+
+def _target_faults(target: AnyPath) -> Iterator[str]:
+    if is_stream(target):
+        return
+    real = os.path.realpath(target)
+    folder = os.path.dirname(real if os.path.islink(target) else target) or "."
+    if os.path.islink(real):
+        yield f"{target}: is a symbolic link that leads back to itself, expected a file"
+    elif os.path.isdir(target):
+        yield f"{target}: is a folder, expected a file"
+    elif _exists(target) and not os.path.isfile(target):
+        yield f"{target}: is a disk or a socket, expected a file"
+    elif is_read_only(target):
+        yield f"{target}: is read-only; chmod u+w {target}, or give another output"
+    elif not os.path.isdir(folder):
+        yield f"{target}: the folder {folder} does not exist"
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        yield f"{target}: cannot be written (no permission to write to the folder {folder})"
+
+
+def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
+    """Outputs and scores files that are inputs or outputs too, by whatever name."""
+    sources = [_look_at(source, descriptor=0) for source, _ in pairs]
+    targets = [_look_at(target, descriptor=1) for _, target in pairs]
+    inputs = {source.file: source.path for source in sources if source.file}
+    outputs: dict[_Key, AnyPath] = {}
+    for source, target in zip(sources, targets, strict=True):
+        if target.file and target.file == source.file:
+            yield f"{target.path}: is the input itself{_by_name(source, target)}, expected another file"
+        elif target.file in inputs:
+            yield f"{target.path}: is the input {inputs[target.file]} of another pair, expected another file"
+        key = target.stream or target.file
+        if key in outputs:
+            other = "" if str(outputs[key]) == str(target.path) else f" ({outputs[key]})"
+            yield f"{target.path}: is the output of two files{other}"
+        if key:
+            outputs[key] = target.path
+    streams: set[_Key] = set()
+    for source in sources:
+        if source.stream in streams:
+            yield f"{source.path}: is the input of two outputs, but can be read only once"
+        if source.stream:
+            streams.add(source.stream)
+    yield from _scores_overlaps(targets, inputs, outputs)
+
+
+def _scores_overlaps(
+    targets: Sequence["_Found"], inputs: Mapping[_Key, AnyPath], outputs: Mapping[_Key, AnyPath]
+) -> Iterator[str]:
+    """Scores files that are inputs, outputs or the scores files of other outputs."""
+    scores: dict[_Key, _Found] = {}
+    for target in targets:
+        path = scores_path(target.path)
+        if path is None:
+            continue
+        key = _look_at(path).file
+        for what, files in (("input", inputs), ("output", outputs)):
+            if key and key in files:
+                yield f"{path}: is the {what} {files[key]} and the scores file of {target.path}; give another output"
+        if key and key in scores and scores[key].file != target.file:
+            yield f"{path}: is the scores file of {scores[key].path} and of {target.path}; give another output"
+        if key:
+            scores[key] = target
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A path; the key of its file, which other names of the file share; the key of its stream, to be used only once."""
+
+    path: AnyPath
+    file: _Key | None = None
+    stream: _Key | None = None
+
+
+def _look_at(path: AnyPath, *, descriptor: int | None = None) -> _Found:
+    """What a path names, which need not exist yet; ``descriptor`` is that of ``-``."""
+    opened = descriptor if is_standard(path) else descriptor_of(path)
+    try:
+        found = os.stat(path) if opened is None else os.fstat(opened)
+    except (OSError, ValueError):
+        return _Found(path, _key_of_new(path) if opened is None else None)
+    key: _Key = (found.st_dev, found.st_ino)
+    is_pipe = stat.S_ISFIFO(found.st_mode)
+    # A terminal or /dev/null may be input and output at once.
+    file = key if is_pipe or stat.S_ISREG(found.st_mode) else None
+    if opened is not None:
+        return _Found(path, file, ("descriptor", opened))
+    return _Found(path, file, key if is_pipe else None)
+
+
+def _key_of_new(path: AnyPath) -> _Key:
+    """The key of a file that does not exist: its folder, which may have several names, and its name."""
+    real = os.path.realpath(path)
+    try:
+        folder = os.stat(os.path.dirname(real))
+    except (OSError, ValueError):
+        return (real,)
+    return folder.st_dev, folder.st_ino, os.path.basename(real)
+
+
+def _by_name(source: _Found, target: _Found) -> str:
+    return "" if str(source.path) == str(target.path) else f" ({source.path})"
+
+
+def _exists(path: AnyPath) -> bool:
+    """Whether something has that name; False for a name that no file can have."""
+    try:
+        return os.path.exists(path)
+    except ValueError:
+        return False
+
+
+def _can_be_spooled(source: AnyPath) -> bool:
+    """Whether a stream ends: other devices, such as /dev/zero, do not."""
+    mode = os.stat(source).st_mode
+    return stat.S_ISFIFO(mode) or descriptor_of(source) is not None or os.path.samefile(source, os.devnull)
+
+
+def _is_inside(path: AnyPath, folder: AnyPath) -> bool:
+    if is_standard(path) or is_stream(path):
+        return False
+    return any(
+        os.path.samefile(parent, folder) for parent in Path(os.path.realpath(path)).parents if parent.exists()
+    )
+
+
+def is_scores_file(path: AnyPath) -> bool:
+    """Whether a file has the content that predictions write into their scores files, and may thus be replaced."""
+    # Imported late: --help needs no metrics.
+    from machamp_lite.metrics import METRICS
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            content: Any = json.load(file)
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(
+            isinstance(task, dict)
+            # Older versions did not count sentences.
+            and task.keys() & {"scored", "labels"}
+            and task.keys() <= METRICS.keys() | SCORES_KEYS
+            for task in content.values()
+        )
+    )

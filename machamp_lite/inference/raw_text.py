@@ -1,0 +1,151 @@
+"""Raw text as records: one sentence or text per line, in the columns that a dataset needs."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+
+from machamp_lite.config.schema import DatasetConfig, decoder_class
+from machamp_lite.data.chunks import in_chunks
+from machamp_lite.data.raw_lines import MISC, RawTextForm, lines_with_words, raw_text_record
+from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, Layout, Record, read_records
+from machamp_lite.data.word_boundaries import at_word_boundaries, is_written_without_spaces
+from machamp_lite.dataloading.dataset_reader import CHUNK, InstanceReader
+from machamp_lite.dataloading.example import Instance
+from machamp_lite.decoders.tok import spans_of
+from machamp_lite.errors import ConfigError, FaultList
+from machamp_lite.inference.dataset_matching import can_read_raw_text, describe
+from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.model.multitask_model import Model
+
+logger = logging.getLogger(__name__)
+
+CONLLU_COLUMNS = 10
+
+
+def check_raw_text(config: DatasetConfig, dataset: str, *, pre_tokenized: bool) -> None:
+    """Raises ``ConfigError`` if one line does not hold all texts of a row, or if ``pre_tokenized`` has no meaning."""
+    found = f"{dataset} reads {describe(config)}"
+    if not can_read_raw_text(config):
+        raise ConfigError(
+            f"--raw_text: {found}, expected a dataset with word_idx or with one column of texts"
+        )
+    if pre_tokenized and config.word_idx is None:
+        raise ConfigError(f"--pre_tokenized: {found}, expected a dataset with word_idx")
+
+
+def raw_text_records(
+    model: Model,
+    dataset: str,
+    source: str | os.PathLike[str],
+    *,
+    pre_tokenized: bool = False,
+    batch_size: int | None = None,
+    faults: FaultList,
+) -> Iterator[Record]:
+    """The lines of a file as records of a dataset: of words, of texts, or as they are where the dataset is plain text.
+
+    Words are what the dataset's ``tok`` task makes of a line; without one, those between the word boundaries of
+    Unicode; and if the text is ``pre_tokenized``, those between white space.
+    """
+    config = model.config.datasets[dataset]
+    if config.word_idx is None:
+        lines = read_records(source, Layout(), faults=faults)
+        return lines if config.sent_idxs is None else _in_a_column(config, lines)
+    form, task = _form(config), raw_task(config)
+    if pre_tokenized:
+        logger.info("%s: words are split at white space only (--pre_tokenized)", source)
+        layout = Layout(config.word_idx, id_task=config.id_task())
+        return read_records(source, layout, raw_text_columns=form.columns, faults=faults)
+    records = read_records(source, Layout(), faults=faults)
+    numbered = (
+        (record.first_line, record.lines[0]) for record in records if record.lines != [BYTE_ORDER_MARK]
+    )
+    texts = lines_with_words(str(source), numbered)
+    if task is None:
+        return _split_at_word_boundaries(str(source), texts, form)
+    logger.info("%s: words are split by the task '%s' (tok)", source, task)
+    return _split_by_model(model, dataset, str(source), texts, form, batch_size=batch_size)
+
+
+def raw_task(config: DatasetConfig) -> str | None:
+    """The first task of a dataset that splits raw text into words; None if there is none."""
+    return next(
+        (task for task, options in config.active().tasks.items() if decoder_class(options).reads == "raw"),
+        None,
+    )
+
+
+def _form(config: DatasetConfig) -> RawTextForm:
+    """The rows of words that a dataset needs: of ten columns if they look like CoNLL-U."""
+    columns = config.required_columns()
+    needed, id_task = max(columns) + 1, config.id_task()
+    is_conllu = config.word_idx == 1 and id_task is None and (needed > 3 or raw_task(config) is not None)
+    return RawTextForm(
+        max(CONLLU_COLUMNS, needed) if is_conllu else needed,
+        config.word_idx or 0,
+        has_ids=id_task is None,
+        has_misc=is_conllu and MISC not in columns,
+    )
+
+
+def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Record]:
+    """Each line as the only text of a row; blank lines stay, so that lines of input and output go together."""
+    (column,) = config.sent_idxs or (0,)
+    needed = max(config.required_columns()) + 1
+    for record in lines:
+        if not record.rows:
+            yield record
+            continue
+        row = [EMPTY] * needed
+        # A tab would begin another column.
+        row[column] = " ".join(record.words[0].split("\t"))
+        yield Record(record.path, record.first_line, record.lines, [row], [0], [row[column]])
+
+
+def _split_at_word_boundaries(
+    source: str, texts: Iterable[tuple[int, str]], form: RawTextForm
+) -> Iterator[Record]:
+    """Each line as a sentence, its words by the Unicode rules."""
+    logger.info(
+        "%s: words are split at Unicode word boundaries (UAX 29); --pre_tokenized splits at white space only",
+        source,
+    )
+    has_warned = False
+    for number, text in texts:
+        if not has_warned and is_written_without_spaces(text):
+            has_warned = True
+            logger.warning(
+                "%s: found a script without spaces between words (first in line %d): Chinese and Japanese are "
+                "split into characters, Thai and the like only at spaces; a task of type tok or --pre_tokenized is "
+                "better",
+                source,
+                number,
+            )
+        yield raw_text_record(source, number, text, at_word_boundaries(text), form)
+
+
+def _split_by_model(
+    model: Model,
+    dataset: str,
+    source: str,
+    texts: Iterable[tuple[int, str]],
+    form: RawTextForm,
+    *,
+    batch_size: int | None,
+) -> Iterator[Record]:
+    """Each line as a sentence, in the words that the model makes of it."""
+    config = model.config.datasets[dataset]
+    task = str(raw_task(config))
+    reader = InstanceReader(
+        name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
+    )
+    lines = (Record(source, number, [text], words=text.split()) for number, text in texts)
+    for chunk in in_chunks(lines, CHUNK):
+        instances = [
+            Instance(dataset, "raw", line.where(), *reader.see.raw_text(line.lines[0]), {}, {})
+            for line in chunk
+        ]
+        tags = dict(predict_labels(model, instances, batch_size=batch_size))
+        for place, line in enumerate(chunk):
+            text = line.lines[0]
+            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[place][task]), form)

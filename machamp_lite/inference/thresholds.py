@@ -1,0 +1,134 @@
+"""The probability above which labels are predicted, for tasks with any number of labels: set, and tuned on data."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.dataloading.dataset_reader import InstanceReader
+from machamp_lite.decoders.base import split
+from machamp_lite.decoders.multiseq import MultiLabelConfig, MultiSeq
+from machamp_lite.errors import ConfigError, DataError, did_you_mean
+from machamp_lite.files.atomic import write_json
+from machamp_lite.inference.evaluation import score_batches
+from machamp_lite.metrics import METRICS
+from machamp_lite.model.multitask_model import Model
+
+TRIED = tuple(number / 100 for number in range(5, 100, 5))
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The value of a metric for each threshold that was tried."""
+
+    task: str
+    metric: str
+    values: dict[float, float]
+
+    @property
+    def best(self) -> float:
+        """The threshold with the highest value; of several, the one nearest to the middle."""
+        return max(self.values, key=lambda threshold: (self.values[threshold], -abs(threshold - 0.5)))
+
+
+def tasks_with_threshold(config: DatasetConfig) -> list[str]:
+    """The tasks of a dataset with any number of labels an item."""
+    return [task for task, options in config.active().tasks.items() if isinstance(options, MultiLabelConfig)]
+
+
+def check_threshold(config: DatasetConfig, dataset: str, *, flag: str) -> None:
+    """Raises ``ConfigError`` that names the flag if a dataset has no task with a threshold."""
+    if not tasks_with_threshold(config):
+        raise ConfigError(f"{flag}: found no task of type multiseq or multiclas in {dataset}, expected one")
+
+
+def choose_task(config: DatasetConfig, dataset: str, task: str | None, *, flag: str) -> str:
+    """The task of that name, or the only one with a threshold; ``ConfigError`` that names the flag if there is none."""
+    check_threshold(config, dataset, flag=flag)
+    known = tasks_with_threshold(config)
+    if task is None and len(known) == 1:
+        return known[0]
+    if task not in known:
+        found, hint = ("none", "") if task is None else (f"'{task}'", did_you_mean(task, known))
+        raise ConfigError(
+            f"{flag}: found {found}, expected one of the tasks of {dataset} with a threshold: {', '.join(known)}"
+            + (hint if "did you mean" in hint else "")
+        )
+    return task
+
+
+@contextlib.contextmanager
+def overridden_threshold(model: Model, dataset: str, threshold: float | None) -> Iterator[None]:
+    """Another threshold for all tasks of a dataset that have one, until the block ends; None changes nothing."""
+    tasks = tasks_with_threshold(model.config.datasets[dataset])
+    decoders = [model.decoder(task) for task in tasks] if threshold is not None else []
+    before = [decoder.config for decoder in decoders]
+    try:
+        for decoder in decoders:
+            decoder.config = decoder.config.model_copy(update={"threshold": threshold})
+        yield
+    finally:
+        for decoder, config in zip(decoders, before, strict=True):
+            decoder.config = config
+
+
+def tune(
+    model: Model,
+    source: str | Path,
+    *,
+    dataset: str,
+    task: str,
+    metric: str | None = None,
+    thresholds: Sequence[float] = TRIED,
+) -> Tuned:
+    """Scores each threshold on a file with gold labels; the model sees the file once.
+
+    ``metric`` is the task's main one if it is not given. Raises ``ConfigError`` for one that the task has not, and
+    ``DataError`` if the file has no gold labels.
+    """
+    decoder = model.decoder(task)
+    assert isinstance(decoder, MultiSeq)
+    metric = metric or decoder.config.metric
+    if metric not in decoder.metrics:
+        raise ConfigError(
+            f"--metric: found '{metric}', expected one of the metrics of '{task}': {', '.join(decoder.metrics)}"
+        )
+    reader = InstanceReader(
+        name=dataset,
+        config=model.config.datasets[dataset],
+        tokenizer=model.tokenizer,
+        vocabularies=model.vocabularies,
+    )
+    instances = reader.read_evaluation(source)
+    metrics = {threshold: METRICS[metric]() for threshold in thresholds}
+    annotated = False
+    for places, batch, scores in score_batches(model, instances):
+        if task not in scores:
+            continue
+        items = batch.tasks[task]
+        probabilities = scores[task].float().sigmoid().split(items.lengths.tolist())
+        labels = [instances[places[sentence]].labels for sentence in items.sentences]
+        gold = [own[task] for own in labels if task in own]
+        kept = [rows for own, rows in zip(labels, probabilities, strict=True) if task in own]
+        for threshold, scorer in metrics.items() if kept else ():
+            predicted = split(decoder.labels_above(torch.cat(kept), threshold), [len(rows) for rows in kept])
+            for one, other in zip(gold, predicted, strict=True):
+                scorer.add(one, other)
+        annotated = annotated or bool(kept)
+    if not annotated:
+        raise DataError(f"{source}: found no labels of task '{task}', expected some to tune its threshold on")
+    return Tuned(task, metric, {threshold: scorer.value() for threshold, scorer in metrics.items()})
+
+
+def save_threshold(folder: str | Path, task: str, threshold: float) -> None:
+    """Writes a threshold into the config of a model folder, for every dataset that has the task."""
+    path = Path(folder) / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for dataset in config["datasets"].values():
+        if task in dataset["tasks"]:
+            dataset["tasks"][task]["threshold"] = threshold
+    write_json(path, config)

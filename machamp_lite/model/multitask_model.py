@@ -1,0 +1,223 @@
+"""The model: one encoder, one decoder a task."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from machamp_lite.acceleration.cpu_dropout import Dropout
+from machamp_lite.acceleration.padded_linear import hasten_linear
+from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.masking import Masker
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.dataloading.batch import Batch, make_batch
+from machamp_lite.dataloading.example import Instance
+from machamp_lite.decoders.base import Decoder, LanguageModelKind, TaskConfig
+from machamp_lite.errors import ConfigError
+from machamp_lite.model.encoder import Encoded, Encoder
+from machamp_lite.model.pretrained import Pretrained
+from machamp_lite.nn.ragged import send
+from machamp_lite.nn.scalar_mix import ScalarMix, mix
+from machamp_lite.weighting.task_weighting import make_task_weights
+
+
+class Model(nn.Module):
+    """Encodes a batch once and scores it by the decoder of every task in it."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        pretrained: Pretrained,
+        tokenizer: Any,
+        vocabularies: Mapping[str, Vocabulary],
+    ) -> None:
+        super().__init__()
+        self.config = config
+        # Where it was loaded from.
+        self.folder: Path | None = None
+        # May be set to another one for prediction.
+        self.precision: str = config.params.training.precision
+        self.pretrained = pretrained
+        self.encoder = Encoder(pretrained.encoder, params=config.params.encoder)
+        longest = config.params.encoder.max_input_length
+        if longest > self.encoder.longest_input:
+            raise ConfigError(
+                f"encoder -> max_input_length: found {longest}, but the transformer takes at most "
+                f"{self.encoder.longest_input} subwords"
+            )
+        self.tokenizer = WordTokenizer(
+            tokenizer, max_input_length=longest, long_input=config.params.encoder.long_input
+        )
+        self.vocabularies = dict(vocabularies)
+        tasks = config.tasks()
+        # Tasks are kept by number: a task's name may hold dots, which module names may not.
+        self.tasks = list(tasks)
+        self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
+        active = [layers for layers, task in zip(self.layers, tasks.values(), strict=True) if task.is_on]
+        self.asked_layers = sorted({layer for layers in active for layer in layers})
+        self.dropout = Dropout(config.params.encoder.dropout)
+        self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
+        self.dataset_embedding = self._make_dataset_embedding()
+        self.decoders = nn.ModuleList(self._make_decoder(name, task) for name, task in tasks.items())
+        for decoder in self.decoders:
+            if isinstance(decoder, Decoder) and decoder.language_model:
+                decoder.adopt(pretrained.language_model)
+        hasten_linear(self)
+        loss_weights = {name: task.loss_weight for name, task in tasks.items()}
+        self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
+        self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {
+            name: {task: decoder_class(config) for task, config in dataset.active().tasks.items()}
+            for name, dataset in config.datasets.items()
+        }
+        hides = any(decoder_class(task).reads == "masked" for task in tasks.values())
+        self.masker = Masker(tokenizer) if hides else None
+
+    def _make_dataset_embedding(self) -> nn.Embedding | None:
+        """A vector for each known id of a data set (Ammar et al. 2016), and zeros for what is unknown."""
+        if not self.config.has_dataset_ids:
+            return None
+        known = len(self.vocabularies[DATASET_IDS])
+        return nn.Embedding(known + 1, self.config.params.encoder.dataset_embeds_dim, padding_idx=0)
+
+    def _make_decoder(self, name: str, task: TaskConfig) -> Decoder:
+        decoder, width = decoder_class(task), self.encoder.width
+        if self.dataset_embedding is not None and decoder.language_model is None:
+            width += self.dataset_embedding.embedding_dim
+        return decoder(config=task, vocabulary=self.vocabularies[name], width=width)
+
+    def _layers_of(self, name: str, task: TaskConfig) -> tuple[int, ...]:
+        try:
+            return self.encoder.layer_numbers(task.layers_to_use)
+        except ConfigError as error:
+            raise ConfigError(f"tasks -> {name} -> {error}") from None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def _mix(self, number: int) -> ScalarMix:
+        mix = self.mixes[number]
+        assert isinstance(mix, ScalarMix)
+        return mix
+
+    def decoder(self, task: str) -> Decoder:
+        """The decoder of a task."""
+        decoder = self.decoders[self.tasks.index(task)]
+        assert isinstance(decoder, Decoder)
+        return decoder
+
+    def batch(self, instances: list[Instance], *, only_annotated: bool) -> Batch:
+        """A batch on the model's device; while the model trains, other subwords are hidden each time."""
+        if self.training and self.masker is not None:
+            instances = [
+                self._hide_others(instance) if instance.view == "masked" else instance
+                for instance in instances
+            ]
+        return make_batch(
+            instances, tasks=self.dataset_decoders, device=self.device, only_annotated=only_annotated
+        )
+
+    def _hide_others(self, instance: Instance) -> Instance:
+        assert self.masker is not None
+        # Drawn from torch, whose state is kept with that of the run.
+        random = np.random.default_rng(int(torch.randint(2**62, ())))
+        hidden = next(iter(instance.gold.values()))
+        pieces, hidden = self.masker.hide_others(instance.pieces, hidden, random)
+        return dataclasses.replace(instance, pieces=pieces, gold=dict.fromkeys(instance.gold, hidden))
+
+    def forward(self, batch: Batch) -> dict[str, Any]:
+        """The scores of every task that the batch has items of."""
+        encoded = self.encoder(batch, self.asked_layers)
+        hidden: dict[str, Tensor] = {}
+        for tasks in self._alike(batch):
+            hidden |= zip(tasks, self._hidden(tasks, encoded, batch).unbind(), strict=True)
+        return {
+            task: self.decoder(task)(hidden[task], batch.tasks[task].lengths)
+            for task in self.tasks
+            if task in hidden
+        }
+
+    def _alike(self, batch: Batch) -> list[list[str]]:
+        """The tasks of a batch, those together that read the same layers of the same items."""
+        groups: dict[Any, list[str]] = {}
+        for number, task in enumerate(self.tasks):
+            if task in batch.tasks:
+                decoder, items = self.decoder(task), batch.tasks[task]
+                alone = task if decoder.language_model else None
+                key = (decoder.level, self.layers[number], tuple(items.sentences), alone)
+                groups.setdefault(key, []).append(task)
+        return list(groups.values())
+
+    def _hidden(self, tasks: list[str], encoded: Encoded, batch: Batch) -> Tensor:
+        """What the decoders of some tasks that are alike are given. *Shape:* (T, N, D)."""
+        numbers, decoder, items = [*map(self.tasks.index, tasks)], self.decoder(tasks[0]), batch.tasks[tasks[0]]
+        of_words = decoder.level == "word"
+        states, datasets = encoded.words if of_words else encoded.sentences, self.dataset_embedding
+        layers = self.layers[numbers[0]]
+        if len(layers) < len(self.asked_layers):
+            states = torch.stack([states[self.asked_layers.index(layer)] for layer in layers])
+        if items.rows is not None:
+            states = states.index_select(1, send(items.rows, self.device))
+        mixed = mix([self._mix(number) for number in numbers], states)
+        if datasets is not None and decoder.language_model is None:
+            ids = batch.word_datasets if of_words else batch.sentence_datasets
+            if ids is None:
+                ids = torch.zeros(batch.words if of_words else len(batch.instances), dtype=torch.long)
+            ids = ids if items.rows is None else ids[items.rows]
+            vectors = datasets(send(ids, self.device)).to(mixed.dtype)
+            mixed = torch.cat([mixed, vectors.expand(len(tasks), -1, -1)], dim=-1)
+        return self.dropout(mixed)
+
+    def losses(self, batch: Batch, scores: Mapping[str, Any]) -> dict[str, Tensor]:
+        """The mean loss of each task, not weighted."""
+        gold = {task: batch.tasks[task].gold for task in scores}
+        return {
+            task: self.decoder(task).loss(scores[task], ids) for task, ids in gold.items() if ids is not None
+        }
+
+    def loss_parts(
+        self, batch: Batch, scores: Mapping[str, Any]
+    ) -> dict[str, list[tuple[Tensor, Tensor | int]]]:
+        """The means that the losses are sums of, each with what it is over."""
+        gold = {task: batch.tasks[task].gold for task in scores}
+        return {
+            task: self.decoder(task).loss_parts(scores[task], ids)
+            for task, ids in gold.items()
+            if ids is not None
+        }
+
+    def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor | None:
+        """The sum of the losses times their weights; None if no task of the batch has a weight."""
+        return self.task_weights.total(losses)
+
+    def labels(self, batch: Batch, scores: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
+        """The predicted labels of every task, sentence by sentence."""
+        predicted: list[dict[str, list[Any]]] = [{} for _ in batch.instances]
+        for task, task_scores in scores.items():
+            places = batch.tasks[task].sentences
+            words = [batch.instances[place].words for place in places]
+            for place, labels in zip(places, self.decoder(task).decode(task_scores, words), strict=True):
+                predicted[place][task] = labels
+        return predicted
+
+
+def language_model_kind(config: Config) -> LanguageModelKind | None:
+    """The language model that the tasks of a config want around the encoder; raises ``ConfigError`` for two kinds."""
+    kinds = {
+        decoder_class(task).language_model: f"{name} ({task.task_type})"
+        for name, task in config.tasks().items()
+        if decoder_class(task).language_model
+    }
+    if len(kinds) > 1:
+        raise ConfigError(
+            f"tasks -> {' and '.join(kinds.values())}: no encoder has the language models of both, "
+            "expected them in models of their own"
+        )
+    return next(iter(kinds), None)

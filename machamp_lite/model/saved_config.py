@@ -1,0 +1,126 @@
+"""The JSON of a model folder: its config, checked as any config is, and its labels."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from machamp_lite.config.loading import check_saved_config
+from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.decoders import Decoder, TaskConfig
+from machamp_lite.decoders.task_config import NonNegative
+from machamp_lite.errors import ConfigError
+from machamp_lite.model.safe_loading import read_json
+
+# 1: before params and labels had the keys that they have now.
+FORMAT = 2
+MOST = 2**53
+
+Count = Annotated[int, Field(ge=0, le=MOST)]
+
+
+class _TaskLabels(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    labels: list[str]
+    counts: list[Count]
+    items: Count
+    weights: list[NonNegative] | None = None
+    # Of dependency relations; models from before it was kept do not have it.
+    root_counts: list[Count] = []
+
+
+def config_document(config: Config) -> dict[str, Any]:
+    """What ``read_config`` reads, without paths."""
+    params = config.params.model_dump()
+    params["transformer_model"] = Path(params["transformer_model"]).name or "encoder"
+    datasets = {
+        name: dataset.model_dump(exclude={"train_data_path", "dev_data_path"})
+        for name, dataset in config.datasets.items()
+    }
+    return {"format": FORMAT, "params": params, "datasets": datasets}
+
+
+def read_config(path: Path) -> Config:
+    """The config of a model folder; raises ``ConfigError`` with a line for each fault."""
+    raw = read_json(path)
+    found = raw.get("format")
+    if isinstance(found, int) and 0 < found < FORMAT:
+        raise ConfigError(
+            f"{path}: found a model of the older format {found}, expected {FORMAT}; train it again with this version"
+        )
+    if found != FORMAT or isinstance(found, bool):
+        raise ConfigError(f"{path}: found the format {found!r}, expected {FORMAT}")
+    if unknown := raw.keys() - {"format", "params", "datasets"}:
+        raise ConfigError(f"{path}: unknown key '{min(unknown)}'")
+    for key in ("params", "datasets"):
+        if not isinstance(raw.get(key), dict) or not raw[key]:
+            raise ConfigError(f"{path}: {key}: expected an object")
+    return check_saved_config(str(path), raw["params"], raw["datasets"])
+
+
+def labels_document(
+    vocabularies: dict[str, Vocabulary], weights: dict[str, list[float] | None]
+) -> dict[str, Any]:
+    """What ``read_labels`` reads."""
+    return {
+        task: {
+            "labels": vocabulary.labels,
+            "counts": vocabulary.counts,
+            "items": vocabulary.items,
+            "weights": weights.get(task),
+            **({"root_counts": vocabulary.root_counts} if vocabulary.root_counts else {}),
+        }
+        for task, vocabulary in vocabularies.items()
+    }
+
+
+def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabulary]:
+    """The vocabulary of each task; raises ``ConfigError`` for labels that no data file could have shown."""
+    raw = read_json(path)
+    tasks = config.tasks()
+    kinds = {task: decoder_class(task_config).make_vocabulary for task, task_config in tasks.items()}
+    if config.has_dataset_ids:
+        kinds[DATASET_IDS] = Decoder.make_vocabulary
+    if unknown := raw.keys() - kinds:
+        raise ConfigError(f"{path}: found labels of '{min(unknown)}', which is no task of config.json")
+    vocabularies = {}
+    for task, make_vocabulary in kinds.items():
+        place = f"{path}: {task}"
+        try:
+            entry = _TaskLabels.model_validate(raw.get(task))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            keys = " -> ".join(map(str, fault["loc"]))
+            raise ConfigError(f"{place}{' -> ' * bool(keys)}{keys}: {fault['msg']}") from None
+        if len(set(entry.labels)) != len(entry.labels) or len(entry.labels) != len(entry.counts):
+            raise ConfigError(f"{place}: expected distinct labels and one count a label")
+        if entry.root_counts and len(entry.root_counts) != len(entry.labels):
+            raise ConfigError(f"{place} -> root_counts: expected one count per label")
+        for label in entry.labels:
+            if not _is_label(label, tasks.get(task)):
+                raise ConfigError(f"{place}: found the label {label[:60]!r}, expected one as data files have")
+        vocabularies[task] = make_vocabulary(
+            tokenizer,
+            labels=entry.labels,
+            counts=entry.counts,
+            items=entry.items,
+            root_counts=entry.root_counts,
+        )
+    return vocabularies
+
+
+def _is_label(label: str, config: TaskConfig | None) -> bool:
+    """Whether a label can stand where the task writes it: a line end or a tab would make another row or column."""
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        return False
+    if config is None:
+        return True
+    if "\n" in label:
+        return False
+    decoder = decoder_class(config)
+    return not ("\t" in label and decoder.columns(config)) and bool(re.fullmatch(decoder.label_form, label))

@@ -1,0 +1,124 @@
+"""A linear-chain conditional random field (Lafferty et al. 2001) over labels in a scheme such as BIO."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from machamp_lite.data.span_schemes import BIO, EDGE, Scheme
+from machamp_lite.nn.ragged import is_item, send
+
+# The score of a step out of the scheme: less than any path that stays in it can have, and still finite, so that
+# labels that no path reaches have gradients of 0 and not of NaN.
+FORBIDDEN = -1e30
+
+
+class LinearChainCRF(nn.Module):
+    """Scores paths of labels, and finds the best path and the sum of all paths that follow the scheme.
+
+    Labels without a mark of the scheme count as outside. The score of a path is the sum of its emissions, transitions
+    and end score. Each sentence has at least one word; emissions are float32.
+    """
+
+    allowed: Tensor
+    may_end: Tensor
+
+    def __init__(self, labels: Sequence[str], scheme: Scheme = BIO) -> None:
+        super().__init__()
+        # The last row is the step into the first word.
+        allowed = [[scheme.allows(before, label) for label in labels] for before in [*labels, EDGE]]
+        may_end = [scheme.allows(label, EDGE) for label in labels]
+        self.register_buffer("allowed", torch.tensor(allowed, dtype=torch.bool), persistent=False)
+        self.register_buffer("may_end", torch.tensor(may_end, dtype=torch.bool), persistent=False)
+        self.transitions = nn.Parameter(torch.zeros(len(labels) + 1, len(labels)))
+        self.ends = nn.Parameter(torch.zeros(len(labels)))
+
+    def negative_log_likelihood(
+        self, emissions: Tensor, gold: Tensor, lengths: Tensor, *, margins: Tensor | None = None
+    ) -> Tensor:
+        """-log p(gold path) of each sentence. *Shape:* (B, L, C), (B, L), (B,), margins (B, L) -> (B,).
+
+        With ``margins``, all labels but the gold one of a word score this much more in the sum over paths: the
+        softmax-margin of Gimpel and Smith (2010). A gold path that leaves the scheme is added to that sum, so that
+        every loss is finite and not below 0.
+        """
+        raised = emissions
+        if margins is not None:
+            is_gold = functional.one_hot(gold, emissions.shape[-1]).bool()
+            raised = torch.where(is_gold, emissions, emissions + margins.unsqueeze(-1))
+        loss = self.log_partition(raised, lengths) - self.score(emissions, gold, lengths)
+        # -log(gold / (others + gold)) is softplus(log others - log gold).
+        return torch.where(self.is_well_formed(gold, lengths), loss, functional.softplus(loss))
+
+    def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,)."""
+        start, transitions = self._within_scheme()
+        scores, is_word = start + emissions[:, 0], self._is_word(lengths, emissions.shape[1])
+        for position in range(1, emissions.shape[1]):
+            following = (scores.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, position]
+            scores = torch.where(is_word[:, position, None], following, scores)
+        return (scores + self._ends_within_scheme()).logsumexp(1)
+
+    def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
+
+        They are the gradient of the log-partition (Eisner 2016), so that no backward recursion is written out.
+        """
+        # Prediction runs in inference mode, whose tensors have no gradients.
+        with torch.inference_mode(mode=False), torch.enable_grad():
+            emissions = emissions.clone().detach().requires_grad_()
+            total = self.log_partition(emissions, lengths.clone()).sum()
+            return torch.autograd.grad(total, emissions)[0]
+
+    def score(self, emissions: Tensor, path: Tensor, lengths: Tensor) -> Tensor:
+        """The scores of given paths. *Shape:* (B, L, C), (B, L), (B,) -> (B,).
+
+        A step out of the scheme scores 0: were it learnt, it would grow without bound to explain ill-formed gold.
+        """
+        is_word = self._is_word(lengths, path.shape[1])
+        transitions = self.transitions.masked_fill(~self.allowed, 0.0)
+        emitted = emissions.gather(2, path.unsqueeze(2)).squeeze(2)
+        within = torch.where(is_word, emitted + transitions[self._previous(path), path], 0.0).sum(1)
+        last = send(lengths - 1, path.device).unsqueeze(1)
+        ends = self.ends.masked_fill(~self.may_end, 0.0)
+        return within + ends[path.gather(1, last).squeeze(1)]
+
+    def is_well_formed(self, path: Tensor, lengths: Tensor) -> Tensor:
+        """Whether a path stays in the scheme. *Shape:* (B, L), (B,) -> (B,)."""
+        last = send(lengths - 1, path.device).unsqueeze(1)
+        steps = (self.allowed[self._previous(path), path] | ~self._is_word(lengths, path.shape[1])).all(1)
+        return steps & self.may_end[path.gather(1, last).squeeze(1)]
+
+    @torch.no_grad()
+    def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The best path in the scheme (Viterbi 1967). *Shape:* (B, L, C), (B,) -> (B, L), anything beyond a length."""
+        start, transitions = self._within_scheme()
+        scores, steps = start + emissions[:, 0], []
+        is_word = self._is_word(lengths, emissions.shape[1])
+        stay = torch.arange(emissions.shape[2], device=emissions.device)
+        for position in range(1, emissions.shape[1]):
+            best, previous = (scores.unsqueeze(2) + transitions).max(1)
+            scores = torch.where(is_word[:, position, None], best + emissions[:, position], scores)
+            steps.append(torch.where(is_word[:, position, None], previous, stay))
+        path = [(scores + self._ends_within_scheme()).argmax(1, keepdim=True)]
+        for previous in reversed(steps):
+            path.append(previous.gather(1, path[-1]))
+        return torch.cat(path[::-1], dim=1)
+
+    def _within_scheme(self) -> tuple[Tensor, Tensor]:
+        """The scores of steps into the first word, and from each label to each. *Shape:* (C,), (C, C)."""
+        scores = self.transitions.masked_fill(~self.allowed, FORBIDDEN)
+        return scores[-1], scores[:-1]
+
+    def _ends_within_scheme(self) -> Tensor:
+        """The scores of ending a sentence with each label. *Shape:* (C,)."""
+        return self.ends.masked_fill(~self.may_end, FORBIDDEN)
+
+    def _previous(self, path: Tensor) -> Tensor:
+        """The rows of ``allowed`` and ``transitions`` from which each word's label is stepped to, as (B, L)."""
+        return functional.pad(path, (1, 0), value=len(self.ends))[:, :-1]
+
+    def _is_word(self, lengths: Tensor, width: int) -> Tensor:
+        """*Shape:* (B,) -> (B, width)."""
+        return send(is_item(lengths, width), self.ends.device)

@@ -1,0 +1,76 @@
+"""What a run depends on, and what of it is no longer as it was: versions, data files, config."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from machamp_lite.config.error_messages import show
+from machamp_lite.config.schema import Config
+from machamp_lite.files.written import checksum
+from machamp_lite.training.run_folder import config_documents
+from machamp_lite.training.run_notes import DATASET_CONFIGS, PARAMS_CONFIG
+
+# Of the files of a state, and of the code that makes what it holds.
+STATE_FORMAT = 4
+_ABSENT = object()
+
+
+def data_checksums(config: Config) -> dict[str, str]:
+    """The checksums of the data files of a run by path; empty for one that cannot be read, as its reader reports."""
+    pairs = [(data.train_data_path, data.dev_data_path) for data in config.datasets.values()]
+    return {path: _checksum_or_nothing(path) for pair in pairs for path in pair if path is not None}
+
+
+def changed_files(checksums: Mapping[str, str]) -> list[str]:
+    """The data files that no longer have these checksums."""
+    return [path for path, former in checksums.items() if _checksum_or_nothing(path) != former]
+
+
+def conditions_of(config: Config, checksums: Mapping[str, str]) -> dict[str, Any]:
+    """Versions, checksums of all data files, and the config, as JSON."""
+    conditions = {
+        "versions": {"torch": str(torch.__version__), "the format of states": STATE_FORMAT},
+        "data": dict(checksums),
+        "configs": config_documents(config),
+    }
+    # As it is when it is read again.
+    return dict(json.loads(json.dumps(conditions)))
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> Iterator[str]:
+    """A line for each version, data file and key of the config that is not as it was when a run was started."""
+    for name, version in now["versions"].items():
+        if (former := before["versions"].get(name)) != version:
+            yield f"{name}: found {version}, but {folder} was started with {former}, so it cannot be resumed"
+    for path, present in now["data"].items():
+        if path in before["data"] and before["data"][path] != present:
+            yield f"{path}: has changed since {folder} was started, so it cannot be resumed"
+    for name in (PARAMS_CONFIG, DATASET_CONFIGS):
+        for key, old, new in _differences(before["configs"][name], now["configs"][name]):
+            yield (
+                f"{folder / name}: {' -> '.join(key)}: found {_shown(new)}, expected {_shown(old)}, with "
+                "which the run was started"
+            )
+
+
+def _differences(before: Any, now: Any, *place: str) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+    """The keys that lead to a difference, and both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in {**before, **now}:
+            yield from _differences(before.get(key, _ABSENT), now.get(key, _ABSENT), *place, key)
+    elif before != now:
+        yield place, before, now
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is _ABSENT else show(value)
+
+
+def _checksum_or_nothing(path: str) -> str:
+    try:
+        return checksum(path)
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,354 @@
+"""One training run, from a checked config to a run folder."""
+
+import logging
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from machamp_lite.acceleration.seen_rows import put_back_whole_table, train_seen_rows_alone
+from machamp_lite.cli.tables import describe_data
+from machamp_lite.config.schema import Config
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data_checks.span_schemes import with_schemes
+from machamp_lite.dataloading.batch_sampler import Sampler
+from machamp_lite.dataloading.cache import AUTO, cache_folder
+from machamp_lite.dataloading.datasets import RunData, check_same_data, read_data, training_streams
+from machamp_lite.errors import ConfigError, DataError, TrainingError
+from machamp_lite.files.atomic import write_json
+from machamp_lite.files.temporaries import temporary_folder
+from machamp_lite.files.written import checksum
+from machamp_lite.inference.evaluation import ScoreKeeper
+from machamp_lite.inference.predictor import predict_file
+from machamp_lite.model.multitask_model import Model, language_model_kind
+from machamp_lite.model.pretrained import load_transformer, with_language_model
+from machamp_lite.model.serialization import load_best_weights, load_model, save_model, weights_of
+from machamp_lite.training import run_folder
+from machamp_lite.training import warm_start as retraining
+from machamp_lite.training.checkpoint import (
+    START,
+    Progress,
+    check_conditions,
+    check_processes,
+    load_document,
+    progress_of,
+    remove_state,
+    restore,
+    same_threads,
+    save_state,
+    start_state,
+)
+from machamp_lite.training.distributed import ALONE, Processes
+from machamp_lite.training.optimizer import make_optimizer
+from machamp_lite.training.randomness import random_states
+from machamp_lite.training.resume_checks import changed_files, conditions_of, data_checksums
+from machamp_lite.training.run_folder import default_run_folder
+from machamp_lite.training.run_notes import finish_notes, is_noted, note, remove_noted
+from machamp_lite.training.summary import log_data, log_model
+from machamp_lite.training.taking import check_folders, taking
+from machamp_lite.training.trainer import seed_everything, train_epochs
+
+__all__ = [
+    "RunData",
+    "build_model",
+    "check",
+    "check_all",
+    "check_folders",
+    "default_run_folder",
+    "read_data",
+    "taking",
+    "train",
+    "train_in",
+]
+
+logger = logging.getLogger(__name__)
+
+
+def check(
+    config: Config,
+    *,
+    retrain: str | Path | None = None,
+    data_cache: str = AUTO,
+    writes_cache: bool = True,
+) -> list[str]:
+    """Reads all data and says what is in it, as lines; nothing is trained, and nothing but ``data_cache`` written.
+
+    With ``retrain``, also says what would be taken over from that model.
+    """
+    config, former = _start(config, retrain)
+    data = read_data(config, former, cache=cache_folder(data_cache, config), writes=writes_cache)
+    with torch.device("meta"):
+        # Without weights: only whether tasks and encoder fit.
+        model = build_model(config, data, former=former, reset=True)
+    encoder = config.params.encoder
+    words = WordTokenizer(
+        data.tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
+    )
+    lines = describe_data(
+        config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
+    )
+    if former is not None:
+        lines += [f"from {retrain}", *(f"  {line}" for line in retraining.describe(model, former))]
+    return lines
+
+
+def check_all(configs: Sequence[Config], **options: Any) -> list[str]:
+    """As ``check``, for runs one after another; raises one error with the faults of all."""
+    lines: list[str] = []
+    faults: list[str] = []
+    for config in configs:
+        try:
+            lines += check(config, **options)
+        except (ConfigError, DataError) as error:
+            faults += error.faults
+    if faults:
+        raise DataError(dict.fromkeys(faults))
+    return lines
+
+
+def build_model(
+    config: Config, data: RunData, *, former: Model | None = None, reset: bool | None = None
+) -> Model:
+    """The model of a run, its decoders with fresh weights and its encoder that of the ``former`` model, if any.
+
+    ``reset`` is for an encoder that is not a former model's, by default as params say.
+    """
+    params, kind = config.params, language_model_kind(config)
+    reset = params.reset_transformer_model if reset is None else reset
+    return Model(
+        config=with_schemes(config, data.schemes),
+        pretrained=with_language_model(former.pretrained, kind)
+        if former
+        else load_transformer(params.transformer_model, reset=reset, kind=kind),
+        tokenizer=data.tokenizer,
+        vocabularies=data.vocabularies,
+    )
+
+
+def train(
+    config: Config,
+    folder: str | Path,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    overwrite: bool = False,
+    resume: bool = False,
+    retrain: str | Path | None = None,
+    data_cache: str = AUTO,
+    interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
+    processes: Processes = ALONE,
+) -> dict[str, ScoreKeeper]:
+    """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
+
+    A folder that holds a run already is refused, unless it is to ``overwrite`` or to ``resume``. With ``resume``, the
+    run continues from its last saved state, as if it had never stopped; raises ``ConfigError`` if it cannot. With
+    ``retrain``, it starts from the model of that folder. ``data_cache`` is a folder for data that was read, ``auto``
+    (the user's, for large data) or ``off``. ``interrupts`` is a context for the epochs whose value is called to ask
+    whether to stop: then the running step is finished, the state saved, and ``StoppedError`` raised. Of several
+    ``processes``, the first one writes. Returns the scores of the best epoch's predictions, by dataset; only in the
+    first process.
+    """
+    own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
+    options: dict[str, Any] = {"device": device, "progress": progress, "data_cache": data_cache}
+    with taking(folder, config, overwrite=overwrite, **own) as taken_folder:
+        return train_in(taken_folder, config, **own, **options, interrupts=interrupts)
+
+
+def train_in(
+    folder: Path, config: Config, *, resume: bool = False, processes: Processes = ALONE, **options: Any
+) -> dict[str, ScoreKeeper]:
+    """As ``train``, in a folder that is checked and locked (``taking``)."""
+    if not resume:
+        return _train(folder, config, None, processes=processes, **options)
+    state = folder / run_folder.STATE
+    document = processes.together(lambda: load_document(state))
+    with same_threads(state, document):
+        return _train(folder, config, document, processes=processes, **options)
+
+
+def _train(
+    folder: Path,
+    config: Config,
+    document: Mapping[str, Any] | None,
+    *,
+    device: str = "cpu",
+    progress: bool = True,
+    retrain: str | Path | None = None,
+    data_cache: str = AUTO,
+    interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
+    processes: Processes = ALONE,
+) -> dict[str, ScoreKeeper]:
+    """Trains a new run, or the rest of the run of a state's ``document``."""
+    seed_everything(config.params.random_seed)
+    state = folder / run_folder.STATE
+
+    def begin() -> tuple[RunData, Model, Progress]:
+        nonlocal config
+        checksums = data_checksums(config)
+        if document is not None:
+            check_processes(state, document, processes.count)
+            check_conditions(state, document, conditions_of(config, checksums))
+            done = progress_of(state, document)
+            if processes.is_first:
+                best_epochs = [epoch for epoch, _ in done.best_epochs]
+                run_folder.check_best_epoch(folder, best_epochs)
+                run_folder.remove_temporaries(folder)
+                run_folder.settle_epochs(folder, best_epochs)
+            # The encoder and the order of labels are those of the run itself, wherever they came from.
+            former: Model | None = load_model(state / START)
+        else:
+            done = Progress()
+            config, former = _start(config, retrain)
+        # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
+        cache = cache_folder(data_cache, config)
+        data = read_data(config, former, cache=cache, writes=processes.is_first, checksums=checksums)
+        log_data(data)
+        model = build_model(config, data, former=former)
+        if former is not None and document is None:
+            retraining.take_over(model, former)
+            logger.info("starts from %s", retrain)
+            for line in retraining.describe(model, former):
+                logger.info("  %s", line)
+        return data, model, done
+
+    data, model, done = processes.together(begin)
+    check_same_data(data, processes)
+    model.to(device)
+    log_model(model)
+    processes.spread(weights_of(model).values())
+    if processes.count > 1:
+        logger.info("%d processes", processes.count)
+    if not processes.is_first:
+        seed_everything(config.params.random_seed + processes.rank)
+    train_seen_rows_alone(model, data.train)
+    optimizer = make_optimizer(model, config.params.training)
+    conditions = conditions_of(config, data.checksums)
+    if document is not None:
+        restore(state, document, model=model, optimizer=optimizer, process=processes.rank)
+        logger.info("resuming in epoch %d after step %d", done.epoch + 1, done.step)
+    elif processes.is_first:
+        # First of all, so that a run that is half removed cannot be resumed.
+        remove_state(state)
+        run_folder.remove_temporaries(folder)
+        # An older model is there until all is ready for the first step.
+        start_state(state, model)
+        run_folder.remove_older_run(folder)
+        run_folder.write_configs(folder, config)
+
+    def save(done: Progress) -> None:
+        others = processes.gathered(random_states(model.device))[1:] if processes.count > 1 else []
+        if processes.is_first:
+            save_state(
+                state,
+                model=model,
+                optimizer=optimizer,
+                progress=done,
+                conditions=conditions,
+                random_of_others=others,
+            )
+        processes.wait()
+
+    def after_epoch(done: Progress) -> None:
+        if not processes.is_first:
+            save(done)
+            return
+        kept = [epoch for epoch, _ in done.best_epochs]
+        if done.epoch in kept:
+            save_model(model, run_folder.epoch_folder(folder, done.epoch))
+        write_json(folder / run_folder.METRICS, done.metrics)
+        save(done)
+        run_folder.settle_epochs(folder, kept)
+        if config.params.training.keep_top_n > 1:
+            others = ", ".join(map(str, kept[1:])) or "none yet"
+            logger.info("  kept: epoch %d in model/, in epochs/: %s", kept[0], others)
+
+    streams = training_streams(config, data)
+    with interrupts or nullcontext(lambda: False) as should_stop:
+        train_epochs(
+            model,
+            optimizer=optimizer,
+            done=done,
+            sampler=Sampler(
+                streams, config.params.batching, seed=config.params.random_seed, processes=processes.count
+            ),
+            dev=data.dev,
+            after_epoch=after_epoch,
+            within_epoch=save,
+            should_stop=should_stop,
+            show_bar=progress,
+            processes=processes,
+        )
+    put_back_whole_table(model)
+    keepers = {}
+    if processes.is_first:
+        load_best_weights(model, folder / run_folder.MODEL)
+        run_folder.write_layer_weights(folder, model)
+        keepers = predict_dev(model, config, folder)
+        finish_notes(folder)
+        _warn_of_changes(config, data)
+        if not config.params.training.keep_state:
+            remove_state(state)
+    processes.wait()
+    return keepers
+
+
+def _start(config: Config, retrain: str | Path | None) -> tuple[Config, Model | None]:
+    """The former model of a run that has one, and the config with its encoder's name."""
+    if retrain is None:
+        return config, None
+    former = load_model(retrain)
+    return retraining.with_encoder_of(former, config), former
+
+
+def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKeeper]:
+    """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
+    keepers = {}
+    for name in run_folder.outputs_of(config.datasets):
+        if os.path.lexists(folder / name) and not is_noted(folder, name):
+            raise TrainingError(
+                f"{folder / name}: was written by something else during training; move it out of the folder, then "
+                "--resume predicts the dev files"
+            )
+    for name, dataset in config.datasets.items():
+        if dataset.dev_data_path is not None and dataset.active().tasks:
+            keepers[name] = ScoreKeeper(model.config.datasets[name].tasks)
+            with temporary_folder(folder / run_folder.PREDICTIONS) as place:
+                _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", keepers[name])
+                written = sorted(place.iterdir())
+                note(folder, {path.name: checksum(path) for path in written})
+                remove_noted(folder, f"{name}.out.eval")
+                for path in written:
+                    os.replace(path, folder / path.name)
+    return keepers
+
+
+def _predict_dev_file(model: Model, source: str, target: Path, keeper: ScoreKeeper) -> None:
+    """Predicts into a temporary folder, which errors do not name."""
+    folder = target.parent
+    try:
+        # Faults of gold labels were reported when they were read.
+        predict_file(model, source, target, dataset=target.stem, keeper=keeper, warns=False)
+    except ConfigError as error:
+        # The config was checked: what is wrong now is the disk.
+        raise TrainingError(line.replace(str(folder), str(folder.parent)) for line in error.faults) from None
+
+
+def _warn_of_changes(config: Config, data: RunData) -> None:
+    """Says which data files are no longer what the run has read."""
+    changed = changed_files(data.checksums)
+    for name, dataset in config.datasets.items():
+        if dataset.train_data_path in changed:
+            logger.warning(
+                "%s: has changed during training; the model was trained on its earlier content",
+                dataset.train_data_path,
+            )
+        if dataset.dev_data_path in changed:
+            logger.warning(
+                "%s: has changed during training; %s.out is predicted from the changed file, while the best epoch was "
+                "chosen by its earlier content",
+                dataset.dev_data_path,
+                name,
+            )
