@@ -83,10 +83,10 @@ def _names(flag: str, text: str | None) -> list[str]:
 
 def check_load(load: float, *, cores: int) -> None:
     """Raises ``MachampError`` on a machine that has other work."""
-    highest = HIGHEST_LOAD * cores
-    if load > highest:
+    argmax = HIGHEST_LOAD * cores
+    if load > argmax:
         raise MachampError(
-            f"the load of this machine is {load:.1f}, expected at most {highest:.1f} for {cores} cores; wait, or "
+            f"the load of this machine is {load:.1f}, expected at most {argmax:.1f} for {cores} cores; wait, or "
             "measure all the same with --busy"
         )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from machamp_lite import load, load_config, predict_file, train
-from machamp_lite.inference.evaluation import ScoreKeeper
+from machamp_lite.inference.evaluation import MetricTracker
 
 
 def scores_of(flags: argparse.Namespace, overrides: Sequence[str], seed: int) -> tuple[float, float, float]:
@@ -25,9 +25,9 @@ def scores_of(flags: argparse.Namespace, overrides: Sequence[str], seed: int) ->
     with tempfile.TemporaryDirectory() as folder:
         train(config, folder, progress=False)
         model = load(folder)
-        keeper = ScoreKeeper(model.config.datasets[flags.dataset].tasks)
-        predict_file(model, flags.test, Path(folder) / "test.out", dataset=flags.dataset, keeper=keeper)
-    scores = keeper.label_scores()[flags.task]
+        tracker = MetricTracker(model.config.datasets[flags.dataset].tasks)
+        predict_file(model, flags.test, Path(folder) / "test.out", dataset=flags.dataset, tracker=tracker)
+    scores = tracker.label_scores()[flags.task]
     rarest = model.vocabularies[flags.task].most_frequent()[-1][0]
     rows = scores.rows()
     support = sum(row.support for row in rows)

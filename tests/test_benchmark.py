@@ -244,10 +244,10 @@ def test_repeated_data_is_drawn_from_as_before(
     subject, scaling = section("subject"), section("scaling")
     config = subject.Subject([flags[1]], flags[3], [], 4, 40, 1).config()
     (stream,) = subject.read(config, sentences=3).streams
-    chances = np.array([0.5, 0.25, 0.25])
-    often = scaling.repeated(dataclasses.replace(stream, chances=chances), 8)
-    assert [one.source for one in often.instances] == 8 * [one.source for one in stream.instances]
-    assert often.chances.reshape(8, 3).sum(0) == pytest.approx(chances)
+    sampling_weights = np.array([0.5, 0.25, 0.25])
+    often = scaling.repeated(dataclasses.replace(stream, sampling_weights=sampling_weights), 8)
+    assert [one.source for one in often.examples] == 8 * [one.source for one in stream.examples]
+    assert often.sampling_weights.reshape(8, 3).sum(0) == pytest.approx(sampling_weights)
 
 
 def test_the_share_is_that_of_rows_as_long_as_the_longest(

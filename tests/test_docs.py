@@ -154,7 +154,7 @@ def test_every_task_type_has_a_page_and_stands_in_the_tables() -> None:
 def test_the_page_of_a_task_type_has_its_options_and_metrics(task_type: str) -> None:
     decoder, text = DECODERS[task_type], TASK_TYPES[task_type].read_text(encoding="utf-8")
     own_options = set(decoder.Config.model_fields) - set(TaskConfig.model_fields)
-    assert all(f"`{option}`" in text for option in (*own_options, *decoder.refuses))
+    assert all(f"`{option}`" in text for option in (*own_options, *decoder.unsupported_options))
     assert all(f"`{metric}`" in text for metric in decoder.metrics)
     assert f"`{main_metrics()[task_type]}` (main)" in text
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_encoders import KINDS, Encoders
 
-from machamp_lite.acceleration.seen_rows import train_seen_rows_alone
+from machamp_lite.acceleration.seen_rows import reduce_vocabulary
 from machamp_lite.config import load_config
 from machamp_lite.inference.evaluation import predict_labels
 from machamp_lite.model.multitask_model import Model
@@ -38,7 +38,7 @@ def build(
         seed_everything(1)
         data = read_data(config)
         model = build_model(config, data)
-        train_seen_rows_alone(model, data.train)
+        reduce_vocabulary(model, data.train)
         return model, list(data.train["DATA"])
 
     return build
@@ -64,37 +64,37 @@ def test_no_step_waits_for_the_gpu(
         "encoder.packing": packing,
         "training.precision": precision,
     }
-    model, instances = build(*(f"{key}={value}" for key, value in options.items()))
+    model, examples = build(*(f"{key}={value}" for key, value in options.items()))
     model.to("cuda").train()
     optimizer = make_optimizer(model, model.config.params.training)
     # The first one sets up libraries and the optimizer's state.
-    train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    train_step(model, model.batch(examples, only_annotated=True), optimizer)
     no_waiting()
-    for part in (instances, instances[:2]):
+    for part in (examples, examples[:2]):
         train_step(model, model.batch(part, only_annotated=True), optimizer)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_every_kind_of_encoder_learns_and_predicts(build: Build, kind: str, precision: str) -> None:
-    model, instances = build(f"training.precision={precision}", kind=kind)
+    model, examples = build(f"training.precision={precision}", kind=kind)
     model.to("cuda").train()
     optimizer = make_optimizer(model, model.config.params.training)
-    losses = train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    losses = train_step(model, model.batch(examples, only_annotated=True), optimizer)
     assert all(torch.isfinite(loss) for loss in losses.values())
-    assert len(dict(predict_labels(model, instances))) == len(instances)
+    assert len(dict(predict_labels(model, examples))) == len(examples)
 
 
 def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
     found = []
     for device in ("cpu", "cuda"):
-        model, instances = build("training.precision=fp32")
+        model, examples = build("training.precision=fp32")
         model.to(device).eval()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
-        losses = train_together(model, [model.batch(instances, only_annotated=True)], optimizer)
+        losses = train_together(model, [model.batch(examples, only_annotated=True)], optimizer)
         labels = {
             place: {task: own for task, own in labels.items() if task in ("upos", "lemma", "tree", "bio")}
-            for place, labels in predict_labels(model, instances)
+            for place, labels in predict_labels(model, examples)
         }
         found.append(({task: loss.item() for task, loss in losses[0].items()}, labels))
     (expected, labels), (on_gpu, labels_on_gpu) = found
@@ -103,11 +103,11 @@ def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
 
 
 def test_a_batch_without_room_is_learnt_from_in_parts(build: Build, caplog: pytest.LogCaptureFixture) -> None:
-    model, instances = build("training.precision=fp32")
+    model, examples = build("training.precision=fp32")
     model.to("cuda").train()
     optimizer = make_optimizer(model, model.config.params.training)
-    many = instances * 3000
-    train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    many = examples * 3000
+    train_step(model, model.batch(examples, only_annotated=True), optimizer)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     train_step(model, model.batch(many, only_annotated=True), optimizer)

@@ -1,4 +1,4 @@
-"""Imports go one way: every file stands on a floor and imports only from floors below it."""
+"""Imports go one way: every package belongs to a layer and imports only from the layers below it."""
 
 import ast
 import re
@@ -8,40 +8,34 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "machamp_lite"
 
-# From the ground up; what stands on one floor may import from its own room (the same folder) and from below.
-FLOORS = [
-    {"errors"},
-    {"logs", "process", "schemes", "signals", "temporaries"},
-    {"streams"},
-    {"files"},
-    {"data", "modules", "metrics", "label_scores", "weighting", "sandbox"},
-    {"decoders"},
-    {"config"},
-    {"batching", "fitting"},
-    {"pretrained", "encoder", "precision"},
-    {"model"},
-    {"evaluation"},
-    {"file_pairs", "raw_input", "thresholds"},
-    {"training"},
-    {"predictor", "report"},
-    {"runs"},
-    {"__init__", "flags"},
-    {"predict_flags"},
-    {"cli"},
+# From the bottom up; a module imports from its own package and from the layers before it.
+LAYERS = [
+    "errors",
+    "files",
+    "data",
+    "metrics",
+    "nn",
+    "weighting",
+    "config",
+    "decoders",
+    "dataloading",
+    "data_checks",
+    "model",
+    "acceleration",
+    "inference",
+    "training",
+    "__init__",
+    "cli",
 ]
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 
 
-def room(path: Path) -> str:
+def layer_of(path: Path) -> str:
     return path.parts[0].removesuffix(".py")
 
 
-def floor(name: str) -> int:
-    return next(number for number, rooms in enumerate(FLOORS) if name in rooms)
-
-
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
+def imported_layers(path: Path) -> set[str]:
+    layers = set()
     for node in ast.walk(ast.parse((PACKAGE / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
@@ -53,22 +47,24 @@ def imported_rooms(path: Path) -> set[str]:
                 names = [node.module]
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        rooms |= {name.split(".")[1] for name in names if name.startswith("machamp_lite.")}
-    return rooms
+        layers |= {name.split(".")[1] for name in names if name.startswith("machamp_lite.")}
+    return layers
 
 
-def test_every_room_has_a_floor() -> None:
-    assert {room(path) for path in FILES} == set.union(*FLOORS)
+def test_every_module_belongs_to_a_layer() -> None:
+    assert {layer_of(path) for path in FILES} == set(LAYERS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_imports_go_down(path: Path) -> None:
-    own = room(path)
-    upward = {name for name in imported_rooms(path) if name != own and floor(name) >= floor(own)}
+    own = layer_of(path)
+    upward = {
+        name for name in imported_layers(path) if name != own and LAYERS.index(name) >= LAYERS.index(own)
+    }
     assert not upward, f"{path} imports from {upward}, which are not below it"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if room(path) != "cli"], ids=str)
+@pytest.mark.parametrize("path", [path for path in FILES if layer_of(path) != "cli"], ids=str)
 def test_only_the_command_line_prints_or_exits(path: Path) -> None:
     source = (PACKAGE / path).read_text(encoding="utf-8")
     calls = {
@@ -77,7 +73,7 @@ def test_only_the_command_line_prints_or_exits(path: Path) -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     assert not calls & {"print", "exit", "quit", "input", "eval", "exec"}
-    if room(path) == "sandbox":
+    if path.name == "sandbox.py":
         # A forked process has no other way to end.
         source = source.replace("os._exit(0)", "", 1)
     assert not re.search(r"\bsys\.exit|\bos\._exit|logging\.basicConfig", source)

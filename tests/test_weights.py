@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.dataloading.oversampling import draw_chances
+from machamp_lite.dataloading.oversampling import oversampling_weights
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training import run as runs
@@ -154,9 +154,9 @@ def test_oversampling_that_means_nothing_is_told(
 def test_balanced_oversampling_draws_every_label_equally_often(load: Callable[..., Any], task: str) -> None:
     config = load(f"D.oversample={task}")
     data = runs.read_data(config)
-    chances = draw_chances(data.train["D"], config.datasets["D"], data.vocabularies[task])
+    sampling_weights = oversampling_weights(data.train["D"], config.datasets["D"], data.vocabularies[task])
     by_label: dict[str, float] = {}
-    for (_, label), chance in zip(ROWS, chances, strict=True):
+    for (_, label), chance in zip(ROWS, sampling_weights, strict=True):
         by_label[label] = by_label.get(label, 0.0) + chance
     assert by_label == pytest.approx({"X": 1 / 3, "Y": 1 / 3, "Z": 1 / 3})
 

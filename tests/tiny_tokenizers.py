@@ -79,11 +79,11 @@ def _byte_fallback(specials: Iterable[str]) -> Tokenizer:
 
 
 def _unigram(specials: list[str], unknown: str) -> Tokenizer:
-    pieces = [(special, 0.0) for special in specials]
-    pieces += [(character, -9.0) for character in ["▁", *LETTERS, *"0123456789.,;:!?'"]]
-    pieces += [(f"▁{word}", -6.0) for word in WORDS]
-    pieces += [(word, -7.0) for word in WORDS if len(word) > 1]
-    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=specials.index(unknown)))
+    segments = [(special, 0.0) for special in specials]
+    segments += [(character, -9.0) for character in ["▁", *LETTERS, *"0123456789.,;:!?'"]]
+    segments += [(f"▁{word}", -6.0) for word in WORDS]
+    segments += [(word, -7.0) for word in WORDS if len(word) > 1]
+    tokenizer = Tokenizer(models.Unigram(segments, unk_id=specials.index(unknown)))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )

@@ -9,7 +9,7 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 NEVER, LARGEST_THRESHOLD = -1, 2**25
 
 
-def keep_prepared_products(number: int) -> None:
+def limit_onednn_primitives(number: int) -> None:
     """Has oneDNN keep so many of the products in bfloat16 that it prepares, one for each shape; before torch is used.
 
     Epochs of training bring more shapes than its own 1024. As many products take half a gigabyte.

@@ -13,7 +13,7 @@ _is_unasked: ContextVar[bool] = ContextVar("is_unasked", default=False)
 
 
 @contextmanager
-def ask_nothing_of_masks() -> Iterator[None]:
+def skip_mask_sync() -> Iterator[None]:
     """Within it, transformers take every mask that they are given for one that hides something."""
     token = _is_unasked.set(True)
     try:

@@ -51,7 +51,7 @@ class Dropout(nn.Dropout):
         return dropout(input, self.p) if self.training else input
 
 
-def hasten_dropout(module: nn.Module) -> None:
+def replace_dropout(module: nn.Module) -> None:
     """Puts ``Dropout`` in the place of every ``torch.nn.Dropout`` within a module."""
     for parent in list(module.modules()):
         for name, child in parent.named_children():

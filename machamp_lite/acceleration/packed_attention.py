@@ -1,7 +1,7 @@
 """Attention within pieces that lie end to end in one row, so that the encoder computes no padding.
 
 A transformer of transformers whose ``attn_implementation`` is ``PACKED`` calls ``packed_attention`` in every layer.
-Outside of ``pieces_of`` it is the usual attention over padded rows.
+Outside of ``segment_mask_context`` it is the usual attention over padded rows.
 """
 
 import inspect
@@ -19,7 +19,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from machamp_lite.acceleration.attention_masks import plain_mask
 from machamp_lite.acceleration.cpu_dropout import dropout as drop
-from machamp_lite.nn.ragged import send, starts_of
+from machamp_lite.nn.ragged import starts_of, to_device
 
 PACKED = "machamp_packed"
 # A piece of the length that tells of attention to near words alone, and how much of the largest state counts as equal.
@@ -51,11 +51,11 @@ class PackedRow:
         inputs = {"input_ids": ids[self._subwords], "position_ids": self._positions}
         if types is not None:
             inputs["token_type_ids"] = types[self._subwords]
-        return {name: send(values, device).unsqueeze(0) for name, values in inputs.items()}
+        return {name: to_device(values, device).unsqueeze(0) for name, values in inputs.items()}
 
 
 @contextmanager
-def pieces_of(lengths: Sequence[int]) -> Iterator[None]:
+def segment_mask_context(lengths: Sequence[int]) -> Iterator[None]:
     """Says how long the pieces of a row are, one after another; those of one length are best side by side."""
     token = _groups.set([(length, len(list(same))) for length, same in groupby(lengths)])
     try:
@@ -77,7 +77,8 @@ def packed_attention(
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention of each piece with itself alone, for all pieces of one length at once.
 
-    *Shape:* query, key, value (1, H, S, E) -> (1, S, H, E); outside of ``pieces_of`` (P, H, L, E) -> (P, L, H, E).
+    *Shape:* query, key, value (1, H, S, E) -> (1, S, H, E); outside of ``segment_mask_context``,
+    (P, H, L, E) -> (P, L, H, E).
     """
     groups = _groups.get()
     if groups is None:
@@ -167,16 +168,16 @@ def find_first_position(
     usual = transformer.config._attn_implementation
     try:
         alone = [
-            transformer(input_ids=send(part, device).unsqueeze(0)).last_hidden_state[0]
+            transformer(input_ids=to_device(part, device).unsqueeze(0)).last_hidden_state[0]
             for part in ids.split(lengths)
         ]
         expected = torch.cat(alone)
         transformer.set_attn_implementation(PACKED)
         for first_position in tried:
             row = PackedRow(torch.tensor(lengths), first_position=first_position)
-            with pieces_of(row.lengths):
+            with segment_mask_context(row.lengths):
                 packed = transformer(**row.inputs(ids, types, device)).last_hidden_state[0]
-            states = packed[send(row.places, device)]
+            states = packed[to_device(row.places, device)]
             if float((states - expected).abs().max()) <= EQUAL * float(expected.abs().max()):
                 return first_position
     except (RuntimeError, ValueError, TypeError, IndexError):

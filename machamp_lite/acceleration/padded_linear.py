@@ -50,7 +50,7 @@ class Linear(nn.Linear):
         return linear(input, self.weight, self.bias)
 
 
-def hasten_linear(module: nn.Module) -> None:
+def replace_linear_layers(module: nn.Module) -> None:
     """Makes a ``Linear`` of every ``torch.nn.Linear`` within a module; its parameters stay the same."""
     for child in module.modules():
         if type(child) is nn.Linear:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class SeenEmbedding(nn.Module):
+class ReducedVocabularyEmbedding(nn.Module):
     """Stands in for an embedding while training looks at some of its rows only.
 
     The ``rows`` that are ``seen`` are a parameter. The others have no gradient, so that AdamW does nothing to them but
@@ -56,17 +56,17 @@ class SeenEmbedding(nn.Module):
         )
 
 
-def find_seen_embedding(modules: Iterable[nn.Module]) -> SeenEmbedding | None:
+def find_reduced_embedding(modules: Iterable[nn.Module]) -> ReducedVocabularyEmbedding | None:
     """The first among modules, if there is one."""
-    return next((module for module in modules if isinstance(module, SeenEmbedding)), None)
+    return next((module for module in modules if isinstance(module, ReducedVocabularyEmbedding)), None)
 
 
-def _name_as_one_weight(module: SeenEmbedding, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+def _name_as_one_weight(module: ReducedVocabularyEmbedding, state: dict[str, Any], prefix: str, metadata: Any) -> None:
     del state[f"{prefix}rows"]
     state[f"{prefix}weight"] = module.weight.detach()
 
 
-def _take_rows_of_weight(module: SeenEmbedding, state: dict[str, Any], prefix: str, *others: Any) -> None:
+def _take_rows_of_weight(module: ReducedVocabularyEmbedding, state: dict[str, Any], prefix: str, *others: Any) -> None:
     """What is not seen stays as it is: it is known without any weights, from table and decay."""
     whole = state.pop(f"{prefix}weight", None)
     if whole is not None:

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from machamp_lite.acceleration.reduced_vocabulary import SeenEmbedding
-from machamp_lite.dataloading.example import Instance
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedding
+from machamp_lite.dataloading.example import Example
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.model.multitask_model import Model
 
 logger = logging.getLogger(__name__)
@@ -21,10 +21,10 @@ LEAST_UNSEEN = 0.25
 CHUNK = 2**20
 
 
-def train_seen_rows_alone(model: Model, train: Mapping[str, Sequence[Instance]]) -> None:
+def reduce_vocabulary(model: Model, train: Mapping[str, Sequence[Example]]) -> None:
     """Lets training update only the vectors of subwords that it sees, if the model's outcome is the same.
 
-    All others decay (see ``SeenEmbedding``). It is to be called before the optimizer is made.
+    All others decay (see ``ReducedVocabularyEmbedding``). It is to be called before the optimizer is made.
     """
     name = _name_of_table(model)
     if name is None:
@@ -33,7 +33,7 @@ def train_seen_rows_alone(model: Model, train: Mapping[str, Sequence[Instance]])
     assert isinstance(embedding, nn.Embedding)
     is_seen = np.zeros(embedding.num_embeddings, dtype=bool)
     special = np.array([model.encoder.pad_id, *model.tokenizer.tokenizer.all_special_ids])
-    for ids in (special, *(ids for instances in train.values() for ids in _subword_ids(instances))):
+    for ids in (special, *(ids for examples in train.values() for ids in _subword_ids(examples))):
         # What has no vector fails where it is looked up, as without this.
         is_seen[ids[ids < len(is_seen)]] = True
     if embedding.padding_idx is not None:
@@ -41,16 +41,16 @@ def train_seen_rows_alone(model: Model, train: Mapping[str, Sequence[Instance]])
     if is_seen.mean() > 1 - LEAST_UNSEEN:
         return
     seen = torch.from_numpy(is_seen.nonzero()[0]).to(embedding.weight.device)
-    _put(model, name, SeenEmbedding(embedding, seen))
+    _put(model, name, ReducedVocabularyEmbedding(embedding, seen))
     logger.info(
         "%d of %d subwords are in the training data: the others' vectors only decay", len(seen), len(is_seen)
     )
 
 
-def put_back_whole_table(model: Model) -> None:
-    """Undoes ``train_seen_rows_alone``, with the vectors as they have become."""
+def restore_vocabulary(model: Model) -> None:
+    """Undoes ``reduce_vocabulary``, with the vectors as they have become."""
     for name, module in list(model.named_modules()):
-        if isinstance(module, SeenEmbedding):
+        if isinstance(module, ReducedVocabularyEmbedding):
             _put(model, name, module.plain())
 
 
@@ -83,10 +83,10 @@ def _put(model: Model, name: str, module: nn.Module) -> None:
     setattr(model.get_submodule(parent), own, module)
 
 
-def _subword_ids(instances: Sequence[Instance]) -> Iterator[np.ndarray]:
+def _subword_ids(examples: Sequence[Example]) -> Iterator[np.ndarray]:
     """The ids of all subwords, in several arrays; of columns, those of their whole table."""
-    if not isinstance(instances, Columns):
-        yield from (instance.pieces.subword_ids for instance in instances)
+    if not isinstance(examples, ExampleStore):
+        yield from (example.segments.subword_ids for example in examples)
         return
-    values = instances.table.rows["subwords"].values
+    values = examples.table.rows["subwords"].values
     yield from (values[start : start + CHUNK] for start in range(0, len(values), CHUNK))

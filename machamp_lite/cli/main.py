@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from machamp_lite.acceleration.allocator import keep_freed_memory, keep_prepared_products
+from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import train_flags
 from machamp_lite.cli.logging_setup import log_to, set_up_logging
 from machamp_lite.cli.predict_arguments import predict_flags
@@ -45,7 +45,7 @@ from machamp_lite.files.streams import (
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
-    from machamp_lite.inference.evaluation import ScoreKeeper
+    from machamp_lite.inference.evaluation import MetricTracker
     from machamp_lite.training.distributed import Processes
 
 # Heavy imports wait inside the functions that need them: --help answers at once.
@@ -150,7 +150,7 @@ def _shown(faults: Sequence[str]) -> list[str]:
 
 
 def _train(flags: argparse.Namespace) -> int:
-    keep_prepared_products(4096)
+    limit_onednn_primitives(4096)
     from machamp_lite.training.distributed import joined
 
     with joined(on_gpus=flags.device != -1) as processes:
@@ -160,15 +160,15 @@ def _train(flags: argparse.Namespace) -> int:
 def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
     """The command in one of its processes."""
     # From a terminal, logs go to it; the run's own log file comes with its folder.
-    set_up_logging(silent=not processes.is_first)
+    set_up_logging(silent=not processes.is_main_process)
     configs = processes.together(lambda: _load_configs(flags))
     from machamp_lite.training import run as runs
 
     if flags.check or flags.sequential:
-        cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_first}
+        cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_main_process}
         lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain, **cache))
     if flags.check:
-        if processes.is_first:
+        if processes.is_main_process:
             # Labels of data files may have control characters, which a terminal would obey.
             print("\n".join(map(one_line, lines)))
         return 0
@@ -176,14 +176,14 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
     if device == "cpu":
         keep_freed_memory()
     given = flags.resume or flags.model_dir
-    if given is None and processes.is_first:
+    if given is None and processes.is_main_process:
         given = str(runs.default_run_folder(flags.dataset_configs, flags.name))
     folder = Path(processes.told(given))
     folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
     if flags.resume is None:
         options = {"overwrite": flags.overwrite, "retrain": flags.retrain}
         processes.together(lambda: runs.check_folders(folders, configs, **options))
-    former = flags.retrain
+    init_model = flags.retrain
     for config, folder in zip(configs, folders, strict=True):
         _train_one(
             config,
@@ -191,11 +191,11 @@ def _train_together(flags: argparse.Namespace, processes: "Processes") -> int:
             device=device,
             overwrite=flags.overwrite,
             resume=flags.resume is not None,
-            retrain=former,
+            retrain=init_model,
             data_cache=flags.data_cache,
             processes=processes,
         )
-        former = folder
+        init_model = folder
     return 0
 
 
@@ -233,21 +233,21 @@ def _train_one(
     from machamp_lite.training import run as runs
 
     own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
-    set_up_logging(silent=not processes.is_first)
+    set_up_logging(silent=not processes.is_main_process)
     with runs.taking(folder, config, overwrite=overwrite, **own):
-        keepers = _train_in(folder, config, device=device, data_cache=data_cache, **own)
-    if processes.is_first:
-        _show_scores(keepers)
+        trackers = _train_in(folder, config, device=device, data_cache=data_cache, **own)
+    if processes.is_main_process:
+        _show_scores(trackers)
         print(f"model: {folder / 'model'}")
 
 
 def _train_in(
     folder: Path, config: "Config", *, processes: "Processes", **options: Any
-) -> "dict[str, ScoreKeeper]":
+) -> "dict[str, MetricTracker]":
     """One run in a folder that is checked and locked."""
     from machamp_lite.training import run as runs
 
-    if processes.is_first:
+    if processes.is_main_process:
         log_to(folder / "log.txt")
     logging.getLogger("machamp_lite").info("run folder: %s", folder)
     from machamp_lite.training.checkpoint import STATE_FILE
@@ -269,10 +269,10 @@ def _train_in(
 
 def _predict(flags: argparse.Namespace) -> int:
     # Few of their shapes come again.
-    keep_prepared_products(64)
+    limit_onednn_primitives(64)
     set_up_logging()
     from machamp_lite.inference.dataset_matching import fitting_dataset
-    from machamp_lite.inference.evaluation import ScoreKeeper
+    from machamp_lite.inference.evaluation import MetricTracker
     from machamp_lite.inference.predictor import check_options, predict_file
     from machamp_lite.model.serialization import load_model
 
@@ -304,7 +304,7 @@ def _predict(flags: argparse.Namespace) -> int:
         file = sys.stderr if streams else sys.stdout
         unprinted: OSError | None = None
         for source, target, dataset in zip(sources, targets, datasets, strict=True):
-            keeper = ScoreKeeper(model.config.datasets[dataset].tasks)
+            tracker = MetricTracker(model.config.datasets[dataset].tasks)
             predict_file(
                 model,
                 source,
@@ -318,10 +318,10 @@ def _predict(flags: argparse.Namespace) -> int:
                 top_n=flags.topn,
                 conn=flags.conn,
                 sep=flags.sep,
-                keeper=keeper,
+                tracker=tracker,
             )
             try:
-                _show_scores({dataset: keeper}, file=file)
+                _show_scores({dataset: tracker}, file=file)
                 print(f"written: {one_line(str(target))}", file=file, flush=True)
             except OSError as error:
                 # Only standard output has failed: the remaining files are still predicted.
@@ -332,18 +332,18 @@ def _predict(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _show_scores(keepers: Mapping[str, "ScoreKeeper"], *, file: TextIO | None = None) -> None:
+def _show_scores(trackers: Mapping[str, "MetricTracker"], *, file: TextIO | None = None) -> None:
     """Prints the scores of tasks and of their labels, if there are any; in colour only on a terminal."""
     from machamp_lite.cli import tables as report
 
     file = file or sys.stdout
-    scores = {dataset: keeper.scores() for dataset, keeper in keepers.items()}
+    scores = {dataset: tracker.scores() for dataset, tracker in trackers.items()}
     if file is not None and any(scores.values()):
         terminal = file.isatty()
         width = shutil.get_terminal_size().columns if terminal else None
-        print("\n".join(report.label_tables(keepers, width=width, colour=terminal)), file=file)
+        print("\n".join(report.label_tables(trackers, width=width, colour=terminal)), file=file)
         print(file=file)
-        counts = {dataset: keeper.counts() for dataset, keeper in keepers.items()}
+        counts = {dataset: tracker.counts() for dataset, tracker in trackers.items()}
         print("\n".join(report.score_table(scores, counts)), file=file)
 
 
@@ -356,9 +356,9 @@ def _device(number: int | None, *, several: bool = False) -> str:
             f"--device: found {number}, but torchrun gives each process a GPU of its own; expected -1, or no such flag"
         )
     if several and number is None and torch.cuda.is_available():
-        from machamp_lite.training.distributed import take_gpu
+        from machamp_lite.training.distributed import set_local_device
 
-        return f"cuda:{take_gpu()}"
+        return f"cuda:{set_local_device()}"
     if number is None:
         return "cuda:0" if torch.cuda.is_available() else "cpu"
     if number == -1:

@@ -16,11 +16,11 @@ def handling_signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
     numbers = []
     if threading.current_thread() is threading.main_thread():
         numbers = [number for number in STOPPING if signal.getsignal(number) not in (signal.SIG_IGN, None)]
-    former = {number: signal.signal(number, handler) for number in numbers}
+    init_model = {number: signal.signal(number, handler) for number in numbers}
     try:
         yield
     finally:
-        for number, old in former.items():
+        for number, old in init_model.items():
             signal.signal(number, old)
 
 

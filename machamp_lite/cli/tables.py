@@ -8,10 +8,10 @@ from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.label_counts import unseen_labels
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.remarks import sentences
 from machamp_lite.errors import shown_label
-from machamp_lite.inference.evaluation import ScoreKeeper, Scores
+from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.metrics import METRICS
 
 MOST_SHOWN = 5
@@ -27,16 +27,16 @@ def describe_data(
     *,
     tokenizer: WordTokenizer,
     vocabularies: Mapping[str, Vocabulary],
-    train: Mapping[str, Columns],
-    dev: Mapping[str, Columns],
+    train: Mapping[str, ExampleStore],
+    dev: Mapping[str, ExampleStore],
 ) -> list[str]:
     """Lines on the size of each dataset, and on the labels of each task."""
     lines = []
     for name, dataset in config.datasets.items():
         lines.append(f"dataset {name}")
-        for part, instances in (("train", train.get(name)), ("dev", dev.get(name))):
-            if instances is not None:
-                lines.append(f"  {part}: {_size(instances.sentences(), tokenizer)}")
+        for part, examples in (("train", train.get(name)), ("dev", dev.get(name))):
+            if examples is not None:
+                lines.append(f"  {part}: {_size(examples.sentences(), tokenizer)}")
         for task, task_config in dataset.tasks.items():
             annotated = int(train[name].annotated(task).sum())
             decoder = decoder_class(task_config)
@@ -59,7 +59,7 @@ def describe_data(
     return lines
 
 
-def _left_out(task: str, columns: Columns) -> str:
+def _left_out(task: str, columns: ExampleStore) -> str:
     """How many sentences of a file are left out because of their labels for a task; empty if there are none."""
     kinds = [remark for remark in columns.table.remarks if remark.task == task and remark.left_out]
     if not kinds:
@@ -69,17 +69,17 @@ def _left_out(task: str, columns: Columns) -> str:
     return f"{sentences(number)} {'is' if number == 1 else 'are'} left out: {shown}"
 
 
-def _size(instances: Columns, tokenizer: WordTokenizer) -> str:
-    words = int(instances.texts.sum())
-    subwords = instances.subword_ids()
+def _size(examples: ExampleStore, tokenizer: WordTokenizer) -> str:
+    words = int(examples.texts.sum())
+    subwords = examples.subword_ids()
     special = {*tokenizer.special.before, *tokenizer.special.between, *tokenizer.special.after}
     subwords = subwords[~np.isin(subwords, list(special))]
     unknown = float((subwords == tokenizer.unknown_id).mean()) if len(subwords) else 0.0
-    pieces = int((instances.pieces > 1).sum())
-    cut = f", {pieces} sentences longer than max_input_length" if pieces else ""
-    unit = "words" if instances.has_items else "texts"
+    segments = int((examples.segments > 1).sum())
+    cut = f", {segments} sentences longer than max_input_length" if segments else ""
+    unit = "words" if examples.has_items else "texts"
     return (
-        f"{len(instances)} sentences, {words} {unit}, {len(subwords)} subwords, "
+        f"{len(examples)} sentences, {words} {unit}, {len(subwords)} subwords, "
         f"{100 * unknown:.2f}% unknown subwords{cut}"
     )
 
@@ -143,12 +143,12 @@ def _unseen(unseen: Mapping[str, int]) -> list[str]:
 
 
 def label_tables(
-    keepers: Mapping[str, ScoreKeeper], *, width: int | None = None, colour: bool = False
+    trackers: Mapping[str, MetricTracker], *, width: int | None = None, colour: bool = False
 ) -> list[str]:
     """A table of the labels of each task, as far as a person can read it; the files of scores have all labels."""
     lines = []
-    for dataset, keeper in keepers.items():
-        for task, scores in keeper.label_scores().items():
+    for dataset, tracker in trackers.items():
+        for task, scores in tracker.label_scores().items():
             number = len(scores.rows())
             if number > MOST_LABELS:
                 lines += ["", f"{dataset} {task}: {number} labels, see the .eval file"]

@@ -28,7 +28,7 @@ def check_columns(faults: ConfigFaults, source: str, name: str, dataset: Dataset
             )
             faults.add(source, [name, "tasks", task, key], message)
         reserved = _reserved_name(task)
-        writes_comment = not columns and decoder_class(config).reads in ("words", "subwords")
+        writes_comment = not columns and decoder_class(config).input_type in ("words", "subwords")
         if writes_comment and reserved is not None:
             message = (
                 f"prediction would overwrite the comment '# {reserved} = ', which CoNLL-U reserves; "

@@ -60,12 +60,12 @@ def nearest_file(path: str) -> str:
     return f"; did you mean '{os.path.join(folder, nearest[0])}'?" if nearest else ""
 
 
-def overlay(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+def deep_merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     """Lays one dictionary over another, key by key and at every depth."""
     result = dict(base)
     for key, value in top.items():
         below = result.get(key)
-        result[key] = overlay(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+        result[key] = deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
     return result
 
 

@@ -11,12 +11,12 @@ from machamp_lite.config.columns import check_columns
 from machamp_lite.config.documents import (
     DEFAULT_PARAMS,
     apply_overrides,
+    deep_merge,
     nearest_file,
-    overlay,
     read_jsonnet,
 )
 from machamp_lite.config.error_messages import ConfigFaults, known_keys, show
-from machamp_lite.config.machamp_compat import modernise_dataset, modernise_params
+from machamp_lite.config.machamp_compat import migrate_dataset, migrate_params
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker
 from machamp_lite.config.weighting import check_oversampling
@@ -140,8 +140,8 @@ def _check_params(
     raw: dict[str, Any], source: str, tasks: TaskChecker, faults: ConfigFaults
 ) -> Params | None:
     defaults = read_jsonnet(DEFAULT_PARAMS)
-    raw = modernise_params(raw, faults, source)
-    merged = overlay(defaults, raw)
+    raw = migrate_params(raw, faults, source)
+    merged = deep_merge(defaults, raw)
     merged["decoders"] = tasks.fill_defaults(defaults["decoders"], raw.get("decoders", {}))
     try:
         return Params.model_validate(merged)
@@ -161,7 +161,7 @@ def _check_dataset(
     has_files: bool = True,
 ) -> DatasetConfig | None:
     _check_name(source, name, faults)
-    raw = modernise_dataset(raw, faults, source, [name])
+    raw = migrate_dataset(raw, faults, source, [name])
     has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
     if has_words == has_sentences and (has_words or not _is_plain_text(raw)):
         found = "both word_idx and sent_idxs" if has_words else "neither word_idx nor sent_idxs"
@@ -196,7 +196,7 @@ def _is_plain_text(raw: Mapping[str, Any]) -> bool:
     tasks = given.values() if isinstance(given, dict) else ()
     types = [task.get("task_type") for task in tasks if isinstance(task, dict)]
     return bool(types) and all(
-        isinstance(name, str) and name in DECODERS and DECODERS[name].reads == "masked" for name in types
+        isinstance(name, str) and name in DECODERS and DECODERS[name].input_type == "masked" for name in types
     )
 
 

@@ -15,7 +15,7 @@ _ONE_WAY: dict[tuple[str, ...], tuple[Any, ...]] = {
 }
 
 
-def modernise_params(raw: dict[str, Any], faults: ConfigFaults, source: str) -> dict[str, Any]:
+def migrate_params(raw: dict[str, Any], faults: ConfigFaults, source: str) -> dict[str, Any]:
     """Takes older keys of params files to where they stand now."""
     raw = _without_one_way(raw, faults, source)
     older, newer = ("encoder", "layers_to_use"), ("decoders", "default_decoder", "layers_to_use")
@@ -24,7 +24,7 @@ def modernise_params(raw: dict[str, Any], faults: ConfigFaults, source: str) -> 
     return raw
 
 
-def modernise_dataset(
+def migrate_dataset(
     raw: dict[str, Any], faults: ConfigFaults, source: str, path: Sequence[str]
 ) -> dict[str, Any]:
     """Takes ``validation_data_path`` as the older name of ``dev_data_path``."""

@@ -145,10 +145,10 @@ class DatasetConfig(Strict):
             raise ValueError("expected either word_idx or sent_idxs")
         for task, config in self.tasks.items():
             decoder = decoder_class(config)
-            if decoder.reads != "masked" and self.word_idx is None and self.sent_idxs is None:
+            if decoder.input_type != "masked" and self.word_idx is None and self.sent_idxs is None:
                 raise ValueError(f"'{task}' reads no plain text, expected either word_idx or sent_idxs")
-            labels_words = decoder.level == "word" and decoder.reads == "words"
-            if (labels_words or decoder.reads == "raw") and self.word_idx is None:
+            labels_words = decoder.level == "word" and decoder.input_type == "words"
+            if (labels_words or decoder.input_type == "raw") and self.word_idx is None:
                 raise ValueError(f"'{task}' labels words, expected word_idx")
             for name in config.metric_names():
                 if name not in decoder.metrics:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from machamp_lite.config.documents import overlay
+from machamp_lite.config.documents import deep_merge
 from machamp_lite.config.error_messages import ConfigFaults, known_keys, show, unknown_keys
 from machamp_lite.config.weighting import check_weighting
 from machamp_lite.data.vocabulary import DATASET_IDS
@@ -35,11 +35,11 @@ class TaskChecker:
             self.faults.add(self.params_source, ["decoders"], f"expected an object, found {show(raw)}")
             raw = {}
         self._unknown_keys(raw)
-        merged = overlay(defaults, {name: entry for name, entry in raw.items() if isinstance(entry, dict)})
+        merged = deep_merge(defaults, {name: entry for name, entry in raw.items() if isinstance(entry, dict)})
         self.default_decoder = merged["default_decoder"]
         for name, decoder in DECODERS.items():
             entry = merged.get(name, {})
-            options = overlay(self.default_decoder, entry)
+            options = deep_merge(self.default_decoder, entry)
             known = known_keys(decoder.Config)
             self.defaults[name] = {key: value for key, value in options.items() if key in known}
             self.own_options[name] = set(entry)
@@ -112,7 +112,7 @@ class TaskChecker:
             ]
             self.faults.add_validation(source, path, own, decoder.Config)
             return None
-        if "topn" in raw and config.topn > 1 and not decoder.ranks:
+        if "topn" in raw and config.topn > 1 and not decoder.supports_top_k:
             message = f"'{name}' has no second best labels, expected 1 or no such key"
             self.faults.add(source, [*path, "topn"], message)
         check_weighting(
@@ -153,13 +153,13 @@ class TaskChecker:
     def _place(
         self, source: str, path: list[str], decoder: type[Decoder], config: TaskConfig, *, has_words: bool
     ) -> None:
-        if decoder.reads == "masked":
+        if decoder.input_type == "masked":
             return
         found = decoder.columns(config)
         key = "column_idxs" if len(found) > 1 else "column_idx"
         place, shown = [*path, key], found[0] if len(found) == 1 else found
-        labels_words = decoder.level == "word" and decoder.reads == "words"
-        if (labels_words or decoder.reads == "raw") and not has_words:
+        labels_words = decoder.level == "word" and decoder.input_type == "words"
+        if (labels_words or decoder.input_type == "raw") and not has_words:
             what = "labels words" if labels_words else "makes words"
             message = f"'{config.task_type}' {what}, expected a dataset with word_idx, found sent_idxs"
             self.faults.add(source, [*path, "task_type"], message)

@@ -29,7 +29,7 @@ def check_weighting(
     defaults: Mapping[str, Any],
 ) -> None:
     """Notes what a task's weighting options cannot mean; ``defaults`` are those of its task type."""
-    for key, reason in decoder.refuses.items():
+    for key, reason in decoder.unsupported_options.items():
         if getattr(config, key):
             faults.add(source, [*path, key], f"'{config.task_type}' does not have this option: {reason}")
     for one, other, reason in _CONFLICTS:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.data.segments import Pieces
+from machamp_lite.data.segments import Segments
 from machamp_lite.data.tokenization import MOST_REMEMBERED, WordTokenizer
 
 
@@ -17,7 +17,7 @@ class RawTextTokenizer:
         self.is_fast = bool(getattr(words.tokenizer, "is_fast", False))
         self._chunks: dict[str, list[tuple[int, int]]] = {}
 
-    def __call__(self, text: str) -> tuple[list[str], Pieces]:
+    def __call__(self, text: str) -> tuple[list[str], Segments]:
         """The parts of a text that subwords stand for, which joined are the text, and its pieces.
 
         Every subword is an item: ``word_ends`` points at each. A text without subwords is one unknown token.
@@ -67,21 +67,21 @@ class RawTextTokenizer:
             found.append((number, latest))
         return found or [(self.words.unknown_id, 0)]
 
-    def _pieces(self, subwords: Sequence[int], places: Sequence[int]) -> Pieces:
+    def _pieces(self, subwords: Sequence[int], places: Sequence[int]) -> Segments:
         """Subwords split into pieces; ``places`` are the positions of the items among them."""
         before, after, room = self.words.special.before, self.words.special.after, self.words.room
         ids: list[int] = []
-        piece_starts: list[int] = []
+        segment_starts: list[int] = []
         for start in range(0, len(subwords), room):
-            piece_starts.append(len(ids))
+            segment_starts.append(len(ids))
             ids += [*before, *subwords[start : start + room], *after]
         items = np.asarray(places, dtype=np.int64)
         # Positions move by the special tokens of all pieces up to the item.
         items += len(before) + items // room * (len(before) + len(after))
-        return Pieces(
+        return Segments(
             np.asarray(ids, dtype=np.int64),
             np.zeros(len(ids), dtype=np.int64),
-            np.asarray(piece_starts, dtype=np.int64),
+            np.asarray(segment_starts, dtype=np.int64),
             items,
         )
 

@@ -10,10 +10,10 @@ from machamp_lite.errors import DataError, FaultList
 BYTES_AT_ONCE = 2**18
 
 # The number of the first of some lines, and the lines.
-Stretch = tuple[int, list[str]]
+LineBlock = tuple[int, list[str]]
 
 
-def numbered_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Stretch]:
+def numbered_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[LineBlock]:
     """Lines, ends untouched; raises ``DataError`` for a file that cannot be read or is of another format."""
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         # Reading a pipe would wait, maybe for ever, and training reads files twice.

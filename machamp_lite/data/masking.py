@@ -6,7 +6,7 @@ from zlib import crc32
 
 import numpy as np
 
-from machamp_lite.data.segments import Pieces
+from machamp_lite.data.segments import Segments
 from machamp_lite.errors import ConfigError
 
 # Of all subwords so many are predicted; of these, so many are hidden or replaced by any other (Devlin et al. 2019).
@@ -25,12 +25,12 @@ class Masker:
         self.special_ids = np.array(sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}))
         self.ordinary_ids = np.setdiff1d(np.arange(len(tokenizer)), self.special_ids)
 
-    def hide(self, pieces: Pieces, random: np.random.Generator | None = None) -> tuple[Pieces, np.ndarray]:
+    def hide(self, segments: Segments, random: np.random.Generator | None = None) -> tuple[Segments, np.ndarray]:
         """Pieces in which items are the predicted subwords, and the ids that stood there.
 
         Without ``random`` it is a function of the subwords, the same in every evaluation. *Shape:* ids (N,).
         """
-        ids = pieces.subword_ids
+        ids = segments.subword_ids
         random = random or np.random.default_rng(crc32(ids.tobytes()))
         places = np.flatnonzero(~np.isin(ids, self.special_ids))
         number = min(len(places), max(1, round(SHARE * len(places))))
@@ -40,12 +40,12 @@ class Masker:
         changed[chosen[fate < HIDDEN]] = self.mask_id
         replaced = chosen[(fate >= HIDDEN) & (fate < HIDDEN + REPLACED)]
         changed[replaced] = random.choice(self.ordinary_ids, len(replaced))
-        return dataclasses.replace(pieces, subword_ids=changed, word_ends=chosen), ids[chosen]
+        return dataclasses.replace(segments, subword_ids=changed, word_ends=chosen), ids[chosen]
 
-    def hide_others(
-        self, pieces: Pieces, hidden: np.ndarray, random: np.random.Generator
-    ) -> tuple[Pieces, np.ndarray]:
+    def mask_again(
+        self, segments: Segments, hidden: np.ndarray, random: np.random.Generator
+    ) -> tuple[Segments, np.ndarray]:
         """The same of pieces of which ``hide`` has already hidden some."""
-        ids = pieces.subword_ids.copy()
-        ids[pieces.word_ends] = hidden
-        return self.hide(dataclasses.replace(pieces, subword_ids=ids), random)
+        ids = segments.subword_ids.copy()
+        ids[segments.word_ends] = hidden
+        return self.hide(dataclasses.replace(segments, subword_ids=ids), random)

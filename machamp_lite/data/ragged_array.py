@@ -11,7 +11,7 @@ _INTEGERS = (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rows:
+class RaggedArray:
     """Row ``i`` is ``values[starts[i] : starts[i + 1]]``. *Shape:* values (sum of lengths,), starts (rows + 1,)."""
 
     values: np.ndarray
@@ -28,12 +28,12 @@ class Rows:
     def __getitem__(self, number: int) -> np.ndarray:
         return self.values[self.starts[number] : self.starts[number + 1]]
 
-    def take(self, numbers: np.ndarray) -> "Rows":
+    def take(self, numbers: np.ndarray) -> "RaggedArray":
         """Rows of these numbers, in this order."""
         lengths = self.lengths[numbers]
-        taken = Rows.of(self.values, lengths)
+        taken = RaggedArray.of(self.values, lengths)
         places = np.repeat(self.starts[numbers] - taken.starts[:-1], lengths)
-        return Rows(self.values[places + np.arange(len(places))], taken.starts)
+        return RaggedArray(self.values[places + np.arange(len(places))], taken.starts)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -46,7 +46,7 @@ class Rows:
         return np.diff(np.append(0, np.cumsum(values, dtype=np.int64))[self.starts])
 
 
-class Numbers(dict[T, int]):
+class StringIndex(dict[T, int]):
     """Numbers distinct values in the order in which they are first asked for."""
 
     def __missing__(self, value: T) -> int:

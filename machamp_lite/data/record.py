@@ -9,7 +9,7 @@ NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class FileFormat:
     """How to read a file: a CoNLL-like one by ``word_idx``, or one instance per line by ``sent_idxs``.
 
     With neither, it is plain text, one instance per line. ``id_task`` is a task that writes the first column, which

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 from machamp_lite.data.lines import is_blank
-from machamp_lite.data.record import Layout, Record
+from machamp_lite.data.record import FileFormat, Record
 from machamp_lite.data.separators import find_separator, looks_separated_by_spaces, separator_fault
 from machamp_lite.errors import DataError, FaultList
 
@@ -90,7 +90,7 @@ class ColumnChecker:
 
 
 def check_separator(
-    path: str, number: int, lines: Sequence[str], layout: Layout, required: dict[int, str], faults: FaultList
+    path: str, number: int, lines: Sequence[str], layout: FileFormat, required: dict[int, str], faults: FaultList
 ) -> bool:
     """Reports, once per file, that columns are not separated by tabs; returns whether that is a fault."""
     columns = max(required) + 1

@@ -9,21 +9,21 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from machamp_lite.data.comments import count_leading_lines
-from machamp_lite.data.lines import Stretch, is_blank, numbered_lines
+from machamp_lite.data.lines import LineBlock, is_blank, numbered_lines
 from machamp_lite.data.raw_lines import RawTextForm, lines_with_words, raw_text_record
-from machamp_lite.data.record import EMPTY, NODE_ID, Layout, Record, column_of
+from machamp_lite.data.record import EMPTY, NODE_ID, FileFormat, Record, column_of
 from machamp_lite.data.record_checks import ColumnChecker, EmptyWords, check_separator, without_ids
 from machamp_lite.data.word_boundaries import at_white_space
 from machamp_lite.errors import DataError, FaultList
 
-__all__ = ["BYTE_ORDER_MARK", "EMPTY", "Layout", "Record", "read_records"]
+__all__ = ["BYTE_ORDER_MARK", "EMPTY", "FileFormat", "Record", "read_records"]
 
 BYTE_ORDER_MARK = "\ufeff"
 
 
 def read_records(
     path: str | os.PathLike[str],
-    layout: Layout,
+    layout: FileFormat,
     *,
     required: dict[int, str] | None = None,
     raw_text_columns: int | None = None,
@@ -74,7 +74,7 @@ def read_records(
 
 
 def _parse(
-    path: str, stretches: Iterable[Stretch], layout: Layout, raw_text_columns: int | None
+    path: str, stretches: Iterable[LineBlock], layout: FileFormat, raw_text_columns: int | None
 ) -> Iterator[Record]:
     if raw_text_columns is None and layout.word_idx is not None:
         return _conll_records(path, stretches, layout.word_idx)
@@ -88,7 +88,7 @@ def _parse(
     )
 
 
-def _conll_records(path: str, stretches: Iterable[Stretch], word_idx: int) -> Iterator[Record]:
+def _conll_records(path: str, stretches: Iterable[LineBlock], word_idx: int) -> Iterator[Record]:
     for first_line, block, blank in _blocks(stretches):
         comments = count_leading_lines(block, word_idx)
         rows = [line.rstrip("\r\n").split("\t") for line in block[comments:]]
@@ -110,7 +110,7 @@ def _conll_records(path: str, stretches: Iterable[Stretch], word_idx: int) -> It
         yield Record(path, first_line, block + blank, rows, row_lines, column_of(rows, word_idx), ids)
 
 
-def _blocks(stretches: Iterable[Stretch]) -> Iterator[tuple[int, list[str], list[str]]]:
+def _blocks(stretches: Iterable[LineBlock]) -> Iterator[tuple[int, list[str], list[str]]]:
     """Sentences as (number of the first line, lines, the blank lines that follow)."""
     first_line = 0
     block: list[str] = []
@@ -131,7 +131,7 @@ def _blocks(stretches: Iterable[Stretch]) -> Iterator[tuple[int, list[str], list
         yield first_line, block, blank
 
 
-def _tsv_records(path: str, lines: Iterable[tuple[int, str]], layout: Layout) -> Iterator[Record]:
+def _tsv_records(path: str, lines: Iterable[tuple[int, str]], layout: FileFormat) -> Iterator[Record]:
     for number, line in lines:
         if is_blank(line):
             yield Record(path, number, [line])

@@ -6,43 +6,43 @@ from typing import Self
 
 import numpy as np
 
-from machamp_lite.data.ragged_array import Rows, lengths_of
+from machamp_lite.data.ragged_array import RaggedArray, lengths_of
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class Segments:
     """One sentence for the encoder: its pieces one after another, special tokens included.
 
-    ``subword_ids`` and ``type_ids`` are (S,), ``piece_starts`` (P,) and ``word_ends`` (W,) point into them.
+    ``subword_ids`` and ``type_ids`` are (S,), ``segment_starts`` (P,) and ``word_ends`` (W,) point into them.
     """
 
     subword_ids: np.ndarray
     type_ids: np.ndarray
-    piece_starts: np.ndarray
+    segment_starts: np.ndarray
     word_ends: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
-class ManyPieces:
+class SegmentArrays:
     """The same of many sentences, each of which has a row."""
 
-    subword_ids: Rows
-    type_ids: Rows
-    piece_starts: Rows
-    word_ends: Rows
+    subword_ids: RaggedArray
+    type_ids: RaggedArray
+    segment_starts: RaggedArray
+    word_ends: RaggedArray
 
     @classmethod
-    def of(cls, pieces: Sequence[Pieces]) -> Self:
+    def of(cls, segments: Sequence[Segments]) -> Self:
         """Lays the pieces of sentences end to end."""
         columns = []
-        for name in ("subword_ids", "type_ids", "piece_starts", "word_ends"):
-            rows = [getattr(piece, name) for piece in pieces]
-            columns.append(Rows.of(np.concatenate([np.zeros(0, np.int64), *rows]), lengths_of(rows)))
+        for name in ("subword_ids", "type_ids", "segment_starts", "word_ends"):
+            rows = [getattr(segment, name) for segment in segments]
+            columns.append(RaggedArray.of(np.concatenate([np.zeros(0, np.int64), *rows]), lengths_of(rows)))
         return cls(*columns)
 
-    def __getitem__(self, number: int) -> Pieces:
-        return Pieces(
-            self.subword_ids[number], self.type_ids[number], self.piece_starts[number], self.word_ends[number]
+    def __getitem__(self, number: int) -> Segments:
+        return Segments(
+            self.subword_ids[number], self.type_ids[number], self.segment_starts[number], self.word_ends[number]
         )
 
 
@@ -59,26 +59,26 @@ class Marks:
     unknown: int
 
 
-def lay_out(words: Rows, lengths: np.ndarray, *, marks: Marks, room: int) -> ManyPieces:
+def arrange_segments(words: RaggedArray, lengths: np.ndarray, *, marks: Marks, room: int) -> SegmentArrays:
     """Sentences of words of subwords, cut between words into pieces with ``room`` for subwords.
 
     *Shape:* a row of ``words`` is a word's subwords, at most ``room``; ``lengths`` (B,) are the sentences' words.
     """
     sizes = words.lengths
-    begins = _piece_begins(sizes, lengths, space=len(marks.space), room=room)
+    begins = _segment_begins(sizes, lengths, space=len(marks.space), room=room)
     sentences = np.repeat(np.arange(len(lengths)), lengths)
     # A sentence without words is one piece.
-    piece_counts = np.maximum(np.bincount(sentences[begins], minlength=len(lengths)), 1)
-    pieces = np.cumsum(begins) - 1 + np.cumsum(lengths == 0)[sentences]
+    segment_counts = np.maximum(np.bincount(sentences[begins], minlength=len(lengths)), 1)
+    segments = np.cumsum(begins) - 1 + np.cumsum(lengths == 0)[sentences]
     taken = sizes + np.where(begins, 0, len(marks.space))
-    contents = np.bincount(pieces, taken, minlength=int(piece_counts.sum())).astype(np.int64)
-    piece_sizes = np.maximum(len(marks.before) + contents + len(marks.after), 1)
-    ends = np.cumsum(piece_sizes)
-    starts = ends - piece_sizes
+    contents = np.bincount(segments, taken, minlength=int(segment_counts.sum())).astype(np.int64)
+    segment_sizes = np.maximum(len(marks.before) + contents + len(marks.after), 1)
+    ends = np.cumsum(segment_sizes)
+    starts = ends - segment_sizes
     before_piece = np.cumsum(contents) - contents
-    word_ends = np.cumsum(taken) - 1 + (starts + len(marks.before) - before_piece)[pieces]
+    word_ends = np.cumsum(taken) - 1 + (starts + len(marks.before) - before_piece)[segments]
 
-    ids = np.full(int(piece_sizes.sum()), marks.unknown, dtype=np.int64)
+    ids = np.full(int(segment_sizes.sum()), marks.unknown, dtype=np.int64)
     ids[np.repeat(word_ends + 1 - sizes - words.starts[:-1], sizes) + np.arange(len(words.values))] = (
         words.values
     )
@@ -90,21 +90,21 @@ def lay_out(words: Rows, lengths: np.ndarray, *, marks: Marks, room: int) -> Man
     ):
         ids[places[:, None] + np.arange(len(mark))] = mark
 
-    piece_rows = Rows.of(starts, piece_counts)
+    piece_rows = RaggedArray.of(starts, segment_counts)
     firsts = starts[piece_rows.starts[:-1]]
-    subwords = Rows(ids, np.append(firsts, len(ids)))
-    return ManyPieces(
+    subwords = RaggedArray(ids, np.append(firsts, len(ids)))
+    return SegmentArrays(
         subwords,
-        Rows(np.zeros_like(ids), subwords.starts),
-        Rows(starts - np.repeat(firsts, piece_counts), piece_rows.starts),
-        Rows.of(word_ends - firsts[sentences], lengths),
+        RaggedArray(np.zeros_like(ids), subwords.starts),
+        RaggedArray(starts - np.repeat(firsts, segment_counts), piece_rows.starts),
+        RaggedArray.of(word_ends - firsts[sentences], lengths),
     )
 
 
-def _piece_begins(sizes: np.ndarray, lengths: np.ndarray, *, space: int, room: int) -> np.ndarray:
+def _segment_begins(sizes: np.ndarray, lengths: np.ndarray, *, space: int, room: int) -> np.ndarray:
     """Which words begin a piece: the first of each sentence, and those for which there is no room any more."""
     begins = np.zeros(len(sizes), dtype=bool)
-    rows = Rows.of(sizes, lengths)
+    rows = RaggedArray.of(sizes, lengths)
     begins[rows.starts[:-1][lengths > 0]] = True
     for number in np.flatnonzero(rows.sums() + space * (lengths - 1) > room).tolist():
         used = 0

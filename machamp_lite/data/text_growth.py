@@ -57,8 +57,8 @@ def _growth(step: Any, part: str) -> float:
     if kind == "Precompiled":
         return _longest_normal_form(str(step.get("precompiled_charsmap")))
     if kind == "TemplateProcessing":
-        pieces = [piece for name in ("single", "pair") for piece in step.get(name, ()) if "Sequence" in piece]
-        return max(1, len(pieces))
+        segments = [segment for name in ("single", "pair") for segment in step.get(name, ()) if "Sequence" in segment]
+        return max(1, len(segments))
     if kind == "ByteLevel":
         # Each byte of a character is a character.
         return 4 if part in ("normalizer", "pre_tokenizer") else 1

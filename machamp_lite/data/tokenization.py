@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from machamp_lite.data.ragged_array import Rows, lengths_of
+from machamp_lite.data.ragged_array import RaggedArray, lengths_of
 from machamp_lite.data.running_text import switch_off_padding, word_boundary
-from machamp_lite.data.segments import ManyPieces, Marks, Pieces, lay_out
+from machamp_lite.data.segments import Marks, SegmentArrays, Segments, arrange_segments
 from machamp_lite.errors import ConfigError
 
 MOST_REMEMBERED = 2**17
@@ -53,7 +53,7 @@ class WordTokenizer:
     def _forget(self) -> None:
         # The number of each word, and its subwords under that number.
         self._numbers: dict[str, int] = {}
-        self._known = Rows(np.zeros(0, np.int64), np.zeros(1, np.int64))
+        self._known = RaggedArray(np.zeros(0, np.int64), np.zeros(1, np.int64))
 
     def learn(self, words: Iterable[str]) -> None:
         """Tokenises, in one call, those words that it has not met before."""
@@ -74,7 +74,7 @@ class WordTokenizer:
         # The last subwords are kept: a word stands for its last one.
         found = [ids[-self.room :] or [self.unknown_id] for ids in encoded["input_ids"]]
         ids = np.fromiter(chain.from_iterable(found), np.int64)
-        self._known = Rows.of(
+        self._known = RaggedArray.of(
             np.append(self._known.values, ids), np.append(self._known.lengths, lengths_of(found))
         )
         self._numbers.update(zip(new, range(len(self._numbers), len(self._known)), strict=True))
@@ -84,29 +84,29 @@ class WordTokenizer:
         self.learn([word])
         return tuple(self._known[self._numbers[word]].tolist())
 
-    def sentence(self, words: Sequence[str]) -> Pieces:
+    def sentence(self, words: Sequence[str]) -> Segments:
         """Subwords of a sentence, cut between words into pieces that fit ``max_input_length``."""
         return self.sentences([words])[0]
 
-    def sentences(self, sentences: Sequence[Sequence[str]]) -> ManyPieces:
+    def sentences(self, sentences: Sequence[Sequence[str]]) -> SegmentArrays:
         """The same of many sentences."""
         words = list(chain.from_iterable(sentences))
         self.learn(words)
         numbers = np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words))
-        return lay_out(self._known.take(numbers), lengths_of(sentences), marks=self._marks, room=self.room)
+        return arrange_segments(self._known.take(numbers), lengths_of(sentences), marks=self._marks, room=self.room)
 
-    def texts(self, texts: Sequence[str], *, whole: bool = False) -> Pieces:
+    def texts(self, texts: Sequence[str], *, whole: bool = False) -> Segments:
         """Subwords of one or more texts joined by the separator, the longest ones truncated until all fit.
 
         Where ``long_input`` is ``stride`` and ``whole`` is asked for, the longest text is cut into overlapping pieces
         instead, each beside the other texts, which leave it at least half of the room.
         """
-        return self.many_texts([texts], whole=whole)[0]
+        return self.encode_texts([texts], whole=whole)[0]
 
-    def many_texts(self, rows: Sequence[Sequence[str]], *, whole: bool = False) -> ManyPieces:
+    def encode_texts(self, rows: Sequence[Sequence[str]], *, whole: bool = False) -> SegmentArrays:
         """The same of many rows of texts, which are tokenised in one call."""
         if not rows:
-            return ManyPieces.of([])
+            return SegmentArrays.of([])
         encoded = self.tokenizer(
             [text or " " for texts in rows for text in texts],
             add_special_tokens=False,
@@ -114,9 +114,9 @@ class WordTokenizer:
             verbose=False,
         )
         found = iter(encoded["input_ids"])
-        return ManyPieces.of([self._joined([list(next(found)) for _ in texts], whole) for texts in rows])
+        return SegmentArrays.of([self._joined([list(next(found)) for _ in texts], whole) for texts in rows])
 
-    def _joined(self, parts: list[list[int]], whole: bool) -> Pieces:
+    def _joined(self, parts: list[list[int]], whole: bool) -> Segments:
         room = self.room - len(self.special.between) * (len(parts) - 1)
         room = max(room, len(parts))
         lengths = shorten([len(part) for part in parts], room)
@@ -187,8 +187,8 @@ def shorten(lengths: Sequence[int], room: int) -> list[int]:
     return result
 
 
-def _pieces(ids: list[int], types: list[int], starts: list[int], word_ends: list[int]) -> Pieces:
-    return Pieces(
+def _pieces(ids: list[int], types: list[int], starts: list[int], word_ends: list[int]) -> Segments:
+    return Segments(
         np.asarray(ids, dtype=np.int64),
         np.asarray(types, dtype=np.int64),
         np.asarray(starts, dtype=np.int64),

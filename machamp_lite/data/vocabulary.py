@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from machamp_lite.data.ragged_array import Numbers
+from machamp_lite.data.ragged_array import StringIndex
 
 UNKNOWN = -1
 # Stands among the vocabularies of tasks for the ids of data sets, which words or sentences may have.
@@ -30,7 +30,7 @@ class Vocabulary:
         self.items = items
         self.counts = list(counts) or [0] * len(self.labels)
         self.root_counts = list(root_counts)
-        self._ids: Numbers[str] = Numbers({label: number for number, label in enumerate(self.labels)})
+        self._ids: StringIndex[str] = StringIndex({label: number for number, label in enumerate(self.labels)})
 
     def __len__(self) -> int:
         return len(self.labels)

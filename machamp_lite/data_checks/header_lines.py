@@ -10,7 +10,7 @@ from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.headers import SKIP_HEADER, is_column_name
 from machamp_lite.data.numbers import parse_number
 from machamp_lite.data.records import EMPTY, read_records
-from machamp_lite.dataloading.example import layout_of
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.errors import DataError
 
 # Labels of a task that are needed before a label that occurs once says anything.
@@ -88,7 +88,7 @@ def skipped_data(config: DatasetConfig, path: str, counts: LabelCounts) -> str |
 
 def first_row(config: DatasetConfig, path: str) -> list[str] | None:
     """The cells of the first line of a file; None if it is a comment or blank."""
-    layout = replace(layout_of(config), skip_first_line=False)
+    layout = replace(file_format_of(config), skip_first_line=False)
     # A file that was changed since it was read is reported elsewhere.
     with contextlib.suppress(DataError):
         for record in islice(read_records(path, layout), 2):

@@ -7,14 +7,14 @@ import numpy as np
 
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders.base import Decoder
 from machamp_lite.errors import shown_label
 
 LABELS_SHOWN = 5
 
 
-def training_labels(config: Config, columns: Columns, task: str, vocabulary: Vocabulary) -> Counter[str]:
+def training_labels(config: Config, columns: ExampleStore, task: str, vocabulary: Vocabulary) -> Counter[str]:
     """The labels of a task in a file of training data."""
     decoder, rows = decoder_class(config.tasks()[task]), columns.table.rows
     if not decoder.has_classes or f"gold {task}" not in rows:
@@ -23,7 +23,7 @@ def training_labels(config: Config, columns: Columns, task: str, vocabulary: Voc
         # All that the vocabulary has counted is in this file.
         return +Counter(dict(zip(vocabulary.labels, vocabulary.counts, strict=True)))
     gold = rows[f"gold {task}"].values
-    if decoder.row_a_label:
+    if decoder.one_row_per_label:
         # The number of labels of each sentence, and the size of a label.
         shapes = rows[f"shape {task}"]
         sizes = shapes.values[: int(shapes.lengths.max())].astype(np.int64)[1:]
@@ -33,7 +33,7 @@ def training_labels(config: Config, columns: Columns, task: str, vocabulary: Voc
     return Counter({label: count for label, count in zip(vocabulary.labels, counts, strict=True) if count})
 
 
-def dev_labels(columns: Columns, task: str, decoder: type[Decoder]) -> Counter[str]:
+def dev_labels(columns: ExampleStore, task: str, decoder: type[Decoder]) -> Counter[str]:
     """The same of dev data, for task types whose classes are the labels of the file."""
     counts: Counter[str] = Counter()
     rows = columns.table.rows
@@ -47,12 +47,12 @@ def dev_labels(columns: Columns, task: str, decoder: type[Decoder]) -> Counter[s
     return counts
 
 
-def unseen_labels(config: Config, task: str, vocabulary: Vocabulary, dev: Columns | None) -> Counter[str]:
+def unseen_labels(config: Config, task: str, vocabulary: Vocabulary, dev: ExampleStore | None) -> Counter[str]:
     """The labels of dev data that training never saw, and how often they are there."""
     decoder = decoder_class(config.tasks()[task])
     if dev is None or not decoder.has_classes:
         return Counter()
-    annotated = ((instance.labels[task], instance.words) for instance in dev.with_unknown(task))
+    annotated = ((example.labels[task], example.words) for example in dev.with_unknown(task))
     return Counter(
         label
         for labels, words in annotated

@@ -10,8 +10,8 @@ from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import read_records
 from machamp_lite.data.span_schemes import EDGE
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.dataloading.example import layout_of
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.errors import DataError
 
 # Up to this number of pairs, labels are counted in an array with one cell per pair.
@@ -23,14 +23,14 @@ class LabelFile:
     """The labels of one task in one data file; ``ids`` are laid end to end, sentence ``i`` up to ``ends[i]``."""
 
     dataset: DatasetConfig
-    columns: Columns
+    columns: ExampleStore
     names: list[str]
     ids: np.ndarray
     ends: np.ndarray
 
     @classmethod
     def of(
-        cls, dataset: DatasetConfig, columns: Columns, task: str, vocabulary: Vocabulary
+        cls, dataset: DatasetConfig, columns: ExampleStore, task: str, vocabulary: Vocabulary
     ) -> "LabelFile | None":
         """None where the file has no labels of the task."""
         table = columns.table
@@ -95,7 +95,7 @@ class LabelFile:
         line = int(self.columns.table.lines[self.columns.order[sentence]])
         path = self.columns.path
         try:
-            records = read_records(path, layout_of(self.dataset))
+            records = read_records(path, file_format_of(self.dataset))
             return next(record.where(word) for record in records if record.first_line == line)
         except (DataError, OSError, LookupError, StopIteration):
             # The file is no longer as it was when it was read.

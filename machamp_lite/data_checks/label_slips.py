@@ -10,7 +10,7 @@ from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.numbers import parse_number
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.label_counts import LABELS_SHOWN
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.errors import shown_label
 
 # Sentences that are inspected, and how many of their words or texts are needed for a warning.
@@ -54,7 +54,7 @@ def with_escapes(label: str) -> str:
 
 
 def column_warnings(
-    name: str, config: DatasetConfig, columns: Columns, vocabularies: Mapping[str, Vocabulary]
+    name: str, config: DatasetConfig, columns: ExampleStore, vocabularies: Mapping[str, Vocabulary]
 ) -> Iterator[str]:
     """A line for each column of training data that does not hold what the config reads from it."""
     sentences = columns.sentences()[:SENTENCES_READ]
@@ -70,7 +70,7 @@ def column_warnings(
     for task, options in config.tasks.items():
         decoder = decoder_class(options)
         own = decoder.columns(options)
-        if not (decoder.row_a_label and decoder.labels_are_classes and decoder.level == "word" and len(own) == 1):
+        if not (decoder.one_row_per_label and decoder.labels_are_classes and decoder.level == "word" and len(own) == 1):
             continue
         labels = vocabularies[task].labels
         pairs = [
@@ -103,7 +103,7 @@ def distinct_warning(name: str, config: DatasetConfig, task: str, path: str, cou
     )
 
 
-def read_warnings(columns: Columns) -> Iterator[str]:
+def read_warnings(columns: ExampleStore) -> Iterator[str]:
     """A line for each kind of slip that the reader of a file has found."""
     for slip in columns.table.slips:
         yield (

@@ -12,7 +12,7 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.label_files import LabelFile
 from machamp_lite.data_checks.label_slips import plain_label, with_escapes
 from machamp_lite.dataloading.cache import RunData
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.decoders.seq_bio import SeqBio
 
@@ -81,7 +81,7 @@ def _is_auto(options: Any) -> bool:
 
 
 def _files(
-    config: Config, task: str, vocabulary: Vocabulary, every_columns: Mapping[str, Columns]
+    config: Config, task: str, vocabulary: Vocabulary, every_columns: Mapping[str, ExampleStore]
 ) -> Iterator[LabelFile]:
     for name, dataset in config.datasets.items():
         if task in dataset.tasks and name in every_columns:

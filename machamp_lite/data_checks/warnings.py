@@ -17,7 +17,7 @@ from machamp_lite.data_checks.label_slips import (
     spelling_warning,
 )
 from machamp_lite.data_checks.span_schemes import is_span_task
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.remarks import warnings
 from machamp_lite.decoders.dependency import MANY_ROOTS
 
@@ -26,8 +26,8 @@ def data_warnings(
     config: Config,
     *,
     vocabularies: Mapping[str, Vocabulary],
-    train: Mapping[str, Columns],
-    dev: Mapping[str, Columns],
+    train: Mapping[str, ExampleStore],
+    dev: Mapping[str, ExampleStore],
 ) -> Iterator[str]:
     """A line per warning: equal files, headers, wrong columns, unusual labels."""
     unseen: dict[str, Counter[str]] = {task: Counter() for task in config.tasks()}
@@ -78,8 +78,8 @@ def _dataset_warnings(
     name: str,
     *,
     vocabularies: Mapping[str, Vocabulary],
-    train: Columns,
-    dev: Columns | None,
+    train: ExampleStore,
+    dev: ExampleStore | None,
     unseen: Mapping[str, Counter[str]],
 ) -> Iterator[str]:
     """The lines on the files of one dataset; adds its dev labels that training never saw to ``unseen``."""
@@ -143,7 +143,7 @@ def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
         )
 
 
-def lines_with_empty_texts(columns: Columns) -> list[int]:
+def lines_with_empty_texts(columns: ExampleStore) -> list[int]:
     """The lines of a TSV file in which a text is empty or white space."""
     every = columns.sentences()
     texts = every.table.texts.rows

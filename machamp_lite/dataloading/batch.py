@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import Decoder, Level
-from machamp_lite.nn.ragged import send
+from machamp_lite.nn.ragged import to_device
 
 HOST = torch.device("cpu")
 
@@ -42,10 +42,10 @@ class Batch:
 
     subword_ids: Tensor  # (S,)
     type_ids: Tensor  # (S,)
-    piece_lengths: Tensor  # (P,)
-    sentence_pieces: Tensor  # (B,) the number of pieces of each sentence, summing to P
+    segment_lengths: Tensor  # (P,)
+    segments_per_sentence: Tensor  # (B,) the number of pieces of each sentence, summing to P
     word_ends: Tensor  # (W,) the last subword of each word (or the subwords that are items), into S
-    instances: tuple[Instance, ...]
+    examples: tuple[Example, ...]
     tasks: dict[str, TaskItems]
     # The data set of each word (W,) and sentence (B,); None where no data set has ids.
     word_datasets: Tensor | None
@@ -58,7 +58,7 @@ class Batch:
 
 
 def make_batch(
-    instances: Sequence[Instance],
+    examples: Sequence[Example],
     *,
     tasks: Mapping[str, Mapping[str, type[Decoder]]],
     device: torch.device = HOST,
@@ -69,20 +69,20 @@ def make_batch(
     ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, a task works
     on the sentences that have its labels, and has their gold; else on all sentences of its datasets.
     """
-    pieces = [instance.pieces for instance in instances]
-    sizes = np.array([len(piece.subword_ids) for piece in pieces])
+    segments = [example.segments for example in examples]
+    sizes = np.array([len(segment.subword_ids) for segment in segments])
     starts = np.cumsum(sizes) - sizes
-    word_counts = np.array([len(piece.word_ends) for piece in pieces])
-    piece_starts = np.concatenate(
-        [piece.piece_starts + start for piece, start in zip(pieces, starts, strict=True)]
+    word_counts = np.array([len(segment.word_ends) for segment in segments])
+    segment_starts = np.concatenate(
+        [segment.segment_starts + start for segment, start in zip(segments, starts, strict=True)]
     )
-    word_ends = np.concatenate([piece.word_ends + start for piece, start in zip(pieces, starts, strict=True)])
+    word_ends = np.concatenate([segment.word_ends + start for segment, start in zip(segments, starts, strict=True)])
 
     known_ids = [
-        np.zeros(max(1, count), dtype=np.int64) if instance.dataset_ids is None else instance.dataset_ids
-        for instance, count in zip(instances, word_counts, strict=True)
+        np.zeros(max(1, count), dtype=np.int64) if example.dataset_ids is None else example.dataset_ids
+        for example, count in zip(examples, word_counts, strict=True)
     ]
-    has_ids = any(instance.dataset_ids is not None for instance in instances)
+    has_ids = any(example.dataset_ids is not None for example in examples)
     dataset_ids = [ids[:count] for ids, count in zip(known_ids, word_counts, strict=True)] if has_ids else []
 
     items = {}
@@ -90,27 +90,27 @@ def make_batch(
     for task, decoder in decoders.items():
         chosen = [
             place
-            for place, instance in enumerate(instances)
-            if task in tasks[instance.dataset]
-            and instance.view == decoder.reads
-            and (task in instance.gold or not only_annotated)
+            for place, example in enumerate(examples)
+            if task in tasks[example.dataset]
+            and example.view == decoder.input_type
+            and (task in example.gold or not only_annotated)
         ]
         if chosen:
             rows, lengths = _task_rows(chosen, word_counts, decoder.level)
-            gold = _join([instances[place].gold[task] for place in chosen]) if only_annotated else None
+            gold = _join([examples[place].gold[task] for place in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,
                 None if rows is None else torch.from_numpy(rows),
                 torch.from_numpy(lengths),
-                None if gold is None else send(torch.from_numpy(gold), device),
+                None if gold is None else to_device(torch.from_numpy(gold), device),
             )
     return Batch(
-        subword_ids=torch.from_numpy(np.concatenate([piece.subword_ids for piece in pieces])),
-        type_ids=torch.from_numpy(np.concatenate([piece.type_ids for piece in pieces])),
-        piece_lengths=torch.from_numpy(np.diff(piece_starts, append=sizes.sum())),
-        sentence_pieces=torch.from_numpy(np.array([len(piece.piece_starts) for piece in pieces])),
+        subword_ids=torch.from_numpy(np.concatenate([segment.subword_ids for segment in segments])),
+        type_ids=torch.from_numpy(np.concatenate([segment.type_ids for segment in segments])),
+        segment_lengths=torch.from_numpy(np.diff(segment_starts, append=sizes.sum())),
+        segments_per_sentence=torch.from_numpy(np.array([len(segment.segment_starts) for segment in segments])),
         word_ends=torch.from_numpy(word_ends),
-        instances=tuple(instances),
+        examples=tuple(examples),
         tasks=items,
         word_datasets=torch.from_numpy(np.concatenate(dataset_ids)) if dataset_ids else None,
         sentence_datasets=torch.from_numpy(np.array([ids[0] for ids in known_ids])) if dataset_ids else None,

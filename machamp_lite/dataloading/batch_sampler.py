@@ -8,8 +8,8 @@ from typing import overload
 import numpy as np
 
 from machamp_lite.config.schema import BatchingParams
-from machamp_lite.dataloading.example import Instance
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example import Example
+from machamp_lite.dataloading.example_store import ExampleStore
 
 # Sorting by length happens inside shuffled pools of this many batches: large enough to leave little padding,
 # small enough that the sentences that meet in a batch differ from epoch to epoch.
@@ -20,37 +20,37 @@ POOL_BATCHES = 32
 class Stream:
     """Training instances, each of which is seen once in so many epochs.
 
-    With ``chances``, as many are drawn in an epoch, with repetition.
+    With ``sampling_weights``, as many are drawn in an epoch, with repetition.
     """
 
-    instances: Sequence[Instance]
+    examples: Sequence[Example]
     epochs: int = 1
-    chances: np.ndarray | None = None
+    sampling_weights: np.ndarray | None = None
 
 
-class Batches(Sequence[list[Instance]]):
+class Batches(Sequence[list[Example]]):
     """The batches of an epoch as numbers; the instances of one are made when its turn comes."""
 
-    def __init__(self, sampler: "Sampler", numbers: Sequence[Sequence[int]]) -> None:
+    def __init__(self, sampler: "BatchSampler", numbers: Sequence[Sequence[int]]) -> None:
         self.sampler = sampler
         self.numbers = numbers
 
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __iter__(self) -> Iterator[list[Instance]]:
-        return (self.sampler.instances(batch) for batch in self.numbers)
+    def __iter__(self) -> Iterator[list[Example]]:
+        return (self.sampler.examples(batch) for batch in self.numbers)
 
     @overload
-    def __getitem__(self, place: int) -> list[Instance]: ...
+    def __getitem__(self, place: int) -> list[Example]: ...
 
     @overload
     def __getitem__(self, place: slice) -> "Batches": ...
 
-    def __getitem__(self, place: int | slice) -> "list[Instance] | Batches":
+    def __getitem__(self, place: int | slice) -> "list[Example] | Batches":
         if isinstance(place, slice):
             return Batches(self.sampler, self.numbers[place])
-        return self.sampler.instances(self.numbers[place])
+        return self.sampler.examples(self.numbers[place])
 
     @property
     def words(self) -> int:
@@ -58,7 +58,7 @@ class Batches(Sequence[list[Instance]]):
         return sum(int(self.sampler.words[batch].sum()) for batch in self.numbers)
 
 
-class Sampler:
+class BatchSampler:
     """Cuts the instances of all streams into the batches of an epoch."""
 
     def __init__(
@@ -75,19 +75,19 @@ class Sampler:
         self.streams = streams
         self.batching = batching
         self.seed = seed
-        counts = [len(stream.instances) for stream in streams]
+        counts = [len(stream.examples) for stream in streams]
         ends = np.cumsum(counts)
         self.members = [np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self.ends = ends.tolist()
-        of_streams = [sizes_of(stream.instances) for stream in streams]
-        self.lengths, self.pieces, self.words = (
+        of_streams = [sizes_of(stream.examples) for stream in streams]
+        self.lengths, self.segments, self.words = (
             np.concatenate([np.zeros(0, np.int64), *columns]) for columns in zip(*of_streams, strict=True)
         )
 
-    def instances(self, numbers: Sequence[int]) -> list[Instance]:
+    def examples(self, numbers: Sequence[int]) -> list[Example]:
         """The instances that have these numbers among those of all streams."""
         places = [(bisect_right(self.ends, number), number) for number in numbers]
-        return [self.streams[place].instances[number - self.ends[place]] for place, number in places]
+        return [self.streams[place].examples[number - self.ends[place]] for place, number in places]
 
     def epoch(self, epoch: int) -> Batches:
         """The batches of one epoch, counted from 1."""
@@ -98,8 +98,8 @@ class Sampler:
         ]
         sampled = [
             self._sample(part, size, random)
-            if stream.chances is None
-            else random.choice(part, size, p=stream.chances)
+            if stream.sampling_weights is None
+            else random.choice(part, size, p=stream.sampling_weights)
             for part, size, stream in zip(parts, self._sample_sizes(parts), self.streams, strict=True)
         ]
         if self.batching.diverse:
@@ -140,7 +140,7 @@ class Sampler:
 
     def _cut_stream(self, stream: np.ndarray, random: np.random.Generator) -> list[list[int]]:
         if not self.batching.sort_by_size:
-            return cut(stream, self.lengths, self.pieces, self.batching)
+            return cut(stream, self.lengths, self.segments, self.batching)
         mean = max(1.0, float(self.lengths[stream].mean()))
         batch_size = min(self.batching.batch_size, max(1, int(self.batching.max_tokens / mean)))
         pool = POOL_BATCHES * batch_size
@@ -148,26 +148,26 @@ class Sampler:
         for start in range(0, len(stream), pool):
             part = stream[start : start + pool]
             ordered = part[np.argsort(self.lengths[part], kind="stable")]
-            batches.extend(cut(ordered, self.lengths, self.pieces, self.batching))
+            batches.extend(cut(ordered, self.lengths, self.segments, self.batching))
         return batches
 
 
-def sizes_of(instances: Sequence[Instance]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def sizes_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The subwords of the longest piece of each instance, its pieces and its words. *Shape:* (instances,) each."""
-    if isinstance(instances, Columns):
-        return instances.longest_pieces, instances.pieces, instances.words
-    lengths = [instance.longest_piece for instance in instances]
-    pieces = [len(instance.pieces.piece_starts) for instance in instances]
-    return np.array(lengths), np.array(pieces), np.array(list(map(words_of, instances)))
+    if isinstance(examples, ExampleStore):
+        return examples.longest_segments, examples.segments, examples.words
+    lengths = [example.longest_segment for example in examples]
+    segments = [len(example.segments.segment_starts) for example in examples]
+    return np.array(lengths), np.array(segments), np.array(list(map(words_of, examples)))
 
 
-def words_of(instance: Instance) -> int:
+def words_of(example: Example) -> int:
     """Words of an instance; what is no word, as texts of a TSV, is counted by its spaces."""
-    return len(("" if instance.view == "raw" else " ").join(instance.words).split())
+    return len(("" if example.view == "raw" else " ").join(example.words).split())
 
 
 def cut(
-    order: Sequence[int] | np.ndarray, lengths: np.ndarray, pieces: np.ndarray, batching: BatchingParams
+    order: Sequence[int] | np.ndarray, lengths: np.ndarray, segments: np.ndarray, batching: BatchingParams
 ) -> list[list[int]]:
     """Cuts a sequence into batches within ``max_tokens``, padding counted, and ``batch_size`` sentences.
 
@@ -177,7 +177,7 @@ def cut(
     batch: list[int] = []
     longest = rows = 0
     places = np.asarray(order, dtype=np.int64)
-    sizes = zip(places.tolist(), lengths[places].tolist(), pieces[places].tolist(), strict=True)
+    sizes = zip(places.tolist(), lengths[places].tolist(), segments[places].tolist(), strict=True)
     for number, length, count in sizes:
         longest, rows = max(longest, length), rows + count
         if not batch or len(batch) >= batching.batch_size or longest * rows > batching.max_tokens:
@@ -188,12 +188,12 @@ def cut(
     return batches
 
 
-def parts(batch: Sequence[Instance], number: int) -> list[list[Instance]]:
+def parts(batch: Sequence[Example], number: int) -> list[list[Example]]:
     """Cuts a batch into so many parts with about the same number of subwords; some may be empty.
 
     The longest sentence first, each goes to the part that has least; in a part they stand as in the batch.
     """
-    sizes = [len(instance.pieces.subword_ids) for instance in batch]
+    sizes = [len(example.segments.subword_ids) for example in batch]
     totals = [0] * number
     chosen: list[list[int]] = [[] for _ in range(number)]
     for place in sorted(range(len(batch)), key=lambda place: -sizes[place]):

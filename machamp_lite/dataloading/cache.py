@@ -25,7 +25,7 @@ from safetensors.numpy import save_file
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.running_text import KEY
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.dataloading.example_store import Columns, Table
+from machamp_lite.dataloading.example_store import ExampleStore, Table
 from machamp_lite.decoders.base import TaskConfig
 from machamp_lite.errors import first_line
 from machamp_lite.files.atomic import replacing_path
@@ -61,8 +61,8 @@ class RunData:
 
     tokenizer: Any
     vocabularies: dict[str, Vocabulary]
-    train: dict[str, Columns]
-    dev: dict[str, Columns]
+    train: dict[str, ExampleStore]
+    dev: dict[str, ExampleStore]
     # Of the bytes of all data files that were read, by path.
     checksums: Mapping[str, str] = field(default_factory=dict)
     schemes: dict[str, str] = field(default_factory=dict)
@@ -190,13 +190,13 @@ class DataCache:
         arrays: Mapping[str, np.ndarray],
         part: str,
         paths: Mapping[str, str],
-        target: dict[str, Columns],
+        target: dict[str, ExampleStore],
     ) -> None:
         for number, (name, path) in enumerate(paths.items()):
             start = f"{part} {number} "
             own = {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)}
             tasks = list(self.config.datasets[name].tasks)
-            target[name] = Columns(Table.from_arrays(own), dataset=name, path=path, tasks=tasks)
+            target[name] = ExampleStore(Table.from_arrays(own), dataset=name, path=path, tasks=tasks)
 
 
 def _paths(config: Config) -> list[str]:

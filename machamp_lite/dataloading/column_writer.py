@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.data.ragged_array import Numbers, Rows, lengths_of, smallest
-from machamp_lite.data.segments import ManyPieces
+from machamp_lite.data.ragged_array import RaggedArray, StringIndex, lengths_of, smallest
+from machamp_lite.data.segments import SegmentArrays
 from machamp_lite.dataloading.example_store import VIEWS, FoundSlip, Table, Texts
-from machamp_lite.decoders.base import Slip, View
+from machamp_lite.decoders.base import InputType, Slip
 
 
 class _Column:
@@ -29,9 +29,9 @@ class _Column:
         self.lengths.append(smallest(lengths))
         self.size += len(lengths)
 
-    def rows(self) -> Rows:
-        rows = Rows.of(smallest(np.concatenate(self.values)), np.concatenate(self.lengths))
-        return Rows(rows.values, smallest(rows.starts))
+    def rows(self) -> RaggedArray:
+        rows = RaggedArray.of(smallest(np.concatenate(self.values)), np.concatenate(self.lengths))
+        return RaggedArray(rows.values, smallest(rows.starts))
 
 
 class ColumnWriter:
@@ -46,8 +46,8 @@ class ColumnWriter:
         # How many words texts have that are not words of a sentence, -1 for others.
         self._words: list[np.ndarray] = []
         self._columns: dict[str, _Column] = {}
-        self._texts: Numbers[str] = Numbers()
-        self._labels: dict[str, Numbers[Any]] = {}
+        self._texts: StringIndex[str] = StringIndex()
+        self._labels: dict[str, StringIndex[Any]] = {}
         # The count of each slip, and the line of the first one.
         self._slips: dict[tuple[str, Slip], tuple[int, int]] = {}
 
@@ -58,7 +58,7 @@ class ColumnWriter:
         )
 
     def begin(
-        self, view: View, keys: np.ndarray, *, lines: np.ndarray, words: np.ndarray | None = None
+        self, view: InputType, keys: np.ndarray, *, lines: np.ndarray, words: np.ndarray | None = None
     ) -> None:
         """The next instances; by their ``keys`` they stand in order in their chunk. *Shape:* (instances,) each.
 
@@ -77,10 +77,10 @@ class ColumnWriter:
         column.fill(self._start)
         column.add(values, lengths)
 
-    def add_pieces(self, pieces: ManyPieces) -> None:
+    def add_segments(self, segments: SegmentArrays) -> None:
         """The columns of pieces."""
-        columns = {"subwords": pieces.subword_ids, "types": pieces.type_ids}
-        columns |= {"piece_starts": pieces.piece_starts, "word_ends": pieces.word_ends}
+        columns = {"subwords": segments.subword_ids, "types": segments.type_ids}
+        columns |= {"segment_starts": segments.segment_starts, "word_ends": segments.word_ends}
         for name, rows in columns.items():
             self.add(name, rows.values, rows.lengths)
 
@@ -90,7 +90,7 @@ class ColumnWriter:
 
     def add_labels(self, task: str, labels: list[Any], lengths: np.ndarray) -> None:
         """The gold labels of each instance, end to end."""
-        self.add(f"labels {task}", self._labels.setdefault(task, Numbers()).of(labels), lengths)
+        self.add(f"labels {task}", self._labels.setdefault(task, StringIndex()).of(labels), lengths)
 
     def add_slip(self, task: str, slip: Slip, *, line: int) -> None:
         """Counts a probable mistake in the labels of a task."""

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig, decoder_class
-from machamp_lite.data.ragged_array import Rows, lengths_of
+from machamp_lite.data.ragged_array import RaggedArray, lengths_of
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.column_writer import ColumnWriter
-from machamp_lite.dataloading.example import Instance, layout_of
-from machamp_lite.dataloading.example_store import Columns
-from machamp_lite.dataloading.input_views import ViewReader
+from machamp_lite.dataloading.example import Example, file_format_of
+from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.dataloading.input_views import InputReader
 from machamp_lite.dataloading.remarks import Remarks
-from machamp_lite.decoders.base import View
+from machamp_lite.decoders.base import InputType
 from machamp_lite.errors import DataError, FaultList, did_you_mean
 
 _DATASET_KEY = "dataset_embed="
@@ -33,7 +33,7 @@ LONGEST_SENTENCE = 20_000
 Annotation = dict[str, list[Any]]
 
 
-class InstanceReader:
+class DatasetReader:
     """Turns files and records of one dataset into instances."""
 
     def __init__(
@@ -49,10 +49,10 @@ class InstanceReader:
         self.tokenizer = tokenizer
         self.vocabularies = vocabularies
         self.decoders = {task: decoder_class(task_config) for task, task_config in config.tasks.items()}
-        self.views: list[View] = sorted({decoder.reads for decoder in self.decoders.values()})
-        self.see = ViewReader(config, tokenizer, masks="masked" in self.views)
+        self.views: list[InputType] = sorted({decoder.input_type for decoder in self.decoders.values()})
+        self.see = InputReader(config, tokenizer, masks="masked" in self.views)
 
-    def read_training(self, path: str | Path) -> Columns:
+    def read_training(self, path: str | Path) -> ExampleStore:
         """Reads training data within ``max_sents`` and ``max_words``; its labels enter the vocabularies.
 
         Raises ``DataError`` with every fault of the file.
@@ -63,16 +63,16 @@ class InstanceReader:
             raise DataError(faults)
         return columns
 
-    def read_evaluation(self, path: str | Path) -> Columns:
+    def read_evaluation(self, path: str | Path) -> ExampleStore:
         """Reads dev data whole; labels that training never saw stay unknown."""
         return self._read(path, training=False)
 
-    def _read(self, path: str | Path, *, training: bool) -> Columns:
+    def _read(self, path: str | Path, *, training: bool) -> ExampleStore:
         faults = FaultList()
         required = self.config.required_columns()
         columns = max(required, default=-1) + 1
         records = read_records(
-            path, layout_of(self.config), required=required, allow_empty_words=False, faults=faults
+            path, file_format_of(self.config), required=required, allow_empty_words=False, faults=faults
         )
         # The reader tells of rows that lack a column. Annotated one by one, so that faults are in the file's order.
         annotated = (
@@ -91,7 +91,7 @@ class InstanceReader:
         if faults.count:
             raise DataError(faults.lines(str(path)))
         table = dataclasses.replace(writer.table(), remarks=list(remarks))
-        return Columns(table, dataset=self.name, path=str(path), tasks=list(self.config.tasks))
+        return ExampleStore(table, dataset=self.name, path=str(path), tasks=list(self.config.tasks))
 
     def _limited(self, records: Iterable[Record]) -> Iterable[Record]:
         sentences = words = 0
@@ -170,18 +170,18 @@ class InstanceReader:
                 if doubt.left_out:
                     del annotations[place][task]
 
-    def instances(self, records: Sequence[Record], annotations: Sequence[Annotation]) -> list[list[Instance]]:
+    def examples(self, records: Sequence[Record], annotations: Sequence[Annotation]) -> list[list[Example]]:
         """The instances of each record with words, one a view."""
         if not records:
             return []
         writer = ColumnWriter()
         owners = self._write(writer, records, annotations, training=False, faults=FaultList())
-        columns = Columns(
+        columns = ExampleStore(
             writer.table(), dataset=self.name, path=records[0].path, tasks=list(self.config.tasks)
         )
-        found: list[list[Instance]] = [[] for _ in records]
-        for owner, instance in zip(owners, columns, strict=True):
-            found[owner].append(instance)
+        found: list[list[Example]] = [[] for _ in records]
+        for owner, example in zip(owners, columns, strict=True):
+            found[owner].append(example)
         return found
 
     def _write(
@@ -211,21 +211,21 @@ class InstanceReader:
                 lines=np.array([record.first_line for record in own], dtype=np.int64),
                 words=seen.words,
             )
-            writer.add_pieces(seen.pieces)
+            writer.add_segments(seen.segments)
             writer.add_texts(seen.texts)
             for task, decoder in self.decoders.items():
-                if decoder.reads == view:
+                if decoder.input_type == view:
                     self._write_task(
                         writer, task, [labels.get(task) for labels in gold], seen.texts, training
                     )
             if datasets:
-                items = seen.pieces.word_ends.lengths.tolist()
+                items = seen.segments.word_ends.lengths.tolist()
                 ids = [datasets[place, view] for place in places[view]]
                 if view != "words":
                     # Items that are no words have the id of the first word, and so has a text.
                     ids = [one[:1].repeat(max(1, size)) for one, size in zip(ids, items, strict=True)]
                 writer.add("datasets", np.concatenate([np.zeros(0, np.int64), *ids]), lengths_of(ids))
-            sizes = seen.pieces.subword_ids.lengths
+            sizes = seen.segments.subword_ids.lengths
             for place in np.flatnonzero(sizes > LONGEST_SENTENCE).tolist():
                 fault = _too_long(own[place], words=len(seen.texts[place]), subwords=int(sizes[place]))
                 too_long.setdefault(places[view][place], fault)
@@ -234,12 +234,12 @@ class InstanceReader:
         return [place for place, _ in pairs]
 
     def _places(
-        self, view: View, records: Sequence[Record], annotations: Sequence[Annotation], training: bool
+        self, view: InputType, records: Sequence[Record], annotations: Sequence[Annotation], training: bool
     ) -> list[int]:
         """The places of the records that have a view."""
         if view != "raw":
             return list(range(len(records)))
-        tasks = {task for task, decoder in self.decoders.items() if decoder.reads == "raw"}
+        tasks = {task for task, decoder in self.decoders.items() if decoder.input_type == "raw"}
         return [
             place
             for place, (record, labels) in enumerate(zip(records, annotations, strict=True))
@@ -260,10 +260,10 @@ class InstanceReader:
             return
         counts = lengths_of(own for own, _ in annotated)
         every_label = list(chain.from_iterable(own for own, _ in annotated))
-        if self.decoders[task].row_a_label:
+        if self.decoders[task].one_row_per_label:
             every_word = list(chain.from_iterable(words for _, words in annotated))
             gold = self._encode(task, every_label, every_word, training)
-            assert len(gold) == len(every_label), f"{task}: row_a_label of its decoder is not true"
+            assert len(gold) == len(every_label), f"{task}: one_row_per_label of its decoder is not true"
             shapes = np.array([(count, *gold.shape[1:]) for count in counts.tolist()])
         else:
             encoded = [self._encode(task, own, words, training) for own, words in annotated]
@@ -291,8 +291,8 @@ class InstanceReader:
         return decoder.encode(labels, ids)
 
     def _dataset_ids(
-        self, records: Sequence[Record], pairs: Sequence[tuple[int, View]], training: bool
-    ) -> dict[tuple[int, View], np.ndarray]:
+        self, records: Sequence[Record], pairs: Sequence[tuple[int, InputType]], training: bool
+    ) -> dict[tuple[int, InputType], np.ndarray]:
         """One id a row for each view of a record; none if the dataset has none."""
         column = self.config.dataset_embed_idx
         if column is None:
@@ -305,10 +305,10 @@ class InstanceReader:
         ]
         vocabulary, every = self.vocabularies[DATASET_IDS], list(chain.from_iterable(names))
         ids = vocabulary.add(every, items=len(every)) if training else vocabulary.ids(every)
-        rows = Rows.of(np.array(ids, dtype=np.int64) + 1, lengths_of(names))
+        rows = RaggedArray.of(np.array(ids, dtype=np.int64) + 1, lengths_of(names))
         return {pair: rows[number] for number, pair in enumerate(pairs)}
 
-    def _unlabelled(self, task: str, path: str, columns: Columns) -> list[str]:
+    def _unlabelled(self, task: str, path: str, columns: ExampleStore) -> list[str]:
         """A fault if no sentence of a training file has a label of the task."""
         if columns.annotated(task).any():
             return []
@@ -322,7 +322,7 @@ class InstanceReader:
         place = self.decoders[task].place(task, config)
         if not place.startswith("comment"):
             return [f"{path}: found no label in {place}, expected some for task '{task}'"]
-        records = islice(read_records(path, layout_of(self.config)), 100)
+        records = islice(read_records(path, file_format_of(self.config)), 100)
         names = {name for record in records for name in record.comment_names()}
         return [f"{path}: found no {place}, expected some for task '{task}'{did_you_mean(task, names)}"]
 

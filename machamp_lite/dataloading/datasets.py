@@ -16,9 +16,9 @@ from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warn
 from machamp_lite.data_checks.warnings import data_warnings
 from machamp_lite.dataloading.batch_sampler import Stream
 from machamp_lite.dataloading.cache import DataCache, RunData
-from machamp_lite.dataloading.dataset_reader import InstanceReader
+from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example_store import VIEWS
-from machamp_lite.dataloading.oversampling import draw_chances
+from machamp_lite.dataloading.oversampling import oversampling_weights
 from machamp_lite.errors import ConfigError, DataError, one_line
 from machamp_lite.model.loading_limits import check_limits
 from machamp_lite.model.multitask_model import Model
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 def read_data(
     config: Config,
-    former: Model | None = None,
+    init_model: Model | None = None,
     *,
     cache: Path | None = None,
     writes: bool = True,
@@ -48,13 +48,13 @@ def read_data(
     With the folder of a ``cache``, what was read before comes from there; what is new is put there if it ``writes``.
     """
     start = time.perf_counter()
-    if former is None:
+    if init_model is None:
         check_limits(config.params.transformer_model)
-    tokenizer = former.tokenizer.tokenizer if former else load_tokenizer(config.params.transformer_model)
+    tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
     checksums = data_checksums(config) if checksums is None else checksums
     read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
     data, source = read({})
-    orders = label_orders(former, config, data.vocabularies) if former else {}
+    orders = label_orders(init_model, config, data.vocabularies) if init_model else {}
     if orders:
         # Ids are given while data is read, so that it is read again with those that fit the former weights.
         data, source = read(orders)
@@ -119,7 +119,7 @@ def _read_files(
         vocabularies[DATASET_IDS] = Vocabulary()
     data = RunData(tokenizer, vocabularies, {}, {}, checksums)
     readers = {
-        name: InstanceReader(name=name, config=dataset, tokenizer=words, vocabularies=data.vocabularies)
+        name: DatasetReader(name=name, config=dataset, tokenizer=words, vocabularies=data.vocabularies)
         for name, dataset in config.datasets.items()
     }
     faults: list[str] = []
@@ -157,7 +157,7 @@ def _drop_switched_off(config: Config, data: RunData) -> None:
     for name, dataset in config.datasets.items():
         tasks = dataset.active().tasks
         if len(tasks) < len(dataset.tasks):
-            used = [VIEWS.index(decoder_class(options).reads) for options in tasks.values()]
+            used = [VIEWS.index(decoder_class(options).input_type) for options in tasks.values()]
             for part in (data.train, data.dev):
                 if name in part:
                     order = part[name].order
@@ -173,10 +173,10 @@ def training_streams(config: Config, data: RunData) -> list[Stream]:
         masked = data.train[name].of_view("masked")
         others = data.train[name].of_view("masked", others=True)
         if len(others):
-            chances = None
+            sampling_weights = None
             if dataset.oversample is not None:
-                chances = draw_chances(others, dataset, data.vocabularies[dataset.oversample])
-            streams.append(Stream(others, chances=chances))
+                sampling_weights = oversampling_weights(others, dataset, data.vocabularies[dataset.oversample])
+            streams.append(Stream(others, sampling_weights=sampling_weights))
         if len(masked):
             streams.append(Stream(masked, config.params.training.num_epochs if dataset.split_mlm else 1))
     return streams

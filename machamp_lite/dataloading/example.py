@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig
-from machamp_lite.data.records import Layout
-from machamp_lite.data.segments import Pieces
-from machamp_lite.decoders.base import View
+from machamp_lite.data.records import FileFormat
+from machamp_lite.data.segments import Segments
+from machamp_lite.decoders.base import InputType
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class Example:
     """One sentence as the model sees it, for the tasks that read this ``view`` of it.
 
     ``labels`` and ``gold`` have the tasks for which the sentence is annotated: gold labels as strings, and what
@@ -21,22 +21,22 @@ class Instance:
     """
 
     dataset: str
-    view: View
+    view: InputType
     source: str
     words: Sequence[str]
-    pieces: Pieces
+    segments: Segments
     labels: dict[str, list[Any]]
     gold: dict[str, np.ndarray]
     dataset_ids: np.ndarray | None = None
 
     @property
-    def longest_piece(self) -> int:
+    def longest_segment(self) -> int:
         """The number of subwords of its longest piece."""
-        starts, subwords = self.pieces.piece_starts, len(self.pieces.subword_ids)
+        starts, subwords = self.segments.segment_starts, len(self.segments.subword_ids)
         return subwords if len(starts) == 1 else int(np.diff(starts, append=subwords).max())
 
 
-def layout_of(config: DatasetConfig) -> Layout:
+def file_format_of(config: DatasetConfig) -> FileFormat:
     """How files of a dataset are read."""
     sent_idxs = None if config.sent_idxs is None else tuple(config.sent_idxs)
-    return Layout(config.word_idx, sent_idxs, config.skip_first_line, config.id_task())
+    return FileFormat(config.word_idx, sent_idxs, config.skip_first_line, config.id_task())

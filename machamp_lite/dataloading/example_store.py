@@ -8,13 +8,13 @@ from typing import Any, overload
 
 import numpy as np
 
-from machamp_lite.data.ragged_array import Rows
-from machamp_lite.data.segments import Pieces
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.data.ragged_array import RaggedArray
+from machamp_lite.data.segments import Segments
+from machamp_lite.dataloading.example import Example
 from machamp_lite.dataloading.remarks import Remark
-from machamp_lite.decoders.base import View
+from machamp_lite.decoders.base import InputType
 
-VIEWS: tuple[View, ...] = ("words", "masked", "subwords", "raw")
+VIEWS: tuple[InputType, ...] = ("words", "masked", "subwords", "raw")
 # Strings that are kept beside their bytes: most words of a text are some of the most frequent ones.
 STRINGS_KEPT = 2**14
 
@@ -22,7 +22,7 @@ STRINGS_KEPT = 2**14
 class Texts:
     """Distinct strings, as the bytes of their UTF-8."""
 
-    def __init__(self, rows: Rows) -> None:
+    def __init__(self, rows: RaggedArray) -> None:
         self.rows = rows
         self.text = functools.lru_cache(STRINGS_KEPT)(self._text)
 
@@ -31,7 +31,7 @@ class Texts:
         """Packs strings."""
         encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
         lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        return cls(Rows.of(np.frombuffer(b"".join(encoded), np.uint8), lengths))
+        return cls(RaggedArray.of(np.frombuffer(b"".join(encoded), np.uint8), lengths))
 
     def _text(self, number: int) -> str:
         return self.rows[number].tobytes().decode("utf-8", "surrogatepass")
@@ -84,7 +84,7 @@ class Table:
 
     ``order`` says where the instances stand in the other columns, ``words`` how many words each has as a person
     counts them. Of ``rows``, "subwords", "types" (absent where all are 0), "piece_starts" and "word_ends" are those
-    of ``Pieces``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
+    of ``Segments``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
     each task, "gold TASK" is flat and "shape TASK" its shape, empty where a sentence is not annotated; "labels TASK"
     are numbers in ``labels``, of dev data. ``slips`` are probable mistakes that only the reader of the file can see,
     ``remarks`` count the sentences whose labels are doubtful.
@@ -95,7 +95,7 @@ class Table:
     lines: np.ndarray
     words: np.ndarray
     texts: Texts
-    rows: Mapping[str, Rows]
+    rows: Mapping[str, RaggedArray]
     labels: Mapping[str, Sequence[Any]]
     slips: Sequence[FoundSlip] = ()
     remarks: Sequence[Remark] = ()
@@ -117,7 +117,7 @@ class Table:
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Table":
         """What ``arrays`` gave; raises ``LookupError`` or ``ValueError`` for anything else."""
         names = [name.removeprefix("values ") for name in arrays if name.startswith("values ")]
-        rows = {name: Rows(arrays[f"values {name}"], arrays[f"starts {name}"]) for name in names}
+        rows = {name: RaggedArray(arrays[f"values {name}"], arrays[f"starts {name}"]) for name in names}
         labels = {
             task: [tuple(label) if isinstance(label, list) else label for label in table]
             for task, table in json.loads(arrays["labels"].tobytes()).items()
@@ -129,7 +129,7 @@ class Table:
         return cls(order, views, lines, words, texts, rows, labels, slips, remarks)
 
 
-class Columns(Sequence[Instance]):
+class ExampleStore(Sequence[Example]):
     """The instances of a table, or some of them; each is made when it is asked for."""
 
     def __init__(
@@ -144,29 +144,29 @@ class Columns(Sequence[Instance]):
     def __len__(self) -> int:
         return len(self.order)
 
-    def __iter__(self) -> Iterator[Instance]:
+    def __iter__(self) -> Iterator[Example]:
         return map(self._instance, self.order.tolist())
 
     @overload
-    def __getitem__(self, place: int) -> Instance: ...
+    def __getitem__(self, place: int) -> Example: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "Columns": ...
+    def __getitem__(self, place: slice) -> "ExampleStore": ...
 
-    def __getitem__(self, place: int | slice) -> "Instance | Columns":
+    def __getitem__(self, place: int | slice) -> "Example | ExampleStore":
         if isinstance(place, slice):
             return self.take(self.order[place])
         return self._instance(int(self.order[place]))
 
-    def take(self, order: np.ndarray) -> "Columns":
+    def take(self, order: np.ndarray) -> "ExampleStore":
         """Those that stand at these places in the table."""
-        return Columns(self.table, dataset=self.dataset, path=self.path, tasks=self.tasks, order=order)
+        return ExampleStore(self.table, dataset=self.dataset, path=self.path, tasks=self.tasks, order=order)
 
-    def of_view(self, view: View, *, others: bool = False) -> "Columns":
+    def of_view(self, view: InputType, *, others: bool = False) -> "ExampleStore":
         """Those of a view, or all ``others``."""
         return self.take(self.order[(self.table.views[self.order] == VIEWS.index(view)) != others])
 
-    def sentences(self) -> "Columns":
+    def sentences(self) -> "ExampleStore":
         """One instance a sentence: those of words where a sentence has several views, else those of another view."""
         if not len(self):
             return self
@@ -193,14 +193,14 @@ class Columns(Sequence[Instance]):
         return self._of(self.table.rows["subwords"].lengths)
 
     @property
-    def pieces(self) -> np.ndarray:
+    def segments(self) -> np.ndarray:
         """How many pieces each has. *Shape:* (instances,)."""
-        return self._of(self.table.rows["piece_starts"].lengths)
+        return self._of(self.table.rows["segment_starts"].lengths)
 
     @property
-    def longest_pieces(self) -> np.ndarray:
+    def longest_segments(self) -> np.ndarray:
         """The number of subwords of the longest piece of each. *Shape:* (instances,)."""
-        starts, subwords = self.table.rows["piece_starts"], self.table.rows["subwords"]
+        starts, subwords = self.table.rows["segment_starts"], self.table.rows["subwords"]
         if not len(subwords):
             return np.zeros(0, np.int64)
         within = np.append(starts.values[1:].astype(np.int64), 0)
@@ -221,7 +221,7 @@ class Columns(Sequence[Instance]):
         shapes = self.table.rows.get(f"shape {task}")
         return np.zeros(len(self), bool) if shapes is None else self._of(shapes.lengths) > 0
 
-    def with_unknown(self, task: str) -> "Columns":
+    def with_unknown(self, task: str) -> "ExampleStore":
         """Those whose gold of a task has an id below 0, as labels have that training never saw."""
         gold = self.table.rows.get(f"gold {task}")
         if gold is None:
@@ -242,23 +242,23 @@ class Columns(Sequence[Instance]):
         values = rows[f"gold {task}"][number]
         return values.astype(np.int64 if values.dtype.kind in "iu" else values.dtype).reshape(shape)
 
-    def _instance(self, number: int) -> Instance:
+    def _instance(self, number: int) -> Example:
         rows, texts = self.table.rows, self.table.texts
         subwords = self._row("subwords", number)
         types = self._row("types", number) if "types" in rows else np.zeros_like(subwords)
-        pieces = Pieces(subwords, types, self._row("piece_starts", number), self._row("word_ends", number))
+        segments = Segments(subwords, types, self._row("segment_starts", number), self._row("word_ends", number))
         gold = {task: own for task in self.tasks if (own := self._gold(number, task)) is not None}
         labels = {
             task: [self.table.labels[task][label] for label in rows[f"labels {task}"][number].tolist()]
             for task in gold
             if f"labels {task}" in rows
         }
-        return Instance(
+        return Example(
             self.dataset,
             VIEWS[self.table.views[number]],
             f"{self.path}:{self.table.lines[number]}",
             Words(texts, rows["texts"][number]),
-            pieces,
+            segments,
             labels,
             gold,
             self._row("datasets", number) if "datasets" in rows else None,

@@ -8,11 +8,11 @@ import numpy as np
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
-from machamp_lite.data.ragged_array import Rows
+from machamp_lite.data.ragged_array import RaggedArray
 from machamp_lite.data.records import Record
-from machamp_lite.data.segments import ManyPieces
+from machamp_lite.data.segments import SegmentArrays
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.decoders.base import View
+from machamp_lite.decoders.base import InputType
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,12 @@ class Viewed:
     """
 
     texts: Sequence[list[str]]
-    pieces: ManyPieces
+    segments: SegmentArrays
     words: np.ndarray | None = None
     hidden: list[list[int]] | None = None
 
 
-class ViewReader:
+class InputReader:
     """Turns records of one dataset into any view."""
 
     def __init__(self, config: DatasetConfig, tokenizer: WordTokenizer, *, masks: bool) -> None:
@@ -38,31 +38,31 @@ class ViewReader:
         self.raw_text = RawTextTokenizer(tokenizer)
         self.masker = Masker(tokenizer.tokenizer) if masks else None
 
-    def __call__(self, view: View, records: Sequence[Record]) -> Viewed:
+    def __call__(self, view: InputType, records: Sequence[Record]) -> Viewed:
         """The view of records, each of which has it."""
         if view == "raw":
             raw = [self.raw_text(str(record.comment("text"))) for record in records]
             texts = [parts for parts, _ in raw]
             words = np.array([len("".join(parts).split()) for parts in texts], dtype=np.int64)
-            return Viewed(texts, ManyPieces.of([own for _, own in raw]), words)
-        texts, pieces = [record.words for record in records], self._pieces(view, records)
+            return Viewed(texts, SegmentArrays.of([own for _, own in raw]), words)
+        texts, segments = [record.words for record in records], self._pieces(view, records)
         if view == "subwords":
-            ids = pieces.subword_ids
+            ids = segments.subword_ids
             every = np.arange(len(ids.values)) - np.repeat(ids.starts[:-1], ids.lengths)
-            return Viewed(texts, replace(pieces, word_ends=Rows(every, ids.starts)))
+            return Viewed(texts, replace(segments, word_ends=RaggedArray(every, ids.starts)))
         if view == "masked":
             assert self.masker is not None
-            masked = [self.masker.hide(pieces[number]) for number in range(len(records))]
+            masked = [self.masker.hide(segments[number]) for number in range(len(records))]
             hidden = [ids.tolist() for _, ids in masked]
-            return Viewed(texts, ManyPieces.of([own for own, _ in masked]), hidden=hidden)
-        return Viewed(texts, pieces)
+            return Viewed(texts, SegmentArrays.of([own for own, _ in masked]), hidden=hidden)
+        return Viewed(texts, segments)
 
-    def _pieces(self, view: View, records: Sequence[Record]) -> ManyPieces:
+    def _pieces(self, view: InputType, records: Sequence[Record]) -> SegmentArrays:
         rows = [record.words for record in records]
         if self.config.word_idx is not None:
             return self.tokenizer.sentences(rows)
         if self.config.sent_idxs is not None:
             # Pieces overlap, and no subword may be an item twice.
-            return self.tokenizer.many_texts(rows, whole=view == "words")
+            return self.tokenizer.encode_texts(rows, whole=view == "words")
         # Plain text: words by spaces, so that long lines are read in pieces and not truncated.
         return self.tokenizer.sentences([[word for text in row for word in text.split()] for row in rows])

@@ -4,11 +4,11 @@ import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.weighting.class_weights import scheme_weights
 
 
-def draw_chances(instances: Columns, config: DatasetConfig, vocabulary: Vocabulary) -> np.ndarray:
+def oversampling_weights(examples: ExampleStore, config: DatasetConfig, vocabulary: Vocabulary) -> np.ndarray:
     """The chance of each sentence of a dataset with ``oversample`` to be drawn; they sum to 1.
 
     A sentence has the weight of its rarest label (the largest of its labels' weights), as images do in Gupta et al.
@@ -18,8 +18,8 @@ def draw_chances(instances: Columns, config: DatasetConfig, vocabulary: Vocabula
     beta = config.tasks[task].class_weights_beta
     label_weights = np.array(scheme_weights(config.oversample_scheme, vocabulary.counts, beta=beta))
     decoder = decoder_class(config.tasks[task])
-    weights = np.full(len(instances), np.nan)
-    for place, gold in enumerate(instances.gold(task)):
+    weights = np.full(len(examples), np.nan)
+    for place, gold in enumerate(examples.gold(task)):
         ids = () if gold is None else decoder.class_ids(gold)
         if len(ids):
             weights[place] = label_weights[ids].max()

@@ -18,7 +18,7 @@ from machamp_lite.acceleration.cpu_dropout import Dropout
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
-from machamp_lite.decoders.top_k import Ranked, best_labels, highest, joined
+from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
 from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, MarginObjective
@@ -28,7 +28,7 @@ __all__ = ["COMMENT", "MOST_COLUMNS", "Decoder", "LabelDecoder", "Slip", "TaskCo
 Level = Literal["word", "sentence"]
 # What the encoder reads for a task: the words (or the texts of a TSV) as they are; the same with some of their subwords
 # hidden; the same with every subword an item of its own; or the characters of "# text".
-View = Literal["words", "masked", "subwords", "raw"]
+InputType = Literal["words", "masked", "subwords", "raw"]
 LanguageModelKind = Literal["masked", "sequence"]
 
 
@@ -61,15 +61,15 @@ class Decoder(nn.Module, ABC):
     """
 
     level: ClassVar[Level]
-    reads: ClassVar[View] = "words"
+    input_type: ClassVar[InputType] = "words"
     # The pretrained language model around the encoder that ``adopt`` is given, if any.
     language_model: ClassVar[LanguageModelKind | None] = None
     # False for labels that are numbers or texts: they have no counts, weights or scores of their own.
     has_classes: ClassVar[bool] = True
     # False for labels beside which there are no others with a probability: numbers, and what is not written.
-    ranks: ClassVar[bool] = True
+    supports_top_k: ClassVar[bool] = True
     # Whether ``encode`` gives a row a label: it and ``classes`` then read many sentences at once, laid end to end.
-    row_a_label: ClassVar[bool] = False
+    one_row_per_label: ClassVar[bool] = False
     # False for classes that are made of labels and words: many of them are rare, and none is a label of the file.
     labels_are_classes: ClassVar[bool] = True
     # Of how many means its loss is the sum.
@@ -79,7 +79,7 @@ class Decoder(nn.Module, ABC):
     # What a label of its vocabulary looks like, as a regular expression.
     label_form: ClassVar[str] = ".*"
     # Options that mean nothing for this task type, each with the reason that a user is told.
-    refuses: ClassVar[dict[str, str]] = {}
+    unsupported_options: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class Decoder(nn.Module, ABC):
         """The vocabulary of a task, empty or from what a model folder has ``saved`` of it."""
         return Vocabulary(**saved)
 
-    def adopt(self, language_model: Any) -> None:
+    def use_pretrained_head(self, language_model: Any) -> None:
         """Takes over the parts of the pretrained language model that ``language_model`` asks for."""
 
     @classmethod
@@ -115,7 +115,7 @@ class Decoder(nn.Module, ABC):
     @classmethod
     def labels_words(cls) -> bool:
         """Whether each word has a label of its own."""
-        return cls.level == "word" and cls.reads == "words"
+        return cls.level == "word" and cls.input_type == "words"
 
     @classmethod
     def place(cls, task: str, config: TaskConfig) -> str:
@@ -210,7 +210,7 @@ class Decoder(nn.Module, ABC):
     join_ranked = join
 
     @classmethod
-    def as_scored(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
+    def align_for_scoring(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
         """The predicted labels as the metrics compare them with gold: most often as they are."""
         return predicted
 
@@ -251,7 +251,7 @@ def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | N
 class LabelDecoder(Decoder):
     """A decoder with one class an item: one linear map, cross-entropy, argmax."""
 
-    row_a_label: ClassVar[bool] = True
+    one_row_per_label: ClassVar[bool] = True
     metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
 
     def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
@@ -268,13 +268,13 @@ class LabelDecoder(Decoder):
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The label with the highest score for each item."""
-        labels = [self.vocabulary.labels[number] for number in highest(scores).tolist()]
+        labels = [self.vocabulary.labels[number] for number in argmax(scores).tolist()]
         return split(labels, [self.items(words) for words in sentences])
 
     def rank(self, scores: Tensor, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
         """The labels with the highest scores, by their softmax."""
         ranked = best_labels(
-            scores.float().log_softmax(-1), highest(scores), labels=self.vocabulary.labels, top_n=top_n
+            scores.float().log_softmax(-1), argmax(scores), labels=self.vocabulary.labels, top_n=top_n
         )
         return split(ranked, [self.items(words) for words in sentences])
 

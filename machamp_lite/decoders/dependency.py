@@ -15,10 +15,10 @@ from machamp_lite.data.headers import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Doubt, TaskConfig, read_column, split
-from machamp_lite.decoders.top_k import Ranked, best_labels, highest, joined
+from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
-from machamp_lite.nn.ragged import flatten, is_item, pad, send, starts_of
+from machamp_lite.nn.ragged import flatten, is_item, pad, starts_of, to_device
 from machamp_lite.nn.spanning_tree import cyclic_words, decode_trees
 from machamp_lite.weighting.losses import label_loss
 
@@ -57,7 +57,7 @@ class Dependency(Decoder):
     """A biaffine parser (Dozat and Manning 2017) that scores relations only at gold or chosen heads."""
 
     level = "word"
-    row_a_label = True
+    one_row_per_label = True
     loss_means = 2
     metrics = ("las", "uas")
     Config = DependencyConfig
@@ -221,7 +221,7 @@ class Dependency(Decoder):
         lengths = [len(words) for words in sentences]
         heads = decode_trees(scores.arcs, lengths)
         chosen = torch.as_tensor(heads, device=scores.arcs.device)
-        numbers = highest(self._allowed_scores(scores, chosen)).tolist()
+        numbers = argmax(self._allowed_scores(scores, chosen)).tolist()
         relations = [self.vocabulary.labels[number] for number in numbers]
         return split(list(zip(heads.tolist(), relations, strict=True)), lengths)
 
@@ -236,7 +236,7 @@ class Dependency(Decoder):
         relation_scores = self._allowed_scores(scores, chosen)
         relations = best_labels(
             relation_scores.float().log_softmax(-1),
-            highest(relation_scores),
+            argmax(relation_scores),
             labels=self.vocabulary.labels,
             top_n=top_n,
         )
@@ -282,7 +282,7 @@ class Dependency(Decoder):
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""
         before = starts_of(scores.lengths)[:-1].repeat_interleave(scores.lengths) - 1
-        rows = torch.where(heads > 0, send(before, heads.device) + heads, len(before))
+        rows = torch.where(heads > 0, to_device(before, heads.device) + heads, len(before))
         return self.relations(scores.dependents, scores.heads, rows)
 
     @classmethod
@@ -343,7 +343,7 @@ def _with_root(rows: Tensor, lengths: Tensor) -> Tensor:
     order = pad(torch.arange(len(rows) - 1), lengths, value=len(rows) - 1)
     order = functional.pad(order, (1, 0), value=len(rows) - 1)
     # Not rows[order]: its gradient is summed by several threads in whatever order they come.
-    return rows.index_select(0, send(order.flatten(), rows.device)).unflatten(0, order.shape)
+    return rows.index_select(0, to_device(order.flatten(), rows.device)).unflatten(0, order.shape)
 
 
 def _mask_padding(scores: DependencyScores) -> Tensor:
@@ -352,4 +352,4 @@ def _mask_padding(scores: DependencyScores) -> Tensor:
     beyond = ~is_item(scores.lengths + 1, width)
     itself = torch.eye(width, dtype=torch.bool)[1:]
     mask = beyond.unsqueeze(1) | itself.unsqueeze(0)
-    return scores.arcs.masked_fill(send(mask, scores.arcs.device), float("-inf"))
+    return scores.arcs.masked_fill(to_device(mask, scores.arcs.device), float("-inf"))

@@ -33,20 +33,20 @@ class Mlm(Decoder):
     """
 
     level = "word"
-    reads = "masked"
+    input_type = "masked"
     language_model = "masked"
     has_classes = False
-    ranks = False
+    supports_top_k = False
     metrics = ("perplexity",)
     Config = MlmConfig
-    refuses = no_class_options("its classes are the whole vocabulary of the encoder")
+    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
 
     head: Any
 
     def make_objective(self) -> None:
         """None: the loss is the plain cross-entropy."""
 
-    def adopt(self, language_model: Any) -> None:
+    def use_pretrained_head(self, language_model: Any) -> None:
         """Takes the head over the vocabulary."""
         self.head = language_model
 
@@ -83,7 +83,7 @@ class Mlm(Decoder):
         return split(rows, scores.lengths.tolist())
 
     @classmethod
-    def as_scored(cls, gold: Sequence[int], predicted: Sequence[Any]) -> Sequence[float]:
+    def align_for_scoring(cls, gold: Sequence[int], predicted: Sequence[Any]) -> Sequence[float]:
         """The log-probabilities of the hidden subwords."""
         return [float(row[number]) for number, row in zip(gold, predicted, strict=True)]
 

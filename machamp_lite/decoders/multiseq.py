@@ -13,7 +13,7 @@ from torch.nn import functional
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Level, Slip, TaskConfig, read_column, split
-from machamp_lite.decoders.top_k import Ranked, best_labels, highest
+from machamp_lite.decoders.top_k import Ranked, argmax, best_labels
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.weighting.class_weights import given_weights, positive_weights
@@ -35,7 +35,7 @@ class MultiSeq(Decoder):
     level: ClassVar[Level] = "word"
     metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro")
     Config = MultiLabelConfig
-    refuses = {  # noqa: RUF012 (never changed)
+    unsupported_options = {  # noqa: RUF012 (never changed)
         "label_smoothing": "its labels are not exclusive, so that there is no distribution to smooth",
         "logit_adjustment": "its labels are not exclusive, expected class_weights",
     }
@@ -121,7 +121,7 @@ class MultiSeq(Decoder):
         """The single labels with the highest probabilities, whether above the threshold or not."""
         ranked = best_labels(
             functional.logsigmoid(scores.float()),
-            highest(scores),
+            argmax(scores),
             labels=self.vocabulary.labels,
             top_n=top_n,
         )

@@ -54,10 +54,10 @@ class ProbDistr(Decoder):
 
     level = "sentence"
     has_classes = False
-    ranks = False
+    supports_top_k = False
     metrics = ("avg_dist", "kl")
     Config = ProbDistrConfig
-    refuses = no_class_options("its labels are distributions over all classes")
+    unsupported_options = no_class_options("its labels are distributions over all classes")
 
     def __init__(self, *, config: ProbDistrConfig, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)

@@ -30,10 +30,10 @@ class Regression(Decoder):
 
     level = "sentence"
     has_classes = False
-    ranks = False
+    supports_top_k = False
     label_form = r"-?[0-9]{1,400}(\.[0-9]{1,400})?(e[-+][0-9]{1,3})?"
     metrics = ("avg_dist", "pearson", "spearman")
-    refuses = no_class_options("its labels are numbers, and numbers are no classes")
+    unsupported_options = no_class_options("its labels are numbers, and numbers are no classes")
 
     mean: Tensor
     spread: Tensor

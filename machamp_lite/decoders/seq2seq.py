@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 from transformers.modeling_outputs import BaseModelOutput
 
-from machamp_lite.acceleration.attention_masks import ask_nothing_of_masks
+from machamp_lite.acceleration.attention_masks import skip_mask_sync
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import (
@@ -21,7 +21,7 @@ from machamp_lite.decoders.base import (
     write_sentence_label,
 )
 from machamp_lite.decoders.top_k import Ranked, merge
-from machamp_lite.nn.ragged import is_item, pad, send
+from machamp_lite.nn.ragged import is_item, pad, to_device
 
 # What cross-entropy leaves out.
 IGNORED = -100
@@ -63,12 +63,12 @@ class Seq2Seq(Decoder):
     """The pretrained decoder of the encoder-decoder model, taught with the gold output so far; beam search."""
 
     level = "word"
-    reads = "subwords"
+    input_type = "subwords"
     language_model = "sequence"
     has_classes = False
     metrics = ("chrf", "bleu", "accuracy")
     Config = Seq2SeqConfig
-    refuses = no_class_options("its classes are the whole vocabulary of the encoder")
+    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
 
     model: Any
 
@@ -80,7 +80,7 @@ class Seq2Seq(Decoder):
         """One that turns target texts into subword ids."""
         return TargetVocabulary(tokenizer, **saved)
 
-    def adopt(self, language_model: Any) -> None:
+    def use_pretrained_head(self, language_model: Any) -> None:
         """Takes the whole model, whose encoder is the shared one."""
         self.model = language_model
 
@@ -102,13 +102,13 @@ class Seq2Seq(Decoder):
     def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
         """*Shape:* (S, D), (B,) -> see ``Memory``."""
         states = pad(self.dropout(hidden), lengths)
-        return Memory(states, send(is_item(lengths, states.shape[1]).long(), states.device))
+        return Memory(states, to_device(is_item(lengths, states.shape[1]).long(), states.device))
 
     def loss(self, scores: Any, gold: Tensor) -> Tensor:
         """The mean over all subwords of the targets. *Shape:* ``Memory``, (B, T), filled with -1 -> ()."""
         gold = gold[:, : self.config.max_output_length]
         labels = gold.masked_fill(gold < 0, IGNORED)
-        with ask_nothing_of_masks():
+        with skip_mask_sync():
             output = self.model(
                 encoder_outputs=BaseModelOutput(last_hidden_state=scores.states),
                 attention_mask=scores.mask,

@@ -26,7 +26,7 @@ class SeqBio(Seq):
     """As ``seq``, but a conditional random field scores and decodes sentences as wholes."""
 
     metrics = ("span_f1", "accuracy", "f1_micro", "f1_macro")
-    refuses = {  # noqa: RUF012 (never changed)
+    unsupported_options = {  # noqa: RUF012 (never changed)
         "focal_gamma": "its loss is of whole sentences, and single words have no probability to take the factor from",
         "label_smoothing": "its loss is of whole sentences, and single words have no distribution to smooth",
         "logit_adjustment": "its loss is of whole sentences, expected class_weights",

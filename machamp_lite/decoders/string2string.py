@@ -69,7 +69,7 @@ class String2String(LabelDecoder):
                 return
 
     @classmethod
-    def as_scored(cls, gold: Sequence[str], predicted: Sequence[str]) -> Sequence[str]:
+    def align_for_scoring(cls, gold: Sequence[str], predicted: Sequence[str]) -> Sequence[str]:
         """Gold of ``_`` is not annotated, and any prediction right there, as in the official UD evaluation."""
         return [EMPTY if label == EMPTY else target for label, target in zip(gold, predicted, strict=True)]
 

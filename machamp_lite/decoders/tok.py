@@ -32,15 +32,15 @@ class Tok(LabelDecoder):
     """
 
     level = "word"
-    reads = "raw"
+    input_type = "raw"
     # Labels are characters, and rows are subwords.
-    row_a_label = False
+    one_row_per_label = False
     has_classes = False
-    ranks = False
+    supports_top_k = False
     label_form = r"(\d{1,9}( \d{1,9})*)?"
     metrics = ("span_f1", "accuracy")
     Config = TokConfig
-    refuses = no_class_options("its classes are where words begin")
+    unsupported_options = no_class_options("its classes are where words begin")
 
     @classmethod
     def place(cls, task: str, config: TaskConfig) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 Ranked = list[tuple[Any, float]]
 
 
-def highest(scores: Tensor) -> Tensor:
+def argmax(scores: Tensor) -> Tensor:
     """The label with the highest score of each item, the first one of equals. *Shape:* (N, C) -> (N,).
 
     torch's ``argmax`` takes two to three times as long on a CPU.

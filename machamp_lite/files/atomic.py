@@ -61,13 +61,13 @@ def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
     """
     with _naming(path), contextlib.ExitStack() as stack:
         target = _behind_links(path)
-        former = _replaceable(target)
+        init_model = _replaceable(target)
         remove_dead_temporaries(target.parent, [target.name])
         temporary = stack.enter_context(temporary_beside(target, in_folder=in_folder))
         ended = stack.pop_all()
     with ended, _naming(path, temporary):
         yield temporary
-        _set_permissions(temporary, former)
+        _set_permissions(temporary, init_model)
         _flush(temporary)
         os.replace(temporary, target)
         _flush(target.parent)
@@ -129,29 +129,29 @@ def _behind_links(path: Path) -> Path:
 def _replaceable(target: Path) -> os.stat_result | None:
     """The state of the file to be replaced, None for a new one; raises ``OSError`` for what must not be replaced."""
     try:
-        former = os.stat(target)
+        init_model = os.stat(target)
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(former.st_mode):
+    if stat.S_ISDIR(init_model.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    if not stat.S_ISREG(former.st_mode):
+    if not stat.S_ISREG(init_model.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(target))
     if is_read_only(target):
         raise PermissionError(errno.EACCES, "it is read-only", str(target))
-    return former
+    return init_model
 
 
-def _set_permissions(temporary: Path, former: os.stat_result | None) -> None:
+def _set_permissions(temporary: Path, init_model: os.stat_result | None) -> None:
     """Gives a new file the usual permissions, and one that replaces another those of the other, and its owner."""
-    if former is None:
+    if init_model is None:
         os.chmod(temporary, 0o666 & ~_umask())
         return
     if hasattr(os, "chown"):
-        for owner, group in ((-1, former.st_gid), (former.st_uid, -1)):
+        for owner, group in ((-1, init_model.st_gid), (init_model.st_uid, -1)):
             # Only root may give files away.
             with contextlib.suppress(OSError):
                 os.chown(temporary, owner, group)
-    os.chmod(temporary, stat.S_IMODE(former.st_mode))
+    os.chmod(temporary, stat.S_IMODE(init_model.st_mode))
 
 
 @contextlib.contextmanager

@@ -12,9 +12,9 @@ from machamp_lite.config.schema import BatchingParams, decoder_class
 from machamp_lite.data.records import EMPTY
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.dataloading.batch_sampler import cut
-from machamp_lite.dataloading.example import Instance
-from machamp_lite.dataloading.example_store import Columns
-from machamp_lite.dataloading.long_sentences import LONGEST_PART, parts_of
+from machamp_lite.dataloading.example import Example
+from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.dataloading.long_sentences import LONGEST_PART, split_long_example
 from machamp_lite.dataloading.remarks import Remarks
 from machamp_lite.decoders import TaskConfig
 from machamp_lite.errors import MachampError, first_line, is_out_of_memory
@@ -31,7 +31,7 @@ Scores = dict[str, dict[str, float]]
 _Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
 
 
-class ScoreKeeper:
+class MetricTracker:
     """Adds up the metrics of the tasks of one dataset; a task whose gold is nothing but ``_`` has no scores."""
 
     def __init__(self, tasks: Mapping[str, TaskConfig]) -> None:
@@ -65,7 +65,7 @@ class ScoreKeeper:
             decoder = self._decoders[task]
             self._scored[task][0] += 1
             self._scored[task][1] += len(words)
-            scored = decoder.as_scored(labels, predicted[task])
+            scored = decoder.align_for_scoring(labels, predicted[task])
             if task in self._labels:
                 self._labels[task].add(*decoder.label_pairs(labels, scored, words))
             for metric in self._metrics[task]:
@@ -120,18 +120,18 @@ class ScoreKeeper:
 
 
 def predict_labels(
-    model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
+    model: Model, examples: Sequence[Example], *, batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     """The place of each instance and its predicted labels by task, in batches of like length."""
-    for place, labels, _ in rank_labels(model, instances, top_n={}, batch_size=batch_size):
+    for place, labels, _ in rank_labels(model, examples, top_n={}, batch_size=batch_size):
         yield place, labels
 
 
 def rank_labels(
-    model: Model, instances: Sequence[Instance], *, top_n: Mapping[str, int], batch_size: int | None = None
+    model: Model, examples: Sequence[Example], *, top_n: Mapping[str, int], batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
     """As ``predict_labels``, and the best labels of each item for the tasks of ``top_n``."""
-    cut_up = [parts_of(instance) for instance in instances]
+    cut_up = [split_long_example(example) for example in examples]
     owners = [place for place, parts in enumerate(cut_up) for _ in parts]
     numbers = [number for parts in cut_up for number in range(len(parts))]
     if longest := [parts[0] for parts in cut_up if len(parts) > 1]:
@@ -161,38 +161,38 @@ def _joined(model: Model, parts: Sequence[_Labels]) -> _Labels:
 
 
 def _rank_parts(
-    model: Model, instances: Sequence[Instance], *, top_n: Mapping[str, int], batch_size: int | None
+    model: Model, examples: Sequence[Example], *, top_n: Mapping[str, int], batch_size: int | None
 ) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
     def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
-        ranked: list[dict[str, list[Any]]] = [{} for _ in batch.instances]
+        ranked: list[dict[str, list[Any]]] = [{} for _ in batch.examples]
         for task in top_n.keys() & scores.keys():
             sentences = batch.tasks[task].sentences
-            words = [batch.instances[sentence].words for sentence in sentences]
+            words = [batch.examples[sentence].words for sentence in sentences]
             items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
             for sentence, own in zip(sentences, items, strict=True):
                 ranked[sentence][task] = own
         return list(zip(model.labels(batch, scores), ranked, strict=True))
 
-    for places, labels in _of_batches(model, instances, labels_of, batch_size=batch_size):
+    for places, labels in _of_batches(model, examples, labels_of, batch_size=batch_size):
         for place, (own, ranked) in zip(places, labels, strict=True):
             yield place, own, ranked
 
 
 def score_batches(
-    model: Model, instances: Sequence[Instance], *, batch_size: int | None = None
+    model: Model, examples: Sequence[Example], *, batch_size: int | None = None
 ) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
     """The places of the instances of each batch, the batch, and the scores of its tasks."""
 
     def both(batch: Batch, scores: dict[str, Any]) -> tuple[Batch, dict[str, Any]]:
         return batch, scores
 
-    for places, (batch, scores) in _of_batches(model, instances, both, batch_size=batch_size):
+    for places, (batch, scores) in _of_batches(model, examples, both, batch_size=batch_size):
         yield places, batch, scores
 
 
 def _of_batches(
     model: Model,
-    instances: Sequence[Instance],
+    examples: Sequence[Example],
     make: Callable[[Batch, dict[str, Any]], T],
     *,
     batch_size: int | None,
@@ -202,21 +202,21 @@ def _of_batches(
     model.eval()
     try:
         with torch.inference_mode(), autocast(model):
-            for places in prediction_batches(instances, model.config.params.batching, batch_size=batch_size):
-                yield from _of_batch(model, instances, places, make)
+            for places in prediction_batches(examples, model.config.params.batching, batch_size=batch_size):
+                yield from _of_batch(model, examples, places, make)
     finally:
         model.train(was_training)
 
 
 def prediction_batches(
-    instances: Sequence[Instance], batching: BatchingParams, *, batch_size: int | None = None
+    examples: Sequence[Example], batching: BatchingParams, *, batch_size: int | None = None
 ) -> list[list[int]]:
     """The places of the instances of each batch of prediction, those of like length together."""
     # Without gradients four times the subwords of a training step fit in its memory.
     sizes = {"max_tokens": 4 * batching.max_tokens, "batch_size": batch_size or 4 * batching.batch_size}
-    lengths = np.array([instance.longest_piece for instance in instances])
-    pieces = np.array([len(instance.pieces.piece_starts) for instance in instances])
-    return cut(np.argsort(lengths, kind="stable"), lengths, pieces, batching.model_copy(update=sizes))
+    lengths = np.array([example.longest_segment for example in examples])
+    segments = np.array([len(example.segments.segment_starts) for example in examples])
+    return cut(np.argsort(lengths, kind="stable"), lengths, segments, batching.model_copy(update=sizes))
 
 
 def _check_numbers(batch: Batch, scores: Any, task: str = "") -> None:
@@ -229,19 +229,19 @@ def _check_numbers(batch: Batch, scores: Any, task: str = "") -> None:
             _check_numbers(batch, part, task)
     elif isinstance(scores, torch.Tensor) and scores.is_floating_point() and bool(scores.isnan().any()):
         raise MachampError(
-            f"{batch.instances[0].source}: the model cannot score its input (its scores for the task '{task}' are "
+            f"{batch.examples[0].source}: the model cannot score its input (its scores for the task '{task}' are "
             "NaN); its weights or its config are damaged, or its training diverged"
         )
 
 
 def _of_batch(
     model: Model,
-    instances: Sequence[Instance],
+    examples: Sequence[Example],
     places: list[int],
     make: Callable[[Batch, dict[str, Any]], T],
 ) -> Iterator[tuple[list[int], T]]:
     """The same of one batch, in halves if it does not fit the memory of a GPU."""
-    batch, made = model.batch([instances[place] for place in places], only_annotated=False), None
+    batch, made = model.batch([examples[place] for place in places], only_annotated=False), None
     try:
         scores = model(batch)
         _check_numbers(batch, scores)
@@ -249,7 +249,7 @@ def _of_batch(
     except torch.OutOfMemoryError as error:
         if len(places) == 1:
             raise MachampError(
-                f"{batch.instances[0].source}: the model cannot score its input (a sentence of "
+                f"{batch.examples[0].source}: the model cannot score its input (a sentence of "
                 f"{len(batch.subword_ids)} subwords; {first_line(error)}); expected a shorter one, or --device -1"
             ) from error
     except Exception as error:
@@ -258,7 +258,7 @@ def _of_batch(
         # With a traceback, for the log of a run.
         logger.error("the encoder raised an error", exc_info=error)
         raise MachampError(
-            f"{batch.instances[0].source}: the model cannot score its input (its encoder raised {first_line(error)})"
+            f"{batch.examples[0].source}: the model cannot score its input (its encoder raised {first_line(error)})"
         ) from error
     if made is not None:
         yield places, made
@@ -266,13 +266,13 @@ def _of_batch(
     logger.warning(
         "%s: a batch of %d sentences and %d subwords does not fit the memory of the GPU: it is predicted in halves; "
         "a lower --batch_size saves the time of finding out",
-        batch.instances[0].source,
+        batch.examples[0].source,
         len(places),
         len(batch.subword_ids),
     )
     half = len(places) // 2
     for part in (places[:half], places[half:]):
-        yield from _of_batch(model, instances, part, make)
+        yield from _of_batch(model, examples, part, make)
 
 
 def _is_of_encoder(error: Exception) -> bool:
@@ -291,19 +291,19 @@ def autocast(model: Model) -> torch.autocast:
 def evaluate(
     model: Model,
     dataset: str,
-    instances: Sequence[Instance],
+    examples: Sequence[Example],
     *,
     before_each: Callable[[], None] = lambda: None,
-) -> ScoreKeeper:
+) -> MetricTracker:
     """The scores of every annotated task of a dataset; what ``before_each`` instance raises ends it."""
-    keeper = ScoreKeeper(model.config.datasets[dataset].active().tasks)
-    if isinstance(instances, Columns):
-        keeper.remarks = Remarks(instances.table.remarks)
-    for place, labels in predict_labels(model, instances):
+    tracker = MetricTracker(model.config.datasets[dataset].active().tasks)
+    if isinstance(examples, ExampleStore):
+        tracker.remarks = Remarks(examples.table.remarks)
+    for place, labels in predict_labels(model, examples):
         before_each()
-        instance = instances[place]
-        keeper.add(instance.labels, labels, words=instance.words)
-    return keeper
+        example = examples[place]
+        tracker.add(example.labels, labels, words=example.words)
+    return tracker
 
 
 def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskConfig]) -> float:
@@ -312,5 +312,5 @@ def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskCo
     for dataset_scores in scores.values():
         for task, values in dataset_scores.items():
             name = tasks[task].metric
-            total += METRICS[name].merit(values[name])
+            total += METRICS[name].selection_score(values[name])
     return total

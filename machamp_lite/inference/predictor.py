@@ -10,15 +10,15 @@ from typing import Any
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.records import Record, read_records
-from machamp_lite.dataloading.dataset_reader import CHUNK, InstanceReader
-from machamp_lite.dataloading.example import layout_of
+from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.remarks import Remarks, warnings
 from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError
 from machamp_lite.files.atomic import open_output, write_json
 from machamp_lite.files.paths import check_pairs, scores_path
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, fitting_dataset
-from machamp_lite.inference.evaluation import ScoreKeeper, Scores, predict_labels, rank_labels
+from machamp_lite.inference.evaluation import MetricTracker, Scores, predict_labels, rank_labels
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
 from machamp_lite.model.multitask_model import Model
@@ -57,7 +57,7 @@ def predict_file(
     top_n: int | None = None,
     conn: str = CONNECTION,
     sep: str = SEPARATOR,
-    keeper: ScoreKeeper | None = None,
+    tracker: MetricTracker | None = None,
     warns: bool = True,
 ) -> Scores:
     """Predicts every task of a dataset for a file and writes it with those labels, all else byte for byte.
@@ -76,14 +76,14 @@ def predict_file(
         name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
         config = model.config.datasets[name]
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
-        keeper = keeper or ScoreKeeper(config.tasks)
+        tracker = tracker or MetricTracker(config.tasks)
         faults = FaultList()
         if raw_text:
             records = raw_text_records(
                 model, name, source, pre_tokenized=pre_tokenized, batch_size=batch_size, faults=faults
             )
         else:
-            records = read_records(source, layout_of(config), required=config.text_columns(), faults=faults)
+            records = read_records(source, file_format_of(config), required=config.text_columns(), faults=faults)
         if max_sents is not None:
             records = _first(records, max_sents, faults, str(source))
         with overridden_threshold(model, name, threshold), _writing(target), open_output(target) as file:
@@ -91,7 +91,7 @@ def predict_file(
                 model,
                 name,
                 records,
-                keeper=keeper,
+                tracker=tracker,
                 batch_size=batch_size,
                 top_n=top_n,
                 conn=conn,
@@ -102,16 +102,16 @@ def predict_file(
     scores_file = scores_path(target)
     if scores_file is not None:
         with _writing(scores_file):
-            _write_scores(keeper, scores_file)
+            _write_scores(tracker, scores_file)
     if warns:
-        warn_of_gold(keeper, source)
-    return keeper.scores()
+        warn_of_gold(tracker, source)
+    return tracker.scores()
 
 
-def warn_of_gold(keeper: ScoreKeeper, source: AnyPath) -> None:
+def warn_of_gold(tracker: MetricTracker, source: AnyPath) -> None:
     """Warns of gold labels of a predicted file that its scores leave out."""
-    lines = [f"{source}: {line}" for line in keeper.warnings()]
-    for line in [*warnings(keeper.remarks, str(source), left_out_of="the scores"), *lines]:
+    lines = [f"{source}: {line}" for line in tracker.warnings()]
+    for line in [*warnings(tracker.remarks, str(source), left_out_of="the scores"), *lines]:
         logger.warning("%s", line)
 
 
@@ -120,7 +120,7 @@ def predict_records(
     dataset: str,
     records: Iterable[Record],
     *,
-    keeper: ScoreKeeper | None = None,
+    tracker: MetricTracker | None = None,
     batch_size: int | None = None,
     top_n: int | None = None,
     conn: str = CONNECTION,
@@ -134,30 +134,30 @@ def predict_records(
     """
     config = model.config.datasets[dataset].active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
-    numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].ranks}
-    ranks = {task: number for task, number in numbers.items() if number > 1}
+    numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].supports_top_k}
+    ranked_tasks = {task: number for task, number in numbers.items() if number > 1}
     # A task does not overwrite its own input.
     unwritten = config.text_tasks()
     for task, column in unwritten.items():
         message = "%s: the labels of the task '%s' are not written: column %d is one of the texts (sent_idxs)"
         logger.warning(message, dataset, task, column)
     if from_raw_text:
-        tasks = {task: options for task, options in config.tasks.items() if decoders[task].reads != "raw"}
+        tasks = {task: options for task, options in config.tasks.items() if decoders[task].input_type != "raw"}
         config = config.model_copy(update={"tasks": tasks})
-    reader = InstanceReader(
+    reader = DatasetReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
-    remarks = Remarks() if keeper is None else keeper.remarks
+    remarks = Remarks() if tracker is None else tracker.remarks
     for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
         gold = reader.annotations(with_words, remarks)
-        views = reader.instances(with_words, gold)
-        owners = [number for number, instances in enumerate(views) for _ in instances]
-        instances = [instance for instances in views for instance in instances]
-        for place, labels, ranked in rank_labels(model, instances, top_n=ranks, batch_size=batch_size):
-            record, instance = with_words[owners[place]], instances[place]
-            if keeper is not None:
-                keeper.add(instance.labels, labels, words=instance.words)
+        views = reader.examples(with_words, gold)
+        owners = [number for number, examples in enumerate(views) for _ in examples]
+        examples = [example for examples in views for example in examples]
+        for place, labels, ranked in rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size):
+            record, example = with_words[owners[place]], examples[place]
+            if tracker is not None:
+                tracker.add(example.labels, labels, words=example.words)
             for task, task_labels in labels.items():
                 if task in unwritten:
                     continue
@@ -185,19 +185,19 @@ def predict_words(
         if not words:
             raise DataError(f"sentence {number}: found no words, expected at least one")
         records.append(Record("input", number, [], [[] for _ in words], list(range(len(words))), words))
-    reader = InstanceReader(
+    reader = DatasetReader(
         name=name,
         config=model.config.datasets[name].active(),
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )
-    views = reader.instances(records, [{} for _ in records])
-    instances = [
-        [instance for instance in instances if instance.view in ("words", "subwords")] for instances in views
+    views = reader.examples(records, [{} for _ in records])
+    examples = [
+        [example for example in examples if example.view in ("words", "subwords")] for examples in views
     ]
-    owners = [number for number, own in enumerate(instances) for _ in own]
+    owners = [number for number, own in enumerate(examples) for _ in own]
     predicted: list[dict[str, list[Any]]] = [{} for _ in records]
-    for place, labels in predict_labels(model, [instance for own in instances for instance in own]):
+    for place, labels in predict_labels(model, [example for own in examples for example in own]):
         predicted[owners[place]] |= labels
     return predicted
 
@@ -230,9 +230,9 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise kind(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-def _write_scores(keeper: ScoreKeeper, path: str) -> None:
+def _write_scores(tracker: MetricTracker, path: str) -> None:
     """Writes scores with those of each label; where nothing has gold labels, removes what an older run left."""
-    scores, labels, counts = keeper.scores(), keeper.label_scores_as_json(), keeper.counts()
+    scores, labels, counts = tracker.scores(), tracker.label_scores_as_json(), tracker.counts()
     if not counts:
         Path(path).unlink(missing_ok=True)
         return

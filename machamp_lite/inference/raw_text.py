@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from machamp_lite.config.schema import DatasetConfig, decoder_class
 from machamp_lite.data.chunks import in_chunks
 from machamp_lite.data.raw_lines import MISC, RawTextForm, lines_with_words, raw_text_record
-from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, Layout, Record, read_records
+from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, FileFormat, Record, read_records
 from machamp_lite.data.word_boundaries import at_word_boundaries, is_written_without_spaces
-from machamp_lite.dataloading.dataset_reader import CHUNK, InstanceReader
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.tok import spans_of
 from machamp_lite.errors import ConfigError, FaultList
 from machamp_lite.inference.dataset_matching import can_read_raw_text, describe
@@ -49,14 +49,14 @@ def raw_text_records(
     """
     config = model.config.datasets[dataset]
     if config.word_idx is None:
-        lines = read_records(source, Layout(), faults=faults)
+        lines = read_records(source, FileFormat(), faults=faults)
         return lines if config.sent_idxs is None else _in_a_column(config, lines)
     form, task = _form(config), raw_task(config)
     if pre_tokenized:
         logger.info("%s: words are split at white space only (--pre_tokenized)", source)
-        layout = Layout(config.word_idx, id_task=config.id_task())
+        layout = FileFormat(config.word_idx, id_task=config.id_task())
         return read_records(source, layout, raw_text_columns=form.columns, faults=faults)
-    records = read_records(source, Layout(), faults=faults)
+    records = read_records(source, FileFormat(), faults=faults)
     numbered = (
         (record.first_line, record.lines[0]) for record in records if record.lines != [BYTE_ORDER_MARK]
     )
@@ -70,7 +70,7 @@ def raw_text_records(
 def raw_task(config: DatasetConfig) -> str | None:
     """The first task of a dataset that splits raw text into words; None if there is none."""
     return next(
-        (task for task, options in config.active().tasks.items() if decoder_class(options).reads == "raw"),
+        (task for task, options in config.active().tasks.items() if decoder_class(options).input_type == "raw"),
         None,
     )
 
@@ -136,16 +136,16 @@ def _split_by_model(
     """Each line as a sentence, in the words that the model makes of it."""
     config = model.config.datasets[dataset]
     task = str(raw_task(config))
-    reader = InstanceReader(
+    reader = DatasetReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
     lines = (Record(source, number, [text], words=text.split()) for number, text in texts)
     for chunk in in_chunks(lines, CHUNK):
-        instances = [
-            Instance(dataset, "raw", line.where(), *reader.see.raw_text(line.lines[0]), {}, {})
+        examples = [
+            Example(dataset, "raw", line.where(), *reader.see.raw_text(line.lines[0]), {}, {})
             for line in chunk
         ]
-        tags = dict(predict_labels(model, instances, batch_size=batch_size))
+        tags = dict(predict_labels(model, examples, batch_size=batch_size))
         for place, line in enumerate(chunk):
             text = line.lines[0]
             yield raw_text_record(source, line.first_line, text, spans_of(text, tags[place][task]), form)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from machamp_lite.config.schema import DatasetConfig
-from machamp_lite.dataloading.dataset_reader import InstanceReader
+from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.decoders.base import split
 from machamp_lite.decoders.multiseq import MultiLabelConfig, MultiSeq
 from machamp_lite.errors import ConfigError, DataError, did_you_mean
@@ -97,21 +97,21 @@ def tune(
         raise ConfigError(
             f"--metric: found '{metric}', expected one of the metrics of '{task}': {', '.join(decoder.metrics)}"
         )
-    reader = InstanceReader(
+    reader = DatasetReader(
         name=dataset,
         config=model.config.datasets[dataset],
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )
-    instances = reader.read_evaluation(source)
+    examples = reader.read_evaluation(source)
     metrics = {threshold: METRICS[metric]() for threshold in thresholds}
     annotated = False
-    for places, batch, scores in score_batches(model, instances):
+    for places, batch, scores in score_batches(model, examples):
         if task not in scores:
             continue
         items = batch.tasks[task]
         probabilities = scores[task].float().sigmoid().split(items.lengths.tolist())
-        labels = [instances[places[sentence]].labels for sentence in items.sentences]
+        labels = [examples[places[sentence]].labels for sentence in items.sentences]
         gold = [own[task] for own in labels if task in own]
         kept = [rows for own, rows in zip(labels, probabilities, strict=True) if task in own]
         for threshold, scorer in metrics.items() if kept else ():

@@ -46,7 +46,7 @@ class Metric(ABC, Generic[Item]):
         return f"{100 * value:.2f}" if cls.higher_is_better else f"{value:.4f}"
 
     @classmethod
-    def merit(cls, value: float) -> float:
+    def selection_score(cls, value: float) -> float:
         """What a value adds to the sum that picks the best epoch: higher is better, and 1 is the best."""
         return value if cls.higher_is_better else 1 / (1 + value)
 

@@ -80,7 +80,7 @@ class Perplexity(_Mean):
         return math.exp(min(-super().value(), LARGEST_EXPONENT)) if self.counts else 0.0
 
     @classmethod
-    def merit(cls, value: float) -> float:
+    def selection_score(cls, value: float) -> float:
         """The geometric mean of the probabilities; 1 where nothing was added."""
         return 1 / max(value, 1.0)
 

@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from machamp_lite.acceleration.attention_masks import ask_nothing_of_masks
+from machamp_lite.acceleration.attention_masks import skip_mask_sync
 from machamp_lite.acceleration.bf16_weights import RoundedWeights
-from machamp_lite.acceleration.cpu_dropout import hasten_dropout
-from machamp_lite.acceleration.packed_attention import PackedRow, find_first_position, pieces_of
+from machamp_lite.acceleration.cpu_dropout import replace_dropout
+from machamp_lite.acceleration.packed_attention import PackedRow, find_first_position, segment_mask_context
 from machamp_lite.config.schema import EncoderParams
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.errors import ConfigError
 from machamp_lite.nn.lora import add_adapters, merge_adapters, without_adapters
-from machamp_lite.nn.ragged import is_item, longest_of, pad, padded_places, send, starts_of
+from machamp_lite.nn.ragged import is_item, longest_of, pad, padded_places, starts_of, to_device
 
 logger = logging.getLogger(__name__)
 
@@ -67,10 +67,10 @@ class Encoder(nn.Module):
         self.first_position: int | None = None
         # Those of a former run, whose encoder is the whole of both.
         merge_adapters(transformer)
-        hasten_dropout(transformer)
+        replace_dropout(transformer)
         # Without weights, as in a check of a config, there is nothing to try.
         if "meta" not in (self.device.type, torch.get_default_device().type):
-            self._learn_behaviour(config)
+            self._probe_attention(config)
         if params.lora is not None:
             add_adapters(transformer, **params.lora.model_dump())
             learning = sum(value.numel() for value in transformer.parameters() if value.requires_grad)
@@ -81,7 +81,7 @@ class Encoder(nn.Module):
         """Where the transformer computes."""
         return next(self.transformer.parameters()).device
 
-    def _learn_behaviour(self, config: Any) -> None:
+    def _probe_attention(self, config: Any) -> None:
         """Finds out whether it reads from left to right, and whether padding changes what it says."""
         size = int(getattr(config, "vocab_size", None) or 256)
         known = [number for number in range(min(size, 64)) if number != self.pad_id]
@@ -120,7 +120,7 @@ class Encoder(nn.Module):
         self.is_causal = float((alone - changed)[:half].abs().max()) < equal
         self.padding_matters = float((alone - beside[:SHORT]).abs().max()) > equal
         if self.params.packing is not False and not self.is_causal and not self.padding_matters:
-            self._learn_to_pack(ids)
+            self._probe_packing(ids)
         if self.params.packing is True and self.first_position is None:
             raise ConfigError(
                 f"encoder -> packing: '{self.kind}' models cannot be packed, expected 'auto' or false"
@@ -136,7 +136,7 @@ class Encoder(nn.Module):
         if self.kind in LAST_LAYER_ONLY:
             logger.info("the encoder's last layer alone has a state for each subword: all tasks read it")
 
-    def _learn_to_pack(self, ids: Tensor) -> None:
+    def _probe_packing(self, ids: Tensor) -> None:
         """Finds out whether pieces can lie end to end in one row and have the states that they have alone."""
         was_training = self.transformer.training
         self.transformer.eval()
@@ -207,18 +207,18 @@ class Encoder(nn.Module):
         first piece, or with ``long_input`` of "stride" as the mean over its pieces.
         """
         states, places = self._states(batch, layers)
-        pieces = batch.sentence_pieces
-        starts = starts_of(batch.piece_lengths)
+        segments = batch.segments_per_sentence
+        starts = starts_of(batch.segment_lengths)
         reads = starts[1:] - 1 if self.is_causal else starts[:-1]
-        are_cut = len(reads) > len(pieces)
+        are_cut = len(reads) > len(segments)
         if are_cut and self.params.long_input == "truncate":
-            reads = reads[starts_of(pieces)[:-1]]
+            reads = reads[starts_of(segments)[:-1]]
         words, sentences = (
-            _gather(states, send(places[read], self.device)) for read in (batch.word_ends, reads)
+            _gather(states, to_device(places[read], self.device)) for read in (batch.word_ends, reads)
         )
         if are_cut and self.params.long_input == "stride":
-            sums = pad(sentences.transpose(0, 1), pieces).sum(1)
-            sentences = (sums / send(pieces, self.device)[:, None, None]).transpose(0, 1)
+            sums = pad(sentences.transpose(0, 1), segments).sum(1)
+            sentences = (sums / to_device(segments, self.device)[:, None, None]).transpose(0, 1)
         return Encoded(words, sentences)
 
     def _states(self, batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
@@ -226,11 +226,11 @@ class Encoder(nn.Module):
 
         The places, as all of a batch, are on the host.
         """
-        ids, types, lengths = batch.subword_ids, batch.type_ids, batch.piece_lengths
+        ids, types, lengths = batch.subword_ids, batch.type_ids, batch.segment_lengths
         if self.packs(lengths):
             row = PackedRow(lengths, first_position=self.first_position or 0)
             inputs = row.inputs(ids, types if self.has_types else None, self.device)
-            with pieces_of(row.lengths):
+            with segment_mask_context(row.lengths):
                 return [state[0] for state in self._layers(inputs, layers)], row.places
         if not self.padding_matters:
             rows = self._transform(pad(ids, lengths, value=self.pad_id), pad(types, lengths), lengths, layers)
@@ -259,11 +259,11 @@ class Encoder(nn.Module):
             inputs["attention_mask"] = is_item(lengths, ids.shape[1]).long()
         if self.has_types:
             inputs["token_type_ids"] = types
-        return self._layers({name: send(values, self.device) for name, values in inputs.items()}, layers)
+        return self._layers({name: to_device(values, self.device) for name, values in inputs.items()}, layers)
 
     def _layers(self, inputs: dict[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         every_layer = tuple(layers) != (self.layers - 1,)
-        with ask_nothing_of_masks():
+        with skip_mask_sync():
             output = self._rounded.call(self.transformer, **inputs, output_hidden_states=every_layer)
         if not every_layer:
             return [output.last_hidden_state]

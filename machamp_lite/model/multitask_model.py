@@ -10,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from machamp_lite.acceleration.cpu_dropout import Dropout
-from machamp_lite.acceleration.padded_linear import hasten_linear
+from machamp_lite.acceleration.padded_linear import replace_linear_layers
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.batch import Batch, make_batch
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import Decoder, LanguageModelKind, TaskConfig
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.encoder import Encoded, Encoder
 from machamp_lite.model.pretrained import Pretrained
-from machamp_lite.nn.ragged import send
+from machamp_lite.nn.ragged import to_device
 from machamp_lite.nn.scalar_mix import ScalarMix, mix
 from machamp_lite.weighting.task_weighting import make_task_weights
 
@@ -60,22 +60,22 @@ class Model(nn.Module):
         self.tasks = list(tasks)
         self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
         active = [layers for layers, task in zip(self.layers, tasks.values(), strict=True) if task.is_on]
-        self.asked_layers = sorted({layer for layers in active for layer in layers})
+        self.used_layers = sorted({layer for layers in active for layer in layers})
         self.dropout = Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
         self.dataset_embedding = self._make_dataset_embedding()
         self.decoders = nn.ModuleList(self._make_decoder(name, task) for name, task in tasks.items())
         for decoder in self.decoders:
             if isinstance(decoder, Decoder) and decoder.language_model:
-                decoder.adopt(pretrained.language_model)
-        hasten_linear(self)
+                decoder.use_pretrained_head(pretrained.language_model)
+        replace_linear_layers(self)
         loss_weights = {name: task.loss_weight for name, task in tasks.items()}
         self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
         self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {
             name: {task: decoder_class(config) for task, config in dataset.active().tasks.items()}
             for name, dataset in config.datasets.items()
         }
-        hides = any(decoder_class(task).reads == "masked" for task in tasks.values())
+        hides = any(decoder_class(task).input_type == "masked" for task in tasks.values())
         self.masker = Masker(tokenizer) if hides else None
 
     def _make_dataset_embedding(self) -> nn.Embedding | None:
@@ -113,30 +113,30 @@ class Model(nn.Module):
         assert isinstance(decoder, Decoder)
         return decoder
 
-    def batch(self, instances: list[Instance], *, only_annotated: bool) -> Batch:
+    def batch(self, examples: list[Example], *, only_annotated: bool) -> Batch:
         """A batch on the model's device; while the model trains, other subwords are hidden each time."""
         if self.training and self.masker is not None:
-            instances = [
-                self._hide_others(instance) if instance.view == "masked" else instance
-                for instance in instances
+            examples = [
+                self._mask_again(example) if example.view == "masked" else example
+                for example in examples
             ]
         return make_batch(
-            instances, tasks=self.dataset_decoders, device=self.device, only_annotated=only_annotated
+            examples, tasks=self.dataset_decoders, device=self.device, only_annotated=only_annotated
         )
 
-    def _hide_others(self, instance: Instance) -> Instance:
+    def _mask_again(self, example: Example) -> Example:
         assert self.masker is not None
         # Drawn from torch, whose state is kept with that of the run.
         random = np.random.default_rng(int(torch.randint(2**62, ())))
-        hidden = next(iter(instance.gold.values()))
-        pieces, hidden = self.masker.hide_others(instance.pieces, hidden, random)
-        return dataclasses.replace(instance, pieces=pieces, gold=dict.fromkeys(instance.gold, hidden))
+        hidden = next(iter(example.gold.values()))
+        segments, hidden = self.masker.mask_again(example.segments, hidden, random)
+        return dataclasses.replace(example, segments=segments, gold=dict.fromkeys(example.gold, hidden))
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """The scores of every task that the batch has items of."""
-        encoded = self.encoder(batch, self.asked_layers)
+        encoded = self.encoder(batch, self.used_layers)
         hidden: dict[str, Tensor] = {}
-        for tasks in self._alike(batch):
+        for tasks in self._group_tasks_by_input(batch):
             hidden |= zip(tasks, self._hidden(tasks, encoded, batch).unbind(), strict=True)
         return {
             task: self.decoder(task)(hidden[task], batch.tasks[task].lengths)
@@ -144,7 +144,7 @@ class Model(nn.Module):
             if task in hidden
         }
 
-    def _alike(self, batch: Batch) -> list[list[str]]:
+    def _group_tasks_by_input(self, batch: Batch) -> list[list[str]]:
         """The tasks of a batch, those together that read the same layers of the same items."""
         groups: dict[Any, list[str]] = {}
         for number, task in enumerate(self.tasks):
@@ -161,17 +161,17 @@ class Model(nn.Module):
         of_words = decoder.level == "word"
         states, datasets = encoded.words if of_words else encoded.sentences, self.dataset_embedding
         layers = self.layers[numbers[0]]
-        if len(layers) < len(self.asked_layers):
-            states = torch.stack([states[self.asked_layers.index(layer)] for layer in layers])
+        if len(layers) < len(self.used_layers):
+            states = torch.stack([states[self.used_layers.index(layer)] for layer in layers])
         if items.rows is not None:
-            states = states.index_select(1, send(items.rows, self.device))
+            states = states.index_select(1, to_device(items.rows, self.device))
         mixed = mix([self._mix(number) for number in numbers], states)
         if datasets is not None and decoder.language_model is None:
             ids = batch.word_datasets if of_words else batch.sentence_datasets
             if ids is None:
-                ids = torch.zeros(batch.words if of_words else len(batch.instances), dtype=torch.long)
+                ids = torch.zeros(batch.words if of_words else len(batch.examples), dtype=torch.long)
             ids = ids if items.rows is None else ids[items.rows]
-            vectors = datasets(send(ids, self.device)).to(mixed.dtype)
+            vectors = datasets(to_device(ids, self.device)).to(mixed.dtype)
             mixed = torch.cat([mixed, vectors.expand(len(tasks), -1, -1)], dim=-1)
         return self.dropout(mixed)
 
@@ -199,10 +199,10 @@ class Model(nn.Module):
 
     def labels(self, batch: Batch, scores: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
         """The predicted labels of every task, sentence by sentence."""
-        predicted: list[dict[str, list[Any]]] = [{} for _ in batch.instances]
+        predicted: list[dict[str, list[Any]]] = [{} for _ in batch.examples]
         for task, task_scores in scores.items():
             places = batch.tasks[task].sentences
-            words = [batch.instances[place].words for place in places]
+            words = [batch.examples[place].words for place in places]
             for place, labels in zip(places, self.decoder(task).decode(task_scores, words), strict=True):
                 predicted[place][task] = labels
         return predicted

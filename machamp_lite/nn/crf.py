@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from machamp_lite.data.span_schemes import BIO, EDGE, Scheme
-from machamp_lite.nn.ragged import is_item, send
+from machamp_lite.nn.ragged import is_item, to_device
 
 # The score of a step out of the scheme: less than any path that stays in it can have, and still finite, so that
 # labels that no path reaches have gradients of 0 and not of NaN.
@@ -80,13 +80,13 @@ class LinearChainCRF(nn.Module):
         transitions = self.transitions.masked_fill(~self.allowed, 0.0)
         emitted = emissions.gather(2, path.unsqueeze(2)).squeeze(2)
         within = torch.where(is_word, emitted + transitions[self._previous(path), path], 0.0).sum(1)
-        last = send(lengths - 1, path.device).unsqueeze(1)
+        last = to_device(lengths - 1, path.device).unsqueeze(1)
         ends = self.ends.masked_fill(~self.may_end, 0.0)
         return within + ends[path.gather(1, last).squeeze(1)]
 
     def is_well_formed(self, path: Tensor, lengths: Tensor) -> Tensor:
         """Whether a path stays in the scheme. *Shape:* (B, L), (B,) -> (B,)."""
-        last = send(lengths - 1, path.device).unsqueeze(1)
+        last = to_device(lengths - 1, path.device).unsqueeze(1)
         steps = (self.allowed[self._previous(path), path] | ~self._is_word(lengths, path.shape[1])).all(1)
         return steps & self.may_end[path.gather(1, last).squeeze(1)]
 
@@ -121,4 +121,4 @@ class LinearChainCRF(nn.Module):
 
     def _is_word(self, lengths: Tensor, width: int) -> Tensor:
         """*Shape:* (B,) -> (B, width)."""
-        return send(is_item(lengths, width), self.ends.device)
+        return to_device(is_item(lengths, width), self.ends.device)

@@ -33,7 +33,7 @@ def is_item(lengths: Tensor, width: int) -> Tensor:
     return torch.arange(width).unsqueeze(0) < lengths.unsqueeze(1)
 
 
-def send(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the host on a device, without waiting for it."""
     if device.type == "cuda":
         # A larger copy from memory that can be swapped out is waited for.
@@ -45,10 +45,10 @@ def pad(flat: Tensor, lengths: Tensor, *, value: float = 0.0) -> Tensor:
     """Unfolds flat rows. *Shape:* (N, ...), (B,) -> (B, L, ...), filled with ``value`` beyond each length."""
     width = longest_of(lengths)
     padded = flat.new_full((len(lengths) * width, *flat.shape[1:]), value)
-    padded = padded.index_copy(0, send(padded_places(lengths), flat.device), flat)
+    padded = padded.index_copy(0, to_device(padded_places(lengths), flat.device), flat)
     return padded.view(len(lengths), width, *flat.shape[1:])
 
 
 def flatten(padded: Tensor, lengths: Tensor) -> Tensor:
     """Folds padded rows back. *Shape:* (B, L, ...), (B,) -> (N, ...)."""
-    return padded.flatten(0, 1).index_select(0, send(padded_places(lengths), padded.device))
+    return padded.flatten(0, 1).index_select(0, to_device(padded_places(lengths), padded.device))

@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from machamp_lite.acceleration.reduced_vocabulary import find_seen_embedding
+from machamp_lite.acceleration.reduced_vocabulary import find_reduced_embedding
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import replacing_path
 from machamp_lite.files.temporaries import remove_dead_temporaries
@@ -74,7 +74,7 @@ class RunningEpoch:
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainerState:
     """What the loop counts: epochs and steps done, the epochs that are kept, metrics of each epoch.
 
     ``best_epochs`` are (number, sum of main dev metrics or None), the best first.
@@ -134,7 +134,7 @@ def save_state(
     *,
     model: Model,
     optimizer: torch.optim.Optimizer,
-    progress: Progress,
+    progress: TrainerState,
     conditions: dict[str, Any],
     random_of_others: Sequence[Any] = (),
 ) -> None:
@@ -143,7 +143,7 @@ def save_state(
     ``random_of_others`` are the states of the random generators of its further processes.
     """
     running = progress.running
-    unseen = find_seen_embedding(model.modules())
+    unseen = find_reduced_embedding(model.modules())
     document = {
         "conditions": conditions,
         "threads": torch.get_num_threads(),
@@ -194,12 +194,12 @@ def check_conditions(folder: Path, document: Mapping[str, Any], now: Mapping[str
 def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> None:
     """Raises ``ConfigError`` for another number of processes than the run was started with."""
     try:
-        former = 1 + len(document.get("random_of_others", ()))
+        init_model = 1 + len(document.get("random_of_others", ()))
     except (TypeError, AttributeError) as error:
         raise _damaged(folder, error) from None
-    if count != former:
+    if count != init_model:
         raise ConfigError(
-            f"processes: found {count}, but {folder.parent} was started with {former}, so it cannot be resumed"
+            f"processes: found {count}, but {folder.parent} was started with {init_model}, so it cannot be resumed"
         )
 
 
@@ -207,25 +207,25 @@ def check_processes(folder: Path, document: Mapping[str, Any], count: int) -> No
 def same_threads(folder: Path, document: Mapping[str, Any]) -> Iterator[None]:
     """Uses the number of threads that the run had so far: another number would round sums in another order."""
     now = torch.get_num_threads()
-    former = document.get("threads", now)
-    if not isinstance(former, int) or not 1 <= former <= MOST_THREADS:
-        raise _damaged(folder, ValueError(f"threads: found {former!r}"))
-    if former != now:
-        logger.info("computes with %d threads, as at the start of the run, instead of %d", former, now)
-        torch.set_num_threads(former)
+    init_model = document.get("threads", now)
+    if not isinstance(init_model, int) or not 1 <= init_model <= MOST_THREADS:
+        raise _damaged(folder, ValueError(f"threads: found {init_model!r}"))
+    if init_model != now:
+        logger.info("computes with %d threads, as at the start of the run, instead of %d", init_model, now)
+        torch.set_num_threads(init_model)
     try:
         yield
     finally:
         torch.set_num_threads(now)
 
 
-def progress_of(folder: Path, document: Mapping[str, Any]) -> Progress:
+def progress_of(folder: Path, document: Mapping[str, Any]) -> TrainerState:
     """How far the run of a state is; raises ``ConfigError`` if the document is damaged."""
     try:
         running = RunningEpoch(**document["running"])
         running.sums = {task: torch.tensor(total) for task, total in document["running"]["sums"].items()}
         best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]
-        return Progress(document["epoch"], document["step"], best_epochs, document["metrics"], running)
+        return TrainerState(document["epoch"], document["step"], best_epochs, document["metrics"], running)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _damaged(folder, error) from None
 
@@ -248,7 +248,7 @@ def restore(
         # Not strictly: what has several names is there once.
         model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
         check_finite(model, folder / STATE_FILE, unset=unset)
-        unseen = find_seen_embedding(model.modules())
+        unseen = find_reduced_embedding(model.modules())
         if unseen is not None:
             unseen.decay = float(document["unseen_decay"])
         moments: dict[int, dict[str, Tensor]] = {}

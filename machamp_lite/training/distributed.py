@@ -54,7 +54,7 @@ class Processes:
         return "python" if self.count == 1 else several
 
     @property
-    def is_first(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether it is the one that writes and scores."""
         return self.rank == 0
 
@@ -88,7 +88,7 @@ class Processes:
         with self._losing_plainly():
             length = torch.tensor(len(text))
             distributed.broadcast(length, 0, group=self.patient)
-            if not self.is_first:
+            if not self.is_main_process:
                 text = torch.empty(int(length), dtype=torch.uint8)
             distributed.broadcast(text, 0, group=self.patient)
         return _from_bytes(text)
@@ -134,7 +134,7 @@ class Processes:
             raise _lost(self.rank, self.count, error) from None
 
 
-ALONE = Processes()
+SINGLE_PROCESS = Processes()
 
 
 @contextlib.contextmanager
@@ -145,7 +145,7 @@ def joined(*, on_gpus: bool) -> Iterator[Processes]:
     """
     place = _place()
     if place is None:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     rank, count = place
     backend = "cpu:gloo,cuda:nccl" if on_gpus and torch.cuda.is_available() else "gloo"
@@ -206,7 +206,7 @@ def _number(name: str, value: str, *, least: int = 0, most: int = MOST_PROCESSES
     return int(value)
 
 
-def take_gpu() -> int:
+def set_local_device() -> int:
     """Takes the GPU with the number that this process has on its machine; raises ``ConfigError`` without one."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= count:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from machamp_lite.acceleration.reduced_vocabulary import SeenEmbedding, find_seen_embedding
+from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedding, find_reduced_embedding
 from machamp_lite.config.schema import SchedulerParams, TrainingParams
 from machamp_lite.model.multitask_model import Model
 
@@ -52,13 +52,13 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
         betas=(beta1, beta2),
         fused=True,
     )
-    unseen = find_seen_embedding(model.modules())
+    unseen = find_reduced_embedding(model.modules())
     if unseen is not None:
         optimizer.register_step_post_hook(lambda stepped, *_: _decay_unseen(unseen, stepped))
     return optimizer
 
 
-def _decay_unseen(embedding: SeenEmbedding, optimizer: Any) -> None:
+def _decay_unseen(embedding: ReducedVocabularyEmbedding, optimizer: Any) -> None:
     """Weight decay of the rows that are no parameters, in updates in which it touches the others."""
     if embedding.rows.grad is None:
         return

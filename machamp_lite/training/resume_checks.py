@@ -26,7 +26,7 @@ def data_checksums(config: Config) -> dict[str, str]:
 
 def changed_files(checksums: Mapping[str, str]) -> list[str]:
     """The data files that no longer have these checksums."""
-    return [path for path, former in checksums.items() if _checksum_or_nothing(path) != former]
+    return [path for path, init_model in checksums.items() if _checksum_or_nothing(path) != init_model]
 
 
 def conditions_of(config: Config, checksums: Mapping[str, str]) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def conditions_of(config: Config, checksums: Mapping[str, str]) -> dict[str, Any
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> Iterator[str]:
     """A line for each version, data file and key of the config that is not as it was when a run was started."""
     for name, version in now["versions"].items():
-        if (former := before["versions"].get(name)) != version:
-            yield f"{name}: found {version}, but {folder} was started with {former}, so it cannot be resumed"
+        if (init_model := before["versions"].get(name)) != version:
+            yield f"{name}: found {version}, but {folder} was started with {init_model}, so it cannot be resumed"
     for path, present in now["data"].items():
         if path in before["data"] and before["data"][path] != present:
             yield f"{path}: has changed since {folder} was started, so it cannot be resumed"

@@ -9,19 +9,19 @@ from typing import Any
 
 import torch
 
-from machamp_lite.acceleration.seen_rows import put_back_whole_table, train_seen_rows_alone
+from machamp_lite.acceleration.seen_rows import reduce_vocabulary, restore_vocabulary
 from machamp_lite.cli.tables import describe_data
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data_checks.span_schemes import with_schemes
-from machamp_lite.dataloading.batch_sampler import Sampler
+from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.dataloading.datasets import RunData, check_same_data, read_data, training_streams
 from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.files.atomic import write_json
 from machamp_lite.files.temporaries import temporary_folder
 from machamp_lite.files.written import checksum
-from machamp_lite.inference.evaluation import ScoreKeeper
+from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model, language_model_kind
 from machamp_lite.model.pretrained import load_transformer, with_language_model
@@ -30,7 +30,7 @@ from machamp_lite.training import run_folder
 from machamp_lite.training import warm_start as retraining
 from machamp_lite.training.checkpoint import (
     START,
-    Progress,
+    TrainerState,
     check_conditions,
     check_processes,
     load_document,
@@ -41,7 +41,7 @@ from machamp_lite.training.checkpoint import (
     save_state,
     start_state,
 )
-from machamp_lite.training.distributed import ALONE, Processes
+from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.randomness import random_states
 from machamp_lite.training.resume_checks import changed_files, conditions_of, data_checksums
@@ -78,11 +78,11 @@ def check(
 
     With ``retrain``, also says what would be taken over from that model.
     """
-    config, former = _start(config, retrain)
-    data = read_data(config, former, cache=cache_folder(data_cache, config), writes=writes_cache)
+    config, init_model = _start(config, retrain)
+    data = read_data(config, init_model, cache=cache_folder(data_cache, config), writes=writes_cache)
     with torch.device("meta"):
         # Without weights: only whether tasks and encoder fit.
-        model = build_model(config, data, former=former, reset=True)
+        model = build_model(config, data, init_model=init_model, reset=True)
     encoder = config.params.encoder
     words = WordTokenizer(
         data.tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
@@ -90,8 +90,8 @@ def check(
     lines = describe_data(
         config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
     )
-    if former is not None:
-        lines += [f"from {retrain}", *(f"  {line}" for line in retraining.describe(model, former))]
+    if init_model is not None:
+        lines += [f"from {retrain}", *(f"  {line}" for line in retraining.describe(model, init_model))]
     return lines
 
 
@@ -110,7 +110,7 @@ def check_all(configs: Sequence[Config], **options: Any) -> list[str]:
 
 
 def build_model(
-    config: Config, data: RunData, *, former: Model | None = None, reset: bool | None = None
+    config: Config, data: RunData, *, init_model: Model | None = None, reset: bool | None = None
 ) -> Model:
     """The model of a run, its decoders with fresh weights and its encoder that of the ``former`` model, if any.
 
@@ -120,8 +120,8 @@ def build_model(
     reset = params.reset_transformer_model if reset is None else reset
     return Model(
         config=with_schemes(config, data.schemes),
-        pretrained=with_language_model(former.pretrained, kind)
-        if former
+        pretrained=with_language_model(init_model.pretrained, kind)
+        if init_model
         else load_transformer(params.transformer_model, reset=reset, kind=kind),
         tokenizer=data.tokenizer,
         vocabularies=data.vocabularies,
@@ -139,8 +139,8 @@ def train(
     retrain: str | Path | None = None,
     data_cache: str = AUTO,
     interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
-    processes: Processes = ALONE,
-) -> dict[str, ScoreKeeper]:
+    processes: Processes = SINGLE_PROCESS,
+) -> dict[str, MetricTracker]:
     """Trains a model into a run folder, made if need be, and predicts every dev file with its best epoch.
 
     A folder that holds a run already is refused, unless it is to ``overwrite`` or to ``resume``. With ``resume``, the
@@ -158,8 +158,8 @@ def train(
 
 
 def train_in(
-    folder: Path, config: Config, *, resume: bool = False, processes: Processes = ALONE, **options: Any
-) -> dict[str, ScoreKeeper]:
+    folder: Path, config: Config, *, resume: bool = False, processes: Processes = SINGLE_PROCESS, **options: Any
+) -> dict[str, MetricTracker]:
     """As ``train``, in a folder that is checked and locked (``taking``)."""
     if not resume:
         return _train(folder, config, None, processes=processes, **options)
@@ -179,38 +179,38 @@ def _train(
     retrain: str | Path | None = None,
     data_cache: str = AUTO,
     interrupts: AbstractContextManager[Callable[[], bool]] | None = None,
-    processes: Processes = ALONE,
-) -> dict[str, ScoreKeeper]:
+    processes: Processes = SINGLE_PROCESS,
+) -> dict[str, MetricTracker]:
     """Trains a new run, or the rest of the run of a state's ``document``."""
     seed_everything(config.params.random_seed)
     state = folder / run_folder.STATE
 
-    def begin() -> tuple[RunData, Model, Progress]:
+    def begin() -> tuple[RunData, Model, TrainerState]:
         nonlocal config
         checksums = data_checksums(config)
         if document is not None:
             check_processes(state, document, processes.count)
             check_conditions(state, document, conditions_of(config, checksums))
             done = progress_of(state, document)
-            if processes.is_first:
+            if processes.is_main_process:
                 best_epochs = [epoch for epoch, _ in done.best_epochs]
                 run_folder.check_best_epoch(folder, best_epochs)
                 run_folder.remove_temporaries(folder)
-                run_folder.settle_epochs(folder, best_epochs)
+                run_folder.rotate_checkpoints(folder, best_epochs)
             # The encoder and the order of labels are those of the run itself, wherever they came from.
-            former: Model | None = load_model(state / START)
+            init_model: Model | None = load_model(state / START)
         else:
-            done = Progress()
-            config, former = _start(config, retrain)
+            done = TrainerState()
+            config, init_model = _start(config, retrain)
         # Before the folder is a run's: once faults of the data are mended, the same folder can be used.
         cache = cache_folder(data_cache, config)
-        data = read_data(config, former, cache=cache, writes=processes.is_first, checksums=checksums)
+        data = read_data(config, init_model, cache=cache, writes=processes.is_main_process, checksums=checksums)
         log_data(data)
-        model = build_model(config, data, former=former)
-        if former is not None and document is None:
-            retraining.take_over(model, former)
+        model = build_model(config, data, init_model=init_model)
+        if init_model is not None and document is None:
+            retraining.copy_decoders(model, init_model)
             logger.info("starts from %s", retrain)
-            for line in retraining.describe(model, former):
+            for line in retraining.describe(model, init_model):
                 logger.info("  %s", line)
         return data, model, done
 
@@ -221,15 +221,15 @@ def _train(
     processes.spread(weights_of(model).values())
     if processes.count > 1:
         logger.info("%d processes", processes.count)
-    if not processes.is_first:
+    if not processes.is_main_process:
         seed_everything(config.params.random_seed + processes.rank)
-    train_seen_rows_alone(model, data.train)
+    reduce_vocabulary(model, data.train)
     optimizer = make_optimizer(model, config.params.training)
     conditions = conditions_of(config, data.checksums)
     if document is not None:
         restore(state, document, model=model, optimizer=optimizer, process=processes.rank)
         logger.info("resuming in epoch %d after step %d", done.epoch + 1, done.step)
-    elif processes.is_first:
+    elif processes.is_main_process:
         # First of all, so that a run that is half removed cannot be resumed.
         remove_state(state)
         run_folder.remove_temporaries(folder)
@@ -238,9 +238,9 @@ def _train(
         run_folder.remove_older_run(folder)
         run_folder.write_configs(folder, config)
 
-    def save(done: Progress) -> None:
+    def save(done: TrainerState) -> None:
         others = processes.gathered(random_states(model.device))[1:] if processes.count > 1 else []
-        if processes.is_first:
+        if processes.is_main_process:
             save_state(
                 state,
                 model=model,
@@ -251,8 +251,8 @@ def _train(
             )
         processes.wait()
 
-    def after_epoch(done: Progress) -> None:
-        if not processes.is_first:
+    def after_epoch(done: TrainerState) -> None:
+        if not processes.is_main_process:
             save(done)
             return
         kept = [epoch for epoch, _ in done.best_epochs]
@@ -260,7 +260,7 @@ def _train(
             save_model(model, run_folder.epoch_folder(folder, done.epoch))
         write_json(folder / run_folder.METRICS, done.metrics)
         save(done)
-        run_folder.settle_epochs(folder, kept)
+        run_folder.rotate_checkpoints(folder, kept)
         if config.params.training.keep_top_n > 1:
             others = ", ".join(map(str, kept[1:])) or "none yet"
             logger.info("  kept: epoch %d in model/, in epochs/: %s", kept[0], others)
@@ -271,7 +271,7 @@ def _train(
             model,
             optimizer=optimizer,
             done=done,
-            sampler=Sampler(
+            sampler=BatchSampler(
                 streams, config.params.batching, seed=config.params.random_seed, processes=processes.count
             ),
             dev=data.dev,
@@ -281,31 +281,31 @@ def _train(
             show_bar=progress,
             processes=processes,
         )
-    put_back_whole_table(model)
-    keepers = {}
-    if processes.is_first:
+    restore_vocabulary(model)
+    trackers = {}
+    if processes.is_main_process:
         load_best_weights(model, folder / run_folder.MODEL)
         run_folder.write_layer_weights(folder, model)
-        keepers = predict_dev(model, config, folder)
+        trackers = predict_dev(model, config, folder)
         finish_notes(folder)
         _warn_of_changes(config, data)
         if not config.params.training.keep_state:
             remove_state(state)
     processes.wait()
-    return keepers
+    return trackers
 
 
 def _start(config: Config, retrain: str | Path | None) -> tuple[Config, Model | None]:
     """The former model of a run that has one, and the config with its encoder's name."""
     if retrain is None:
         return config, None
-    former = load_model(retrain)
-    return retraining.with_encoder_of(former, config), former
+    init_model = load_model(retrain)
+    return retraining.with_encoder_of(init_model, config), init_model
 
 
-def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKeeper]:
+def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricTracker]:
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
-    keepers = {}
+    trackers = {}
     for name in run_folder.outputs_of(config.datasets):
         if os.path.lexists(folder / name) and not is_noted(folder, name):
             raise TrainingError(
@@ -314,23 +314,23 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, ScoreKe
             )
     for name, dataset in config.datasets.items():
         if dataset.dev_data_path is not None and dataset.active().tasks:
-            keepers[name] = ScoreKeeper(model.config.datasets[name].tasks)
+            trackers[name] = MetricTracker(model.config.datasets[name].tasks)
             with temporary_folder(folder / run_folder.PREDICTIONS) as place:
-                _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", keepers[name])
+                _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", trackers[name])
                 written = sorted(place.iterdir())
                 note(folder, {path.name: checksum(path) for path in written})
                 remove_noted(folder, f"{name}.out.eval")
                 for path in written:
                     os.replace(path, folder / path.name)
-    return keepers
+    return trackers
 
 
-def _predict_dev_file(model: Model, source: str, target: Path, keeper: ScoreKeeper) -> None:
+def _predict_dev_file(model: Model, source: str, target: Path, tracker: MetricTracker) -> None:
     """Predicts into a temporary folder, which errors do not name."""
     folder = target.parent
     try:
         # Faults of gold labels were reported when they were read.
-        predict_file(model, source, target, dataset=target.stem, keeper=keeper, warns=False)
+        predict_file(model, source, target, dataset=target.stem, tracker=tracker, warns=False)
     except ConfigError as error:
         # The config was checked: what is wrong now is the disk.
         raise TrainingError(line.replace(str(folder), str(folder.parent)) for line in error.faults) from None

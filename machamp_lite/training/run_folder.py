@@ -130,7 +130,7 @@ def epoch_folder(folder: Path, epoch: int) -> Path:
     return folder / EPOCHS / str(epoch)
 
 
-def settle_epochs(folder: Path, best_epochs: Sequence[int]) -> None:
+def rotate_checkpoints(folder: Path, best_epochs: Sequence[int]) -> None:
     """Puts the best epoch into ``model/``, keeps the next best ones in ``epochs/NUMBER/``, and removes the others.
 
     Each epoch's model comes in ``epochs/NUMBER/``. May be stopped at any point and called again.

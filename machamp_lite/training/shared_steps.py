@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from machamp_lite.dataloading.batch import Batch
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.distributed import Processes
 
@@ -16,9 +16,9 @@ from machamp_lite.training.distributed import Processes
 BUCKET = 2**23
 
 
-def tasks_of(model: Model, instances: Sequence[Instance]) -> list[str]:
+def tasks_of(model: Model, examples: Sequence[Example]) -> list[str]:
     """The tasks that instances have labels of and that are not switched off, in the order of the model."""
-    found = {task for instance in instances for task in instance.gold} & model.task_weights.numbers.keys()
+    found = {task for example in examples for task in example.gold} & model.task_weights.numbers.keys()
     return [task for task in model.tasks if task in found]
 
 
@@ -68,7 +68,7 @@ def add_up_gradients(model: Model, processes: Processes, *, are_whole: bool) -> 
 
     Returns whether they are whole on all processes: where they are not, nothing is added up.
     """
-    if not processes.is_first:
+    if not processes.is_main_process:
         # Weights of tasks see the losses of all: their gradient is whole on every process, and counts once.
         for parameter in model.task_weights.parameters():
             parameter.grad = None
@@ -104,7 +104,7 @@ def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]
 
 
 @contextlib.contextmanager
-def same_draws(*numbers: int) -> Iterator[None]:
+def fork_rng(*numbers: int) -> Iterator[None]:
     """What torch draws on the CPU is a function of these numbers; after it, its generator is as it was."""
     state = torch.get_rng_state()
     (seed,) = np.random.SeedSequence(numbers).generate_state(1, np.uint64)

@@ -51,11 +51,11 @@ def _low(labels: Mapping[str, Mapping[str, float]]) -> str:
 
 def log_data(data: RunData) -> None:
     """How many sentences each dataset has."""
-    for name, instances in data.train.items():
+    for name, examples in data.train.items():
         logger.info(
             "%s: %d training sentences, %d dev sentences",
             name,
-            len(instances.sentences()),
+            len(examples.sentences()),
             len(data.dev[name].sentences()) if name in data.dev else 0,
         )
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from machamp_lite.config.schema import Config
-from machamp_lite.training.distributed import ALONE, Processes
+from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.folder_checks import check_empty_names, check_run_folder, taken
 from machamp_lite.training.run_folder import MODEL
 
@@ -37,7 +37,7 @@ def taking(
     overwrite: bool = False,
     resume: bool = False,
     retrain: str | Path | None = None,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> Iterator[Path]:
     """A run folder, checked, made if need be, and locked until the block ends.
 
@@ -59,5 +59,5 @@ def taking(
                 )
             )
 
-        processes.together(take if processes.is_first else lambda: None)
+        processes.together(take if processes.is_main_process else lambda: None)
         yield folder

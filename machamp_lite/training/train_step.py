@@ -8,17 +8,17 @@ from torch import Tensor
 
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.dataloading.batch_sampler import parts
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import TrainingError
 from machamp_lite.inference.evaluation import autocast
 from machamp_lite.model.multitask_model import Model
-from machamp_lite.training.distributed import ALONE, Processes
+from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import clip_in_step
 from machamp_lite.training.shared_steps import (
     add_up_gradients,
+    fork_rng,
     losses_of,
     means_and_sizes,
-    same_draws,
     sums_of,
     tasks_of,
 )
@@ -54,14 +54,14 @@ def train_together(
             # Gradients of a part of them may be there already: all is done again, once what did not fit is let go.
             number *= 2
         if losses is None:
-            _tell_of_memory([batch.instances for batch in batches], number)
+            _tell_of_memory([batch.examples for batch in batches], number)
     _update(model, optimizer)
     return losses
 
 
 def train_shared(
     model: Model,
-    batches: Sequence[Sequence[Instance]],
+    batches: Sequence[Sequence[Example]],
     optimizer: torch.optim.Optimizer,
     *,
     step: int,
@@ -101,12 +101,12 @@ def _learn(model: Model, batch: Batch, *, share: float, number: int) -> BatchLos
     if number > 1:
         in_parts, fits = _learn_in_parts(
             model,
-            batch.instances,
-            tasks_of(model, batch.instances),
+            batch.examples,
+            tasks_of(model, batch.examples),
             share=share,
             number=number,
             draws=(int(torch.randint(2**62, ())),),
-            processes=ALONE,
+            processes=SINGLE_PROCESS,
         )
         if not fits:
             raise torch.OutOfMemoryError
@@ -118,7 +118,7 @@ def _learn(model: Model, batch: Batch, *, share: float, number: int) -> BatchLos
 
 def _learn_in_parts(
     model: Model,
-    instances: Sequence[Instance],
+    examples: Sequence[Example],
     tasks: Sequence[str],
     *,
     share: float,
@@ -133,7 +133,7 @@ def _learn_in_parts(
     """
     if not tasks:
         return BatchLosses(), True
-    own = [model.batch(part, only_annotated=True) for part in parts(instances, number) if part]
+    own = [model.batch(part, only_annotated=True) for part in parts(examples, number) if part]
     found, whole, fits = [], BatchLosses(), True
     try:
         # What the means of the whole batch are over has to be known before the first part's gradients.
@@ -152,7 +152,7 @@ def _learn_in_parts(
                 is_new = number > 1 and part is not None
                 means, sizes = means_and_sizes(model, part, tasks) if is_new else found[0]
                 losses = losses_of(model, tasks, means=means, sizes=sizes, sums=sums)
-            with same_draws(*draws):
+            with fork_rng(*draws):
                 whole = _backward(model, losses, share=share)
     except torch.OutOfMemoryError:
         fits = False
@@ -179,7 +179,7 @@ def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
     optimizer.step()
 
 
-def _tell_of_memory(batches: Sequence[Sequence[Instance]], number: int) -> None:
+def _tell_of_memory(batches: Sequence[Sequence[Example]], number: int) -> None:
     """Says that batches are learnt from in parts; raises ``TrainingError`` where they were single sentences."""
     largest = max(batches, key=_subwords_of)
     size = f"{len(largest)} sentences and {_subwords_of(largest)} subwords"
@@ -199,6 +199,6 @@ def _tell_of_memory(batches: Sequence[Sequence[Instance]], number: int) -> None:
     )
 
 
-def _subwords_of(instances: Sequence[Instance]) -> int:
+def _subwords_of(examples: Sequence[Example]) -> int:
     """The subwords of a batch."""
-    return sum(len(instance.pieces.subword_ids) for instance in instances)
+    return sum(len(example.segments.subword_ids) for example in examples)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from machamp_lite.dataloading.batch_sampler import Sampler, words_of
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.batch_sampler import BatchSampler, words_of
+from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import StoppedError, TrainingError
-from machamp_lite.inference.evaluation import ScoreKeeper, evaluate, sum_of_main_metrics
+from machamp_lite.inference.evaluation import MetricTracker, evaluate, sum_of_main_metrics
 from machamp_lite.model.multitask_model import Model
-from machamp_lite.training.checkpoint import Progress
-from machamp_lite.training.distributed import ALONE, Processes
+from machamp_lite.training.checkpoint import TrainerState
+from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
 from machamp_lite.training.randomness import seed_everything
 from machamp_lite.training.summary import epoch_lines
@@ -27,7 +27,7 @@ __all__ = ["seed_everything", "train_epochs", "train_shared", "train_step", "tra
 logger = logging.getLogger(__name__)
 
 # How often the loss is looked at: on a GPU each look waits for it.
-STEPS_BETWEEN_LOOKS = {"cpu": 1, "cuda": 50}
+LOG_EVERY_N_STEPS = {"cpu": 1, "cuda": 50}
 SOURCES_SHOWN = 5
 
 
@@ -35,14 +35,14 @@ def train_epochs(
     model: Model,
     *,
     optimizer: torch.optim.Optimizer,
-    done: Progress,
-    sampler: Sampler,
-    dev: Mapping[str, Sequence[Instance]],
-    after_epoch: Callable[[Progress], None],
-    within_epoch: Callable[[Progress], None],
+    done: TrainerState,
+    sampler: BatchSampler,
+    dev: Mapping[str, Sequence[Example]],
+    after_epoch: Callable[[TrainerState], None],
+    within_epoch: Callable[[TrainerState], None],
     should_stop: Callable[[], bool],
     show_bar: bool = True,
-    processes: Processes = ALONE,
+    processes: Processes = SINGLE_PROCESS,
 ) -> None:
     """Trains a model for what is not ``done`` yet of its epochs, or until patience is at its end.
 
@@ -78,7 +78,7 @@ def train_epochs(
             break
         set_encoder_trainable(model, epoch=epoch)
         batches, running = sampler.epoch(epoch), done.running
-        watch = _Watch(model)
+        watch = LossMonitor(model)
         start = time.perf_counter() - running.seconds
         model.train()
         with tqdm(
@@ -87,7 +87,7 @@ def train_epochs(
             desc=f"epoch {epoch}/{training.num_epochs}",
             unit=" words",
             unit_scale=True,
-            disable=not (show_bar and processes.is_first),
+            disable=not (show_bar and processes.is_main_process),
             leave=False,
         ) as bar:
             for group in _groups(batches[running.batches :], training.accumulation_steps):
@@ -106,26 +106,26 @@ def train_epochs(
                 bar.update(running.words - bar.n)
                 # First, for it notices who has gone: a loss that was computed with them never comes from a GPU.
                 asked, save = processes.any_of(should_stop(), saves.is_due())
-                if done.step % STEPS_BETWEEN_LOOKS.get(model.device.type, 1) == 0:
+                if done.step % LOG_EVERY_N_STEPS.get(model.device.type, 1) == 0:
                     bar.set_postfix_str(f"loss {watch.look():.3f}", refresh=False)
                 if asked or save:
-                    watch.look_at_all()
+                    watch.check_finite_weights()
                     within_epoch(done)
                     saves.restart()
                     if asked:
                         stop()
-        watch.look_at_all()
-        keepers: dict[str, ScoreKeeper] = {}
+        watch.check_finite_weights()
+        trackers: dict[str, MetricTracker] = {}
         broken_off = False
-        if processes.is_first:
+        if processes.is_main_process:
             try:
-                keepers = {
-                    name: evaluate(model, name, instances, before_each=stop_if_asked)
-                    for name, instances in dev.items()
+                trackers = {
+                    name: evaluate(model, name, examples, before_each=stop_if_asked)
+                    for name, examples in dev.items()
                 }
             except StoppedError:
                 broken_off = True
-        scores = {name: keeper.scores() for name, keeper in keepers.items()}
+        scores = {name: tracker.scores() for name, tracker in trackers.items()}
         # Without any score, the last epoch is the best.
         total = sum_of_main_metrics(scores, model.config.tasks()) if any(scores.values()) else None
         broken_off, total = processes.told((broken_off, total))
@@ -142,8 +142,8 @@ def train_epochs(
                 "total_loss": running.mean_total(),
                 "task_weights": weights,
                 "dev": scores,
-                "counts": {name: keeper.counts() for name, keeper in keepers.items()},
-                "labels": {name: keeper.label_scores_as_json() for name, keeper in keepers.items()},
+                "counts": {name: tracker.counts() for name, tracker in trackers.items()},
+                "labels": {name: tracker.label_scores_as_json() for name, tracker in trackers.items()},
             }
         )
         model.task_weights.end_epoch(mean_losses)
@@ -170,15 +170,15 @@ class _Alarm:
         return time.monotonic() - self.start >= self.seconds
 
 
-class _Watch:
+class LossMonitor:
     """Looks at losses, of which several batches may have come together, and at weights."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.unseen: list[tuple[Mapping[str, Tensor], list[Instance]]] = []
-        self.last: list[Instance] = []
+        self.unseen: list[tuple[Mapping[str, Tensor], list[Example]]] = []
+        self.last: list[Example] = []
 
-    def add(self, losses: Mapping[str, Tensor], batch: list[Instance]) -> None:
+    def add(self, losses: Mapping[str, Tensor], batch: list[Example]) -> None:
         self.unseen.append((losses, batch))
         self.last = batch
 
@@ -194,7 +194,7 @@ class _Watch:
         self.unseen.clear()
         return total
 
-    def look_at_all(self) -> None:
+    def check_finite_weights(self) -> None:
         """The same, and raises ``TrainingError`` if weights are no finite numbers: they are not to be saved."""
         self.look()
         for name, parameter in self.model.named_parameters():
@@ -202,18 +202,18 @@ class _Watch:
                 raise _no_number(f"the weights {name} are no finite numbers after the batch", self.last)
 
 
-def _no_number(what: str, batch: Sequence[Instance]) -> TrainingError:
-    sources = ", ".join(instance.source for instance in batch[:SOURCES_SHOWN])
+def _no_number(what: str, batch: Sequence[Example]) -> TrainingError:
+    sources = ", ".join(example.source for example in batch[:SOURCES_SHOWN])
     return TrainingError(
         f"{what} with {sources}; expected a finite number: try a lower training.optimizer.lr"
     )
 
 
-def _groups(batches: Sequence[list[Instance]], size: int) -> Iterator[list[list[Instance]]]:
+def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[Example]]]:
     """The batches of each update, made when its turn comes; the last one of an epoch may have fewer."""
     return (list(batches[start : start + size]) for start in range(0, len(batches), size))
 
 
-def _words(batch: Sequence[Instance]) -> int:
+def _words(batch: Sequence[Example]) -> int:
     """Words of a batch; what is no word, as texts of a TSV, is counted by its spaces."""
     return sum(map(words_of, batch))

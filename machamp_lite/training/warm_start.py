@@ -11,48 +11,48 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.model.multitask_model import Model
 
 
-def with_encoder_of(former: Model, config: Config) -> Config:
+def with_encoder_of(init_model: Model, config: Config) -> Config:
     """The config with the name of the encoder that the run has in truth."""
-    name = former.config.params.transformer_model
+    name = init_model.config.params.transformer_model
     changes = {"transformer_model": name, "reset_transformer_model": False}
     return config.model_copy(update={"params": config.params.model_copy(update=changes)})
 
 
 def label_orders(
-    former: Model, config: Config, vocabularies: Mapping[str, Vocabulary]
+    init_model: Model, config: Config, vocabularies: Mapping[str, Vocabulary]
 ) -> dict[str, list[str]]:
     """The former order of the labels of tasks that have the same ones in another order."""
-    old_tasks, orders = former.config.tasks(), {}
+    old_tasks, orders = init_model.config.tasks(), {}
     for task, task_config in config.tasks().items():
         if task in old_tasks and old_tasks[task].task_type == task_config.task_type:
-            old, new = former.vocabularies[task].labels, vocabularies[task].labels
+            old, new = init_model.vocabularies[task].labels, vocabularies[task].labels
             if old != new and set(old) == set(new):
                 orders[task] = old
     return orders
 
 
-def take_over(model: Model, former: Model) -> None:
-    """Copies the weights of the decoders, and of their mixes of layers, that ``fresh_tasks`` does not name."""
-    fresh = fresh_tasks(model, former)
+def copy_decoders(model: Model, init_model: Model) -> None:
+    """Copies the weights of the decoders, and of their mixes of layers, that ``reinitialized_tasks`` does not name."""
+    fresh = reinitialized_tasks(model, init_model)
     with torch.no_grad():
         for task in model.tasks:
             if task not in fresh:
-                old = dict(_named_parameters(former, task))
+                old = dict(_named_parameters(init_model, task))
                 for name, parameter in _named_parameters(model, task):
                     parameter.copy_(old[name])
 
 
-def fresh_tasks(model: Model, former: Model) -> dict[str, str]:
+def reinitialized_tasks(model: Model, init_model: Model) -> dict[str, str]:
     """The tasks whose decoders start anew, each with the reason; the model may be without weights."""
-    reasons = {task: _why_fresh(model, former, task) for task in model.tasks}
+    reasons = {task: _why_reinitialized(model, init_model, task) for task in model.tasks}
     return {task: reason for task, reason in reasons.items() if reason is not None}
 
 
-def describe(model: Model, former: Model) -> list[str]:
+def describe(model: Model, init_model: Model) -> list[str]:
     """Lines on which decoders of the former model are kept."""
-    fresh = fresh_tasks(model, former)
+    fresh = reinitialized_tasks(model, init_model)
     lines = [f"task {task}: {_outcome(fresh.get(task))}" for task in model.tasks]
-    gone = [task for task in former.tasks if task not in model.tasks]
+    gone = [task for task in init_model.tasks if task not in model.tasks]
     return lines + ([f"not in this run any more: {', '.join(gone)}"] if gone else [])
 
 
@@ -60,19 +60,19 @@ def _outcome(reason: str | None) -> str:
     return "keeps its decoder" if reason is None else f"new decoder: {reason}"
 
 
-def _why_fresh(model: Model, former: Model, task: str) -> str | None:
-    if task not in former.tasks:
+def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None:
+    if task not in init_model.tasks:
         return "the former model does not have it"
-    old, new = former.config.tasks()[task], model.config.tasks()[task]
+    old, new = init_model.config.tasks()[task], model.config.tasks()[task]
     if old.task_type != new.task_type:
         return f"its type was {old.task_type}, and is {new.task_type}"
-    old_labels, new_labels = former.vocabularies[task].labels, model.vocabularies[task].labels
+    old_labels, new_labels = init_model.vocabularies[task].labels, model.vocabularies[task].labels
     if set(old_labels) != set(new_labels):
         return f"its labels have changed ({_changes(old_labels, new_labels)})"
-    old_layers, new_layers = (_layers(of, task) for of in (former, model))
+    old_layers, new_layers = (_layers(of, task) for of in (init_model, model))
     if old_layers != new_layers:
         return f"it read the layers {_listed(old_layers)}, and reads {_listed(new_layers)}"
-    old_shapes, new_shapes = (_shapes(of, task) for of in (former, model))
+    old_shapes, new_shapes = (_shapes(of, task) for of in (init_model, model))
     if old_shapes != new_shapes:
         changed = sorted(name for name, _ in set(old_shapes.items()) ^ set(new_shapes.items()))
         return f"{changed[0]} has another shape"

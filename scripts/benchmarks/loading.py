@@ -13,7 +13,7 @@ from machamp_lite.config import Config
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import read_records
 from machamp_lite.dataloading.datasets import read_data
-from machamp_lite.dataloading.example import layout_of
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.model.pretrained import load_tokenizer
 
 # Targets are for so many words.
@@ -70,7 +70,7 @@ def repeated_files(config: Config, *, words: int, folder: Path) -> tuple[dict[st
 
 def _words_of(dataset: DatasetConfig) -> int:
     """The words of a training file; those of texts by their spaces."""
-    records = read_records(str(dataset.train_data_path), layout_of(dataset))
+    records = read_records(str(dataset.train_data_path), file_format_of(dataset))
     return sum(len(" ".join(record.words).split()) for record in records)
 
 

@@ -48,10 +48,10 @@ def figure_values(figures: Sequence[Figure]) -> list[float]:
     return [*(value for figure in figures for value in figure.values), *targets]
 
 
-def _grid(highest: float, scale: float, height: int) -> list[str]:
+def _grid(argmax: float, scale: float, height: int) -> list[str]:
     """Lines at every quarter, with their numbers below."""
     parts = []
-    for quarter in range(int(4 * highest) + 1):
+    for quarter in range(int(4 * argmax) + 1):
         x = LEFT + quarter / 4 * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="{TOP - 8}" x2="{x:.1f}" y2="{height - 24}"/>')
         parts.append(

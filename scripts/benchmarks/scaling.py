@@ -10,7 +10,7 @@ from benchmarks.rounds import ratios, timed
 from benchmarks.subject import Material, Subject, read, take_steps, train_epochs_of
 from machamp_lite.config import Config
 from machamp_lite.dataloading.batch_sampler import Stream
-from machamp_lite.dataloading.example_store import Columns
+from machamp_lite.dataloading.example_store import ExampleStore
 
 COUNTS = (1, 4, 10)
 TIMES = 8
@@ -90,7 +90,7 @@ def epoch(subject: Subject) -> list[Figure]:
 
 def repeated(stream: Stream, times: int) -> Stream:
     """A stream whose instances come so many times, with the chances that each of them had."""
-    assert isinstance(stream.instances, Columns)
-    chances = None if stream.chances is None else np.tile(stream.chances, times) / times
-    instances = stream.instances.take(np.tile(stream.instances.order, times))
-    return Stream(instances, stream.epochs, chances)
+    assert isinstance(stream.examples, ExampleStore)
+    sampling_weights = None if stream.sampling_weights is None else np.tile(stream.sampling_weights, times) / times
+    examples = stream.examples.take(np.tile(stream.examples.order, times))
+    return Stream(examples, stream.epochs, sampling_weights)

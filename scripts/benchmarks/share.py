@@ -5,14 +5,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from benchmarks.figures import Figure, at_least
-from benchmarks.subject import Subject, piece_lengths, read
+from benchmarks.subject import Subject, read, segment_lengths
 
 
 def share(subject: Subject) -> list[Figure]:
     """Real subwords over what rows of batches hold, over all training data; packed rows hold nothing else."""
     material = read(subject.config(), sentences=None)
     lengths = [
-        np.concatenate([piece_lengths(instance) for instance in batch]) for batch in material.batches()
+        np.concatenate([segment_lengths(example) for example in batch]) for batch in material.batches()
     ]
     what, sources = "share of real subwords, batches", {"batches": float(len(lengths))}
     padded = Figure(

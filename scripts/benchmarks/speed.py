@@ -22,7 +22,7 @@ from benchmarks.subject import (
     train_epochs_of,
 )
 from machamp_lite.config import Config
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.inference.evaluation import predict_labels, prediction_batches
 from machamp_lite.model.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.optimizer import make_optimizer
@@ -90,9 +90,9 @@ def _training(
 def prediction(subject: Subject) -> list[Figure]:
     """Prediction of a model that was trained a little, from instances to labels, over the encoder's forward."""
     material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
-    instances = [instance for batch in material.batches() for instance in batch]
-    places = prediction_batches(instances, material.config.params.batching)
-    batches = [[instances[place] for place in batch] for batch in places]
+    examples = [example for batch in material.batches() for example in batch]
+    places = prediction_batches(examples, material.config.params.batching)
+    batches = [[examples[place] for place in batch] for batch in places]
     groups = equal_length_groups(batches)
     encoder, model = material.encoder(), material.model()
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
@@ -100,7 +100,7 @@ def prediction(subject: Subject) -> list[Figure]:
     train_epochs_of(model, make_optimizer(model, material.config.params.training), material.streams)
 
     def predict() -> None:
-        for _ in predict_labels(model, instances):
+        for _ in predict_labels(model, examples):
             pass
 
     times = timed(
@@ -116,7 +116,7 @@ def prediction(subject: Subject) -> list[Figure]:
 
 def _speed(
     times: dict[str, tuple[float, ...]],
-    batches: Sequence[list[Instance]],
+    batches: Sequence[list[Example]],
     groups: Sequence[Inputs],
     *,
     name: str,

@@ -9,7 +9,7 @@ from benchmarks.figures import Figure
 from benchmarks.rounds import timed
 from benchmarks.subject import Subject, read
 from machamp_lite.data.records import read_records
-from machamp_lite.dataloading.example import layout_of
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.model.serialization import save_model
 
 
@@ -20,7 +20,7 @@ def startup(subject: Subject) -> list[Figure]:
         material = read(subject.config(), sentences=1)
         save_model(material.model(), model)
         name, dataset = next(iter(material.config.datasets.items()))
-        records = read_records(str(dataset.train_data_path), layout_of(dataset))
+        records = read_records(str(dataset.train_data_path), file_format_of(dataset))
         first = next(record for record in records if record.rows)
         text.write_text(first.text(), encoding="utf-8", newline="")
         commands = {

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from machamp_lite.acceleration.seen_rows import train_seen_rows_alone
+from machamp_lite.acceleration.seen_rows import reduce_vocabulary
 from machamp_lite.config import Config, load_config
-from machamp_lite.dataloading.batch_sampler import Sampler, Stream
+from machamp_lite.dataloading.batch_sampler import BatchSampler, Stream
 from machamp_lite.dataloading.datasets import RunData, read_data, training_streams
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_transformer
-from machamp_lite.training.checkpoint import Progress
+from machamp_lite.training.checkpoint import TrainerState
 from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
 from machamp_lite.training.randomness import seed_everything
 from machamp_lite.training.run import build_model
@@ -58,9 +58,9 @@ class Material:
     data: RunData
     streams: list[Stream]
 
-    def batches(self, *, sentences: int | None = None) -> Sequence[list[Instance]]:
+    def batches(self, *, sentences: int | None = None) -> Sequence[list[Example]]:
         """The batches of an epoch of the part, or the first of them, that hold so many sentences."""
-        batches, found = Sampler(self.streams, self.config.params.batching, seed=1).epoch(1), 0
+        batches, found = BatchSampler(self.streams, self.config.params.batching, seed=1).epoch(1), 0
         if sentences is None:
             return batches
         for number, batch in enumerate(batches, start=1):
@@ -77,7 +77,7 @@ class Material:
     def trainee(self) -> tuple[Model, torch.optim.Optimizer]:
         """The model of a run and its optimizer, before the first step."""
         model = self.model()
-        train_seen_rows_alone(model, self.data.train)
+        reduce_vocabulary(model, self.data.train)
         optimizer = make_optimizer(model, self.config.params.training)
         set_encoder_trainable(model, epoch=EPOCH)
         return model, optimizer
@@ -95,11 +95,11 @@ def read(config: Config, *, sentences: int | None) -> Material:
     return Material(config, data, training_streams(config, part))
 
 
-def take_steps(model: Model, batches: Sequence[list[Instance]], optimizer: torch.optim.Optimizer) -> None:
+def take_steps(model: Model, batches: Sequence[list[Example]], optimizer: torch.optim.Optimizer) -> None:
     """Training steps as the trainer takes them."""
     model.train()
-    for instances in batches:
-        train_step(model, model.batch(instances, only_annotated=True), optimizer)
+    for examples in batches:
+        train_step(model, model.batch(examples, only_annotated=True), optimizer)
 
 
 def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Sequence[Stream]) -> None:
@@ -107,8 +107,8 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
     train_epochs(
         model,
         optimizer=optimizer,
-        done=Progress(),
-        sampler=Sampler(streams, model.config.params.batching, seed=1),
+        done=TrainerState(),
+        sampler=BatchSampler(streams, model.config.params.batching, seed=1),
         dev={},
         after_epoch=_nothing,
         within_epoch=_nothing,
@@ -117,7 +117,7 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
     )
 
 
-def _nothing(_: Progress) -> None:
+def _nothing(_: TrainerState) -> None:
     """What is done where a run would save."""
 
 
@@ -150,17 +150,17 @@ def bare_prediction(encoder: Any, groups: Iterable[Inputs], config: Config) -> N
             encoder(**inputs)
 
 
-def piece_lengths(instance: Instance) -> np.ndarray:
+def segment_lengths(example: Example) -> np.ndarray:
     """The subwords of each piece of a sentence. *Shape:* (P,)."""
-    return np.diff(instance.pieces.piece_starts, append=len(instance.pieces.subword_ids))
+    return np.diff(example.segments.segment_starts, append=len(example.segments.subword_ids))
 
 
-def subwords_of(batches: Iterable[Sequence[Instance]]) -> int:
+def subwords_of(batches: Iterable[Sequence[Example]]) -> int:
     """The subwords of all sentences of some batches."""
-    return sum(len(instance.pieces.subword_ids) for batch in batches for instance in batch)
+    return sum(len(example.segments.subword_ids) for batch in batches for example in batch)
 
 
-def equal_length_groups(batches: Iterable[Sequence[Instance]]) -> list[Inputs]:
+def equal_length_groups(batches: Iterable[Sequence[Example]]) -> list[Inputs]:
     """For each batch rows of one length, with as many subwords: the same steps without any padding.
 
     The length is the batch's middle one; where other sentences (long ones count piece by piece) have other lengths,
@@ -176,7 +176,7 @@ def equal_length_groups(batches: Iterable[Sequence[Instance]]) -> list[Inputs]:
     return groups
 
 
-def padded_groups(batches: Iterable[Sequence[Instance]], *, pad_id: int) -> list[Inputs]:
+def padded_groups(batches: Iterable[Sequence[Example]], *, pad_id: int) -> list[Inputs]:
     """The same batches as transformers usually takes them: padded, with a mask where something is."""
     groups = []
     for batch in batches:
@@ -190,12 +190,12 @@ def padded_groups(batches: Iterable[Sequence[Instance]], *, pad_id: int) -> list
     return groups
 
 
-def rows_of(batch: Sequence[Instance]) -> list[torch.Tensor]:
+def rows_of(batch: Sequence[Example]) -> list[torch.Tensor]:
     """The subwords of each sentence of a batch, long ones piece by piece. *Shape:* (L,) each."""
     return [
         row
-        for instance in batch
-        for row in torch.from_numpy(np.array(instance.pieces.subword_ids)).split(
-            piece_lengths(instance).tolist()
+        for example in batch
+        for row in torch.from_numpy(np.array(example.segments.subword_ids)).split(
+            segment_lengths(example).tolist()
         )
     ]

@@ -90,13 +90,13 @@ def _choices(text: str) -> list[str]:
 
 def _utterance(random: Random, template: str) -> list[tuple[str, str]]:
     tagged: list[tuple[str, str]] = []
-    for piece in re.findall(r"\{\w+\}|\S+", template):
-        if piece.startswith("{"):
-            slot = piece[1:-1]
+    for segment in re.findall(r"\{\w+\}|\S+", template):
+        if segment.startswith("{"):
+            slot = segment[1:-1]
             words = random.choice(_choices(SLOTS[slot])).split()
             tagged += [(form, f"{'I' if place else 'B'}-{slot}") for place, form in enumerate(words)]
         else:
-            tagged.append((piece, "O"))
+            tagged.append((segment, "O"))
     return tagged
 
 

@@ -77,8 +77,8 @@ def with_capital(phrase: Phrase) -> Phrase:
 
 def text_of(sentence: Phrase) -> str:
     """The surface text of a sentence."""
-    pieces = [("" if item.glued or item.clitic else " ") + item.form for item in sentence if not item.empty]
-    return "".join(pieces).strip()
+    segments = [("" if item.glued or item.clitic else " ") + item.form for item in sentence if not item.empty]
+    return "".join(segments).strip()
 
 
 def _identifiers(sentence: Phrase) -> dict[Word, str]:

@@ -11,21 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machamp_lite.data.records import Layout, Record, read_records
+from machamp_lite.data.records import FileFormat, Record, read_records
 from machamp_lite.errors import FAULTS_SHOWN, DataError, FaultList
 
-UD = Layout(word_idx=1)
-PLAIN = Layout(word_idx=0)
-PAIRS = Layout(sent_idxs=(0, 1))
+UD = FileFormat(word_idx=1)
+PLAIN = FileFormat(word_idx=0)
+PAIRS = FileFormat(sent_idxs=(0, 1))
 
 
-def read(folder: Path, content: bytes | str, layout: Layout = UD, **options: object) -> list[Record]:
+def read(folder: Path, content: bytes | str, layout: FileFormat = UD, **options: object) -> list[Record]:
     path = folder / "file.txt"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return list(read_records(path, layout, **options))  # type: ignore[arg-type]
 
 
-def faults(folder: Path, content: bytes | str, layout: Layout = UD, **options: object) -> list[str]:
+def faults(folder: Path, content: bytes | str, layout: FileFormat = UD, **options: object) -> list[str]:
     with pytest.raises(DataError) as caught:
         read(folder, content, layout, **options)
     return [fault.removeprefix(f"{folder}/") for fault in caught.value.faults]
@@ -65,13 +65,13 @@ HABITS = {
     "words that look like empty nodes": (PLAIN, "8.1\tX\n1-2\tY\n", [["8.1", "1-2"]]),
     "empty columns": (PLAIN, "a\t\t\t\nb\t\tX\t\n", [["a", "b"]]),
     "rows of different lengths": (PLAIN, "a\nb\tX\tY\nc\tX\n", [["a", "b", "c"]]),
-    "a header": (Layout(word_idx=0, skip_first_line=True), "word\ttag\na\tX\n", [["a"]]),
-    "a header after a byte order mark": (Layout(word_idx=0, skip_first_line=True), "\ufeffw\na\n", [["a"]]),
+    "a header": (FileFormat(word_idx=0, skip_first_line=True), "word\ttag\na\tX\n", [["a"]]),
+    "a header after a byte order mark": (FileFormat(word_idx=0, skip_first_line=True), "\ufeffw\na\n", [["a"]]),
     "pairs": (PAIRS, "a b\tc\tyes\nd\te f\tno", [["a b", "c"], ["d", "e f"]]),
     "pairs with blank lines": (PAIRS, "\na\tb\r\n\n\t\nc\td\n", [["a", "b"], ["c", "d"]]),
     "pairs that start with #": (PAIRS, "# a\tb\n#\t#\n", [["# a", "b"], ["#", "#"]]),
     "an empty text of a pair": (PAIRS, "\tb\n", [["", "b"]]),
-    "columns in another order": (Layout(sent_idxs=(2, 0)), "a\tx\tb\n", [["b", "a"]]),
+    "columns in another order": (FileFormat(sent_idxs=(2, 0)), "a\tx\tb\n", [["b", "a"]]),
     "a hashtag as the first word": (PLAIN, "#MeToo\tO\nis\tO\n\n#tag\tO\n", [["#MeToo", "is"], ["#tag"]]),
     "a hashtag above a row with more columns": (PLAIN, "#MeToo\tO\nis\tO\t\n", [["#MeToo", "is"]]),
     "a hashtag above a row with fewer columns": (
@@ -95,7 +95,7 @@ HABITS = {
 
 @pytest.mark.parametrize(("layout", "content", "expected"), HABITS.values(), ids=HABITS)
 def test_every_habit_of_a_file_is_read_and_written_back(
-    tmp_path: Path, layout: Layout, content: str, expected: list[list[str]]
+    tmp_path: Path, layout: FileFormat, content: str, expected: list[list[str]]
 ) -> None:
     records = read(tmp_path, content, layout)
     assert words(records) == expected
@@ -124,9 +124,9 @@ def conll_files(draw: st.DrawFn) -> str:
 @settings(max_examples=150, deadline=None)
 @given(
     content=conll_files(),
-    layout=st.sampled_from([UD, PLAIN, PAIRS, Layout(word_idx=1, skip_first_line=True)]),
+    layout=st.sampled_from([UD, PLAIN, PAIRS, FileFormat(word_idx=1, skip_first_line=True)]),
 )
-def test_the_texts_of_all_records_are_the_file(content: str, layout: Layout) -> None:
+def test_the_texts_of_all_records_are_the_file(content: str, layout: FileFormat) -> None:
     with tempfile.TemporaryDirectory() as folder:
         texts = []
         path = Path(folder) / "file"
@@ -304,7 +304,7 @@ def test_raw_text_becomes_rows_of_columns(tmp_path: Path) -> None:
 
 
 def test_raw_text_has_no_header(tmp_path: Path) -> None:
-    records = read(tmp_path, "a b\nc", Layout(word_idx=0, skip_first_line=True), raw_text_columns=2)
+    records = read(tmp_path, "a b\nc", FileFormat(word_idx=0, skip_first_line=True), raw_text_columns=2)
     assert words(records) == [["a", "b"], ["c"]]
     assert records[0].text() == "# text = a b\na\t_\nb\t_\n\n"
 
@@ -356,7 +356,7 @@ def test_a_file_of_another_format_is_one_line_that_names_it(
 ) -> None:
     (line,) = faults(tmp_path, content, **options)
     assert line.startswith(f"file.txt: {told}")
-    for layout in (PAIRS, Layout()):
+    for layout in (PAIRS, FileFormat()):
         assert faults(tmp_path, content, layout) == [line]
 
 
@@ -379,8 +379,8 @@ NOTHING = {"nothing": "", "blank lines": "\n\n", "comments": "# a\n\n# b\n", "a 
 
 
 @pytest.mark.parametrize("content", NOTHING.values(), ids=NOTHING)
-@pytest.mark.parametrize("layout", [UD, Layout(word_idx=1, skip_first_line=True)])
-def test_a_file_without_sentences_is_a_fault(tmp_path: Path, content: str, layout: Layout) -> None:
+@pytest.mark.parametrize("layout", [UD, FileFormat(word_idx=1, skip_first_line=True)])
+def test_a_file_without_sentences_is_a_fault(tmp_path: Path, content: str, layout: FileFormat) -> None:
     assert faults(tmp_path, content, layout) == ["file.txt: no sentences found, expected at least one"]
 
 

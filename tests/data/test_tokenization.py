@@ -10,7 +10,7 @@ from tiny_tokenizers import FAMILIES, Tokenizers, write_tokenizer
 from transformers import AutoTokenizer
 
 from machamp_lite.data.character_tokenizer import RawTextTokenizer
-from machamp_lite.data.tokenization import LongInput, Pieces, WordTokenizer, shorten, strides
+from machamp_lite.data.tokenization import LongInput, Segments, WordTokenizer, shorten, strides
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.pretrained import load_tokenizer
 
@@ -70,9 +70,9 @@ def tokenizer(
     return WordTokenizer(loaded(tokenizers[family]), max_input_length=max_input_length, long_input=long_input)
 
 
-def inner_ids(words: WordTokenizer, pieces: Pieces) -> list[int]:
+def inner_ids(words: WordTokenizer, segments: Segments) -> list[int]:
     """The ids between special tokens of what is one piece."""
-    ids = pieces.subword_ids.tolist()
+    ids = segments.subword_ids.tolist()
     return ids[len(words.special.before) : len(ids) - len(words.special.after)]
 
 
@@ -87,8 +87,8 @@ def test_words_have_the_subwords_of_running_text(
         text_ids, first_ids = published(tokenizers[family])(
             [" ".join(sentence), sentence[0]], add_special_tokens=False
         )["input_ids"]
-        pieces = words.sentence(sentence)
-        ids = inner_ids(words, pieces)
+        segments = words.sentence(sentence)
+        ids = inner_ids(words, segments)
         assert ids[len(words.subwords(sentence[0])) :] == text_ids[len(first_ids) :]
         assert len(ids) == len(text_ids)
         if family not in AFTER_SPACE:
@@ -99,7 +99,7 @@ def test_words_have_the_subwords_of_running_text(
         for word in sentence:
             end += space + len(words.subwords(word))
             ends.append(end)
-        assert pieces.word_ends.tolist() == ends
+        assert segments.word_ends.tolist() == ends
 
 
 @every_family
@@ -117,18 +117,18 @@ def test_texts_are_tokenised_as_published(tokenizers: Tokenizers, family: str) -
 @pytest.mark.parametrize("text", [" ".join(sentence) for sentence in SENTENCES])
 def test_raw_text_has_the_subwords_of_running_text(tokenizers: Tokenizers, family: str, text: str) -> None:
     words = tokenizer(tokenizers, family, max_input_length=200)
-    parts, pieces = RawTextTokenizer(words)(text)
+    parts, segments = RawTextTokenizer(words)(text)
     assert "".join(parts) == text
-    assert len(parts) == len(pieces.word_ends)
+    assert len(parts) == len(segments.word_ends)
     first = text.split()[0]
     text_ids, first_ids = published(tokenizers[family])([text, first], add_special_tokens=False)["input_ids"]
-    assert inner_ids(words, pieces)[len(words.subwords(first)) :] == text_ids[len(first_ids) :]
+    assert inner_ids(words, segments)[len(words.subwords(first)) :] == text_ids[len(first_ids) :]
 
 
 @every_family
 def test_each_subword_of_raw_text_knows_its_characters(tokenizers: Tokenizers, family: str) -> None:
     text = "the old  dog ran"
-    parts, pieces = RawTextTokenizer(tokenizer(tokenizers, family, max_input_length=8))(text)
+    parts, segments = RawTextTokenizer(tokenizer(tokenizers, family, max_input_length=8))(text)
     expected = ["the ", "old  ", "dog ", "ran"]
     if family in SPACES:
         expected = [*"th", "e ", *"ol", "d  ", *"do", "g ", *"ran"]
@@ -136,7 +136,7 @@ def test_each_subword_of_raw_text_knows_its_characters(tokenizers: Tokenizers, f
     # Each item is a subword of its own characters, also in later pieces.
     words = tokenizer(tokenizers, family)
     assert [
-        words.tokenizer.decode(int(number)).strip() for number in pieces.subword_ids[pieces.word_ends]
+        words.tokenizer.decode(int(number)).strip() for number in segments.subword_ids[segments.word_ends]
     ] == [part.strip() for part in expected]
 
 
@@ -202,8 +202,8 @@ def test_spaces_of_raw_text_are_left_out_for_a_model_of_an_older_version(
     words = WordTokenizer(
         load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
     )
-    _, pieces = RawTextTokenizer(words)("the dog")
-    assert words.tokenizer.decode(inner_ids(words, pieces)) == "thedog"
+    _, segments = RawTextTokenizer(words)("the dog")
+    assert words.tokenizer.decode(inner_ids(words, segments)) == "thedog"
     assert words.tokenizer.decode(inner_ids(words, words.sentence(["the", "dog"]))) == "the dog"
 
 
@@ -246,19 +246,19 @@ def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Tokenizers, kind: s
         (space if place else []) + words.tokenizer(before_word + word, add_special_tokens=False)["input_ids"]
         for place, word in enumerate(WORDS)
     ]
-    pieces = words.sentence(WORDS)
+    segments = words.sentence(WORDS)
     before, after = list(words.special.before), list(words.special.after)
-    assert pieces.subword_ids.tolist() == before + [number for ids in alone for number in ids] + after
+    assert segments.subword_ids.tolist() == before + [number for ids in alone for number in ids] + after
     ends = [len(before) + sum(len(ids) for ids in alone[: place + 1]) - 1 for place in range(len(WORDS))]
-    assert pieces.word_ends.tolist() == ends
-    assert pieces.piece_starts.tolist() == [0]
+    assert segments.word_ends.tolist() == ends
+    assert segments.segment_starts.tolist() == [0]
 
 
 @every_kind
 def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind)
     expected = words.tokenizer("the dog", "a cat")
-    pieces = words.texts(["the dog", "a cat"])
+    segments = words.texts(["the dog", "a cat"])
     if kind in WITHOUT_SEPARATOR:
         # They put nothing between texts, which would be one text.
         assert (
@@ -267,9 +267,9 @@ def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Tokenizers, kind:
         )
         assert words.special.between == (words.tokenizer.sep_token_id or words.tokenizer.eos_token_id,)
         return
-    assert pieces.subword_ids.tolist() == expected["input_ids"]
+    assert segments.subword_ids.tolist() == expected["input_ids"]
     if "token_type_ids" in words.tokenizer.model_input_names:
-        assert pieces.type_ids.tolist() == expected["token_type_ids"]
+        assert segments.type_ids.tolist() == expected["token_type_ids"]
 
 
 @every_kind
@@ -285,16 +285,16 @@ def test_a_word_without_subwords_is_unknown(tokenizers: Tokenizers, kind: str, w
 @every_kind
 def test_long_sentences_are_cut_between_words(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=10)
-    pieces = words.sentence(WORDS * 3)
-    lengths = [*pieces.piece_starts[1:], len(pieces.subword_ids)] - pieces.piece_starts
+    segments = words.sentence(WORDS * 3)
+    lengths = [*segments.segment_starts[1:], len(segments.subword_ids)] - segments.segment_starts
     assert max(lengths) <= 10
     assert len(lengths) > 1
-    assert len(pieces.word_ends) == 3 * len(WORDS)
-    for start in pieces.piece_starts:
-        assert tuple(pieces.subword_ids[start : start + len(words.special.before)]) == words.special.before
+    assert len(segments.word_ends) == 3 * len(WORDS)
+    for start in segments.segment_starts:
+        assert tuple(segments.subword_ids[start : start + len(words.special.before)]) == words.special.before
     # Every word ends in the subword that it ends in alone.
     ends = [words.subwords(word)[-1] for word in WORDS * 3]
-    assert pieces.subword_ids[pieces.word_ends].tolist() == ends
+    assert segments.subword_ids[segments.word_ends].tolist() == ends
 
 
 @every_kind
@@ -314,11 +314,11 @@ def test_a_word_longer_than_the_limit_keeps_its_end(tokenizers: Tokenizers, kind
 @pytest.mark.parametrize("texts", [["dog " * 50], ["dog " * 50, "a cat"], ["", ""], ["dog " * 30] * 4])
 def test_texts_are_truncated_until_they_fit(tokenizers: Tokenizers, kind: str, texts: list[str]) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=16)
-    pieces = words.texts(texts)
-    assert len(pieces.subword_ids) <= 16
-    assert len(pieces.subword_ids) == len(pieces.type_ids)
+    segments = words.texts(texts)
+    assert len(segments.subword_ids) <= 16
+    assert len(segments.subword_ids) == len(segments.type_ids)
     if any(texts):
-        assert len(pieces.subword_ids) == 16
+        assert len(segments.subword_ids) == 16
 
 
 @pytest.mark.parametrize(
@@ -339,9 +339,9 @@ def test_the_longest_texts_give_way(lengths: list[int], room: int, expected: lis
 def test_characters_of_sentences_are_those_of_the_text(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=16)
     if kind in SPACES:
-        pieces = words.sentence(["the", "dog", "ran", "and", "ate"])
-        starts = [*pieces.piece_starts, len(pieces.subword_ids)]
-        rows = [pieces.subword_ids[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+        segments = words.sentence(["the", "dog", "ran", "and", "ate"])
+        starts = [*segments.segment_starts, len(segments.subword_ids)]
+        rows = [segments.subword_ids[start:end] for start, end in zip(starts, starts[1:], strict=False)]
         texts = [words.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
         assert len(texts) == 2
         assert " ".join(texts) == "the dog ran and ate"
@@ -350,17 +350,17 @@ def test_characters_of_sentences_are_those_of_the_text(tokenizers: Tokenizers, k
 
 @pytest.mark.parametrize(("length", "size"), [(n, size) for n in range(1, 30) for size in range(1, 12)])
 def test_strides_cover_a_text_and_overlap_by_a_quarter(length: int, size: int) -> None:
-    pieces = [range(start, min(length, start + size)) for start in strides(length, size)]
-    assert {place for piece in pieces for place in piece} == set(range(length))
-    for left, right in zip(pieces, pieces[1:], strict=False):
+    segments = [range(start, min(length, start + size)) for start in strides(length, size)]
+    assert {place for segment in segments for place in segment} == set(range(length))
+    for left, right in zip(segments, segments[1:], strict=False):
         assert len(left) == size
         assert len(set(left) & set(right)) == size // 4
         assert not set(right) <= set(left)
 
 
-def rows_of(pieces: Pieces) -> list[list[int]]:
-    starts = [*pieces.piece_starts, len(pieces.subword_ids)]
-    return [pieces.subword_ids[start:end].tolist() for start, end in zip(starts, starts[1:], strict=False)]
+def rows_of(segments: Segments) -> list[list[int]]:
+    starts = [*segments.segment_starts, len(segments.subword_ids)]
+    return [segments.subword_ids[start:end].tolist() for start, end in zip(starts, starts[1:], strict=False)]
 
 
 @every_kind
@@ -392,8 +392,8 @@ def test_the_longest_text_is_cut_into_pieces_beside_the_others(
     expected = []
     start = 0
     while True:
-        piece = parts[longest][start : start + size]
-        row = [*others[:longest], piece, *others[longest:]]
+        segment = parts[longest][start : start + size]
+        row = [*others[:longest], segment, *others[longest:]]
         ids = list(special.before)
         for place, own in enumerate(row):
             ids += [*(special.between if place else ()), *own]
@@ -401,11 +401,11 @@ def test_the_longest_text_is_cut_into_pieces_beside_the_others(
         if start + size >= len(parts[longest]):
             break
         start += size - size // 4
-    pieces = words.texts(texts, whole=True)
+    segments = words.texts(texts, whole=True)
     if sum(map(len, parts)) <= room:
         expected = [expected[0]]
-    assert rows_of(pieces) == expected
-    assert len(pieces.type_ids) == len(pieces.subword_ids)
+    assert rows_of(segments) == expected
+    assert len(segments.type_ids) == len(segments.subword_ids)
     assert max(map(len, expected)) <= 24
 
 

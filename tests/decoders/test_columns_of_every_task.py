@@ -13,7 +13,7 @@ from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.dataloading.cache import RunData
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.training.run import read_data
 
@@ -22,13 +22,13 @@ __all__ = ["make"]
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 
-def arrays_of(instance: Instance) -> dict[str, np.ndarray | None]:
-    pieces = instance.pieces
-    fixed = {name: getattr(pieces, name) for name in ("subword_ids", "type_ids", "piece_starts", "word_ends")}
-    return {**fixed, **{f"gold {task}": gold for task, gold in instance.gold.items()}}
+def arrays_of(example: Example) -> dict[str, np.ndarray | None]:
+    segments = example.segments
+    fixed = {name: getattr(segments, name) for name in ("subword_ids", "type_ids", "segment_starts", "word_ends")}
+    return {**fixed, **{f"gold {task}": gold for task, gold in example.gold.items()}}
 
 
-def assert_same_instances(found: Sequence[Instance], expected: Sequence[Instance]) -> None:
+def assert_same_instances(found: Sequence[Example], expected: Sequence[Example]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         for name in ("dataset", "view", "source", "words", "labels"):
@@ -42,7 +42,7 @@ def assert_same_instances(found: Sequence[Instance], expected: Sequence[Instance
             np.testing.assert_array_equal(array, others[name], strict=True)  # type: ignore[arg-type]
 
 
-def one_by_one(setting: Setting) -> Iterator[Instance]:
+def one_by_one(setting: Setting) -> Iterator[Example]:
     """The instances of dev data, each made alone; labels are those that training has seen."""
     case, decoder = setting.case, DECODERS[setting.case.task_type]
     config, words = setting.model.config.tasks()[case.task], setting.model.tokenizer
@@ -50,23 +50,23 @@ def one_by_one(setting: Setting) -> Iterator[Instance]:
     for record in setting.records():
         labels = decoder.read_labels(record, task=case.task, config=config)
         texts = record.words
-        if decoder.reads == "raw":
-            texts, pieces = RawTextTokenizer(words)(str(record.comment("text")))
+        if decoder.input_type == "raw":
+            texts, segments = RawTextTokenizer(words)(str(record.comment("text")))
         else:
-            pieces = words.sentence(texts) if case.dataset == "words" else words.texts(texts)
-        if decoder.reads == "masked":
-            pieces, hidden = Masker(words.tokenizer).hide(pieces)
+            segments = words.sentence(texts) if case.dataset == "words" else words.texts(texts)
+        if decoder.input_type == "masked":
+            segments, hidden = Masker(words.tokenizer).hide(segments)
             labels = hidden.tolist()
-        if decoder.reads == "subwords":
-            pieces = type(pieces)(
-                pieces.subword_ids, pieces.type_ids, pieces.piece_starts, np.arange(len(pieces.subword_ids))
+        if decoder.input_type == "subwords":
+            segments = type(segments)(
+                segments.subword_ids, segments.type_ids, segments.segment_starts, np.arange(len(segments.subword_ids))
             )
         known: dict[str, list[Any]] = {} if labels is None else {case.task: labels}
         gold = {
             task: decoder.encode(own, vocabulary.ids(decoder.classes(own, texts)))
             for task, own in known.items()
         }
-        yield Instance("DATA", decoder.reads, record.where(), texts, pieces, known, gold)
+        yield Example("DATA", decoder.input_type, record.where(), texts, segments, known, gold)
 
 
 @every_case
@@ -74,7 +74,7 @@ def test_columns_show_what_each_sentence_gives_alone(make: Callable[..., Setting
     setting = make(case)
     assert_same_instances(setting.data.dev["DATA"], list(one_by_one(setting)))
     unlabelled = [
-        Instance(own.dataset, own.view, own.source, own.words, own.pieces, {}, own.gold)
+        Example(own.dataset, own.view, own.source, own.words, own.segments, {}, own.gold)
         for own in one_by_one(setting)
     ]
     assert_same_instances(setting.data.train["DATA"], unlabelled)

@@ -11,8 +11,8 @@ from products import Products
 
 from machamp_lite.acceleration.padded_linear import ROWS
 from machamp_lite.config import load_config
-from machamp_lite.data.records import Layout, Record, read_records
-from machamp_lite.dataloading.dataset_reader import InstanceReader
+from machamp_lite.data.records import FileFormat, Record, read_records
+from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.remarks import Remarks
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
@@ -90,7 +90,7 @@ class Setting:
     path: Path
 
     def records(self) -> list[Record]:
-        layout = Layout(word_idx=1) if self.case.dataset == "words" else Layout(sent_idxs=(0, 1))
+        layout = FileFormat(word_idx=1) if self.case.dataset == "words" else FileFormat(sent_idxs=(0, 1))
         return [record for record in read_records(self.path, layout) if record.rows]
 
 
@@ -148,7 +148,7 @@ def test_gold_labels_written_back_give_the_record_they_came_from(
     for record, original in zip(setting.records(), setting.records(), strict=True):
         labels = decoder.read_labels(record, task=case.task, config=config)
         assert labels is not None
-        if case.unannotated and decoder.reads != "raw":
+        if case.unannotated and decoder.input_type != "raw":
             case.unannotated(record)
             if decoder.columns(config):
                 assert record.text() != original.text()
@@ -171,7 +171,7 @@ def _moved(record: Record, case: Case) -> str:
 @every_case
 def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting], case: Case) -> None:
     setting = make(case)
-    instances = setting.data.train["DATA"]
+    examples = setting.data.train["DATA"]
     model = setting.model.eval()
 
     def summed_loss(batches: list[list[Any]]) -> float:
@@ -186,11 +186,11 @@ def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting
             total += model.losses(batch, model(batch))[case.task].item() * items
         return total
 
-    together = summed_loss([instances])
-    assert together == pytest.approx(summed_loss([[instance] for instance in instances]), rel=1e-5)
-    labels = dict(predict_labels(model, instances))
-    for place, instance in enumerate(instances):
-        assert_same(dict(predict_labels(model, [instance]))[0], labels[place])
+    together = summed_loss([examples])
+    assert together == pytest.approx(summed_loss([[example] for example in examples]), rel=1e-5)
+    labels = dict(predict_labels(model, examples))
+    for place, example in enumerate(examples):
+        assert_same(dict(predict_labels(model, [example]))[0], labels[place])
 
 
 @every_case
@@ -200,7 +200,7 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
     setting = make(case)
     if case.unannotated is None:
         pytest.skip("every sentence with this column is annotated")
-    reader = InstanceReader(
+    reader = DatasetReader(
         name="DATA",
         config=setting.model.config.datasets["DATA"],
         tokenizer=setting.model.tokenizer,
@@ -208,8 +208,8 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
     )
     records = setting.records()
     case.unannotated(records[0])
-    views = reader.instances(records, reader.annotations(records, Remarks()))
-    instances = [instance for own in views for instance in own]
+    views = reader.examples(records, reader.annotations(records, Remarks()))
+    examples = [example for own in views for example in own]
     model = setting.model.eval()
 
     def gradients(chosen: list[Any]) -> tuple[float, list[torch.Tensor]]:
@@ -221,11 +221,11 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
 
     if case.task_type == "tok":
         # Without raw text there is nothing to read.
-        assert len(instances) == len(records) - 1
+        assert len(examples) == len(records) - 1
         return
-    assert case.task not in instances[0].gold
-    loss, grads = gradients(instances)
-    expected_loss, expected_grads = gradients(instances[1:])
+    assert case.task not in examples[0].gold
+    loss, grads = gradients(examples)
+    expected_loss, expected_grads = gradients(examples[1:])
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     for grad, expected in zip(grads, expected_grads, strict=True):
         torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-6)
@@ -252,13 +252,13 @@ def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case:
     setting = make(
         case, *(rates if DECODERS[case.task_type].language_model else rates[:1]), "encoder.dropout=0.0"
     )
-    model, instances = setting.model.train(), setting.data.train["DATA"]
+    model, examples = setting.model.train(), setting.data.train["DATA"]
     for module in model.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     optimizer = make_optimizer(model, model.config.params.training)
     # In evaluation mode, what is hidden of a text is always the same.
-    batch = model.eval().batch(instances, only_annotated=True)
+    batch = model.eval().batch(examples, only_annotated=True)
     model.train()
     for _ in range(150):
         losses = train_step(model, batch, optimizer)
@@ -266,7 +266,7 @@ def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case:
     metric = model.config.tasks()[case.task].metric
     value = evaluate(model, "DATA", setting.data.dev["DATA"]).scores()[case.task][metric]
     # Dropout within attention keeps numbers from coming closer.
-    assert METRICS[metric]().merit(value) == pytest.approx(1.0, abs=0.2 if metric in NUMBERS else 0)
+    assert METRICS[metric]().selection_score(value) == pytest.approx(1.0, abs=0.2 if metric in NUMBERS else 0)
 
 
 @every_case
@@ -307,16 +307,16 @@ def test_a_saved_model_predicts_the_same(make: Callable[..., Setting], case: Cas
     setting = make(case)
     save_model(setting.model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
-    instances = setting.data.dev["DATA"]
-    batches = [model.eval().batch(instances, only_annotated=False) for model in (setting.model, loaded)]
+    examples = setting.data.dev["DATA"]
+    batches = [model.eval().batch(examples, only_annotated=False) for model in (setting.model, loaded)]
     with torch.inference_mode():
         one, other = setting.model(batches[0])[case.task], loaded(batches[1])[case.task]
     for left, right in zip(
         *([scores] if torch.is_tensor(scores) else scores for scores in (one, other)), strict=True
     ):
         assert torch.equal(left, right)
-    predicted = [dict(predict_labels(model, instances)) for model in (setting.model, loaded)]
-    for place in range(len(instances)):
+    predicted = [dict(predict_labels(model, examples)) for model in (setting.model, loaded)]
+    for place in range(len(examples)):
         assert_same(predicted[0][place], predicted[1][place])
 
 
@@ -324,14 +324,14 @@ def test_a_saved_model_predicts_the_same(make: Callable[..., Setting], case: Cas
 def test_long_sentences_are_predicted_whole(make: Callable[..., Setting], case: Case) -> None:
     setting = make(case, "encoder.max_input_length=5")
     labels = dict(predict_labels(setting.model, setting.data.dev["DATA"]))
-    for place, instance in enumerate(setting.data.dev["DATA"]):
+    for place, example in enumerate(setting.data.dev["DATA"]):
         decoder = DECODERS[case.task_type]
         expected = 1
         if decoder.level == "word":
             expected = {
-                "words": len(instance.words),
-                "raw": len("".join(instance.words)),
-                "masked": len(instance.pieces.word_ends),
+                "words": len(example.words),
+                "raw": len("".join(example.words)),
+                "masked": len(example.segments.word_ends),
                 "subwords": 1,
-            }[decoder.reads]
+            }[decoder.input_type]
         assert len(labels[place][case.task]) == expected

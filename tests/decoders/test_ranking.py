@@ -26,8 +26,8 @@ __all__ = ["make"]
 SETS = ("multiseq", "multiclas")
 every_ranked_case = pytest.mark.parametrize(
     "case",
-    [case for case in CASES if DECODERS[case.task_type].ranks],
-    ids=[name for case, name in zip(CASES, IDS, strict=True) if DECODERS[case.task_type].ranks],
+    [case for case in CASES if DECODERS[case.task_type].supports_top_k],
+    ids=[name for case, name in zip(CASES, IDS, strict=True) if DECODERS[case.task_type].supports_top_k],
 )
 
 
@@ -48,9 +48,9 @@ def lists_of(item: Any, labels: Any, task_type: str) -> list[tuple[Ranked, Any]]
 
 def ranked_of(setting: Setting, top_n: int) -> list[tuple[Ranked, Any]]:
     """All lists of ranked labels of the dev data, each with what is decoded."""
-    task, instances = setting.case.task, setting.data.dev["DATA"]
+    task, examples = setting.case.task, setting.data.dev["DATA"]
     found = []
-    for _, labels, ranked in rank_labels(setting.model, instances, top_n={task: top_n}):
+    for _, labels, ranked in rank_labels(setting.model, examples, top_n={task: top_n}):
         for item, label in zip(ranked[task], labels[task], strict=True):
             found += lists_of(item, label, setting.case.task_type)
     return found
@@ -90,7 +90,7 @@ def test_the_probabilities_of_all_labels_sum_to_one(make: Callable[..., Setting]
 
 
 def test_labels_that_are_no_classes_have_no_others_beside_them() -> None:
-    assert {name for name, decoder in DECODERS.items() if not decoder.ranks} == {
+    assert {name for name, decoder in DECODERS.items() if not decoder.supports_top_k} == {
         "regression",
         "probdistr",
         "mlm",
@@ -112,16 +112,16 @@ def test_a_first_that_is_not_the_most_probable_stays_first_and_what_is_out_of_re
 
 def test_probabilities_of_scripts_that_give_the_same_string_are_summed(make: Callable[..., Setting]) -> None:
     setting = shaken(make(next(case for case in CASES if case.task_type == "string2string")))
-    instances, model = setting.data.dev["DATA"], setting.model
+    examples, model = setting.data.dev["DATA"], setting.model
     scripts = model.vocabularies["task"].labels
     merged = 0
-    for places, _, scores in score_batches(model, instances):
+    for places, _, scores in score_batches(model, examples):
         rows = iter(scores["task"].softmax(-1).tolist())
         ranked = model.decoder("task").rank(
-            scores["task"], [instances[place].words for place in places], top_n=1000
+            scores["task"], [examples[place].words for place in places], top_n=1000
         )
         for place, items in zip(places, ranked, strict=True):
-            for word, item in zip(instances[place].words, items, strict=True):
+            for word, item in zip(examples[place].words, items, strict=True):
                 sums: dict[str, float] = defaultdict(float)
                 for script, value in zip(scripts, next(rows), strict=True):
                     sums[apply_script(word, script) or word] += value

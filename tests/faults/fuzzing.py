@@ -260,8 +260,8 @@ def spoil_folder(folder: Path, names: Sequence[str], random: Random) -> None:
             path = folder / "encoder" / "tokenizer.json"
             document = json.loads(path.read_text(encoding="utf-8"))
             part, inner, step = random.choice(GROWING)
-            former = [document[part]] if document[part] else []
-            steps = [*former, *[step] * random.choice([1, 2, 10, 40])]
+            init_model = [document[part]] if document[part] else []
+            steps = [*init_model, *[step] * random.choice([1, 2, 10, 40])]
             document[part] = {"type": "Sequence", inner: steps}
             path.write_text(json.dumps(document), encoding="utf-8")
 

@@ -431,7 +431,7 @@ def test_checksums_are_those_of_the_bytes_that_were_read(
 def test_a_file_that_changes_while_it_is_read_is_refused(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], cache: str
 ) -> None:
-    original = run_data.InstanceReader.read_training
+    original = run_data.DatasetReader.read_training
 
     def read_training(*arguments: Any) -> Any:
         data = original(*arguments)
@@ -440,7 +440,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
 
     arguments = [*FLAGS, "--model_dir", "new", "--data_cache", cache]
     with monkeypatch.context() as patch:
-        patch.setattr(run_data.InstanceReader, "read_training", read_training)
+        patch.setattr(run_data.DatasetReader, "read_training", read_training)
         assert cli.train(arguments) == 2
     (line,) = plain_lines(capsys.readouterr().err)
     assert line == "data.conllu: has changed while it was read; start again once it is complete"

@@ -23,12 +23,12 @@ STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 @pytest.fixture(autouse=True)
 def heeded() -> Iterator[None]:
     """Signals are handled even if the tests were started in the background or by nohup, where they are ignored."""
-    former = {
+    init_model = {
         number: signal.signal(number, handler)
         for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL))
     }
     yield
-    for number, handler in former.items():
+    for number, handler in init_model.items():
         signal.signal(number, handler)
 
 

@@ -395,9 +395,9 @@ def test_a_link_within_a_model_folder_is_followed(folder: Path) -> None:
 
 
 def template(*names: str) -> dict[str, Any]:
-    pieces = [{"Sequence": {"id": name, "type_id": 0}} for name in names]
-    pair = [*pieces, {"Sequence": {"id": "B", "type_id": 0}}]
-    return {"type": "TemplateProcessing", "single": pieces, "pair": pair, "special_tokens": {}}
+    segments = [{"Sequence": {"id": name, "type_id": 0}} for name in names]
+    pair = [*segments, {"Sequence": {"id": "B", "type_id": 0}}]
+    return {"type": "TemplateProcessing", "single": segments, "pair": pair, "special_tokens": {}}
 
 
 def replace(pattern: dict[str, str], content: str) -> dict[str, Any]:
@@ -468,8 +468,8 @@ def test_a_tokenizer_that_makes_texts_many_times_longer_is_refused(
     folder: Path, part: str, inner: str, step: Any, times: int
 ) -> None:
     def change(tokenizer: Any) -> None:
-        former = [tokenizer[part]] if tokenizer[part] else []
-        tokenizer[part] = {"type": "Sequence", inner: [*former, *[step] * times]}
+        init_model = [tokenizer[part]] if tokenizer[part] else []
+        tokenizer[part] = {"type": "Sequence", inner: [*init_model, *[step] * times]}
 
     edit(folder / "encoder" / "tokenizer.json", change)
     take_tokenizer_as_it_is(folder)

@@ -24,7 +24,7 @@ from machamp_lite.model.serialization import weights_of
 from machamp_lite.training import run as runs
 from machamp_lite.training import shared_steps, trainer
 from machamp_lite.training.checkpoint import load_document
-from machamp_lite.training.distributed import ALONE, Processes, joined
+from machamp_lite.training.distributed import SINGLE_PROCESS, Processes, joined
 from machamp_lite.training.trainer import train_shared, train_together
 
 WORDS = {
@@ -90,7 +90,7 @@ def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:
     model = runs.build_model(config, data).eval()
     # From here on each process draws its own.
     runs.seed_everything(3 + processes.rank)
-    both = [instance for instances in data.train.values() for instance in instances]
+    both = [example for examples in data.train.values() for example in examples]
     # All, those of one dataset, a single sentence, and two of different tasks.
     every_batch = [[both], [both[-4:]], [both[:1]], [[both[0], both[-1]], both[2:5]]]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, fused=True)
@@ -147,7 +147,7 @@ def test_two_processes_have_gradients_and_weights_of_one(
     codes, printed = in_two_processes(work, tmp_path)
     assert codes == [0, 0], printed
     for name, config in configs.items():
-        assert_same_steps(name, several_steps(config, ALONE), tmp_path)
+        assert_same_steps(name, several_steps(config, SINGLE_PROCESS), tmp_path)
 
 
 def assert_same_steps(name: str, expected: dict[str, torch.Tensor], folder: Path) -> None:
@@ -196,12 +196,12 @@ def test_a_batch_is_cut_into_parts_with_about_the_same_number_of_subwords(
     configs: dict[str, Any], number: int
 ) -> None:
     data = runs.read_data(configs["static"])
-    batch = [instance for instances in data.train.values() for instance in instances][:5]
+    batch = [example for examples in data.train.values() for example in examples][:5]
     cut = parts(batch, number)
     assert len(cut) == number
     assert sorted(id(one) for part in cut for one in part) == sorted(map(id, batch))
-    totals = [sum(len(one.pieces.subword_ids) for one in part) for part in cut]
-    assert max(totals) - min(totals) <= max(len(one.pieces.subword_ids) for one in batch)
+    totals = [sum(len(one.segments.subword_ids) for one in part) for part in cut]
+    assert max(totals) - min(totals) <= max(len(one.segments.subword_ids) for one in batch)
 
 
 @pytest.fixture

@@ -60,7 +60,7 @@ def that_holds(
     original_forward, original = Model.forward, getattr(Model, place)
 
     def forward(self: Model, batch: Batch) -> Any:
-        tried.append(len(batch.instances))
+        tried.append(len(batch.examples))
         return original_forward(self, batch)
 
     def failing(self: Model, *arguments: Any) -> Any:
@@ -86,8 +86,8 @@ def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
 ) -> None:
     def learn() -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
         # In evaluation mode, so that no dropout makes them differ.
-        model, instances = build(f"training.task_weighting={scheme}", NO_CLIPPING)
-        groups = [instances, instances[:2]]
+        model, examples = build(f"training.task_weighting={scheme}", NO_CLIPPING)
+        groups = [examples, examples[:2]]
         batches = [model.eval().batch(group, only_annotated=True) for group in groups]
         multipliers = torch.tensor([0.5, 1.5, 1.0, 0.7, 1.3, 0.9, 1.1])
         monkeypatch.setattr(
@@ -115,13 +115,13 @@ def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
 def test_a_sentence_that_does_not_fit_alone_ends_training_in_one_line(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, instances = build()
+    model, examples = build()
     tried = that_holds(monkeypatch, 0, fails_late=False)
     with pytest.raises(
         TrainingError, match=r"treebank.conllu:\d+: a batch of 4 sentences .* sentence by sentence"
     ):
         train_together(
-            model, [model.batch(instances, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.1)
+            model, [model.batch(examples, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.1)
         )
     assert min(tried) == 1
 
@@ -132,9 +132,9 @@ def test_a_batch_is_scored_and_decoded_in_halves(
 ) -> None:
     def labels() -> dict[int, dict[str, list[Any]]]:
         # The number aside, which rounding changes.
-        return {place: {**labels, "degree": []} for place, labels in predict_labels(model, instances)}
+        return {place: {**labels, "degree": []} for place, labels in predict_labels(model, examples)}
 
-    model, instances = build()
+    model, examples = build()
     expected = labels()
     tried = that_holds(monkeypatch, 1, fails_late=fails_late, late="labels")
     assert labels() == expected
@@ -145,7 +145,7 @@ def test_a_batch_is_scored_and_decoded_in_halves(
 def test_a_sentence_that_cannot_be_predicted_alone_is_told_in_one_line(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model, instances = build()
+    model, examples = build()
     that_holds(monkeypatch, 0, fails_late=False)
     with pytest.raises(MachampError, match=r"cannot score its input .*out of memory"):
-        list(predict_labels(model, instances))
+        list(predict_labels(model, examples))

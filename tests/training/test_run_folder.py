@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from machamp_lite.cli import main as cli
 from machamp_lite.files.written import WEIGHTS, mark_of_model
 from machamp_lite.model.serialization import load_model
-from machamp_lite.training.checkpoint import Progress
-from machamp_lite.training.run_folder import epoch_folder, settle_epochs
+from machamp_lite.training.checkpoint import TrainerState
+from machamp_lite.training.run_folder import epoch_folder, rotate_checkpoints
 
 
 def write_epoch(folder: Path, epoch: int) -> None:
@@ -44,7 +44,7 @@ KEPT = [
 
 def run_of(sums: list[Any], keep: int, folder: Path) -> Iterator[list[int]]:
     """What the loop does after each epoch, up to where the epochs settle."""
-    progress = Progress()
+    progress = TrainerState()
     for epoch, total in enumerate(sums, start=1):
         progress.finish_epoch(total, keep=keep)
         kept = [number for number, _ in progress.best_epochs]
@@ -58,7 +58,7 @@ def test_the_best_epoch_is_the_model_and_the_next_best_are_kept(
     tmp_path: Path, sums: list[Any], keep: int, expected: dict[str, str]
 ) -> None:
     for kept in run_of(sums, keep, tmp_path):
-        settle_epochs(tmp_path, kept)
+        rotate_checkpoints(tmp_path, kept)
     assert found(tmp_path) == expected
     assert {path.name for path in tmp_path.iterdir()} == {place.split("/")[0] for place in expected}
 
@@ -90,10 +90,10 @@ def test_epochs_settle_whenever_they_were_stopped(
             stopping.setattr(os, "rename", stopped(os.rename))
             stopping.setattr(os, "unlink", stopped(os.unlink))
             try:
-                settle_epochs(tmp_path, kept)
+                rotate_checkpoints(tmp_path, kept)
             except KeyboardInterrupt:
                 stopping.undo()
-                settle_epochs(tmp_path, kept)
+                rotate_checkpoints(tmp_path, kept)
     assert found(tmp_path) == expected
 
 
@@ -108,7 +108,7 @@ def test_epochs_settle_whenever_they_were_stopped(
     ],
 )
 def test_epochs_without_a_better_sum_are_counted(sums: list[Any], best: int, since: int) -> None:
-    progress = Progress()
+    progress = TrainerState()
     for total in sums:
         progress.finish_epoch(total, keep=1)
     assert (progress.best_epoch, progress.epochs_since_best) == (best, since)

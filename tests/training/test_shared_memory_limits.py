@@ -10,7 +10,7 @@ from test_distributed import assert_same_steps, configs, in_two_processes, sever
 from test_memory_limits import that_holds
 
 from machamp_lite.errors import TrainingError
-from machamp_lite.training.distributed import ALONE, joined
+from machamp_lite.training.distributed import SINGLE_PROCESS, joined
 
 __all__ = ["configs"]
 # Of those of the other tests: weights that learn from losses, draws, and an encoder with a decoder.
@@ -33,7 +33,7 @@ def test_steps_are_those_of_one_process_with_all_memory(
     codes, printed = in_two_processes(work, tmp_path)
     assert codes == [0, 0], printed
     for name in CASES:
-        assert_same_steps(name, several_steps(configs[name], ALONE), tmp_path)
+        assert_same_steps(name, several_steps(configs[name], SINGLE_PROCESS), tmp_path)
 
 
 def test_a_sentence_that_does_not_fit_alone_ends_all_of_them_in_one_line(

@@ -101,15 +101,15 @@ def test_it_does_not_count_in_the_choice_of_the_best_epoch(
 def test_dev_evaluation_leaves_it_out(config: Callable[..., Any]) -> None:
     loaded = config(*off("lemma", "words"))
     data = read_data(loaded)
-    keeper = evaluate(build_model(loaded, data), "UD", data.dev["UD"])
-    assert set(keeper.scores()) == {"upos", "tree", "mood", "feats", "mlm"}
-    assert set(keeper.counts()) == set(keeper.scores())
+    tracker = evaluate(build_model(loaded, data), "UD", data.dev["UD"])
+    assert set(tracker.scores()) == {"upos", "tree", "mood", "feats", "mlm"}
+    assert set(tracker.counts()) == set(tracker.scores())
 
 
 def test_what_only_switched_off_tasks_read_is_not_trained_on(config: Callable[..., Any]) -> None:
     def views(*tasks: str) -> list[int]:
         loaded = config(*off(*tasks))
-        return [len(stream.instances) for stream in training_streams(loaded, read_data(loaded))]
+        return [len(stream.examples) for stream in training_streams(loaded, read_data(loaded))]
 
     # Pairs, words and raw text together, masked text.
     assert views() == [4, 8, 4]
@@ -152,12 +152,12 @@ def test_it_cannot_say_what_is_oversampled(config: Callable[..., Any]) -> None:
 
 def test_retraining_keeps_its_decoder_for_later(config: Callable[..., Any]) -> None:
     loaded = config(OFF)
-    former = build_model(loaded, read_data(loaded))
-    save_model(former, "former")
+    init_model = build_model(loaded, read_data(loaded))
+    save_model(init_model, "former")
     train(config(OFF), "off", retrain="former", progress=False)
     assert "lemma" not in json.loads(Path("off/UD.out.eval").read_text())
     kept = load("off").decoder("lemma").state_dict()
-    for name, weights in former.decoder("lemma").state_dict().items():
+    for name, weights in init_model.decoder("lemma").state_dict().items():
         assert kept[name].equal(weights)
     train(config(), "on", retrain="off", progress=False)
     assert "lemma" in json.loads(Path("on/UD.out.eval").read_text())
@@ -177,6 +177,6 @@ def test_its_layers_are_not_computed_and_nothing_is_warned_of_it(
     caplog.clear()
     loaded = config(OFF, *changes)
     model = build_model(loaded, read_data(loaded))
-    assert len(model.asked_layers) < len(on.asked_layers)
+    assert len(model.used_layers) < len(on.used_layers)
     warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert not any("'lemma'" in message for message in warned)

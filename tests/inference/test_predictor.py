@@ -15,7 +15,7 @@ from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.records import read_records
-from machamp_lite.dataloading.example import layout_of
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.inference.dataset_matching import choose_dataset
 from machamp_lite.inference.predictor import predict_file, predict_words
@@ -88,9 +88,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def restored(model: Model, dataset: str, source: Path, target: Path) -> bytes:
     """An output with the gold labels of its input written back."""
     config = model.config.datasets[dataset]
-    gold = read_records(source, layout_of(config))
+    gold = read_records(source, file_format_of(config))
     texts = []
-    for record, gold_record in zip(read_records(target, layout_of(config)), gold, strict=True):
+    for record, gold_record in zip(read_records(target, file_format_of(config)), gold, strict=True):
         for task, options in config.tasks.items():
             decoder = decoder_class(options)
             labels = decoder.read_labels(gold_record, task=task, config=options) if record.rows else None

@@ -50,7 +50,7 @@ def test_the_second_start_reads_nothing(
 ) -> None:
     first, told = checked()
     assert "data: read in " in told and f"cached in {entry(tmp_path)}" in told
-    monkeypatch.setattr(run_data, "InstanceReader", None)
+    monkeypatch.setattr(run_data, "DatasetReader", None)
     second, told = checked()
     assert second == first
     assert f"data: from the cache {entry(tmp_path)} in " in told
@@ -273,13 +273,13 @@ def test_an_entry_that_is_cut_off_while_it_is_used_changes_nothing(
     checked()
     config = load_config([flags[1]], parameters_config=flags[3])
     expected = [
-        instance.pieces.subword_ids.tolist() for instance in run_data.read_data(config).train["WORDS"]
+        example.segments.subword_ids.tolist() for example in run_data.read_data(config).train["WORDS"]
     ]
 
     def used() -> int:
         data = run_data.read_data(config, cache=tmp_path / "cache", writes=False)
         os.truncate(entry(tmp_path), 0)
-        found = [instance.pieces.subword_ids.tolist() for instance in data.train["WORDS"]]
+        found = [example.segments.subword_ids.tolist() for example in data.train["WORDS"]]
         return 0 if found == expected else 1
 
     # In a child, for what is read from a mapped file that was cut off kills the process.

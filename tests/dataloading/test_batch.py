@@ -10,7 +10,7 @@ import pytest
 from machamp_lite.config import load_config
 from machamp_lite.data.vocabulary import DATASET_IDS
 from machamp_lite.dataloading.batch import Batch, make_batch
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.training.run import read_data
 
@@ -26,40 +26,40 @@ TASKS = {
 
 
 @pytest.fixture
-def instances(
+def examples(
     write_config: Callable[..., str], dataset: dict[str, Any], pair_dataset: dict[str, Any], tiny_params: str
-) -> dict[str, list[Instance]]:
+) -> dict[str, list[Example]]:
     config = load_config([write_config(WORDS=dataset, PAIRS=pair_dataset)], parameters_config=tiny_params)
     return read_data(config).train
 
 
-def batch_of(instances: list[Instance], *, only_annotated: bool = True) -> Batch:
-    return make_batch(instances, tasks=TASKS, only_annotated=only_annotated)
+def batch_of(examples: list[Example], *, only_annotated: bool = True) -> Batch:
+    return make_batch(examples, tasks=TASKS, only_annotated=only_annotated)
 
 
-def test_sentences_lie_end_to_end(instances: dict[str, list[Instance]]) -> None:
-    batch = batch_of(instances["WORDS"])
+def test_sentences_lie_end_to_end(examples: dict[str, list[Example]]) -> None:
+    batch = batch_of(examples["WORDS"])
     assert batch.subword_ids.tolist() == [
-        number for instance in instances["WORDS"] for number in instance.pieces.subword_ids.tolist()
+        number for example in examples["WORDS"] for number in example.segments.subword_ids.tolist()
     ]
-    assert batch.words == sum(len(instance.words) for instance in instances["WORDS"])
-    assert int(batch.piece_lengths.sum()) == len(batch.subword_ids) == len(batch.type_ids)
-    assert batch.sentence_pieces.tolist() == [1] * len(instances["WORDS"])
+    assert batch.words == sum(len(example.words) for example in examples["WORDS"])
+    assert int(batch.segment_lengths.sum()) == len(batch.subword_ids) == len(batch.type_ids)
+    assert batch.segments_per_sentence.tolist() == [1] * len(examples["WORDS"])
 
 
-def test_word_ends_point_at_the_last_subword_of_each_word(instances: dict[str, list[Instance]]) -> None:
-    batch = batch_of(instances["WORDS"])
+def test_word_ends_point_at_the_last_subword_of_each_word(examples: dict[str, list[Example]]) -> None:
+    batch = batch_of(examples["WORDS"])
     found = batch.subword_ids[batch.word_ends].tolist()
     expected = [
-        int(instance.pieces.subword_ids[end])
-        for instance in instances["WORDS"]
-        for end in instance.pieces.word_ends
+        int(example.segments.subword_ids[end])
+        for example in examples["WORDS"]
+        for end in example.segments.word_ends
     ]
     assert found == expected
 
 
-def test_tasks_of_mixed_batches_know_their_own_items(instances: dict[str, list[Instance]]) -> None:
-    mixed = [instances["PAIRS"][0], instances["WORDS"][1], instances["PAIRS"][1], instances["WORDS"][0]]
+def test_tasks_of_mixed_batches_know_their_own_items(examples: dict[str, list[Example]]) -> None:
+    mixed = [examples["PAIRS"][0], examples["WORDS"][1], examples["PAIRS"][1], examples["WORDS"][0]]
     tasks = batch_of(mixed).tasks
     assert tasks["upos"].sentences == [1, 3]
     assert tasks["upos"].lengths.tolist() == [3, 6]
@@ -70,14 +70,14 @@ def test_tasks_of_mixed_batches_know_their_own_items(instances: dict[str, list[I
     assert tasks["tree"].gold.shape == (9, 2)
 
 
-def test_a_task_of_every_sentence_needs_no_rows(instances: dict[str, list[Instance]]) -> None:
-    tasks = batch_of(instances["WORDS"]).tasks
+def test_a_task_of_every_sentence_needs_no_rows(examples: dict[str, list[Example]]) -> None:
+    tasks = batch_of(examples["WORDS"]).tasks
     assert tasks["upos"].rows is None
     assert tasks["mood"].rows is None
 
 
-def test_prediction_covers_sentences_without_gold(instances: dict[str, list[Instance]]) -> None:
-    bare = [dataclasses.replace(one, labels={}, gold={}) for one in instances["WORDS"]]
+def test_prediction_covers_sentences_without_gold(examples: dict[str, list[Example]]) -> None:
+    bare = [dataclasses.replace(one, labels={}, gold={}) for one in examples["WORDS"]]
     assert batch_of(bare).tasks == {}
     tasks = batch_of(bare, only_annotated=False).tasks
     assert set(tasks) == set(TASKS["WORDS"])
@@ -120,10 +120,10 @@ def test_each_task_reads_its_own_view(
 ) -> None:
     dataset["tasks"] = {**dataset["tasks"], "words": {"task_type": "tok"}, "text": {"task_type": "mlm"}}
     config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
-    instances = read_data(config).train["WORDS"]
-    assert [instance.view for instance in instances] == ["masked", "raw", "words"] * 4
+    examples = read_data(config).train["WORDS"]
+    assert [example.view for example in examples] == ["masked", "raw", "words"] * 4
     tasks = make_batch(
-        instances,
+        examples,
         tasks={"WORDS": {**TASKS["WORDS"], "words": DECODERS["tok"], "text": DECODERS["mlm"]}},
         only_annotated=True,
     ).tasks

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from machamp_lite.inference import evaluation
-from machamp_lite.inference.evaluation import ScoreKeeper, sum_of_main_metrics
+from machamp_lite.inference.evaluation import MetricTracker, sum_of_main_metrics
 
 
 def tasks(**metrics: str) -> Any:
@@ -52,9 +52,9 @@ def test_gold_of_any_type_is_annotated_unless_it_is_nothing_but_underscores(
     monkeypatch: pytest.MonkeyPatch, labels: list[Any], annotated: bool
 ) -> None:
     decoder = SimpleNamespace(
-        has_classes=True, as_scored=lambda gold, predicted: predicted, label_pairs=lambda *_: ([], [])
+        has_classes=True, align_for_scoring=lambda gold, predicted: predicted, label_pairs=lambda *_: ([], [])
     )
     monkeypatch.setattr(evaluation, "decoder_class", lambda config: decoder)
-    keeper = ScoreKeeper(tasks(task="accuracy"))
-    keeper.add({"task": labels}, {"task": labels}, words=["a"] * len(labels))
-    assert keeper.scores() == ({"task": {"accuracy": 1.0}} if annotated else {})
+    tracker = MetricTracker(tasks(task="accuracy"))
+    tracker.add({"task": labels}, {"task": labels}, words=["a"] * len(labels))
+    assert tracker.scores() == ({"task": {"accuracy": 1.0}} if annotated else {})

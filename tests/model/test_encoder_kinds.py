@@ -12,7 +12,7 @@ from transformers import ViTConfig
 
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
-from machamp_lite.dataloading.example import Instance
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.evaluation import predict_labels
@@ -86,14 +86,14 @@ def configure(
 def make(config: Config) -> tuple[Model, list[Any]]:
     seed_everything(1)
     data = read_data(config)
-    return build_model(config, data), [instance for own in data.train.values() for instance in own]
+    return build_model(config, data), [example for own in data.train.values() for example in own]
 
 
-def labels(model: Model, instances: list[Any]) -> list[dict[str, Any]]:
-    predicted = dict(predict_labels(model, instances))
+def labels(model: Model, examples: list[Any]) -> list[dict[str, Any]]:
+    predicted = dict(predict_labels(model, examples))
     return [
         {task: torch.stack(own) if torch.is_tensor(own[0]) else own for task, own in predicted[place].items()}
-        for place in range(len(instances))
+        for place in range(len(examples))
     ]
 
 
@@ -119,10 +119,10 @@ def test_every_task_type_learns_predicts_and_is_saved(
 ) -> None:
     words = WORD_TASKS | (MLM if kind in MASKED else {})
     texts = TEXT_TASKS | (SEQ2SEQ if kind in ENCODER_DECODERS else {})
-    model, instances = make(configure(kind, words=words, texts=texts))
+    model, examples = make(configure(kind, words=words, texts=texts))
     optimizer = make_optimizer(model, model.config.params.training)
     before = {name: value.detach().clone() for name, value in model.encoder.named_parameters()}
-    losses = train_step(model.train(), model.batch(instances, only_annotated=True), optimizer)
+    losses = train_step(model.train(), model.batch(examples, only_annotated=True), optimizer)
     assert losses.keys() == words.keys() | texts.keys()
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert any(not torch.equal(before[name], value) for name, value in model.encoder.named_parameters())
@@ -130,7 +130,7 @@ def test_every_task_type_learns_predicts_and_is_saved(
     loaded = load_model(tmp_path / "model")
     assert loaded.encoder.is_causal == model.encoder.is_causal == (kind in CAUSAL)
     assert loaded.tokenizer.boundary == model.tokenizer.boundary
-    assert_same(labels(model, instances), labels(loaded, instances))
+    assert_same(labels(model, examples), labels(loaded, examples))
 
 
 def test_a_model_of_an_older_version_reads_words_as_it_did(
@@ -165,10 +165,10 @@ def test_a_model_of_an_older_version_reads_words_as_it_did(
 def test_no_kind_of_encoder_waits_for_the_device(configure: Callable[..., Config], kind: str) -> None:
     # Tensors of "meta" have no values: whatever would wait for one raises.
     texts = SEQ2SEQ if kind in ENCODER_DECODERS else TEXT_TASKS
-    model, instances = make(configure(kind, words=WORD_TASKS | (MLM if kind in MASKED else {}), texts=texts))
+    model, examples = make(configure(kind, words=WORD_TASKS | (MLM if kind in MASKED else {}), texts=texts))
     model.train().to("meta")
     # With other lengths and with one alone: with a mask for the transformer and without.
-    for chosen in (instances, instances[:1]):
+    for chosen in (examples, examples[:1]):
         batch = model.batch(chosen, only_annotated=True)
         total = model.total_loss(model.losses(batch, model(batch)))
         total.backward()
@@ -196,12 +196,12 @@ def test_what_an_encoder_cannot_do_is_told_in_one_line(
 
 @every_kind
 def test_a_batch_gives_what_its_sentences_give_alone(configure: Callable[..., Config], kind: str) -> None:
-    model, instances = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
+    model, examples = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
     layers = model.encoder.layer_numbers("all")
     with torch.no_grad():
-        together = model.eval().encoder(model.batch(instances, only_annotated=False), layers)
+        together = model.eval().encoder(model.batch(examples, only_annotated=False), layers)
         alone = [
-            model.encoder(model.batch([instance], only_annotated=False), layers) for instance in instances
+            model.encoder(model.batch([example], only_annotated=False), layers) for example in examples
         ]
     for name in ("words", "sentences"):
         expected = torch.cat([getattr(encoded, name) for encoded in alone], dim=1)
@@ -210,13 +210,13 @@ def test_a_batch_gives_what_its_sentences_give_alone(configure: Callable[..., Co
 
 @every_kind
 def test_a_batch_gives_what_the_transformer_gives(configure: Callable[..., Config], kind: str) -> None:
-    model, instances = make(configure(kind, words={"upos": WORD_TASKS["upos"]}))
-    instance = instances[0]
-    ids = torch.from_numpy(instance.pieces.subword_ids).unsqueeze(0)
+    model, examples = make(configure(kind, words={"upos": WORD_TASKS["upos"]}))
+    example = examples[0]
+    ids = torch.from_numpy(example.segments.subword_ids).unsqueeze(0)
     with torch.no_grad():
-        encoded = model.eval().encoder(model.batch(instances, only_annotated=False), [2])
+        encoded = model.eval().encoder(model.batch(examples, only_annotated=False), [2])
         states = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
-    words = states[instance.pieces.word_ends]
+    words = states[example.segments.word_ends]
     torch.testing.assert_close(encoded.words[0, : len(words)], words, rtol=1e-4, atol=1e-4)
     sentence = states[-1 if kind in CAUSAL else 0]
     torch.testing.assert_close(encoded.sentences[0, 0], sentence, rtol=1e-4, atol=1e-4)
@@ -236,8 +236,8 @@ def test_the_state_of_a_sentence_depends_on_its_last_word(
     assert float((states[0] - states[1]).abs().max()) > 1e-4
 
 
-def _instance(model: Model, words: list[str]) -> Instance:
-    return Instance("WORDS", "words", "test", words, model.tokenizer.sentence(words), {}, {})
+def _instance(model: Model, words: list[str]) -> Example:
+    return Example("WORDS", "words", "test", words, model.tokenizer.sentence(words), {}, {})
 
 
 @pytest.mark.parametrize("kind", sorted(CAUSAL))
@@ -263,7 +263,7 @@ def test_what_is_learnt_of_an_encoder_draws_no_random_numbers(
     config = configure(kind, words={"mood": WORD_TASKS["mood"]})
     model, _ = make(config)
     state = torch.get_rng_state()
-    model.encoder._learn_behaviour(model.encoder.transformer.config)
+    model.encoder._probe_attention(model.encoder.transformer.config)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.encoder.padding_matters == (kind == "canine")
 
@@ -273,7 +273,7 @@ def test_of_canine_the_last_layer_alone_can_be_read(
 ) -> None:
     with caplog.at_level("INFO"):
         model, _ = make(configure("canine", words=WORD_TASKS))
-    assert model.asked_layers == [2]
+    assert model.used_layers == [2]
     assert "the encoder's last layer alone has a state for each subword: all tasks read it" in caplog.text
     config = configure("canine", words={"upos": WORD_TASKS["upos"] | {"layers_to_use": [0, -1]}})
     for start in (make, check):
@@ -285,10 +285,10 @@ def test_canine_reads_texts_that_are_shorter_than_a_group_of_characters(
     configure: Callable[..., Config],
 ) -> None:
     model, _ = make(configure("canine", words={"mood": WORD_TASKS["mood"]}))
-    instances = [_instance(model, words) for words in (["."], ["A", "longer", "one"])]
+    examples = [_instance(model, words) for words in (["."], ["A", "longer", "one"])]
     with torch.no_grad():
-        together = model.eval().encoder(model.batch(instances, only_annotated=False), [2])
-        alone = model.encoder(model.batch(instances[:1], only_annotated=False), [2])
+        together = model.eval().encoder(model.batch(examples, only_annotated=False), [2])
+        alone = model.encoder(model.batch(examples[:1], only_annotated=False), [2])
     torch.testing.assert_close(together.words[:, :1], alone.words, rtol=1e-4, atol=1e-4)
 
 

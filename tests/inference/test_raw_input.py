@@ -9,7 +9,7 @@ import pytest
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.data.records import Layout, read_records
+from machamp_lite.data.records import FileFormat, read_records
 from machamp_lite.decoders.tok import Tok, tag_characters
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.predictor import predict_file, predict_words
@@ -81,7 +81,7 @@ def test_words_are_those_of_the_model_and_the_text_can_be_rebuilt(
     Path("in").write_text("\n".join(LINES))
     scores = predict_file(model, "in", "out", dataset="UD", raw_text=True)
     assert scores.keys() == {"hidden"}, "what the model makes is no gold"
-    records = list(read_records("out", Layout(word_idx=1)))
+    records = list(read_records("out", FileFormat(word_idx=1)))
     texts = [line.strip() for line in LINES if line.strip()]
     assert [record.comment("text") for record in records] == texts
     assert records[0].words == ["The", "dogs", "don", "'", "t", "sleep", "."]
@@ -105,7 +105,7 @@ def test_what_the_model_says_of_the_words_is_what_it_says_of_them_in_a_file(mode
 def test_words_that_are_there_already_are_split_by_spaces(model: Model) -> None:
     Path("in").write_text("do n't  sleep .\nran\n")
     predict_file(model, "in", "out", dataset="UD", raw_text=True, pre_tokenized=True)
-    words = [record.words for record in read_records("out", Layout(word_idx=1))]
+    words = [record.words for record in read_records("out", FileFormat(word_idx=1))]
     assert words == [["do", "n't", "sleep", "."], ["ran"]]
     assert not json.loads(Path("out.eval").read_text()).keys() & {"words"}
 
@@ -143,7 +143,7 @@ def test_without_a_task_that_makes_words_they_are_those_of_unicode(
     Path("in").write_text(end.join(RAW), encoding="utf-8", newline="")
     with caplog.at_level("INFO", logger="machamp_lite"):
         predict_file(untokenized, "in", "out", dataset="UD", raw_text=True)
-    records = list(read_records("out", Layout(word_idx=1)))
+    records = list(read_records("out", FileFormat(word_idx=1)))
     assert [" ".join(record.words) for record in records] == RAW_WORDS
     texts = [line.strip() for line in RAW if line.strip()]
     assert [record.lines[0] for record in records] == [f"# text = {text}\n" for text in texts]
@@ -181,7 +181,7 @@ def test_every_way_says_which_it_is_and_keeps_the_line_as_it_is(
         message,
         "in: 2 blank lines are left out (the first is line 2)",
     ]
-    records = list(read_records("out", Layout(word_idx=1)))
+    records = list(read_records("out", FileFormat(word_idx=1)))
     assert [record.lines[0] for record in records] == [
         f"# text = {line.strip()}\n" for line in RAW if line.strip()
     ]

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from machamp_lite.config import load_config
-from machamp_lite.data.ragged_array import Numbers, Rows, smallest
+from machamp_lite.data.ragged_array import RaggedArray, StringIndex, smallest
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.dataloading.batch_sampler import sizes_of
-from machamp_lite.dataloading.example_store import Columns, Texts
+from machamp_lite.dataloading.example_store import ExampleStore, Texts
 from machamp_lite.training.run import read_data
 
 LONG = "".join(f"{number}\tdogs ran\tdog\tNOUN\t_\t_\t0\troot\t_\t_\n" for number in range(1, 90)) + "\n"
@@ -20,7 +20,7 @@ LONG = "".join(f"{number}\tdogs ran\tdog\tNOUN\t_\t_\t0\troot\t_\t_\n" for numbe
 @pytest.fixture
 def columns(
     write_config: Callable[..., str], dataset: dict[str, Any], treebank: Path, tiny_params: str
-) -> Columns:
+) -> ExampleStore:
     """Three views of sentences, one of them without text, one of many pieces and of words with spaces."""
     treebank.write_text(treebank.read_text().replace("# text = Run\n", "") + LONG)
     tasks = {**dataset["tasks"], "cut": {"task_type": "tok"}, "hidden": {"task_type": "mlm"}}
@@ -28,25 +28,25 @@ def columns(
     return read_data(load_config([path], parameters_config=tiny_params)).dev["UD"]
 
 
-def test_what_is_said_of_all_is_said_by_each(columns: Columns) -> None:
+def test_what_is_said_of_all_is_said_by_each(columns: ExampleStore) -> None:
     every = list(columns)
-    assert [instance.view for instance in every[:5]] == ["masked", "raw", "words", "masked", "raw"]
-    assert (columns.pieces > 1).any() and {own.view for own in every} == {"words", "masked", "raw"}
+    assert [example.view for example in every[:5]] == ["masked", "raw", "words", "masked", "raw"]
+    assert (columns.segments > 1).any() and {own.view for own in every} == {"words", "masked", "raw"}
     for found, expected in zip(sizes_of(columns), sizes_of(every), strict=True):
         assert found.tolist() == expected.tolist()
-    assert columns.subwords.tolist() == [len(instance.pieces.subword_ids) for instance in every]
-    assert columns.texts.tolist() == [len(instance.words) for instance in every]
+    assert columns.subwords.tolist() == [len(example.segments.subword_ids) for example in every]
+    assert columns.texts.tolist() == [len(example.words) for example in every]
     for task in columns.tasks:
-        assert columns.annotated(task).tolist() == [task in instance.gold for instance in every]
-        for found, instance in zip(columns.gold(task), every, strict=True):
-            np.testing.assert_array_equal(found, instance.gold.get(task))
-    ids = np.concatenate([instance.pieces.subword_ids for instance in every])
+        assert columns.annotated(task).tolist() == [task in example.gold for example in every]
+        for found, example in zip(columns.gold(task), every, strict=True):
+            np.testing.assert_array_equal(found, example.gold.get(task))
+    ids = np.concatenate([example.segments.subword_ids for example in every])
     assert columns.subword_ids().tolist() == ids.tolist()
 
 
-def test_slices_and_views_are_the_same_instances(columns: Columns) -> None:
-    def told(instances: Any) -> list[tuple[str, str]]:
-        return [(instance.source, instance.view) for instance in instances]
+def test_slices_and_views_are_the_same_instances(columns: ExampleStore) -> None:
+    def told(examples: Any) -> list[tuple[str, str]]:
+        return [(example.source, example.view) for example in examples]
 
     every = told(columns)
     assert told(columns[2:7]) == every[2:7] and told([columns[-1]]) == every[-1:]
@@ -58,7 +58,7 @@ def test_slices_and_views_are_the_same_instances(columns: Columns) -> None:
         columns[len(columns)]
 
 
-def test_words_are_a_list_of_strings_made_when_asked_for(columns: Columns) -> None:
+def test_words_are_a_list_of_strings_made_when_asked_for(columns: ExampleStore) -> None:
     made = columns.table.texts.text.cache_info
     before = made().misses
     words = columns[2].words
@@ -71,16 +71,16 @@ def test_words_are_a_list_of_strings_made_when_asked_for(columns: Columns) -> No
         words[len(plain)]
 
 
-def test_unknown_labels_are_found_without_looking_at_each_sentence(columns: Columns) -> None:
+def test_unknown_labels_are_found_without_looking_at_each_sentence(columns: ExampleStore) -> None:
     assert not len(columns.with_unknown("upos"))
     gold = columns.table.rows["gold upos"]
     values = gold.values.astype(np.int64)
     values[-1] = -1
-    columns.table.rows["gold upos"] = Rows(values, gold.starts)  # type: ignore[index]
-    assert [instance.source for instance in columns.with_unknown("upos")] == [columns[-1].source]
+    columns.table.rows["gold upos"] = RaggedArray(values, gold.starts)  # type: ignore[index]
+    assert [example.source for example in columns.with_unknown("upos")] == [columns[-1].source]
 
 
-def test_columns_take_some_bytes_a_word(columns: Columns) -> None:
+def test_columns_take_some_bytes_a_word(columns: ExampleStore) -> None:
     words = columns.of_view("words")
     assert all(array.itemsize <= 4 for name, array in columns.table.arrays().items() if "starts" not in name)
     assert sum(array.nbytes for array in words.table.arrays().values()) < 80 * words.words.sum()
@@ -109,14 +109,14 @@ def test_numbers_have_the_smallest_type_that_holds_them(numbers: list[int], expe
 
 
 def test_rows_may_be_empty_anywhere() -> None:
-    rows = Rows.of(np.array([1, 2, 3]), np.array([0, 2, 0, 1, 0]))
+    rows = RaggedArray.of(np.array([1, 2, 3]), np.array([0, 2, 0, 1, 0]))
     assert [rows[number].tolist() for number in range(len(rows))] == [[], [1, 2], [], [3], []]
     assert rows.sums().tolist() == [0, 3, 0, 3, 0]
     assert rows.take(np.array([3, 0, 1])).values.tolist() == [3, 1, 2]
 
 
 def test_values_are_numbered_as_they_come() -> None:
-    assert Numbers().of(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
+    assert StringIndex().of(["b", "a", "b", "c"]).tolist() == [0, 1, 0, 2]
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "byt5", "canine"])
@@ -127,6 +127,6 @@ def test_sentences_laid_out_together_are_those_laid_out_alone(encoders: dict[str
     sentences = [[], ["the", "dogs"], ["a"] * 40, [], ["sleeping"] * 3, ["x", "", "y"], []]
     together = words.sentences(sentences)
     for number, sentence in enumerate(sentences):
-        for name in ("subword_ids", "type_ids", "piece_starts", "word_ends"):
+        for name in ("subword_ids", "type_ids", "segment_starts", "word_ends"):
             alone = getattr(words.sentence(sentence), name)
             np.testing.assert_array_equal(getattr(together, name)[number], alone)

@@ -5,27 +5,27 @@ import torch
 from safetensors.torch import load_model, save_model
 from torch import nn
 
-from machamp_lite.acceleration.reduced_vocabulary import SeenEmbedding
+from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedding
 
 SEEN = torch.tensor([0, 2, 3, 7])
 IN_TRAINING = torch.tensor([[2, 7, 0], [3, 2, 0]])
 EVERY_ID = torch.arange(9).reshape(3, 3)
 
 
-def pair(padding_idx: int | None = 0) -> tuple[nn.Embedding, SeenEmbedding]:
+def pair(padding_idx: int | None = 0) -> tuple[nn.Embedding, ReducedVocabularyEmbedding]:
     torch.manual_seed(1)
     embedding = nn.Embedding(9, 4, padding_idx=padding_idx)
-    return embedding, SeenEmbedding(embedding, SEEN)
+    return embedding, ReducedVocabularyEmbedding(embedding, SEEN)
 
 
-def whole(embedding: SeenEmbedding) -> torch.Tensor:
+def whole(embedding: ReducedVocabularyEmbedding) -> torch.Tensor:
     """As AdamW would have left it."""
     table = embedding.table * embedding.decay
     table[SEEN] = embedding.rows.detach()
     return table
 
 
-def changed(embedding: SeenEmbedding) -> SeenEmbedding:
+def changed(embedding: ReducedVocabularyEmbedding) -> ReducedVocabularyEmbedding:
     with torch.no_grad():
         embedding.rows.normal_()
     embedding.decay = 0.75
@@ -64,7 +64,7 @@ def test_rows_that_are_not_seen_decay_the_same_wherever_they_are_read() -> None:
 @pytest.mark.parametrize("learns", [True, False])
 def test_it_becomes_an_embedding_again(learns: bool) -> None:
     embedding = nn.Embedding(9, 4, padding_idx=3).requires_grad_(learns)
-    plain = SeenEmbedding(embedding, SEEN).plain()
+    plain = ReducedVocabularyEmbedding(embedding, SEEN).plain()
     assert type(plain) is nn.Embedding
     assert (plain.padding_idx, plain.weight.requires_grad) == (3, learns)
     assert torch.equal(plain.weight, embedding.weight)

@@ -45,8 +45,8 @@ def test_what_the_environment_says_of_prepared_products_stays(monkeypatch: pytes
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     monkeypatch.delenv(name, raising=False)
     for _ in range(2):
-        process.keep_prepared_products(5)
+        process.limit_onednn_primitives(5)
         assert os.environ[name] == "5"
     monkeypatch.setenv(name, "7")
-    process.keep_prepared_products(5)
+    process.limit_onednn_primitives(5)
     assert os.environ[name] == "7"

@@ -16,7 +16,7 @@ from machamp_lite.cli import main as cli
 from machamp_lite.model.serialization import load_model, save_model, weights_of
 from machamp_lite.training import run as runs
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MODEL_FILES = {
     *("config.json", "labels.json", "model.safetensors"),
     *("encoder/config.json", "encoder/tokenizer.json", "encoder/tokenizer_config.json"),

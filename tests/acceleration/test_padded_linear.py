@@ -5,7 +5,7 @@ import torch
 from products import Products
 from torch import nn
 
-from machamp_lite.acceleration.padded_linear import ROWS, Linear, hasten_linear, linear, rounded
+from machamp_lite.acceleration.padded_linear import ROWS, Linear, linear, replace_linear_layers, rounded
 
 
 def autocast(*, enabled: bool = True) -> torch.autocast:
@@ -53,6 +53,6 @@ def test_it_takes_the_place_of_torchs_own_with_the_same_parameters() -> None:
 
     module = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4, bias=False)), Other(4, 3))
     parameters = list(module.parameters())
-    hasten_linear(module)
+    replace_linear_layers(module)
     assert type(module[0]) is type(module[1][0]) is Linear and type(module[2]) is Other
     assert all(one is other for one, other in zip(parameters, module.parameters(), strict=True))

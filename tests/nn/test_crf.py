@@ -216,10 +216,10 @@ def test_words_of_weight_0_teach_nothing_by_themselves() -> None:
 def rare_and_common_spans(sentences: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     """Noisy observations and gold labels of sentences of six words; half have a span a, a tenth a span b."""
     generator = torch.Generator().manual_seed(seed)
-    chances = torch.rand(sentences, generator=generator).tolist()
+    sampling_weights = torch.rand(sentences, generator=generator).tolist()
     starts = torch.randint(5, (sentences,), generator=generator).tolist()
     gold = torch.zeros(sentences, 6, dtype=torch.long)
-    for row, (chance, start) in enumerate(zip(chances, starts, strict=True)):
+    for row, (chance, start) in enumerate(zip(sampling_weights, starts, strict=True)):
         if chance < 0.6:
             kind = "b" if chance < 0.1 else "a"
             gold[row, start : start + 2] = torch.tensor([BIO.index(f"B-{kind}"), BIO.index(f"I-{kind}")])

@@ -42,11 +42,11 @@ def make(config: Config) -> tuple[Model, list[Any]]:
     return build_model(config, data), data.train["DATA"]
 
 
-def learn(model: Model, instances: list[Any], *, steps: int = 3) -> None:
+def learn(model: Model, examples: list[Any], *, steps: int = 3) -> None:
     optimizer = make_optimizer(model, model.config.params.training)
     set_encoder_trainable(model, epoch=1)
     for _ in range(steps):
-        train_step(model.train(), model.batch(instances, only_annotated=True), optimizer)
+        train_step(model.train(), model.batch(examples, only_annotated=True), optimizer)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_adapters_alone_are_trained(
 
 
 def test_fresh_adapters_change_nothing(configure: Callable[..., Config]) -> None:
-    with_adapters, instances = make(configure("wordpiece"))
+    with_adapters, examples = make(configure("wordpiece"))
     without, _ = make(configure("wordpiece", options=None))
-    batch = without.eval().batch(instances, only_annotated=True)
+    batch = without.eval().batch(examples, only_annotated=True)
     with torch.no_grad():
         left, right = (model.eval().encoder(batch, [0, 1, 2]) for model in (with_adapters, without))
     assert torch.equal(left.words, right.words)
@@ -108,24 +108,24 @@ def test_steps_change_adapters_and_leave_all_else_of_the_encoder(
         "mlm": {"hidden": {"task_type": "mlm"}},
         "seq2seq": {"reply": {"task_type": "seq2seq", "column_idx": -1}},
     }
-    model, instances = make(
+    model, examples = make(
         configure(kind, "decoders.seq2seq.max_output_length=8", **own.get(task or "", {}))
     )
     before = {name: value.detach().clone() for name, value in model.named_parameters()}
-    learn(model, instances)
+    learn(model, examples)
     frozen = {id(value) for value in model.encoder.frozen_parameters()}
     for name, value in model.named_parameters():
         assert torch.equal(before[name], value) == (id(value) in frozen), name
     save_model(model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
-    batches = [one.eval().batch(instances, only_annotated=False) for one in (model, loaded)]
+    batches = [one.eval().batch(examples, only_annotated=False) for one in (model, loaded)]
     with torch.no_grad():
         states = [
-            one.encoder(batch, one.asked_layers) for one, batch in zip((model, loaded), batches, strict=True)
+            one.encoder(batch, one.used_layers) for one, batch in zip((model, loaded), batches, strict=True)
         ]
     assert torch.equal(states[0].words, states[1].words)
     if task is None:
-        assert dict(predict_labels(model, instances)) == dict(predict_labels(loaded, instances))
+        assert dict(predict_labels(model, examples)) == dict(predict_labels(loaded, examples))
 
 
 def test_a_resumed_run_is_the_same_bit_for_bit(
@@ -153,16 +153,16 @@ def test_a_resumed_run_is_the_same_bit_for_bit(
 def test_a_run_from_a_former_model_starts_from_what_its_adapters_had_learnt(
     configure: Callable[..., Config], tmp_path: Path, options: dict[str, Any] | None
 ) -> None:
-    former, instances = make(configure("wordpiece"))
-    learn(former, instances)
-    save_model(former, tmp_path / "model")
+    init_model, examples = make(configure("wordpiece"))
+    learn(init_model, examples)
+    save_model(init_model, tmp_path / "model")
     loaded = load_model(tmp_path / "model")
     config = configure("wordpiece", options=options)
-    model = build_model(config, read_data(config, loaded), former=loaded).eval()
+    model = build_model(config, read_data(config, loaded), init_model=loaded).eval()
     with torch.no_grad():
         states = [
-            one.eval().encoder(one.batch(instances, only_annotated=False), [0, 1, 2])
-            for one in (former, model)
+            one.eval().encoder(one.batch(examples, only_annotated=False), [0, 1, 2])
+            for one in (init_model, model)
         ]
     torch.testing.assert_close(states[0].words, states[1].words, rtol=1e-4, atol=1e-5)
     adapters = [name for name, _ in model.encoder.named_parameters() if "lora" in name]

@@ -12,8 +12,8 @@ from tiny_encoders import KINDS, Encoders
 from torch import nn
 
 from machamp_lite.acceleration import seen_rows
-from machamp_lite.acceleration.reduced_vocabulary import SeenEmbedding
-from machamp_lite.acceleration.seen_rows import put_back_whole_table, train_seen_rows_alone
+from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedding
+from machamp_lite.acceleration.seen_rows import reduce_vocabulary, restore_vocabulary
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
 from machamp_lite.model.multitask_model import Model
@@ -94,7 +94,7 @@ def test_a_run_has_the_losses_scores_and_weights_of_one_that_trains_all(
     runs.train(config, tmp_path / "rows", progress=False)
     assert "subwords are in the training data: the others' vectors only decay" in caplog.text
     with monkeypatch.context() as patch:
-        patch.setattr(runs, "train_seen_rows_alone", lambda *_: None)
+        patch.setattr(runs, "reduce_vocabulary", lambda *_: None)
         runs.train(config, tmp_path / "all", progress=False)
 
     found, expected = (json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("rows", "all"))
@@ -122,16 +122,16 @@ def test_the_encoder_of_every_kind_has_the_same_states(configure: Callable[..., 
     for training in (True, False):
         batch = model.batch(data.train["DATA"] if training else data.dev["DATA"], only_annotated=True)
         torch.manual_seed(2)
-        expected.append((batch, model.train(training).encoder(batch, model.asked_layers)))
-    train_seen_rows_alone(model, data.train)
-    assert isinstance(table_of(model), SeenEmbedding)
+        expected.append((batch, model.train(training).encoder(batch, model.used_layers)))
+    reduce_vocabulary(model, data.train)
+    assert isinstance(table_of(model), ReducedVocabularyEmbedding)
     for training, (batch, wanted) in zip((True, False), expected, strict=True):
         torch.manual_seed(2)
-        found = model.train(training).encoder(batch, model.asked_layers)
+        found = model.train(training).encoder(batch, model.used_layers)
         assert torch.equal(found.words, wanted.words)
         assert torch.equal(found.sentences, wanted.sentences)
     assert {name: (value.shape, value.dtype) for name, value in weights_of(model).items()} == names
-    put_back_whole_table(model)
+    restore_vocabulary(model)
     assert type(table_of(model)) is nn.Embedding
     assert {name: (value.shape, value.dtype) for name, value in weights_of(model).items()} == names
 
@@ -178,7 +178,7 @@ def test_what_it_would_change_stays_as_it_is(
     model, data = make(configure(*options.pop("overrides", ()), **options))
     change(model)
     before = [(name, type(module)) for name, module in model.named_modules()]
-    train_seen_rows_alone(model, data.train)
+    reduce_vocabulary(model, data.train)
     assert [(name, type(module)) for name, module in model.named_modules()] == before
 
 
@@ -187,29 +187,29 @@ def test_few_unseen_rows_are_trained_with_all(
 ) -> None:
     model, data = make(configure())
     size = table_of(model).num_embeddings
-    ids = {number for each in data.train["DATA"] for number in each.pieces.subword_ids.tolist()}
+    ids = {number for each in data.train["DATA"] for number in each.segments.subword_ids.tolist()}
     ids |= set(model.tokenizer.tokenizer.all_special_ids)
     for least, stays in ((1 - len(ids) / size + 0.001, True), (1 - len(ids) / size - 0.001, False)):
         monkeypatch.setattr(seen_rows, "LEAST_UNSEEN", least)
-        train_seen_rows_alone(model, data.train)
+        reduce_vocabulary(model, data.train)
         assert (type(table_of(model)) is nn.Embedding) == stays
     assert table_of(model).seen.tolist() == sorted(ids)
 
 
-@pytest.mark.parametrize("kind", [list, lambda instances: instances])
+@pytest.mark.parametrize("kind", [list, lambda examples: examples])
 def test_subwords_are_found_in_lists_and_in_columns(
     configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch, kind: Callable[[Any], Any]
 ) -> None:
     monkeypatch.setattr(seen_rows, "CHUNK", 3)
     model, data = make(configure())
-    ids = {number for each in data.train["DATA"] for number in each.pieces.subword_ids.tolist()}
-    train_seen_rows_alone(model, {"DATA": kind(data.train["DATA"]), "NONE": []})
+    ids = {number for each in data.train["DATA"] for number in each.segments.subword_ids.tolist()}
+    reduce_vocabulary(model, {"DATA": kind(data.train["DATA"]), "NONE": []})
     assert set(table_of(model).seen.tolist()) == ids | set(model.tokenizer.tokenizer.all_special_ids)
 
 
 def test_only_updates_that_touch_the_rows_decay_the_others(configure: Callable[..., Config]) -> None:
     model, data = make(configure("training.optimizer.weight_decay=0.5"))
-    train_seen_rows_alone(model, data.train)
+    reduce_vocabulary(model, data.train)
     optimizer = make_optimizer(model, model.config.params.training)
     table, batch = table_of(model), model.batch(data.train["DATA"], only_annotated=True)
     optimizer.step()
@@ -230,11 +230,11 @@ def test_a_model_that_is_saved_while_it_trains_is_as_any_other(
     configure: Callable[..., Config], tmp_path: Path
 ) -> None:
     model, data = make(configure("training.optimizer.weight_decay=50"))
-    train_seen_rows_alone(model, data.train)
+    reduce_vocabulary(model, data.train)
     optimizer = make_optimizer(model, model.config.params.training)
     train_step(model.train(), model.batch(data.train["DATA"], only_annotated=True), optimizer)
     save_model(model, tmp_path / "model")
-    put_back_whole_table(model)
+    restore_vocabulary(model)
     saved = load_model(tmp_path / "model")
     for name, value in weights_of(model).items():
         assert torch.equal(weights_of(saved)[name], value), name

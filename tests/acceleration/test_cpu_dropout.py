@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from machamp_lite.acceleration.cpu_dropout import Dropout, dropout, hasten_dropout
+from machamp_lite.acceleration.cpu_dropout import Dropout, dropout, replace_dropout
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.33, 0.5, 0.9])
@@ -53,7 +53,7 @@ def test_it_takes_the_place_of_torchs_own_and_rests_in_evaluation() -> None:
         pass
 
     module = nn.Sequential(nn.Linear(3, 3), nn.Sequential(nn.Dropout(0.3)), Other(0.2)).eval()
-    hasten_dropout(module)
+    replace_dropout(module)
     assert type(module[1][0]) is Dropout and module[1][0].p == 0.3 and not module[1][0].training
     assert type(module[2]) is Other
     values = torch.randn(5, 3)

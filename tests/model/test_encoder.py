@@ -38,16 +38,16 @@ def build(
 def test_states_are_those_of_each_sentence_alone(
     build: Callable[..., tuple[Model, list[Any]]], kind: str
 ) -> None:
-    model, instances = build(kind)
-    batch = model.batch(instances, only_annotated=False)
+    model, examples = build(kind)
+    batch = model.batch(examples, only_annotated=False)
     with torch.no_grad():
         encoded = model.encoder(batch, [0, 1, 2])
         start = 0
-        for number, instance in enumerate(instances):
-            ids = torch.from_numpy(instance.pieces.subword_ids).unsqueeze(0)
+        for number, example in enumerate(examples):
+            ids = torch.from_numpy(example.segments.subword_ids).unsqueeze(0)
             states = model.encoder.transformer(input_ids=ids, output_hidden_states=True).hidden_states
             expected = torch.stack(states)[:, 0]
-            words = expected[:, instance.pieces.word_ends]
+            words = expected[:, example.segments.word_ends]
             end = start + words.shape[1]
             torch.testing.assert_close(encoded.words[:, start:end], words, rtol=1e-4, atol=1e-5)
             torch.testing.assert_close(encoded.sentences[:, number], expected[:, 0], rtol=1e-4, atol=1e-5)
@@ -59,8 +59,8 @@ def test_layers_in_several_precisions_are_those_of_training(
     build: Callable[..., tuple[Model, list[Any]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # On a GPU in bf16 a layer that ends in a linear map is in another precision than one that ends in a layer norm.
-    model, instances = build("wordpiece")
-    batch = model.batch(instances, only_annotated=False)
+    model, examples = build("wordpiece")
+    batch = model.batch(examples, only_annotated=False)
     layers = model.encoder._layers
 
     def mixed(*arguments: Any) -> list[torch.Tensor]:
@@ -76,25 +76,25 @@ def test_layers_in_several_precisions_are_those_of_training(
 
 
 def test_the_last_layer_alone_is_the_last_of_all(build: Callable[..., tuple[Model, list[Any]]]) -> None:
-    model, instances = build("wordpiece")
-    batch = model.batch(instances, only_annotated=False)
+    model, examples = build("wordpiece")
+    batch = model.batch(examples, only_annotated=False)
     with torch.no_grad():
         alone, every = model.encoder(batch, [2]), model.encoder(batch, [0, 1, 2])
     assert torch.equal(alone.words[0], every.words[2])
 
 
 def test_pieces_of_a_long_sentence_are_encoded_apart(build: Callable[..., tuple[Model, list[Any]]]) -> None:
-    model, instances = build("wordpiece", "encoder.max_input_length=6")
-    pieces = instances[0].pieces
-    assert len(pieces.piece_starts) > 1
-    start = int(pieces.piece_starts[1])
-    end = int(pieces.piece_starts[2]) if len(pieces.piece_starts) > 2 else len(pieces.subword_ids)
-    inside = [place for place, word_end in enumerate(pieces.word_ends) if start <= word_end < end]
+    model, examples = build("wordpiece", "encoder.max_input_length=6")
+    segments = examples[0].segments
+    assert len(segments.segment_starts) > 1
+    start = int(segments.segment_starts[1])
+    end = int(segments.segment_starts[2]) if len(segments.segment_starts) > 2 else len(segments.subword_ids)
+    inside = [place for place, word_end in enumerate(segments.word_ends) if start <= word_end < end]
     with torch.no_grad():
-        words = model.encoder(model.batch(instances[:1], only_annotated=False), [2]).words[0]
-        ids = torch.from_numpy(pieces.subword_ids[start:end]).unsqueeze(0)
-        piece = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
-    torch.testing.assert_close(words[inside], piece[pieces.word_ends[inside] - start], rtol=1e-4, atol=1e-5)
+        words = model.encoder(model.batch(examples[:1], only_annotated=False), [2]).words[0]
+        ids = torch.from_numpy(segments.subword_ids[start:end]).unsqueeze(0)
+        segment = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
+    torch.testing.assert_close(words[inside], segment[segments.word_ends[inside] - start], rtol=1e-4, atol=1e-5)
 
 
 def bare(folder: str) -> Encoder:
@@ -129,12 +129,12 @@ def test_more_input_than_positions_is_a_config_fault(build: Callable[..., tuple[
 
 @pytest.mark.parametrize("kind", ["t5", "deberta"])
 def test_relative_positions_have_no_limit(build: Callable[..., tuple[Model, list[Any]]], kind: str) -> None:
-    model, instances = build(kind, "encoder.max_input_length=500")
+    model, examples = build(kind, "encoder.max_input_length=500")
     words = ["old", "dogs"] * 40
-    instance = dataclasses.replace(instances[0], words=words, pieces=model.tokenizer.sentence(words))
-    assert len(instance.pieces.piece_starts) == 1
+    example = dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentence(words))
+    assert len(example.segments.segment_starts) == 1
     with torch.no_grad():
-        encoded = model.encoder(model.batch([instance], only_annotated=False), [2])
+        encoded = model.encoder(model.batch([example], only_annotated=False), [2])
     assert bool(torch.isfinite(encoded.words).all())
 
 
@@ -157,25 +157,25 @@ def test_sentences_of_several_pieces_are_read_as_long_input_says(
     build: Callable[..., tuple[Model, list[Any]]], kind: str, long_input: str
 ) -> None:
     length = 12 if kind == "canine" else 6
-    model, instances = build(kind, f"encoder.max_input_length={length}", f"encoder.long_input={long_input}")
+    model, examples = build(kind, f"encoder.max_input_length={length}", f"encoder.long_input={long_input}")
     made = [
-        dataclasses.replace(instances[0], words=words, pieces=model.tokenizer.sentence(words))
+        dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentence(words))
         for words in (LONG, ["dogs"], LONG[:5])
     ]
     with torch.no_grad():
         found = model.encoder(model.batch(made, only_annotated=False), [2]).sentences[0]
-        for instance, state in zip(made, found, strict=True):
-            pieces = instance.pieces
+        for example, state in zip(made, found, strict=True):
+            segments = example.segments
             read = []
             for start, end in zip(
-                pieces.piece_starts, [*pieces.piece_starts[1:], len(pieces.subword_ids)], strict=True
+                segments.segment_starts, [*segments.segment_starts[1:], len(segments.subword_ids)], strict=True
             ):
-                ids = torch.from_numpy(pieces.subword_ids[start:end]).unsqueeze(0)
+                ids = torch.from_numpy(segments.subword_ids[start:end]).unsqueeze(0)
                 states = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
                 read.append(states[-1 if kind == "gpt2" else 0])
             expected = torch.stack(read).mean(0) if long_input == "stride" else read[0]
             torch.testing.assert_close(state, expected, rtol=1e-4, atol=1e-4)
-    assert [len(instance.pieces.piece_starts) > 1 for instance in made] == [True, False, True]
+    assert [len(example.segments.segment_starts) > 1 for example in made] == [True, False, True]
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "gpt2", "t5", "canine"])
@@ -205,18 +205,18 @@ def test_a_long_text_is_read_as_the_mean_over_its_pieces(
     data = read_data(config)
     model = build_model(config, data).eval()
     views = {view: [own for own in data.train["DATA"] if own.view == view] for view in ("words", "subwords")}
-    assert all(len(instance.pieces.piece_starts) == 1 for instance in views["subwords"])
+    assert all(len(example.segments.segment_starts) == 1 for example in views["subwords"])
     long, short = views["words"]
-    starts = [*long.pieces.piece_starts, len(long.pieces.subword_ids)]
+    starts = [*long.segments.segment_starts, len(long.segments.subword_ids)]
     assert len(starts) > 2
     read = []
     with torch.no_grad():
         found = model.encoder(model.batch([long, short], only_annotated=True), [2]).sentences[0]
         alone = model.encoder(model.batch([short], only_annotated=True), [2]).sentences[0]
         for start, end in zip(starts, starts[1:], strict=False):
-            inputs = {"input_ids": torch.from_numpy(long.pieces.subword_ids[start:end]).unsqueeze(0)}
+            inputs = {"input_ids": torch.from_numpy(long.segments.subword_ids[start:end]).unsqueeze(0)}
             if model.encoder.has_types:
-                inputs["token_type_ids"] = torch.from_numpy(long.pieces.type_ids[start:end]).unsqueeze(0)
+                inputs["token_type_ids"] = torch.from_numpy(long.segments.type_ids[start:end]).unsqueeze(0)
             states = model.encoder.transformer(**inputs).last_hidden_state[0]
             read.append(states[-1 if kind == "gpt2" else 0])
     torch.testing.assert_close(found[0], torch.stack(read).mean(0), rtol=1e-4, atol=1e-4)
@@ -229,13 +229,13 @@ def test_sentences_of_one_piece_are_the_same_bit_for_bit(
 ) -> None:
     states = []
     for long_input in ("truncate", "stride"):
-        model, instances = build(
+        model, examples = build(
             kind, f"encoder.max_input_length={length}", f"encoder.long_input={long_input}"
         )
-        instances = [instance for instance in instances if instance.view == "words"]
+        examples = [example for example in examples if example.view == "words"]
         with torch.no_grad():
-            states.append(model.encoder(model.batch(instances, only_annotated=False), [0, 1, 2]).sentences)
-    whole = [place for place, own in enumerate(instances) if len(own.pieces.piece_starts) == 1]
-    assert 0 < len(whole) < len(instances)
+            states.append(model.encoder(model.batch(examples, only_annotated=False), [0, 1, 2]).sentences)
+    whole = [place for place, own in enumerate(examples) if len(own.segments.segment_starts) == 1]
+    assert 0 < len(whole) < len(examples)
     assert torch.equal(states[0][:, whole], states[1][:, whole])
     assert not torch.equal(*states)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from test_encoder_kinds import TEXT_TASKS, WORD_TASKS, configure, every_kind, make
 
-from machamp_lite.acceleration.seen_rows import train_seen_rows_alone
+from machamp_lite.acceleration.seen_rows import reduce_vocabulary
 from machamp_lite.config.schema import Config
 from machamp_lite.inference.evaluation import score_batches
 from machamp_lite.model.multitask_model import Model
@@ -24,11 +24,11 @@ __all__ = ["configure"]
 def test_in_bf16_states_are_computed_and_kept_in_16_bits_and_near_those_of_fp32(
     configure: Callable[..., Config], kind: str
 ) -> None:
-    model, instances = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
+    model, examples = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
     # As in a run, whose vectors of subwords are of two kinds.
-    train_seen_rows_alone(model, {"ALL": instances})
+    reduce_vocabulary(model, {"ALL": examples})
     layers = model.encoder.layer_numbers("all")
-    batch = model.eval().batch(instances, only_annotated=False)
+    batch = model.eval().batch(examples, only_annotated=False)
     with torch.inference_mode():
         expected = model.encoder(batch, layers)
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -45,23 +45,23 @@ def test_what_is_scored_in_bf16_is_the_encoder_as_it_is_now(
     configure: Callable[..., Config], kind: str, adapters: dict[str, Any] | None, tmp_path: Path
 ) -> None:
     overrides = ["training.precision=bf16", f"encoder.lora={json.dumps(adapters)}"]
-    model, instances = make(configure(kind, *overrides, words={"mood": WORD_TASKS["mood"]}))
+    model, examples = make(configure(kind, *overrides, words={"mood": WORD_TASKS["mood"]}))
     # Adapters are saved as part of the weights, which are then rounded as a whole.
     tolerance = 0.05 if adapters else 0.0
-    train_seen_rows_alone(model, {"ALL": instances})
+    reduce_vocabulary(model, {"ALL": examples})
     optimizer = make_optimizer(model, model.config.params.training)
     seen = []
     for number in range(3):
-        train_step(model.train(), model.batch(instances, only_annotated=True), optimizer)
+        train_step(model.train(), model.batch(examples, only_annotated=True), optimizer)
         save_model(model, tmp_path / str(number))
-        seen.append(scores_of(model, instances))
-        loaded = scores_of(load_model(tmp_path / str(number)), instances)
+        seen.append(scores_of(model, examples))
+        loaded = scores_of(load_model(tmp_path / str(number)), examples)
         torch.testing.assert_close(loaded, seen[-1], rtol=tolerance, atol=tolerance)
     assert not torch.equal(seen[0], seen[2])
     if adapters is None:
         load_best_weights(model, tmp_path / "0")
-        assert torch.equal(scores_of(model, instances), seen[0])
+        assert torch.equal(scores_of(model, examples), seen[0])
 
 
-def scores_of(model: Model, instances: list[Any]) -> torch.Tensor:
-    return torch.cat([scores["mood"].float() for _, _, scores in score_batches(model, instances)])
+def scores_of(model: Model, examples: list[Any]) -> torch.Tensor:
+    return torch.cat([scores["mood"].float() for _, _, scores in score_batches(model, examples)])

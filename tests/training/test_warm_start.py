@@ -15,7 +15,7 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training import run as runs
 from machamp_lite.training.trainer import seed_everything
-from machamp_lite.training.warm_start import describe, fresh_tasks, take_over
+from machamp_lite.training.warm_start import copy_decoders, describe, reinitialized_tasks
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def flags(tiny_params: str) -> list[str]:
 
 
 @pytest.fixture
-def former(
+def init_model(
     flags: list[str],
     write_config: Callable[..., str],
     dataset: dict[str, Any],
@@ -38,23 +38,23 @@ def former(
     return folder
 
 
-def started(config: Any, former: Path) -> tuple[Model, Model]:
+def started(config: Any, init_model: Path) -> tuple[Model, Model]:
     """A model as a retrained run has it before its first step, and the former one."""
     seed_everything(5)
-    old = load_model(former)
+    old = load_model(init_model)
     data = runs.read_data(config, old)
-    model = runs.build_model(config, data, former=old)
-    take_over(model, old)
-    return model, load_model(former)
+    model = runs.build_model(config, data, init_model=old)
+    copy_decoders(model, old)
+    return model, load_model(init_model)
 
 
-def same_weights(model: Model, former: Model, task: str) -> bool:
+def same_weights(model: Model, init_model: Model, task: str) -> bool:
     pairs = [
         (mine, theirs)
         for name in ("decoders", "mixes")
         for mine, theirs in zip(
             getattr(model, name)[model.tasks.index(task)].parameters(),
-            getattr(former, name)[former.tasks.index(task)].parameters(),
+            getattr(init_model, name)[init_model.tasks.index(task)].parameters(),
             strict=True,
         )
     ]
@@ -62,7 +62,7 @@ def same_weights(model: Model, former: Model, task: str) -> bool:
 
 
 def test_encoder_and_decoders_of_the_same_tasks_are_taken_over_whatever_the_order_of_labels(
-    former: Path,
+    init_model: Path,
     write_config: Callable[..., str],
     dataset: dict[str, Any],
     turned: Path,
@@ -73,8 +73,8 @@ def test_encoder_and_decoders_of_the_same_tasks_are_taken_over_whatever_the_orde
     # Another encoder is named, and the former model's is taken.
     options = [f"transformer_model={encoders['bpe']}"]
     config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params, overrides=options)
-    model, old = started(config, former)
-    assert fresh_tasks(model, old) == {}
+    model, old = started(config, init_model)
+    assert reinitialized_tasks(model, old) == {}
     assert runs.read_data(config).vocabularies["upos"].labels != old.vocabularies["upos"].labels
     for task in ("upos", "lemma", "tree", "mood"):
         assert model.vocabularies[task].labels == old.vocabularies[task].labels
@@ -130,7 +130,7 @@ FRESH = [
 
 @pytest.mark.parametrize(("change", "task", "reason"), FRESH)
 def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
-    former: Path,
+    init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],
     dataset: dict[str, Any],
@@ -143,7 +143,7 @@ def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
     dataset["tasks"] = dict(dataset["tasks"])
     change(dataset)
     config = write_config(WORDS=dataset)
-    arguments = ["--dataset_configs", config, *flags, "--retrain", str(former)]
+    arguments = ["--dataset_configs", config, *flags, "--retrain", str(init_model)]
     capsys.readouterr()
     assert cli.train([*arguments, "--check"]) == 0
     lines = {
@@ -157,11 +157,11 @@ def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
 
 
 def test_what_config_and_new_data_say_of_labels_is_not_the_former_models(
-    former: Path, write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
+    init_model: Path, write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
 ) -> None:
     dataset["tasks"] = {"upos": {**dataset["tasks"]["upos"], "class_weights": "balanced"}}
     config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
-    model, old = started(config, former)
+    model, old = started(config, init_model)
     assert same_weights(model, old, "upos")
     assert model.decoder("upos").label_weights() == pytest.approx(
         runs.build_model(config, runs.read_data(config)).decoder("upos").label_weights()
@@ -170,12 +170,12 @@ def test_what_config_and_new_data_say_of_labels_is_not_the_former_models(
 
 
 def test_learnt_task_weights_start_anew(
-    former: Path, flags: list[str], write_config: Callable[..., str], dataset: dict[str, Any], tmp_path: Path
+    init_model: Path, flags: list[str], write_config: Callable[..., str], dataset: dict[str, Any], tmp_path: Path
 ) -> None:
     learnt = ["--set", "training.task_weighting=uncertainty", "--set", "training.optimizer.lr=0.05"]
     config = write_config(WORDS=dataset)
     first = ["--dataset_configs", config, *flags, *learnt, "--model_dir", str(tmp_path / "first")]
-    assert cli.train([*first, "--retrain", str(former)]) == 0
+    assert cli.train([*first, "--retrain", str(init_model)]) == 0
     assert set(load_model(tmp_path / "first").task_weights.weights().values()) != {1.0}
     loaded = load_config([config], parameters_config=flags[1], overrides=[learnt[1]])
     model, _ = started(loaded, tmp_path / "first")
@@ -184,7 +184,7 @@ def test_learnt_task_weights_start_anew(
 
 @pytest.mark.parametrize("epoch", [1, 2])
 def test_a_retrained_run_goes_on_bit_for_bit_without_the_former_model(
-    former: Path,
+    init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],
     dataset: dict[str, Any],
@@ -198,13 +198,13 @@ def test_a_retrained_run_goes_on_bit_for_bit_without_the_former_model(
     config = write_config(WORDS=dataset)
     values = ["training.num_epochs=3", f"transformer_model={encoders['bpe']}"]
     sets = [part for value in values for part in ("--set", value)]
-    arguments = ["--dataset_configs", config, *flags, *sets, "--retrain", str(former)]
+    arguments = ["--dataset_configs", config, *flags, *sets, "--retrain", str(init_model)]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert cli.train([*arguments, "--model_dir", str(whole)]) == 0
     with monkeypatch.context() as patch:
         stop_after(epoch, patch)
         assert cli.train([*arguments, "--model_dir", str(broken)]) == 130
-    shutil.rmtree(former)
+    shutil.rmtree(init_model)
     assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
     names = ["model/model.safetensors", "model/labels.json", "model/config.json", "WORDS.out", "layers.json"]
     for name in [*names, "model/encoder/config.json", "model/encoder/tokenizer.json", "params-config.json"]:
@@ -246,35 +246,35 @@ def test_a_language_model_is_taken_over_and_goes_on_too(
 
 @pytest.mark.parametrize("place", ["", "model"])
 def test_a_run_cannot_take_the_place_of_the_one_it_starts_from(
-    former: Path,
+    init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],
     dataset: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
     place: str,
 ) -> None:
-    given = former / place
+    given = init_model / place
     arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(given)]
     capsys.readouterr()
-    assert cli.train([*arguments, "--model_dir", str(former), "--overwrite"]) == 2
+    assert cli.train([*arguments, "--model_dir", str(init_model), "--overwrite"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{former / 'model'}: is an input of the run, and --overwrite would replace")
-    assert set(load_model(former).config.datasets) == {"WORDS", "PAIRS"}
+    assert line.startswith(f"{init_model / 'model'}: is an input of the run, and --overwrite would replace")
+    assert set(load_model(init_model).config.datasets) == {"WORDS", "PAIRS"}
 
 
 @pytest.mark.parametrize("name", ["config.json", "labels.json", "model.safetensors", "encoder/config.json"])
 def test_a_damaged_model_is_one_line(
-    former: Path,
+    init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],
     dataset: dict[str, Any],
     capsys: pytest.CaptureFixture[str],
     name: str,
 ) -> None:
-    path = former / "model" / name
+    path = init_model / "model" / name
     path.write_bytes(path.read_bytes()[:40])
     capsys.readouterr()
-    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(former)]
+    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(init_model)]
     assert cli.train([*arguments, "--check"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(str(former / "model"))
+    assert line.startswith(str(init_model / "model"))

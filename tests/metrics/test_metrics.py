@@ -152,14 +152,14 @@ def test_adding_in_pieces_and_merging_equal_adding_at_once(name: str) -> None:
     # Sentences of tags end in O, for their spans not to run on when joined.
     end = "O" if name == "span_f1" else random_items(name, 1, generator)[0]
     sentences = [[[*random_items(name, 9, generator), end] for _ in range(2)] for _ in range(20)]
-    pieces, left, right = METRICS[name](), METRICS[name](), METRICS[name]()
+    segments, left, right = METRICS[name](), METRICS[name](), METRICS[name]()
     for index, (gold, predicted) in enumerate(sentences):
-        pieces.add(gold, predicted)
+        segments.add(gold, predicted)
         (left if index < 7 else right).add(gold, predicted)
     left.merge(right)
     at_once = score(name, *([item for sentence in sentences for item in sentence[side]] for side in range(2)))
     assert at_once not in (0.0, 1.0)
-    assert pieces.value() == left.value() == at_once
+    assert segments.value() == left.value() == at_once
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -201,20 +201,20 @@ PERFECT: dict[str, tuple[list[Any], list[Any]]] = {
 @pytest.mark.parametrize("name", METRICS)
 def test_what_is_perfect_has_the_merit_one(name: str) -> None:
     value = score(name, *PERFECT.get(name, (["a", "b"], ["a", "b"])))
-    assert METRICS[name].merit(value) == pytest.approx(1.0)
+    assert METRICS[name].selection_score(value) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("name", METRICS)
 def test_merit_rises_as_a_value_gets_better_and_stays_within_one(name: str) -> None:
     metric = METRICS[name]
     worse_to_better = [0.0, 0.25, 0.5, 1.0] if metric.higher_is_better else [1e300, 1000.0, 3.0, 1.5, 1.0]
-    merits = [metric.merit(value) for value in worse_to_better]
+    merits = [metric.selection_score(value) for value in worse_to_better]
     assert merits == sorted(set(merits)) and merits[0] >= 0.0 and merits[-1] <= 1.0
-    assert math.isnan(metric.merit(math.nan)), "a value that is no number is not the best"
+    assert math.isnan(metric.selection_score(math.nan)), "a value that is no number is not the best"
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "merit", "text"),
+    ("name", "value", "selection_score", "text"),
     [
         ("accuracy", 0.93214, 0.93214, "93.21"),
         ("las", 1.0, 1.0, "100.00"),
@@ -227,9 +227,9 @@ def test_merit_rises_as_a_value_gets_better_and_stays_within_one(name: str) -> N
     ],
 )
 def test_values_are_read_in_percent_and_summed_as_they_are_or_else_as_numbers_and_inverse(
-    name: str, value: float, merit: float, text: str
+    name: str, value: float, selection_score: float, text: str
 ) -> None:
-    assert METRICS[name].merit(value) == pytest.approx(merit)
+    assert METRICS[name].selection_score(value) == pytest.approx(selection_score)
     assert METRICS[name].as_text(value) == text
 
 

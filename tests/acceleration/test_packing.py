@@ -36,9 +36,9 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
 ) -> None:
     results = []
     for packing in ('"auto"', "false"):
-        model, instances = build(kind, packing)
-        batch = model.batch([*instances, *instances[1:3]], only_annotated=True)
-        assert model.encoder.packs(batch.piece_lengths) == (packing == '"auto"' and kind in PACKABLE)
+        model, examples = build(kind, packing)
+        batch = model.batch([*examples, *examples[1:3]], only_annotated=True)
+        assert model.encoder.packs(batch.segment_lengths) == (packing == '"auto"' and kind in PACKABLE)
         losses = model.losses(batch, model(batch))
         sum(losses.values()).backward()
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]

@@ -9,7 +9,7 @@ import pytest
 
 from machamp_lite.cli import main as cli
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 # Params of 0.4, before any key of this project: with a comment, trailing commas and two older names.
 PARAMS = """\

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from machamp_lite.acceleration.packed_attention import attend, packed_attention, pieces_of
+from machamp_lite.acceleration.packed_attention import attend, packed_attention, segment_mask_context
 
 
 @pytest.mark.parametrize("lengths", [[5], [1, 1, 1], [2, 2, 7, 7, 7, 3], [4, 2, 4]])
 def test_each_piece_attends_to_itself_alone(lengths: list[int]) -> None:
     torch.manual_seed(sum(lengths))
     states = [torch.randn(1, 3, sum(lengths), 8, requires_grad=True) for _ in range(3)]
-    with pieces_of(lengths):
+    with segment_mask_context(lengths):
         packed, weights = packed_attention(torch.nn.Identity(), *states, None, scaling=0.4)
     alone = [
         scaled_dot_product_attention(*parts, scale=0.4).transpose(1, 2)
@@ -20,7 +20,7 @@ def test_each_piece_attends_to_itself_alone(lengths: list[int]) -> None:
     expected = torch.cat(alone, dim=1)
     assert weights is None
     torch.testing.assert_close(packed, expected)
-    with torch.no_grad(), pieces_of(lengths):
+    with torch.no_grad(), segment_mask_context(lengths):
         without_gradients, _ = packed_attention(torch.nn.Identity(), *states, None, scaling=0.4)
     torch.testing.assert_close(without_gradients, expected)
     weighted = torch.randn_like(packed)
@@ -31,7 +31,7 @@ def test_each_piece_attends_to_itself_alone(lengths: list[int]) -> None:
 
 def test_dropout_is_of_the_attention_weights() -> None:
     states = [torch.randn(1, 2, 6, 4) for _ in range(3)]
-    with pieces_of([3, 3]):
+    with segment_mask_context([3, 3]):
         kept, _ = packed_attention(torch.nn.Identity(), *states, None)
         dropped, _ = packed_attention(torch.nn.Identity(), *states, None, dropout=0.5)
     assert kept.shape == dropped.shape == (1, 6, 2, 4)
