@@ -1,7 +1,7 @@
 """Measures training, prediction, memory and reading against what they could be at best, in one run.
 
 Each section is measured turn by turn with what it is held against; a figure is the median over rounds.
-docs/performance.md says what each of them means.
+docs/developing/performance.md says what each of them means.
 
     python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md --plot speed.svg
 """

@@ -16,8 +16,10 @@ from machamp_lite.decoders import DECODERS, TaskConfig
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "data" / "README.md"]
 # What it shows is done by tests/test_new_task_type.py, in a copy of the project.
-DONE_IN_A_COPY = ROOT / "docs" / "new_task_type.md"
-TASK_TYPES = {path.stem: path for path in sorted((ROOT / "docs" / "task_types").glob("*.md"))}
+DONE_IN_A_COPY = ROOT / "docs" / "developing" / "new_task_type.md"
+TASK_TYPE_INDEX = ROOT / "docs" / "using" / "task_types.md"
+GUARANTEES = ROOT / "docs" / "developing" / "guarantees.md"
+TASK_TYPES = {path.stem: path for path in sorted((ROOT / "docs" / "using" / "task_types").glob("*.md"))}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 every_task_type = pytest.mark.parametrize("task_type", TASK_TYPES)
@@ -101,12 +103,15 @@ def test_links_to_headings_lead_to_them(page: Path) -> None:
         assert heading in headings, f"{target}#{heading}"
 
 
-def test_every_page_of_docs_is_linked_from_the_readme() -> None:
-    """Those of task types from their own index."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert all(f"docs/{page.name}" in readme for page in (ROOT / "docs").glob("*.md"))
-    index = (ROOT / "docs" / "task_types.md").read_text(encoding="utf-8")
-    assert all(f"task_types/{name}.md" in index for name in DECODERS)
+def test_every_page_of_docs_is_linked_from_the_index() -> None:
+    """Pages of task types are linked from an index for them alone."""
+    docs = ROOT / "docs"
+    readme, index = ((folder / "README.md").read_text(encoding="utf-8") for folder in (ROOT, docs))
+    assert "(docs/README.md)" in readme
+    pages = {str(page.relative_to(docs)) for page in docs.rglob("*.md") if page.parent.name != "task_types"}
+    assert {page for page in pages if f"({page})" not in index} == {"README.md"}
+    task_types = TASK_TYPE_INDEX.read_text(encoding="utf-8")
+    assert all(f"task_types/{name}.md" in task_types for name in DECODERS)
 
 
 def test_every_default_is_documented() -> None:
@@ -144,7 +149,7 @@ def test_every_task_type_has_an_example_that_can_be_trained(
 def test_every_task_type_has_a_page_and_stands_in_the_tables() -> None:
     assert set(TASK_TYPES) == set(DECODERS)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    index = (ROOT / "docs" / "task_types.md").read_text(encoding="utf-8")
+    index = TASK_TYPE_INDEX.read_text(encoding="utf-8")
     for name, metric in main_metrics().items():
         assert re.search(rf"^\| \[`{name}`\].*\| {metric}\b", readme, re.MULTILINE), name
         assert re.search(rf"^\| \[{name}\].*\| `{metric}`", index, re.MULTILINE), name
@@ -199,7 +204,7 @@ def main_metrics() -> dict[str, str]:
 
 
 def test_every_guarantee_names_a_test_that_exists() -> None:
-    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", (ROOT / "docs" / "guarantees.md").read_text(encoding="utf-8"))
+    named = re.findall(r"`(tests/\S+\.py)::(\w+)`", GUARANTEES.read_text(encoding="utf-8"))
     assert len(named) > 80
     for path, name in named:
         assert f"\ndef {name}(" in (ROOT / path).read_text(encoding="utf-8"), f"{path}::{name}"

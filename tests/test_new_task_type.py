@@ -1,4 +1,4 @@
-"""docs/new_task_type.md is true to the letter: a copy of the project with its blocks added has the task type."""
+"""docs/developing/new_task_type.md is true to the letter: a copy with its blocks added has the task type."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = (ROOT / "docs" / "new_task_type.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "developing" / "new_task_type.md").read_text(encoding="utf-8")
 COPIED = ("machamp_lite", "configs", "tests", "data", "train.py", "predict.py", "pyproject.toml")
 
 
