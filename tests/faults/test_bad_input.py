@@ -110,7 +110,7 @@ TREEBANKS: dict[str, tuple[bytes, str]] = {
     "only blank lines": (b"\n\t\n\r\n", "in: no sentences found"),
     "only a byte order mark": ("\ufeff".encode(), "in: no sentences found"),
     "UTF-16": (TREEBANK.encode("utf-16"), "in: found UTF-16, expected UTF-8; convert it, for example with"),
-    "gzip": (gzip.compress(TREEBANK.encode()), "in: found a gzip file, expected text; unpack it with gunzip"),
+    "gzip": (gzip.compress(TREEBANK.encode(), mtime=0), "in: found a gzip file, expected text; unpack it with gunzip"),
     "the line ends of old Macs": (
         TREEBANK.replace("\n", "\r").encode(),
         "in: found lines that end with CR alone",
