@@ -1,34 +1,67 @@
-"""The lines of a file as they are: UTF-8, ended by line feeds alone."""
+"""Reads the lines of a text file without changing them, and recognises files that are not UTF-8 text.
+
+Only a line feed ends a line; line ends are kept.
+"""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
-from machamp_lite.data.formats import check_format
 from machamp_lite.errors import DataError, FaultList
 
-# In memory beside what is made of them.
-BYTES_AT_ONCE = 2**18
+# A file is read in blocks of about this many bytes.
+BLOCK_BYTES = 2**18
 
-# The number of the first of some lines, and the lines.
+# The number of the first line, counted from 1, and the lines.
 LineBlock = tuple[int, list[str]]
 
+# How many bytes are searched for signs of UTF-16 and UTF-32.
+_HEAD_BYTES = 4096
+_UNPACK = "expected text; unpack it with"
+_SIGNATURES = {
+    b"\x1f\x8b": f"a gzip file, {_UNPACK} gunzip",
+    b"BZh": f"a bzip2 file, {_UNPACK} bunzip2",
+    b"\xfd7zXZ\x00": f"an xz file, {_UNPACK} unxz",
+    b"\x28\xb5\x2f\xfd": f"a zstd file, {_UNPACK} unzstd",
+    b"7z\xbc\xaf\x27\x1c": f"a 7z file, {_UNPACK} 7z x",
+    b"PK\x03\x04": f"a zip file (or one of Word, Excel or LibreOffice), {_UNPACK} unzip, or save it as text",
+    b"%PDF-": "a PDF file, expected text",
+}
+# Text may begin with BZh too; in a bzip2 file, these bytes follow.
+_BZIP2_BLOCK = b"1AY&SY"
+# UTF-32 comes first: its byte order mark begins with that of UTF-16.
+_BYTE_ORDER_MARKS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+_WHITE_SPACE = (b"\t", b"\n", b" ")
 
-def numbered_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[LineBlock]:
-    """Lines, ends untouched; raises ``DataError`` for a file that cannot be read or is of another format."""
+_DOCUMENT_MARK = "-DOCSTART-"
+_DOCUMENT_LINE = re.compile(rf"{_DOCUMENT_MARK}(?!\S)")
+# A hashtag has no space and no value.
+_NOT_IN_HASHTAGS = re.compile(r"[\s=:]")
+
+
+def read_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[LineBlock]:
+    """Yields the lines of a file in blocks; lines that are not UTF-8 are added to ``faults``.
+
+    Raises ``DataError`` for a file that cannot be read or is not text.
+    """
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        # Reading a pipe would wait, maybe for ever, and training reads files twice.
+        # Reading a pipe could block for ever, and training reads files twice.
         raise DataError(f"{path}: is a pipe or a device, expected a file")
     try:
-        # Read as bytes: only a line feed ends a line, and nothing is translated.
         with open(path, "rb") as file:
             number = 1
-            while lines := file.readlines(BYTES_AT_ONCE):
+            while lines := file.readlines(BLOCK_BYTES):
                 if number == 1:
                     check_format(str(path), b"".join(lines))
                 try:
                     yield number, list(map(bytes.decode, lines))
                 except UnicodeDecodeError:
-                    # One by one, so that a fault is told when its line is asked for.
+                    # One by one, so that faults are in the order of lines.
                     for place, line in enumerate(lines, start=number):
                         yield place, [_decode(line, f"{path}:{place}", faults)]
                 number += len(lines)
@@ -44,10 +77,83 @@ def _decode(line: bytes, where: str, faults: FaultList) -> str:
             f"{where}: found the byte 0x{line[error.start]:02x} at column {error.start + 1}, "
             "expected UTF-8; convert the file, for example with iconv -f LATIN1 -t UTF-8"
         )
-        # Read on: the file's other faults are told too.
+        # Reading continues, so that the other faults of the file are reported too.
         return line.decode("utf-8", errors="replace")
 
 
 def is_blank(line: str) -> bool:
-    """Whether a line ends a sentence: it may hold spaces and tabs."""
+    """Whether a line ends a sentence: it may contain spaces and tabs."""
     return not line.strip(" \t\r\n")
+
+
+def line_end(line: str) -> str:
+    """The line end of a line; empty if it has none."""
+    return line[len(line.rstrip("\r\n")) :]
+
+
+def count_leading_lines(lines: Sequence[str], word_idx: int) -> int:
+    """Counts the comments and the document marks of CoNLL-2003 (``-DOCSTART-``) at the start of a sentence."""
+    tabs = lines[-1].count("\t") if lines else 0
+    for number, line in enumerate(lines):
+        if line.startswith("#"):
+            if not _is_comment(line, tabs, word_idx):
+                return number
+        elif _DOCUMENT_MARK not in line or not _is_document_mark(line, word_idx):
+            return number
+    return len(lines)
+
+
+def _is_comment(line: str, tabs: int, word_idx: int) -> bool:
+    """Whether a leading line that starts with ``#`` is a comment rather than a row whose first cell is a word.
+
+    It is a comment if a space follows the ``#``, if it has no column of words, or if its number of columns differs
+    from that of the sentence's last line, ``tabs`` + 1. If words are in the first column, rows that begin with a
+    hashtag may have more or fewer columns than the last line.
+    """
+    columns = line.count("\t")
+    if line.startswith("# ") or columns < word_idx:
+        return True
+    if columns == tabs:
+        return False
+    return word_idx > 0 or not columns or bool(_NOT_IN_HASHTAGS.search(line[: line.index("\t")]))
+
+
+def _is_document_mark(line: str, word_idx: int) -> bool:
+    cells = line.rstrip("\r\n").split("\t")
+    return bool(_DOCUMENT_LINE.match(line)) or (word_idx < len(cells) and cells[word_idx] == _DOCUMENT_MARK)
+
+
+def check_format(path: str, start: bytes) -> None:
+    """Raises ``DataError`` if the first bytes of a file are not UTF-8 text with LF or CRLF line ends."""
+    signature = next((signature for signature in _SIGNATURES if start.startswith(signature)), None)
+    if signature is not None and (signature != b"BZh" or start[4:10] == _BZIP2_BLOCK):
+        raise DataError(f"{path}: found {_SIGNATURES[signature]}")
+    encoding = _other_encoding(start[:_HEAD_BYTES])
+    if encoding is not None:
+        raise DataError(
+            f"{path}: found {encoding}, expected UTF-8; convert it, for example with "
+            f"iconv -f {encoding} -t UTF-8 FILE > NEW_FILE"
+        )
+    lone_returns = start.rstrip(b"\r").count(b"\r") - start.count(b"\r\n")
+    if lone_returns > start.count(b"\n"):
+        raise DataError(
+            f"{path}: found lines that end with CR alone, expected LF or CRLF; convert it, for example with "
+            r"tr '\r' '\n' < FILE > NEW_FILE"
+        )
+
+
+def _other_encoding(head: bytes) -> str | None:
+    """Recognises UTF-16 and UTF-32 by a byte order mark or by NUL bytes next to white space; else None."""
+    for mark, encoding in _BYTE_ORDER_MARKS.items():
+        if head.startswith(mark):
+            return encoding
+    if b"\0" not in head:
+        return None
+    white_space = sum(map(head.count, _WHITE_SPACE))
+    for name, nuls in (("UTF-32", b"\0\0\0"), ("UTF-16", b"\0")):
+        little = sum(head.count(character + nuls) for character in _WHITE_SPACE)
+        big = sum(head.count(nuls + character) for character in _WHITE_SPACE)
+        # UTF-8 text may have a few NUL bytes, and in UTF-16 other characters contain the bytes of white space too.
+        if 3 * max(little, big) > white_space:
+            return f"{name}{'LE' if little >= big else 'BE'}"
+    return None

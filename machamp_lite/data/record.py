@@ -1,8 +1,10 @@
-"""One sentence of a file, or one line of a TSV: its lines, its words, and its comments."""
+"""One sentence of a file, or one line of a TSV file: its lines, words, columns and comments."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+from machamp_lite.data.lines import line_end
 
 EMPTY = "_"
 NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
@@ -10,10 +12,10 @@ NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """How to read a file: a CoNLL-like one by ``word_idx``, or one instance per line by ``sent_idxs``.
+    """How to read a file: CoNLL-like, with words in column ``word_idx``, or TSV, with texts in columns ``sent_idxs``.
 
-    With neither, it is plain text, one instance per line. ``id_task`` is a task that writes the first column, which
-    therefore may not hold the ids of words.
+    With neither, it is plain text, one text per line. ``id_task`` is a task that writes the first column, which
+    therefore must not contain word ids.
     """
 
     word_idx: int | None = None
@@ -26,9 +28,9 @@ class FileFormat:
 class Record:
     """One sentence (CoNLL, raw text) or one line (TSV) of a file.
 
-    ``lines`` are as in the file, line ends included; ``rows`` are the columns of the lines that hold words,
-    ``row_lines`` their positions in ``lines``. A record without words (a header, stray comments) is written back
-    unchanged. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
+    ``lines`` are the lines of the file with their line ends. ``rows`` are the cells of the lines with words, and
+    ``row_lines`` the indices of these lines in ``lines``. A record without words (a header, comments alone) is written
+    back unchanged. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
     """
 
     path: str
@@ -40,23 +42,23 @@ class Record:
     ids: dict[str, int] | None = None
 
     def where(self, row: int | None = None) -> str:
-        """The ``file:line`` of a word row, or of the record's first line."""
+        """The ``file:line`` of a row, or of the record's first line."""
         if row is None or not self.rows:
             return f"{self.path}:{self.first_line}"
         return f"{self.path}:{self.first_line + self.row_lines[row]}"
 
     def column(self, index: int) -> list[str]:
-        """One column of the word rows; a column that a row lacks reads as ``_``."""
+        """The cells of one column; ``_`` where a row has no such column."""
         return column_of(self.rows, index)
 
     def set_column(self, index: int, values: Sequence[str]) -> None:
-        """Writes one column of the word rows; missing columns before it are filled with ``_``."""
+        """Writes one column; missing columns before it are filled with ``_``."""
         for row, value in zip(self.rows, values, strict=True):
             row.extend([EMPTY] * (index + 1 - len(row)))
             row[index] = value
 
     def comment_lines(self) -> Iterator[tuple[int, str]]:
-        """The lines above the first word row, with their places in ``lines``."""
+        """The comments above the first row, with their indices in ``lines``."""
         end = self.row_lines[0] if self.row_lines else 0
         return ((place, line) for place, line in enumerate(self.lines[:end]) if line.startswith("#"))
 
@@ -65,7 +67,7 @@ class Record:
         return next(iter(self.comments(name)), None)
 
     def comments(self, name: str) -> list[str]:
-        """The values of all comments of that name."""
+        """The values of all comments with this name."""
         return [match.group(2) for _, match in self._find_comments(name)]
 
     def comment_names(self) -> list[str]:
@@ -74,14 +76,14 @@ class Record:
         return [match.group(1) for match in matches if match]
 
     def set_comment(self, name: str, value: str) -> None:
-        """Writes the value of every comment of that name; without one, adds it below the other comments."""
+        """Writes the value of every comment with this name; if there is none, adds it below the other comments."""
         found = self._find_comments(name)
         for place, match in found:
             self.lines[place] = f"{match.group(1)}{value}{match.group(3)}"
         if found:
             return
         first_row = self.row_lines[0]
-        # Multiword rows and empty nodes before the first word belong to its rows.
+        # Multiword rows and empty nodes before the first word are rows, not comments.
         nodes = (place for place in range(first_row) if NODE_ID.match(self.lines[place]))
         place = next(nodes, first_row)
         self.lines.insert(place, f"# {name} = {value}{line_end(self.lines[place]) or chr(10)}")
@@ -93,7 +95,7 @@ class Record:
         return [(place, match) for place, match in matches if match]
 
     def text(self) -> str:
-        """The text of the record, as it is written to a file."""
+        """The text of the record as it is written to a file."""
         lines = self.lines.copy()
         for row, place in zip(self.rows, self.row_lines, strict=True):
             lines[place] = "\t".join(row) + line_end(lines[place])
@@ -101,11 +103,8 @@ class Record:
 
 
 def column_of(rows: Sequence[Sequence[str]], index: int) -> list[str]:
+    """The cells of one column of some rows; ``_`` where a row has no such column."""
     try:
         return [row[index] for row in rows]
     except IndexError:
         return [row[index] if index < len(row) else EMPTY for row in rows]
-
-
-def line_end(line: str) -> str:
-    return line[len(line.rstrip("\r\n")) :]

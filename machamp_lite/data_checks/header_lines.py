@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from machamp_lite.config.schema import DatasetConfig, decoder_class
-from machamp_lite.data.headers import SKIP_HEADER, is_column_name
-from machamp_lite.data.numbers import parse_number
+from machamp_lite.data.cells import SKIP_HEADER, is_column_name, parse_number
 from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.errors import DataError

@@ -7,7 +7,7 @@ from itertools import chain
 from unicodedata import combining, is_normalized, normalize
 
 from machamp_lite.config.schema import DatasetConfig, decoder_class
-from machamp_lite.data.numbers import parse_number
+from machamp_lite.data.cells import parse_number
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.label_counts import LABELS_SHOWN
 from machamp_lite.dataloading.example_store import ExampleStore

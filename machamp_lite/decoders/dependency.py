@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from machamp_lite.data.headers import header_hint
+from machamp_lite.data.cells import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, Doubt, TaskConfig, read_column, split

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from machamp_lite.data.headers import header_hint
-from machamp_lite.data.numbers import expected_number, parse_number
+from machamp_lite.data.cells import expected_number, header_hint, parse_number
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import (

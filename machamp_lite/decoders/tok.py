@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import Field
 from torch import Tensor
 
+from machamp_lite.data.raw_text import Span
 from machamp_lite.data.records import Record
-from machamp_lite.data.word_boundaries import Span
 from machamp_lite.decoders.base import LabelDecoder, TaskConfig, no_class_options
 
 _RANGE = re.compile(r"(\d+)-(\d+)\t([^\t\r\n]+)")

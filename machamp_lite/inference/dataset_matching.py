@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from machamp_lite.config.schema import Config, DatasetConfig
-from machamp_lite.data.comments import count_leading_lines
-from machamp_lite.data.formats import check_format
+from machamp_lite.data.lines import check_format, count_leading_lines
 from machamp_lite.data.records import BYTE_ORDER_MARK
 from machamp_lite.errors import ConfigError, DataError
 

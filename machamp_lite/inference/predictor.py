@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.config.schema import decoder_class
-from machamp_lite.data.chunks import in_chunks
-from machamp_lite.data.records import Record, read_records
+from machamp_lite.data.records import Record, in_chunks, read_records
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.remarks import Remarks, warnings

@@ -5,10 +5,15 @@ import os
 from collections.abc import Iterable, Iterator
 
 from machamp_lite.config.schema import DatasetConfig, decoder_class
-from machamp_lite.data.chunks import in_chunks
-from machamp_lite.data.raw_lines import MISC, RawTextForm, lines_with_words, raw_text_record
-from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, FileFormat, Record, read_records
-from machamp_lite.data.word_boundaries import at_word_boundaries, is_written_without_spaces
+from machamp_lite.data.raw_text import (
+    MISC,
+    RawTextColumns,
+    is_written_without_spaces,
+    lines_with_words,
+    raw_text_record,
+    split_at_word_boundaries,
+)
+from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, FileFormat, Record, in_chunks, read_records
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.tok import spans_of
@@ -23,7 +28,7 @@ CONLLU_COLUMNS = 10
 
 
 def check_raw_text(config: DatasetConfig, dataset: str, *, pre_tokenized: bool) -> None:
-    """Raises ``ConfigError`` if one line does not hold all texts of a row, or if ``pre_tokenized`` has no meaning."""
+    """Raises ``ConfigError`` if a dataset has several texts per row, or has no words and is ``pre_tokenized``."""
     found = f"{dataset} reads {describe(config)}"
     if not can_read_raw_text(config):
         raise ConfigError(
@@ -42,29 +47,29 @@ def raw_text_records(
     batch_size: int | None = None,
     faults: FaultList,
 ) -> Iterator[Record]:
-    """The lines of a file as records of a dataset: of words, of texts, or as they are where the dataset is plain text.
+    """Reads the lines of a file as records of a dataset, with words, with a text in a column, or as plain text.
 
-    Words are what the dataset's ``tok`` task makes of a line; without one, those between the word boundaries of
-    Unicode; and if the text is ``pre_tokenized``, those between white space.
+    Words are split by the dataset's ``tok`` task; without one, at the word boundaries of Unicode; if the text is
+    ``pre_tokenized``, at white space.
     """
     config = model.config.datasets[dataset]
     if config.word_idx is None:
         lines = read_records(source, FileFormat(), faults=faults)
         return lines if config.sent_idxs is None else _in_a_column(config, lines)
-    form, task = _form(config), raw_task(config)
+    columns, task = _columns(config), raw_task(config)
     if pre_tokenized:
         logger.info("%s: words are split at white space only (--pre_tokenized)", source)
-        layout = FileFormat(config.word_idx, id_task=config.id_task())
-        return read_records(source, layout, raw_text_columns=form.columns, faults=faults)
+        file_format = FileFormat(config.word_idx, id_task=config.id_task())
+        return read_records(source, file_format, raw_text_columns=columns.count, faults=faults)
     records = read_records(source, FileFormat(), faults=faults)
     numbered = (
         (record.first_line, record.lines[0]) for record in records if record.lines != [BYTE_ORDER_MARK]
     )
     texts = lines_with_words(str(source), numbered)
     if task is None:
-        return _split_at_word_boundaries(str(source), texts, form)
+        return _split_at_word_boundaries(str(source), texts, columns)
     logger.info("%s: words are split by the task '%s' (tok)", source, task)
-    return _split_by_model(model, dataset, str(source), texts, form, batch_size=batch_size)
+    return _split_by_model(model, dataset, str(source), texts, columns, batch_size=batch_size)
 
 
 def raw_task(config: DatasetConfig) -> str | None:
@@ -75,21 +80,21 @@ def raw_task(config: DatasetConfig) -> str | None:
     )
 
 
-def _form(config: DatasetConfig) -> RawTextForm:
-    """The rows of words that a dataset needs: of ten columns if they look like CoNLL-U."""
-    columns = config.required_columns()
-    needed, id_task = max(columns) + 1, config.id_task()
+def _columns(config: DatasetConfig) -> RawTextColumns:
+    """The columns that a dataset requires: ten if it looks like CoNLL-U."""
+    required = config.required_columns()
+    needed, id_task = max(required) + 1, config.id_task()
     is_conllu = config.word_idx == 1 and id_task is None and (needed > 3 or raw_task(config) is not None)
-    return RawTextForm(
+    return RawTextColumns(
         max(CONLLU_COLUMNS, needed) if is_conllu else needed,
         config.word_idx or 0,
         has_ids=id_task is None,
-        has_misc=is_conllu and MISC not in columns,
+        has_misc=is_conllu and MISC not in required,
     )
 
 
 def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Record]:
-    """Each line as the only text of a row; blank lines stay, so that lines of input and output go together."""
+    """Each line as the only text of a row; blank lines are kept, so that input and output have the same lines."""
     (column,) = config.sent_idxs or (0,)
     needed = max(config.required_columns()) + 1
     for record in lines:
@@ -97,15 +102,15 @@ def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Rec
             yield record
             continue
         row = [EMPTY] * needed
-        # A tab would begin another column.
+        # A tab would start another column.
         row[column] = " ".join(record.words[0].split("\t"))
         yield Record(record.path, record.first_line, record.lines, [row], [0], [row[column]])
 
 
 def _split_at_word_boundaries(
-    source: str, texts: Iterable[tuple[int, str]], form: RawTextForm
+    source: str, texts: Iterable[tuple[int, str]], columns: RawTextColumns
 ) -> Iterator[Record]:
-    """Each line as a sentence, its words by the Unicode rules."""
+    """Each line as a sentence whose words are split by the Unicode rules."""
     logger.info(
         "%s: words are split at Unicode word boundaries (UAX 29); --pre_tokenized splits at white space only",
         source,
@@ -121,7 +126,7 @@ def _split_at_word_boundaries(
                 source,
                 number,
             )
-        yield raw_text_record(source, number, text, at_word_boundaries(text), form)
+        yield raw_text_record(source, number, text, split_at_word_boundaries(text), columns)
 
 
 def _split_by_model(
@@ -129,11 +134,11 @@ def _split_by_model(
     dataset: str,
     source: str,
     texts: Iterable[tuple[int, str]],
-    form: RawTextForm,
+    columns: RawTextColumns,
     *,
     batch_size: int | None,
 ) -> Iterator[Record]:
-    """Each line as a sentence, in the words that the model makes of it."""
+    """Each line as a sentence whose words are split by the model."""
     config = model.config.datasets[dataset]
     task = str(raw_task(config))
     reader = DatasetReader(
@@ -148,4 +153,4 @@ def _split_by_model(
         tags = dict(predict_labels(model, examples, batch_size=batch_size))
         for place, line in enumerate(chunk):
             text = line.lines[0]
-            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[place][task]), form)
+            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[place][task]), columns)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from machamp_lite.data.word_boundaries import at_white_space, at_word_boundaries
+from machamp_lite.data.raw_text import split_at_white_space, split_at_word_boundaries
 
 TEXTS = {
     "punctuation": ("Is this it? Stop this.", "Is this it ? Stop this ."),
@@ -31,7 +31,7 @@ TEXTS = {
 
 @pytest.mark.parametrize(("text", "expected"), TEXTS.values(), ids=TEXTS)
 def test_words_of_many_scripts(text: str, expected: str) -> None:
-    assert [text[start:end] for start, end in at_word_boundaries(text)] == expected.split(" ")
+    assert [text[start:end] for start, end in split_at_word_boundaries(text)] == expected.split(" ")
 
 
 @settings(max_examples=200, deadline=None)
@@ -40,7 +40,7 @@ def test_words_of_many_scripts(text: str, expected: str) -> None:
         st.one_of(st.sampled_from("ab1.,'- \t\u00a0\u2028\u200b\u0301\u0e01\u3042猫"), st.characters())
     )
 )
-@pytest.mark.parametrize("split", [at_word_boundaries, at_white_space])
+@pytest.mark.parametrize("split", [split_at_word_boundaries, split_at_white_space])
 def test_words_are_all_of_a_text_but_its_white_space(split: object, text: str) -> None:
     spans = split(text)  # type: ignore[operator]
     words = [text[start:end] for start, end in spans]
