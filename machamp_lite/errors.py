@@ -1,19 +1,20 @@
-"""Errors in what the user wrote, and how they are reported."""
+"""Errors in the user's input, and helpers for their messages."""
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
-# As many as a person reads at once; of the faults of one file one fewer, with a line on how many there are.
+# Enough to fill a screen. The faults of one file take one line fewer, so that their number fits too.
 LINES_SHOWN = 20
 FAULTS_SHOWN = LINES_SHOWN - 1
 LINE_NUMBERS_SHOWN = 3
 LONGEST_REASON = 300
-# FILE:LINE of a fault, where the file's name may hold colons.
+# FILE:LINE: at the start of a fault; the file's name may contain colons.
 _LINE_NUMBER = re.compile(r"(.*?):(\d+)(?=: )", re.DOTALL)
-# How torch's allocator for the CPU and libraries of NVIDIA report that there is no memory, as a plain RuntimeError.
+# torch raises a plain RuntimeError if memory cannot be allocated on the CPU or in a library of NVIDIA.
 _OUT_OF_MEMORY = re.compile(
     r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
 )
@@ -21,9 +22,9 @@ LONGEST_VALUE = 60
 
 
 class MachampError(Exception):
-    """A user's error: one plain line for each fault found.
+    """An error in the user's input: one line for each fault.
 
-    *Attributes:* ``faults``, the lines, each with where, what was found and what was expected.
+    Each line of ``faults`` has the form WHERE: what was found, what is expected or how to fix it.
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
@@ -48,7 +49,7 @@ class OutputError(MachampError):
 
 
 class StoppedError(MachampError):
-    """Training was asked to stop, and has saved its state."""
+    """Training was stopped by a signal, and has saved its state."""
 
 
 class LostProcessError(TrainingError):
@@ -56,9 +57,9 @@ class LostProcessError(TrainingError):
 
 
 class FaultList:
-    """Collects the faults of one file: faults that differ only in their line numbers are one kind.
+    """Collects the faults of one file. Faults that differ only in their line numbers are one kind.
 
-    The first nineteen kinds are kept, all faults are counted.
+    The first 19 kinds are kept; all faults are counted.
     """
 
     def __init__(self) -> None:
@@ -66,7 +67,7 @@ class FaultList:
         self._kinds: dict[tuple[str, str], _FaultKind] = {}
 
     def add(self, fault: str) -> None:
-        """Notes one fault."""
+        """Adds one fault."""
         self.count += 1
         found = _LINE_NUMBER.match(fault)
         key, line = ((found[1], fault[found.end() :]), found[2]) if found else ((fault, ""), "")
@@ -76,7 +77,7 @@ class FaultList:
             self._kinds[key] = _FaultKind(fault)
 
     def lines(self, path: str) -> list[str]:
-        """The first fault of each kind with the number of others, and a last line if there are more kinds."""
+        """The first fault of each kind with the number of others; the last line says if there are more kinds."""
         lines = [str(kind) for kind in self._kinds.values()]
         if self.count == sum(kind.count for kind in self._kinds.values()):
             return lines
@@ -85,7 +86,7 @@ class FaultList:
 
 @dataclass(slots=True)
 class _FaultKind:
-    """The first of some faults that differ only in their line numbers, and the line numbers of the next ones."""
+    """The first of several faults that differ only in their line numbers, and the next line numbers."""
 
     first: str
     count: int = 1
@@ -105,13 +106,22 @@ class _FaultKind:
         return f"{self.first} (and {others} more line{'s' * (others > 1)} like it{where})"
 
 
+def check_empty_names(names: Mapping[str, Any]) -> None:
+    """Raises ``ConfigError`` with a line for each name (by the flag that gives it) that is empty or blank."""
+    empty = [flag for flag, name in names.items() if isinstance(name, str) and not name.strip()]
+    if empty:
+        raise ConfigError(
+            f"{flag}: found the empty name {names[flag]!r}, expected the name of a folder" for flag in empty
+        )
+
+
 def shorten(text: str, longest: int = LONGEST_VALUE) -> str:
-    """A text, cut if it is long."""
+    """A text, cut to at most ``longest`` characters."""
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
 def one_line(text: str) -> str:
-    """A text without line breaks and other characters that cannot be printed, which are shown as escapes."""
+    """A text with escapes instead of line breaks and other characters that cannot be printed."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
@@ -119,7 +129,7 @@ def one_line(text: str) -> str:
 
 
 def shown_label(label: str) -> str:
-    """A label as messages and tables print it: in quotes if it has spaces.
+    """A label as it is printed in messages and tables: in quotes if it is empty or has spaces.
 
     >>> shown_label("NOUN"), shown_label("O "), shown_label("")
     ('NOUN', "'O '", "''")
@@ -129,21 +139,21 @@ def shown_label(label: str) -> str:
 
 
 def is_panic(error: BaseException) -> bool:
-    """Whether an error is that of a library in Rust which met what it did not expect; these are no ``Exception``."""
+    """Whether an error is a panic of a library in Rust, which is not an ``Exception``."""
     return type(error).__name__ == "PanicException"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error reports that memory could not be allocated, on the host or on a GPU."""
+    """Whether an error means that memory could not be allocated, on the host or on a GPU."""
     if isinstance(error, MemoryError):
         return True
     torch = sys.modules.get("torch")
-    is_of_gpu = torch is not None and isinstance(error, torch.OutOfMemoryError)
-    return is_of_gpu or (isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error))))
+    is_gpu_error = torch is not None and isinstance(error, torch.OutOfMemoryError)
+    return is_gpu_error or (isinstance(error, RuntimeError) and bool(_OUT_OF_MEMORY.search(str(error))))
 
 
 def first_line(error: BaseException) -> str:
-    """The first line that an error of a library says, for the end of one of ours."""
+    """The class and the first line of an error of a library, for use in another message."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__
@@ -151,19 +161,18 @@ def first_line(error: BaseException) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of an error line that offers the nearest known name, if one is near."""
-    hint = did_you_mean(name, known)
-    return hint if "did you mean" in hint else ""
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error line that offers the nearest known name, or lists the known ones."""
+    """The end of a message that suggests the most similar known name; empty if none is similar."""
     options = sorted(known)
     # The second try ignores case.
     folded = {option.casefold(): option for option in reversed(options)}
-    near = get_close_matches(name, options, n=1, cutoff=0.6) or [
+    similar = get_close_matches(name, options, n=1, cutoff=0.6) or [
         folded[key] for key in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     ]
-    if near:
-        return f"; did you mean '{near[0]}'?"
-    return f"; known: {', '.join(options)}" if 0 < len(options) <= 30 else ""
+    return f"; did you mean '{similar[0]}'?" if similar else ""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message that suggests the most similar known name, or else lists the known names."""
+    options = sorted(known)
+    listed = f"; known: {', '.join(options)}" if 0 < len(options) <= 30 else ""
+    return nearest(name, options) or listed

@@ -10,10 +10,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from machamp_lite import MachampError, load
-from machamp_lite.inference.dataset_matching import fitting_dataset
+from machamp_lite.inference.dataset_matching import matching_dataset
 from machamp_lite.inference.thresholds import choose_task, save_threshold, tune
 from machamp_lite.metrics import METRICS
-from machamp_lite.model.serialization import find_model_folder
+from machamp_lite.model.model_folder import find_model_folder
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="store the best threshold in the model folder")
     flags = parser.parse_args()
     model = load(flags.model)
-    dataset = fitting_dataset(model.config, flags.dataset, flags.file)
+    dataset = matching_dataset(model.config, flags.dataset, flags.file)
     task = choose_task(model.config.datasets[dataset], dataset, flags.task, flag="--task")
     tuned = tune(model, flags.file, dataset=dataset, task=task, metric=flags.metric)
     as_text = METRICS[tuned.metric].as_text

@@ -1,34 +1,38 @@
-"""The flags of the train command, and what the parsers of both commands have in common."""
+"""The flags of the train and predict commands."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from machamp_lite.errors import LONGEST_REASON, ConfigError, did_you_mean, shorten
+from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
+from machamp_lite.files.streams import STANDARD_STREAM
+from machamp_lite.inference.file_pairs import check_pairs
+
+# Of numbers of sentences and labels.
+LARGEST_NUMBER = 2**31 - 1
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line; unknown flags come first, with the nearest right one."""
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises ``ConfigError``; it reports unknown flags first, with the nearest known one."""
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{self.prog}: {shorten(message, LONGEST_REASON)}; see --help")
 
     def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Parses the arguments of the command line, or those given."""
+        """Parses arguments, by default those of the command line."""
         arguments = sys.argv[1:] if arguments is None else arguments
         flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
         given = (argument.partition("=")[0] for argument in arguments)
         for flag in given:
             if flag.startswith("--") and flag not in ("--", *flags):
-                hint = did_you_mean(flag, flags)
-                self.error(f"unknown flag {flag}{hint if 'did you mean' in hint else ''}")
+                self.error(f"unknown flag {flag}{nearest(flag, flags)}")
         return self.parse_args(arguments)
 
 
-def _train_parser() -> Parser:
-    parser = Parser(
+def _train_parser() -> _Parser:
+    parser = _Parser(
         prog="train.py",
         allow_abbrev=False,
         description="Trains one model for the tasks of all dataset configs, or one after another.",
@@ -90,12 +94,12 @@ def _train_parser() -> Parser:
         help="where data that was read is kept for the next run: auto (the default) is machamp_lite in the user's "
         "cache folder, for data of 1 MB or more; DIR is used for all data; off keeps nothing",
     )
-    add_precision(parser)
+    _add_precision(parser)
     return parser
 
 
-def add_precision(parser: argparse.ArgumentParser) -> None:
-    """The flag that both commands have."""
+def _add_precision(parser: argparse.ArgumentParser) -> None:
+    """The flag of both commands."""
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
@@ -104,21 +108,28 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The flags of train; with --resume, configs come from the run's folder and no other flag may change them."""
+    """The flags of the train command; with --resume, the configs are those in the run folder."""
     parser = _train_parser()
     flags = parser.read(arguments)
     for name in ("name", "model_dir", "resume", "retrain", "data_cache"):
         given = getattr(flags, name)
         if given is not None and not given.strip():
             raise ConfigError(f"--{name}: found the empty name {given!r}, expected a name")
-    if flags.resume is None:
-        if not flags.dataset_configs:
-            parser.error("the following arguments are required: --dataset_configs")
-        if flags.precision is not None:
-            flags.overrides.append(f"training.precision={flags.precision}")
-        if flags.sequential and len(flags.dataset_configs) == 1:
-            raise ConfigError("--sequential: found one dataset config, expected several")
+    if flags.resume is not None:
+        _check_resume_flags(flags)
+        flags.dataset_configs, flags.parameters_config = _configs_of_run(flags.resume)
         return flags
+    if not flags.dataset_configs:
+        parser.error("the following arguments are required: --dataset_configs")
+    if flags.precision is not None:
+        flags.overrides.append(f"training.precision={flags.precision}")
+    if flags.sequential and len(flags.dataset_configs) == 1:
+        raise ConfigError("--sequential: found one dataset config, expected several")
+    return flags
+
+
+def _check_resume_flags(flags: argparse.Namespace) -> None:
+    """Raises ``ConfigError`` for a flag that would change the config of a resumed run."""
     configs = ("dataset_configs", "parameters_config", "overrides", "seed")
     for name in (*configs, "precision", "check", "name", "model_dir", "retrain", "sequential"):
         if getattr(flags, name) not in (None, [], False):
@@ -126,12 +137,108 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
             raise ConfigError(
                 f"--{flag}: a resumed run keeps its config, expected no such flag beside --resume"
             )
+
+
+def _configs_of_run(folder: str) -> tuple[list[str], str]:
+    """The dataset configs and the params of a run that can be resumed."""
     names = ("dataset-configs.json", "params-config.json", "state/state.safetensors")
-    paths = [Path(flags.resume, name) for name in names]
-    if not all(path.exists() for path in paths):
+    datasets, params, state = (Path(folder, name) for name in names)
+    if not (datasets.exists() and params.exists() and state.exists()):
         raise ConfigError(
-            f"--resume {flags.resume}: found no run to resume, expected the folder of one that was stopped after "
+            f"--resume {folder}: found no run to resume, expected the folder of one that was stopped after "
             "it had saved its state"
         )
-    flags.dataset_configs, flags.parameters_config = [str(paths[0])], str(paths[1])
+    return [str(datasets)], str(params)
+
+
+def _predict_parser() -> _Parser:
+    parser = _Parser(
+        prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
+    )
+    parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        default=[],
+        metavar="INPUT OUTPUT",
+        help="pairs of files; - is standard input or output; without OUTPUT, standard output; without both, standard "
+        "input and output",
+    )
+    parser.add_argument(
+        "--dataset",
+        help="the dataset whose columns and tasks the input has (default: the one that the input looks like)",
+    )
+    parser.add_argument(
+        "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
+    )
+    parser.add_argument(
+        "--batch_size", type=int, default=32, metavar="N", help="sentences per batch (default: 32)"
+    )
+    parser.add_argument("--max_sents", type=int, metavar="N", help="predict only the first N sentences")
+    parser.add_argument(
+        "--raw_text",
+        action="store_true",
+        help="the input is one sentence or text per line; words are split by a task of type tok or by Unicode rules",
+    )
+    parser.add_argument(
+        "--pre_tokenized",
+        action="store_true",
+        help="with --raw_text, words are split at white space only",
+    )
+    parser.add_argument(
+        "--topn",
+        type=int,
+        metavar="N",
+        help="write the N best labels of all tasks, with probabilities (default: topn of each task)",
+    )
+    parser.add_argument(
+        "--conn",
+        default="=",
+        metavar="STRING",
+        help="the string between a label and its probability (default: =)",
+    )
+    parser.add_argument("--sep", default="|", metavar="STRING", help="the string between labels (default: |)")
+    parser.add_argument(
+        "--threshold",
+        type=float,
+        metavar="P",
+        help="tasks with any number of labels predict those above this probability (default: threshold of each task)",
+    )
+    _add_precision(parser)
+    return parser
+
+
+def predict_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The flags of the predict command, with ``pairs`` of input and output; raises ``ConfigError`` for bad values."""
+    flags = _predict_parser().read(arguments)
+    if len(flags.files) < 2:
+        flags.files = (flags.files or [STANDARD_STREAM]) + [STANDARD_STREAM]
+    if len(flags.files) % 2:
+        raise ConfigError(
+            f"predict.py: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
+        )
+    flags.pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
+    faults = list(_value_faults(flags))
+    try:
+        check_pairs(flags.pairs)
+    except ConfigError as error:
+        faults += error.faults
+    if faults:
+        raise ConfigError(faults)
     return flags
+
+
+def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
+    for name in ("batch_size", "max_sents", "topn"):
+        value = getattr(flags, name)
+        if value is not None and not 1 <= value <= LARGEST_NUMBER:
+            limit = "at least 1" if value < 1 else f"at most {LARGEST_NUMBER}"
+            yield f"--{name}: found {shorten(str(value))}, expected {limit}"
+    if flags.threshold is not None and not 0 < flags.threshold < 1:
+        yield f"--threshold: found {flags.threshold:g}, expected a number between 0 and 1"
+    for name in ("conn", "sep"):
+        value = getattr(flags, name)
+        if not value or set(value) & set("\t\r\n"):
+            yield f"--{name}: found {value!r}, expected a string that is not empty, without tabs and line ends"
+    if flags.pre_tokenized and not flags.raw_text:
+        yield "--pre_tokenized: found no --raw_text, expected both"

@@ -1,4 +1,4 @@
-"""Where logs go: to the terminal, and to the file of a run."""
+"""Sends logs to the terminal, and to the log file of a run."""
 
 import logging
 from pathlib import Path
@@ -7,17 +7,17 @@ from machamp_lite.errors import one_line
 
 
 class _PlainFormatter(logging.Formatter):
-    """Shows control characters of labels and names as escapes: a terminal would obey them."""
+    """Shows control characters in labels and names as escapes, so that the terminal does not act on them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The lines of a message, all of it printable."""
+        """The lines of a message, without control characters."""
         return "\n".join(map(one_line, super().format(record).split("\n")))
 
 
 def set_up_logging(*, silent: bool = False) -> None:
-    """Sends logs to the terminal alone; ``silent``, nowhere."""
+    """Sends logs to the terminal only; if ``silent``, nowhere."""
     handler = logging.StreamHandler()
-    # Errors end a run and are told as plain lines; the log is where they are kept.
+    # Errors are logged to the file only: the command prints them as plain lines.
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     handler.setFormatter(_PlainFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("machamp_lite")
@@ -29,8 +29,8 @@ def set_up_logging(*, silent: bool = False) -> None:
 
 
 def log_to(path: Path) -> None:
-    """Sends logs to a file too."""
-    # On a full disk, what cannot be saved tells of it; that the log cannot be written is not told on top.
+    """Sends logs also to a file."""
+    # On a full disk, the first file that cannot be saved raises an error; the log need not report it too.
     logging.raiseExceptions = False
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))

@@ -74,6 +74,10 @@ def header_hint(record: "Record", row: int, cell: str) -> str:
     Empty for all lines of a file but the first, and for cells without letters.
     """
     is_first_line = record.first_line + record.row_lines[row] == 1
-    if not is_first_line or not any(map(str.isalpha, cell)) or _normalized(cell) in ("nan", "inf", "infinity"):
+    if (
+        not is_first_line
+        or not any(map(str.isalpha, cell))
+        or _normalized(cell) in ("nan", "inf", "infinity")
+    ):
         return ""
     return f"; if the first line is a header, set {SKIP_HEADER}"

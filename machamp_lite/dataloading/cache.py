@@ -27,11 +27,10 @@ from machamp_lite.data.running_text import KEY
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore, Table
 from machamp_lite.decoders.base import TaskConfig
-from machamp_lite.errors import first_line
+from machamp_lite.errors import check_empty_names, first_line
 from machamp_lite.files.atomic import replacing_path
+from machamp_lite.files.checksums import checksum, read_metadata
 from machamp_lite.files.temporaries import remove_dead_temporaries
-from machamp_lite.files.written import checksum, metadata
-from machamp_lite.training.folder_checks import check_empty_names
 from machamp_lite.training.resume_checks import data_checksums
 
 logger = logging.getLogger(__name__)
@@ -286,4 +285,4 @@ def _remove_old(folder: Path) -> None:
 
 def _is_entry(path: Path) -> bool:
     """Whether a file is an entry: it is named by a key that it holds."""
-    return path.name == f"{_NAME}{metadata(path).get('key')}{_ENDING}"
+    return path.name == f"{_NAME}{read_metadata(path).get('key')}{_ENDING}"

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is written beside its place, flushed to the disk, and renamed; streams are written directly."""
+"""Atomic writes: writes a temporary file next to the target, flushes it to disk and renames it."""
 
 import contextlib
 import errno
@@ -17,7 +17,7 @@ from machamp_lite.files.temporaries import OLD, remove_dead_temporaries, tempora
 
 @contextlib.contextmanager
 def open_output(path: str | os.PathLike[str]) -> Iterator[TextIO]:
-    """As ``replacing_file``; ``-`` is standard output."""
+    """Like ``replacing_file``; ``-`` is standard output."""
     if is_standard(path):
         with _naming(Path(path), Path(path)), open_standard_output() as file:
             yield file
@@ -28,9 +28,9 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def replacing_file(path: str | Path) -> Iterator[TextIO]:
-    """A text file that replaces ``path`` when the block ends well, and leaves no trace otherwise.
+    """A text file that replaces ``path`` when the block ends without an error; else it is removed.
 
-    A pipe or a device is not replaced: what is written goes to it directly.
+    A pipe or a device is not replaced but written to.
     """
     path = Path(path)
     if is_stream(path):
@@ -39,7 +39,7 @@ def replacing_file(path: str | Path) -> Iterator[TextIO]:
         return
     with (
         _replacing(path, in_folder=False) as temporary,
-        # newline="": what is written is written, line ends too.
+        # newline="": line ends are written as they are.
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         yield file
@@ -47,27 +47,27 @@ def replacing_file(path: str | Path) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def replacing_path(path: str | Path) -> Iterator[Path]:
-    """The path of an empty file, for writers that need one; as ``replacing_file``."""
+    """Like ``replacing_file``, for writers that need the path of an empty file."""
     with _replacing(Path(path), in_folder=True) as temporary:
         yield temporary
 
 
 @contextlib.contextmanager
 def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
-    """The temporary file that replaces ``path`` when the block ends well.
+    """A temporary file that replaces ``path`` when the block ends without an error.
 
-    A symbolic link stays: the file that it leads to is replaced. The new file has the permissions of the replaced one,
-    and its owner where that is allowed. Raises ``OSError`` for a read-only file.
+    If ``path`` is a symbolic link, its target is replaced. The new file gets the permissions of the replaced one, and
+    its owner if that is allowed. Raises ``OSError`` for a read-only file.
     """
     with _naming(path), contextlib.ExitStack() as stack:
         target = _behind_links(path)
-        init_model = _replaceable(target)
+        previous = _replaceable(target)
         remove_dead_temporaries(target.parent, [target.name])
         temporary = stack.enter_context(temporary_beside(target, in_folder=in_folder))
         ended = stack.pop_all()
     with ended, _naming(path, temporary):
         yield temporary
-        _set_permissions(temporary, init_model)
+        _set_permissions(temporary, previous)
         _flush(temporary)
         os.replace(temporary, target)
         _flush(target.parent)
@@ -75,7 +75,7 @@ def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def replacing_folder(path: str | Path) -> Iterator[Path]:
-    """An empty folder that takes the place of ``path`` when the block ends well."""
+    """An empty folder that replaces ``path`` when the block ends without an error."""
     path = Path(path)
     with _naming(path), contextlib.ExitStack() as stack:
         temporary = stack.enter_context(temporary_folder(path))
@@ -99,14 +99,14 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Writes JSON, indented, with a line end."""
+    """Writes indented JSON with a line end."""
     with replacing_file(path) as file:
         json.dump(value, file, indent=2, ensure_ascii=False)
         file.write("\n")
 
 
 def is_read_only(path: str | os.PathLike[str]) -> bool:
-    """Whether an existing file has no write permission for this user; for root too, who may write to any file."""
+    """Whether an existing file has no write permission for this user, even if it is root, who may write to any file."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -117,7 +117,7 @@ def is_read_only(path: str | os.PathLike[str]) -> bool:
 
 
 def _behind_links(path: Path) -> Path:
-    """The file that a symbolic link leads to, whether it exists or not; raises ``OSError`` for links in a circle."""
+    """The target of a symbolic link, which need not exist; raises ``OSError`` for links in a circle."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -127,47 +127,47 @@ def _behind_links(path: Path) -> Path:
 
 
 def _replaceable(target: Path) -> os.stat_result | None:
-    """The state of the file to be replaced, None for a new one; raises ``OSError`` for what must not be replaced."""
+    """The status of the file to replace; None for a new one. Raises ``OSError`` if it must not be replaced."""
     try:
-        init_model = os.stat(target)
+        previous = os.stat(target)
     except FileNotFoundError:
         return None
-    if stat.S_ISDIR(init_model.st_mode):
+    if stat.S_ISDIR(previous.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    if not stat.S_ISREG(init_model.st_mode):
+    if not stat.S_ISREG(previous.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file", str(target))
     if is_read_only(target):
         raise PermissionError(errno.EACCES, "it is read-only", str(target))
-    return init_model
+    return previous
 
 
-def _set_permissions(temporary: Path, init_model: os.stat_result | None) -> None:
-    """Gives a new file the usual permissions, and one that replaces another those of the other, and its owner."""
-    if init_model is None:
+def _set_permissions(temporary: Path, previous: os.stat_result | None) -> None:
+    """Gives a file the permissions and the owner of the previous one; without one, the default permissions."""
+    if previous is None:
         os.chmod(temporary, 0o666 & ~_umask())
         return
     if hasattr(os, "chown"):
-        for owner, group in ((-1, init_model.st_gid), (init_model.st_uid, -1)):
-            # Only root may give files away.
+        for owner, group in ((-1, previous.st_gid), (previous.st_uid, -1)):
+            # Only root may change the owner.
             with contextlib.suppress(OSError):
                 os.chown(temporary, owner, group)
-    os.chmod(temporary, stat.S_IMODE(init_model.st_mode))
+    os.chmod(temporary, stat.S_IMODE(previous.st_mode))
 
 
 @contextlib.contextmanager
 def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Errors of the system name the file that was to be written, not its temporary one, and no other file."""
+    """Raises system errors again with the name of the target instead of its temporary file."""
     try:
         yield
     except OSError as error:
-        # One without a number does not come from the system.
-        is_own = error.filename is None or str(error.filename).startswith(str(temporary))
-        if error.errno is not None and (temporary is None or is_own):
-            # Of the same class: a pipe that was closed by its reader is not a fault of the output.
+        # An error without a number is not from the system.
+        is_temporary = error.filename is None or str(error.filename).startswith(str(temporary))
+        if error.errno is not None and (temporary is None or is_temporary):
+            # Python chooses the class by the number, such as BrokenPipeError if the reader has closed a pipe.
             raise OSError(error.errno, error.strerror, str(path)) from None
         raise
     except Exception as error:
-        # Writers that are not written in Python tell of the system's errors in their own classes.
+        # safetensors, which is written in Rust, gives the number of a system error only in its message.
         found = re.search(r"\(os error (\d+)\)", str(error))
         if found is None:
             raise
@@ -175,12 +175,12 @@ def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def _flush(path: Path) -> None:
-    """Puts a file, or the names in a folder, on the disk, so that a power cut does not undo a rename by halves."""
+    """Flushes a file, or the names in a folder, to disk, so that a power cut does not lose them after a rename."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Some file systems cannot do it for folders.
+        # Some file systems do not support it for folders.
         if error.errno != errno.EINVAL:
             raise
     finally:

@@ -1,4 +1,4 @@
-"""Pipes, devices and open files such as ``/dev/stdout``: read once and written to directly, never replaced."""
+"""Pipes, devices and open files such as ``/dev/stdout``: they are read once, and written to but never replaced."""
 
 import contextlib
 import errno
@@ -17,14 +17,14 @@ from machamp_lite.errors import ConfigError, DataError, OutputError
 # Standard input, or standard output.
 STANDARD_STREAM = "-"
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_MOST_LINKS = 40
+_MAX_LINKS = 40
 
 AnyPath = str | os.PathLike[str]
 
 
 @dataclass(frozen=True, slots=True)
 class SpooledInput(os.PathLike[str]):
-    """The temporary copy of a stream, which messages call by the name of the stream."""
+    """The temporary copy of a stream; in messages, it has the name of the stream."""
 
     path: str
     name: str
@@ -38,7 +38,7 @@ class SpooledInput(os.PathLike[str]):
 
 @contextlib.contextmanager
 def readable(source: AnyPath) -> Iterator[AnyPath]:
-    """A file that can be read several times: the source itself, or a temporary copy of a stream.
+    """A file that can be read several times: the source itself, or a temporary copy if it is a stream.
 
     ``-`` is standard input. Raises ``DataError`` for a stream that cannot be read, ``OutputError`` for a full disk.
     """
@@ -62,7 +62,7 @@ def readable(source: AnyPath) -> Iterator[AnyPath]:
 
 
 def is_standard(path: AnyPath) -> bool:
-    """Whether a path is ``-``; a file of that name is ``./-``."""
+    """Whether a path is ``-``; a file with that name is ``./-``."""
     return not isinstance(path, SpooledInput) and os.fspath(path) == STANDARD_STREAM
 
 
@@ -78,9 +78,9 @@ def is_stream(path: AnyPath) -> bool:
 
 
 def descriptor_of(path: AnyPath) -> int | None:
-    """The number of the open file of this process that a path such as ``/dev/stdout`` or ``/dev/fd/3`` names."""
+    """The descriptor of the open file that a path such as ``/dev/stdout`` or ``/dev/fd/3`` names; None for others."""
     name = os.fspath(path)
-    for _ in range(_MOST_LINKS):
+    for _ in range(_MAX_LINKS):
         folder, last = os.path.split(name)
         try:
             real = os.path.realpath(folder)
@@ -100,7 +100,7 @@ def open_standard_output() -> Iterator[TextIO]:
     try:
         descriptor = sys.stdout.fileno()
     except OSError:
-        # An object in memory.
+        # It is an object in memory.
         yield sys.stdout
         return
     with _open_copy(descriptor) as file:
@@ -115,13 +115,13 @@ def open_stream(path: AnyPath) -> Iterator[TextIO]:
         with _open_copy(descriptor) as file:
             yield file
     else:
-        # Not open(path, "w"), which makes a file if there is none.
+        # Not open(path, "w"), which would create a file if there is none.
         with open(os.open(path, os.O_WRONLY), "w", encoding="utf-8", newline="") as file:
             yield file
 
 
 def _open_copy(descriptor: int) -> TextIO:
-    """A text file on a copy of an open file, so that writing continues at its position, for example to append."""
+    """A text file on a copy of a descriptor, so that writing continues at its position, for example to append."""
     if sys.stdout is not None:
         sys.stdout.flush()
     return open(os.dup(descriptor), "w", encoding="utf-8", newline="")
@@ -146,15 +146,15 @@ def open_closed_streams() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            # Standard output stays read-only, so that writing an output to it is an error.
+            # Standard output is opened read-only, so that writing to it is an error.
             os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_WRONLY)
     if sys.stderr is None:
-        # print and tqdm would take standard output instead.
+        # print and tqdm would write to standard output instead.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def discard_output() -> None:
-    """Discards what standard output could not write: Python would try again when it exits."""
+    """Discards what could not be written to standard output: Python would try again at exit."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -1,4 +1,4 @@
-"""Temporary files beside their targets: locked by their writer, so that those of killed writers can be removed."""
+"""Temporary files next to their targets, locked by their writers, so that those of killed writers can be removed."""
 
 import contextlib
 import errno
@@ -15,23 +15,23 @@ try:
 except ImportError:  # Not on Windows.
     fcntl = None  # type: ignore[assignment]
 
-# OLD is a folder that was moved aside for the one that replaces it.
+# A file or folder that is being written, and a folder that is being replaced.
 PART, OLD = ".part", ".old"
-# In the name of every temporary file, so that no file of the user looks like one.
+# Part of the name of every temporary file, so that no file of the user is taken for one.
 _MARK = ".machamp_lite-"
 _NAME = re.compile(rf"\..*{re.escape(_MARK)}.*-\d+({PART}|{OLD})", re.DOTALL)
-# Bytes of a target's name in the name of its temporary file: file systems allow 255 in all.
-_LONGEST_NAME = 100
-_LONGEST_HOST = 64
+# Bytes of the target's name, and characters of the host's, in a temporary name: file systems allow 255 bytes in all.
+_MAX_NAME_BYTES = 100
+_MAX_HOST_LENGTH = 64
 
 
 @contextlib.contextmanager
 def temporary_beside(target: Path, *, in_folder: bool = False) -> Iterator[Path]:
-    """An empty temporary file beside its target; whatever is left of it at the end of the block is removed.
+    """An empty temporary file next to its target, removed at the end of the block if it still exists.
 
-    Some writers put files of their own beside theirs: ``in_folder`` gives them a temporary folder.
+    ``in_folder`` creates it in a temporary folder, for writers that create further files next to it.
     """
-    path, lock = _make(target, in_folder=in_folder)
+    path, lock = _create(target, in_folder=in_folder)
     try:
         if in_folder:
             place = path / target.name
@@ -46,8 +46,8 @@ def temporary_beside(target: Path, *, in_folder: bool = False) -> Iterator[Path]
 
 @contextlib.contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
-    """As ``temporary_beside``, an empty temporary folder."""
-    path, lock = _make(target, in_folder=True)
+    """Like ``temporary_beside``, an empty temporary folder."""
+    path, lock = _create(target, in_folder=True)
     try:
         yield path
     finally:
@@ -56,14 +56,14 @@ def temporary_folder(target: Path) -> Iterator[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a name is that of a temporary file or folder of ours."""
+    """Whether a name is that of a temporary file or folder of this program."""
     return _NAME.fullmatch(path.name) is not None
 
 
 def remove_dead_temporaries(folder: str | Path, names: Iterable[str] | None = None) -> None:
-    """Removes the temporary files of some targets in a folder (by default of all) whose writers were killed.
+    """Removes temporary files in a folder whose writers were killed: those of some targets, by default all.
 
-    Those that another process is writing stay.
+    Files that another process is writing are kept.
     """
     prefixes = (".",) if names is None else tuple(map(_prefix, names))
     with contextlib.suppress(OSError):
@@ -77,7 +77,7 @@ def remove_dead_temporaries(folder: str | Path, names: Iterable[str] | None = No
 def _remove_if_dead(path: Path) -> None:
     lock = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        # What was moved aside has no lock.
+        # A folder that is being replaced has no lock.
         locked = None if path.suffix == OLD else lock_file(lock)
         if locked or (locked is None and _has_dead_writer(path.name)):
             _remove(path)
@@ -85,8 +85,8 @@ def _remove_if_dead(path: Path) -> None:
         os.close(lock)
 
 
-def _make(target: Path, *, in_folder: bool) -> tuple[Path, int]:
-    """A temporary file or folder, and a descriptor that holds the lock by which it is known to be in use."""
+def _create(target: Path, *, in_folder: bool) -> tuple[Path, int]:
+    """Creates a temporary file or folder; returns it with the descriptor that holds its lock."""
     prefix, suffix = _prefix(target.name), f"-{_host()}-{os.getpid()}{PART}"
     while True:
         if in_folder:
@@ -102,17 +102,17 @@ def _make(target: Path, *, in_folder: bool) -> tuple[Path, int]:
 
 
 def _prefix(name: str) -> str:
-    while len(os.fsencode(name)) > _LONGEST_NAME:
+    while len(os.fsencode(name)) > _MAX_NAME_BYTES:
         name = name[:-1]
     return f".{name}{_MARK}"
 
 
 def _host() -> str:
-    return re.sub(r"[^\w.]", "_", platform.node())[:_LONGEST_HOST]
+    return re.sub(r"[^\w.]", "_", platform.node())[:_MAX_HOST_LENGTH]
 
 
 def lock_file(descriptor: int) -> bool | None:
-    """Locks an open file until its process ends; False if another has locked it, None if there are no locks."""
+    """Locks an open file until this process ends; False if another has locked it, None if locks are not supported."""
     if fcntl is None:
         return None
     try:
@@ -123,12 +123,12 @@ def lock_file(descriptor: int) -> bool | None:
 
 
 def _has_dead_writer(name: str) -> bool:
-    """Whether the process that a temporary file's name holds has ended; False if it is another machine's."""
+    """Whether the process in a temporary file's name has ended; False for a process of another machine."""
     found = re.search(rf"-{re.escape(_host())}-(\d+)({PART}|{OLD})$", name)
     if found is None:
         return False
     if int(found[1]) == os.getpid():
-        # An earlier process had this number, as in a container: this one does not replace a folder now.
+        # An earlier process had the same number, as in a container: this process is not replacing a folder now.
         return True
     try:
         os.kill(int(found[1]), 0)

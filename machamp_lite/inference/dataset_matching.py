@@ -1,11 +1,11 @@
-"""Which dataset of a model an input belongs to, from the looks of the input's first sentences."""
+"""Chooses the dataset of a model for an input, by the format of the input's first sentences."""
 
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, groupby, islice
 
 from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.lines import check_format, count_leading_lines
@@ -14,13 +14,12 @@ from machamp_lite.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
-# How much of a file is looked at.
-GROUPS = 100
-LINES = 5000
-# In bytes, to recognise another format.
-START = 2**16
-# Sentences have fewer words than this on average; the lines of a TSV may follow each other without end.
-LONGEST_MEAN = 200
+# The part of a file that is inspected: sentences, lines, and bytes to recognise its encoding.
+MAX_SENTENCES = 100
+MAX_LINES = 5000
+HEAD_BYTES = 2**16
+# Sentences have fewer words than this on average; the lines of a TSV file may follow each other without blank lines.
+MAX_MEAN_LENGTH = 200
 
 
 def choose_dataset(config: Config, name: str | None) -> str:
@@ -34,48 +33,49 @@ def choose_dataset(config: Config, name: str | None) -> str:
     raise ConfigError(f"--dataset: found {found}, expected one of the model's datasets: {', '.join(names)}")
 
 
-def fitting_dataset(
+def matching_dataset(
     config: Config, name: str | None, source: str | os.PathLike[str], *, raw_text: bool = False
 ) -> str:
-    """As ``choose_dataset``; where no name is given, the one dataset whose layout the input has.
+    """The dataset of that name; without a name, the one dataset whose file format the input has.
 
-    Raises ``ConfigError`` that lists the datasets if several or none have it.
+    Raises ``ConfigError`` that lists the datasets if several or none match.
     """
     if name is not None or len(config.datasets) == 1:
         chosen = choose_dataset(config, name)
-        column = config.datasets[chosen].word_idx
-        if column is not None and not raw_text and os.path.exists(source) and _are_ids(_look_at(source), column):
-            logger.warning(
-                "%s: column %d, which is read as words, holds only numbers; is it a file of another layout?",
-                source,
-                column,
-            )
+        if not raw_text and os.path.exists(source):
+            _warn_of_ids(source, config.datasets[chosen].word_idx)
         return chosen
-    looks = _look_at(source)
-    fitting = [
-        dataset
-        for dataset, layout in config.datasets.items()
-        if (can_read_raw_text(layout) if raw_text else _fits(layout, looks))
+    sample = _read_sample(source)
+    matching = [
+        name
+        for name, dataset in config.datasets.items()
+        if (can_read_raw_text(dataset) if raw_text else _matches(dataset, sample))
     ]
-    if len(fitting) != 1:
-        layouts = ", ".join(f"{dataset} ({describe(layout)})" for dataset, layout in config.datasets.items())
-        found = (
-            f"several datasets that may read it, {', '.join(fitting)}"
-            if fitting
-            else "no dataset that reads it"
+    if len(matching) != 1:
+        known = ", ".join(f"{name} ({describe(dataset)})" for name, dataset in config.datasets.items())
+        several = f"several datasets that may read it, {', '.join(matching)}"
+        found = several if matching else "no dataset that reads it"
+        raise ConfigError(f"{source}: found {found}; expected --dataset with one of {known}")
+    logger.info("%s: read as %s (%s)", source, matching[0], describe(config.datasets[matching[0]]))
+    return matching[0]
+
+
+def _warn_of_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
+    if word_idx is not None and _are_ids(_read_sample(source), word_idx):
+        logger.warning(
+            "%s: column %d, which is read as words, holds only numbers; is it a file of another layout?",
+            source,
+            word_idx,
         )
-        raise ConfigError(f"{source}: found {found}; expected --dataset with one of {layouts}")
-    logger.info("%s: read as %s (%s)", source, fitting[0], describe(config.datasets[fitting[0]]))
-    return fitting[0]
 
 
 def can_read_raw_text(config: DatasetConfig) -> bool:
-    """Whether one line of raw text holds all that the tasks of a dataset read."""
+    """Whether the tasks of a dataset read one text only, which a line of raw text can be."""
     return config.sent_idxs is None or len(config.sent_idxs) == 1
 
 
 def describe(config: DatasetConfig) -> str:
-    """What a dataset reads, for a person."""
+    """What a dataset reads, for messages."""
     if config.word_idx is not None:
         return f"words in column {config.word_idx}"
     if config.sent_idxs is None:
@@ -85,91 +85,83 @@ def describe(config: DatasetConfig) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looks:
-    """The first lines of a file that are not blank, in columns; ``word_rows`` are those that are no comments."""
+class _Sample:
+    """The cells of the first lines of a file without blank lines; ``word_rows`` are without comments too."""
 
     rows: list[list[str]]
     word_rows: list[list[str]]
-    groups: int
+    sentences: int
 
     @property
     def has_comments(self) -> bool:
-        """Whether some lines start with ``#``, beside others."""
+        """Whether some lines, but not all, are comments."""
         return 0 < len(self.word_rows) < len(self.rows)
 
     @property
     def has_sentences(self) -> bool:
-        """Whether blank lines part it into groups as long as sentences are, or it is one group with comments."""
-        if self.groups < 2:
+        """Whether blank lines split it into parts as long as sentences, or it is one part with comments."""
+        if self.sentences < 2:
             return self.has_comments
-        return self.groups < len(self.word_rows) <= LONGEST_MEAN * self.groups
+        return self.sentences < len(self.word_rows) <= MAX_MEAN_LENGTH * self.sentences
 
 
-def _look_at(source: str | os.PathLike[str]) -> _Looks:
+def _read_sample(source: str | os.PathLike[str]) -> _Sample:
     try:
         with open(source, "rb") as start:
-            check_format(str(source), start.read(START))
+            check_format(str(source), start.read(HEAD_BYTES))
         with open(source, encoding="utf-8", errors="replace", newline="\n") as file:
-            groups = list(islice(_groups(islice(file, LINES)), GROUPS))
+            sentences = list(islice(_split_at_blank_lines(islice(file, MAX_LINES)), MAX_SENTENCES))
     except OSError as error:
         raise DataError(f"{source}: cannot be read ({error.strerror or error})") from None
     # A leading line with # is a comment also if words are in a later column.
-    words = [line for group in groups for line in group[count_leading_lines(group, 0) :]]
-    lines = [line for group in groups for line in group]
-    return _Looks(_in_columns(lines), _in_columns(words), len(groups))
+    words = [line for lines in sentences for line in lines[count_leading_lines(lines, 0) :]]
+    return _Sample(_cells(chain.from_iterable(sentences)), _cells(words), len(sentences))
 
 
-def _in_columns(lines: Sequence[str]) -> list[list[str]]:
+def _cells(lines: Iterable[str]) -> list[list[str]]:
     return [line.split("\t") for line in lines]
 
 
-def _groups(lines: Iterator[str]) -> Iterator[list[str]]:
-    """The lines between blank lines."""
-    group: list[str] = []
-    for line in lines:
-        line = line.removeprefix(BYTE_ORDER_MARK).rstrip("\r\n")
-        if line.strip():
-            group.append(line)
-        elif group:
-            yield group
-            group = []
-    if group:
-        yield group
+def _split_at_blank_lines(lines: Iterable[str]) -> Iterator[list[str]]:
+    lines = (line.removeprefix(BYTE_ORDER_MARK).rstrip("\r\n") for line in lines)
+    for is_text, part in groupby(lines, key=lambda line: bool(line.strip())):
+        if is_text:
+            yield list(part)
 
 
-def _fits(config: DatasetConfig, looks: _Looks) -> bool:
+def _matches(config: DatasetConfig, sample: _Sample) -> bool:
     if config.word_idx is not None:
-        # A single group may be a sentence as well as a TSV.
-        may_have_words = looks.has_sentences or (looks.groups == 1 and len(looks.rows) <= LONGEST_MEAN)
-        columns = _columns(looks.word_rows)
+        # A part without blank lines may be a sentence or a TSV file.
+        may_have_words = sample.has_sentences or (sample.sentences == 1 and len(sample.rows) <= MAX_MEAN_LENGTH)
+        columns = _shared_columns(sample.word_rows)
         return (
             may_have_words
             and config.word_idx < len(columns)
             and not any(map(_are_texts, columns))
-            and not _are_ids(looks, config.word_idx)
+            and not _are_ids(sample, config.word_idx)
         )
     if config.sent_idxs is not None:
-        columns = _columns(looks.rows[1:] if config.skip_first_line else looks.rows)
+        columns = _shared_columns(sample.rows[1:] if config.skip_first_line else sample.rows)
         return max(config.sent_idxs) < len(columns) and (
-            not looks.has_sentences or all(_are_texts(columns[index]) for index in config.sent_idxs)
+            not sample.has_sentences or all(_are_texts(columns[index]) for index in config.sent_idxs)
         )
-    lines = looks.word_rows if looks.has_sentences else looks.rows
+    lines = sample.word_rows if sample.has_sentences else sample.rows
     has_columns = sum(len(row) > 1 for row in lines) > len(lines) / 2
-    are_words = looks.has_sentences and not _are_texts([row[0] for row in lines])
+    are_words = sample.has_sentences and not _are_texts([row[0] for row in lines])
     return bool(lines) and not has_columns and not are_words
 
 
-def _columns(rows: list[list[str]]) -> list[tuple[str, ...]]:
+def _shared_columns(rows: list[list[str]]) -> list[tuple[str, ...]]:
     """The columns that all rows have."""
     return list(zip(*rows, strict=False))
 
 
-def _are_ids(looks: _Looks, column: int) -> bool:
-    """Whether a column of words holds the ids of CoNLL-U."""
-    cells = [row[column] for row in looks.word_rows if column < len(row)]
+def _are_ids(sample: _Sample, column: int) -> bool:
+    """Whether a column contains the ids of CoNLL-U."""
+    cells = [row[column] for row in sample.word_rows if column < len(row)]
     return len(cells) > 1 and all(re.fullmatch(r"\d+([-.]\d+)?", cell) for cell in cells)
 
 
 def _are_texts(cells: Sequence[str]) -> bool:
-    """Whether most cells hold a space, which words do not."""
+    """Whether most cells contain spaces, as words do not."""
     return sum(" " in cell.strip() for cell in cells) > len(cells) / 2

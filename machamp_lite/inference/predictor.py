@@ -14,10 +14,10 @@ from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.remarks import Remarks, warnings
 from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError
 from machamp_lite.files.atomic import open_output, write_json
-from machamp_lite.files.paths import check_pairs, scores_path
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
-from machamp_lite.inference.dataset_matching import choose_dataset, fitting_dataset
+from machamp_lite.inference.dataset_matching import choose_dataset, matching_dataset
 from machamp_lite.inference.evaluation import MetricTracker, Scores, predict_labels, rank_labels
+from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
 from machamp_lite.model.multitask_model import Model
@@ -72,7 +72,7 @@ def predict_file(
     """
     check_pairs([(source, target)], model_folder=model.folder)
     with readable(source) as source:
-        name = fitting_dataset(model.config, dataset, source, raw_text=raw_text)
+        name = matching_dataset(model.config, dataset, source, raw_text=raw_text)
         config = model.config.datasets[name]
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
         tracker = tracker or MetricTracker(config.tasks)

@@ -75,7 +75,11 @@ def raw_text_records(
 def raw_task(config: DatasetConfig) -> str | None:
     """The first task of a dataset that splits raw text into words; None if there is none."""
     return next(
-        (task for task, options in config.active().tasks.items() if decoder_class(options).input_type == "raw"),
+        (
+            task
+            for task, options in config.active().tasks.items()
+            if decoder_class(options).input_type == "raw"
+        ),
         None,
     )
 

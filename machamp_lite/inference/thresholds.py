@@ -1,4 +1,4 @@
-"""The probability above which labels are predicted, for tasks with any number of labels: set, and tuned on data."""
+"""The threshold of tasks with any number of labels: labels with a higher probability are predicted."""
 
 import contextlib
 import json
@@ -12,18 +12,18 @@ from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.decoders.base import split
 from machamp_lite.decoders.multiseq import MultiLabelConfig, MultiSeq
-from machamp_lite.errors import ConfigError, DataError, did_you_mean
+from machamp_lite.errors import ConfigError, DataError, nearest
 from machamp_lite.files.atomic import write_json
 from machamp_lite.inference.evaluation import score_batches
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
 
-TRIED = tuple(number / 100 for number in range(5, 100, 5))
+THRESHOLDS = tuple(number / 100 for number in range(5, 100, 5))
 
 
 @dataclass(frozen=True, slots=True)
-class Tuned:
-    """The value of a metric for each threshold that was tried."""
+class TunedThreshold:
+    """The value of a metric for each threshold."""
 
     task: str
     metric: str
@@ -31,39 +31,38 @@ class Tuned:
 
     @property
     def best(self) -> float:
-        """The threshold with the highest value; of several, the one nearest to the middle."""
+        """The threshold with the highest value; of several, the one nearest to 0.5."""
         return max(self.values, key=lambda threshold: (self.values[threshold], -abs(threshold - 0.5)))
 
 
 def tasks_with_threshold(config: DatasetConfig) -> list[str]:
-    """The tasks of a dataset with any number of labels an item."""
+    """The tasks of a dataset with any number of labels per item."""
     return [task for task, options in config.active().tasks.items() if isinstance(options, MultiLabelConfig)]
 
 
 def check_threshold(config: DatasetConfig, dataset: str, *, flag: str) -> None:
-    """Raises ``ConfigError`` that names the flag if a dataset has no task with a threshold."""
+    """Raises ``ConfigError`` for the flag if a dataset has no task with a threshold."""
     if not tasks_with_threshold(config):
         raise ConfigError(f"{flag}: found no task of type multiseq or multiclas in {dataset}, expected one")
 
 
 def choose_task(config: DatasetConfig, dataset: str, task: str | None, *, flag: str) -> str:
-    """The task of that name, or the only one with a threshold; ``ConfigError`` that names the flag if there is none."""
+    """The task of that name, or the only one with a threshold; raises ``ConfigError`` for the flag if there is none."""
     check_threshold(config, dataset, flag=flag)
     known = tasks_with_threshold(config)
     if task is None and len(known) == 1:
         return known[0]
     if task not in known:
-        found, hint = ("none", "") if task is None else (f"'{task}'", did_you_mean(task, known))
+        found, hint = ("none", "") if task is None else (f"'{task}'", nearest(task, known))
         raise ConfigError(
-            f"{flag}: found {found}, expected one of the tasks of {dataset} with a threshold: {', '.join(known)}"
-            + (hint if "did you mean" in hint else "")
+            f"{flag}: found {found}, expected one of the tasks of {dataset} with a threshold: {', '.join(known)}{hint}"
         )
     return task
 
 
 @contextlib.contextmanager
 def overridden_threshold(model: Model, dataset: str, threshold: float | None) -> Iterator[None]:
-    """Another threshold for all tasks of a dataset that have one, until the block ends; None changes nothing."""
+    """Changes the threshold of all tasks of a dataset that have one, until the block ends; None changes nothing."""
     tasks = tasks_with_threshold(model.config.datasets[dataset])
     decoders = [model.decoder(task) for task in tasks] if threshold is not None else []
     before = [decoder.config for decoder in decoders]
@@ -83,12 +82,12 @@ def tune(
     dataset: str,
     task: str,
     metric: str | None = None,
-    thresholds: Sequence[float] = TRIED,
-) -> Tuned:
-    """Scores each threshold on a file with gold labels; the model sees the file once.
+    thresholds: Sequence[float] = THRESHOLDS,
+) -> TunedThreshold:
+    """Scores all thresholds on a file with gold labels in one forward pass.
 
-    ``metric`` is the task's main one if it is not given. Raises ``ConfigError`` for one that the task has not, and
-    ``DataError`` if the file has no gold labels.
+    ``metric`` is by default the main metric of the task. Raises ``ConfigError`` for a metric that the task does not
+    have, and ``DataError`` if the file has no gold labels.
     """
     decoder = model.decoder(task)
     assert isinstance(decoder, MultiSeq)
@@ -112,8 +111,8 @@ def tune(
         items = batch.tasks[task]
         probabilities = scores[task].float().sigmoid().split(items.lengths.tolist())
         labels = [examples[places[sentence]].labels for sentence in items.sentences]
-        gold = [own[task] for own in labels if task in own]
-        kept = [rows for own, rows in zip(labels, probabilities, strict=True) if task in own]
+        gold = [by_task[task] for by_task in labels if task in by_task]
+        kept = [rows for by_task, rows in zip(labels, probabilities, strict=True) if task in by_task]
         for threshold, scorer in metrics.items() if kept else ():
             predicted = split(decoder.labels_above(torch.cat(kept), threshold), [len(rows) for rows in kept])
             for one, other in zip(gold, predicted, strict=True):
@@ -121,7 +120,7 @@ def tune(
         annotated = annotated or bool(kept)
     if not annotated:
         raise DataError(f"{source}: found no labels of task '{task}', expected some to tune its threshold on")
-    return Tuned(task, metric, {threshold: scorer.value() for threshold, scorer in metrics.items()})
+    return TunedThreshold(task, metric, {threshold: scorer.value() for threshold, scorer in metrics.items()})
 
 
 def save_threshold(folder: str | Path, task: str, threshold: float) -> None:

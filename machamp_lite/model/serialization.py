@@ -19,11 +19,17 @@ from machamp_lite.config.schema import Config
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, first_line, is_panic
 from machamp_lite.files.atomic import replacing_folder, write_json
-from machamp_lite.files.written import CONFIG as _CONFIG
-from machamp_lite.files.written import WEIGHTS as _WEIGHTS
-from machamp_lite.files.written import foreign_in_model, mark_of_model
 from machamp_lite.model import sandbox
 from machamp_lite.model.loading_limits import most_bytes_for
+from machamp_lite.model.model_folder import (
+    CONFIG,
+    ENCODER,
+    LABELS,
+    WEIGHTS,
+    find_model_folder,
+    first_unknown_file,
+    model_metadata,
+)
 from machamp_lite.model.multitask_model import Model, language_model_kind
 from machamp_lite.model.pretrained import load_architecture, load_tokenizer
 from machamp_lite.model.safe_loading import (
@@ -40,30 +46,29 @@ from machamp_lite.model.safe_loading import (
 )
 from machamp_lite.model.saved_config import config_document, labels_document, read_config, read_labels
 
-_LABELS = "labels.json"
-_ENCODER, _TOKENIZER = "encoder", "tokenizer.json"
+_TOKENIZER = "tokenizer.json"
 # For the modules of a model without weights.
 _BYTES_PER_TENSOR = 2**16
 
 
 def save_model(model: Model, folder: str | Path) -> None:
     """Writes a model folder, in the place of an older one; raises ``ConfigError`` if something else is there."""
-    foreign = foreign_in_model(Path(folder))
-    if foreign is not None:
-        raise ConfigError(f"{foreign}: was not written with this model; move it out of the folder")
+    unknown = first_unknown_file(Path(folder))
+    if unknown is not None:
+        raise ConfigError(f"{unknown}: was not written with this model; move it out of the folder")
     with replacing_folder(folder) as place:
-        write_json(place / _CONFIG, config_document(model.config))
+        write_json(place / CONFIG, config_document(model.config))
         label_weights = {task: model.decoder(task).label_weights() for task in model.tasks}
-        write_json(place / _LABELS, labels_document(model.vocabularies, label_weights))
-        model.pretrained.save_config(place / _ENCODER)
-        model.tokenizer.tokenizer.save_pretrained(place / _ENCODER)
-        for path in (place / _ENCODER).glob("*config.json"):
+        write_json(place / LABELS, labels_document(model.vocabularies, label_weights))
+        model.pretrained.save_config(place / ENCODER)
+        model.tokenizer.tokenizer.save_pretrained(place / ENCODER)
+        for path in (place / ENCODER).glob("*config.json"):
             _leave_out_code(path)
         # Last, for its mark names the other files.
         weights = {name: value.contiguous() for name, value in weights_of(model).items()}
-        save_file(weights, place / _WEIGHTS, mark_of_model(place))
+        save_file(weights, place / WEIGHTS, model_metadata(place))
         # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
-        (place / _WEIGHTS).chmod((place / _CONFIG).stat().st_mode)
+        (place / WEIGHTS).chmod((place / CONFIG).stat().st_mode)
 
 
 def _leave_out_code(path: Path) -> None:
@@ -86,29 +91,7 @@ def weights_of(model: Model) -> dict[str, Tensor]:
 
 def load_best_weights(model: Model, folder: str | Path) -> None:
     """Loads the weights of a model folder into the model that wrote it."""
-    load_weights(model, Path(folder) / _WEIGHTS, device=str(model.device))
-
-
-def find_model_folder(path: str | Path) -> Path:
-    """The model folder itself, or the ``model`` folder of a run; raises ``ConfigError`` if it is neither."""
-    path = Path(path)
-    try:
-        # safetensors reads no other names.
-        str(path).encode()
-        for folder in (path / "model", path):
-            missing = [
-                name for name in (_CONFIG, _LABELS, _WEIGHTS, _ENCODER) if not (folder / name).exists()
-            ]
-            if not missing:
-                return folder
-            if _CONFIG not in missing or _WEIGHTS not in missing:
-                raise ConfigError(
-                    [f"{folder / name}: is not there, expected a whole model folder" for name in missing]
-                )
-        found = "no model" if path.exists() else "no such folder"
-    except (OSError, ValueError) as error:
-        found = f"no path of a folder ({getattr(error, 'strerror', None) or error})"
-    raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {_CONFIG})")
+    load_weights(model, Path(folder) / WEIGHTS, device=str(model.device))
 
 
 def load_model(path: str | Path, *, device: str = "cpu") -> Model:
@@ -118,14 +101,14 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     """
     folder = find_model_folder(path)
     check_links(folder)
-    config = read_config(folder / _CONFIG)
-    weights = read_header(folder / _WEIGHTS)
-    check_encoder_folder(folder / _ENCODER, weights)
+    config = read_config(folder / CONFIG)
+    weights = read_header(folder / WEIGHTS)
+    check_encoder_folder(folder / ENCODER, weights)
     checked = sandbox.is_available()
     if checked:
         # A few bytes can request any amount of memory, under more keys than a list could name.
         sizes = sum(
-            file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != _WEIGHTS
+            file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != WEIGHTS
         )
         most_bytes = most_bytes_for(sizes) + _BYTES_PER_TENSOR * len(weights.shapes)
         sandbox.try_apart(
@@ -133,7 +116,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
         )
     tokenizer, vocabularies = _load_parts(folder, config, weights, check=not checked)
     model = _build(folder, config, tokenizer, vocabularies, weights)
-    _check_tokenizer(model, folder / _ENCODER)
+    _check_tokenizer(model, folder / ENCODER)
     unset = unset_buffers(model)
     try:
         load_weights(model, weights.path)
@@ -149,7 +132,7 @@ def _load_parts(
 ) -> tuple[Any, dict[str, Vocabulary]]:
     """Tokenizer and labels; if ``check``, it is checked that a model of them has exactly the tensors of the file."""
     try:
-        tokenizer = load_tokenizer(str(folder / _ENCODER), is_saved_model=True)
+        tokenizer = load_tokenizer(str(folder / ENCODER), is_saved_model=True)
     except (ConfigError, MemoryError):
         raise
     # Whatever transformers raises of files that it did not write.
@@ -157,12 +140,12 @@ def _load_parts(
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         raise ConfigError(
-            f"{folder / _ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
+            f"{folder / ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
         ) from None
-    if hasattr(tokenizer, "backend_tokenizer") and not (folder / _ENCODER / _TOKENIZER).exists():
+    if hasattr(tokenizer, "backend_tokenizer") and not (folder / ENCODER / _TOKENIZER).exists():
         # transformers would make one with an empty vocabulary.
-        raise ConfigError(f"{folder / _ENCODER / _TOKENIZER}: is not there, expected a whole model folder")
-    vocabularies = read_labels(folder / _LABELS, config, tokenizer)
+        raise ConfigError(f"{folder / ENCODER / _TOKENIZER}: is not there, expected a whole model folder")
+    vocabularies = read_labels(folder / LABELS, config, tokenizer)
     if check:
         with torch.device("meta"):
             check_shapes(_build(folder, config, tokenizer, vocabularies, weights), weights)
@@ -178,19 +161,19 @@ def _build(
 ) -> Model:
     try:
         with no_larger_than(weights):
-            pretrained = load_architecture(str(folder / _ENCODER), kind=language_model_kind(config))
+            pretrained = load_architecture(str(folder / ENCODER), kind=language_model_kind(config))
             return Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
     except MemoryError:
         raise
     except ConfigError as error:
         named = str(error).startswith(str(folder))
-        raise ConfigError(str(error) if named else f"{folder / _CONFIG}: {error}") from None
+        raise ConfigError(str(error) if named else f"{folder / CONFIG}: {error}") from None
     # Whatever transformers, torch and decoders raise of numbers and names that do not go together.
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
         raise ConfigError(
-            f"{folder}: {_CONFIG}, {_LABELS} and {_ENCODER}/{_CONFIG} describe no model that can be built "
+            f"{folder}: {CONFIG}, {LABELS} and {ENCODER}/{CONFIG} describe no model that can be built "
             f"({first_line(error)})"
         ) from None
 

@@ -22,7 +22,7 @@ from machamp_lite.acceleration.reduced_vocabulary import find_reduced_embedding
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import replacing_path
 from machamp_lite.files.temporaries import remove_dead_temporaries
-from machamp_lite.files.written import is_state, mark_of_state, remove_model
+from machamp_lite.model.model_folder import remove_model
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.safe_loading import check_finite, unset_buffers
 from machamp_lite.model.serialization import save_model, weights_of
@@ -30,6 +30,7 @@ from machamp_lite.training.randomness import random_states, set_random_states
 from machamp_lite.training.resume_checks import changes
 from machamp_lite.training.run_folder import START as START
 from machamp_lite.training.run_folder import STATE_FILE as STATE_FILE
+from machamp_lite.training.run_folder import is_state, state_metadata
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ def save_state(
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{number}.{name}": value.contiguous() for name, value in values.items()}
     with replacing_path(folder / STATE_FILE) as place:
-        save_file(tensors, place, mark_of_state())
+        save_file(tensors, place, state_metadata())
 
 
 def load_document(folder: Path) -> dict[str, Any]:

@@ -9,9 +9,8 @@ import torch
 
 from machamp_lite.config.error_messages import show
 from machamp_lite.config.schema import Config
-from machamp_lite.files.written import checksum
-from machamp_lite.training.run_folder import config_documents
-from machamp_lite.training.run_notes import DATASET_CONFIGS, PARAMS_CONFIG
+from machamp_lite.files.checksums import checksum
+from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
 # Of the files of a state, and of the code that makes what it holds.
 STATE_FORMAT = 4

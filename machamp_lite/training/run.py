@@ -10,17 +10,17 @@ from typing import Any
 import torch
 
 from machamp_lite.acceleration.seen_rows import reduce_vocabulary, restore_vocabulary
-from machamp_lite.cli.tables import describe_data
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data_checks.span_schemes import with_schemes
+from machamp_lite.data_checks.statistics import describe_data
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.dataloading.datasets import RunData, check_same_data, read_data, training_streams
 from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.files.atomic import write_json
+from machamp_lite.files.checksums import checksum
 from machamp_lite.files.temporaries import temporary_folder
-from machamp_lite.files.written import checksum
 from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model, language_model_kind
@@ -46,9 +46,8 @@ from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.randomness import random_states
 from machamp_lite.training.resume_checks import changed_files, conditions_of, data_checksums
 from machamp_lite.training.run_folder import default_run_folder
-from machamp_lite.training.run_notes import finish_notes, is_noted, note, remove_noted
+from machamp_lite.training.run_folder_lock import check_run_folders, lock_run_folder
 from machamp_lite.training.summary import log_data, log_model
-from machamp_lite.training.taking import check_folders, taking
 from machamp_lite.training.trainer import seed_everything, train_epochs
 
 __all__ = [
@@ -56,10 +55,10 @@ __all__ = [
     "build_model",
     "check",
     "check_all",
-    "check_folders",
+    "check_run_folders",
     "default_run_folder",
+    "lock_run_folder",
     "read_data",
-    "taking",
     "train",
     "train_in",
 ]
@@ -153,14 +152,14 @@ def train(
     """
     own: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
     options: dict[str, Any] = {"device": device, "progress": progress, "data_cache": data_cache}
-    with taking(folder, config, overwrite=overwrite, **own) as taken_folder:
-        return train_in(taken_folder, config, **own, **options, interrupts=interrupts)
+    with lock_run_folder(folder, config, overwrite=overwrite, **own) as locked_folder:
+        return train_in(locked_folder, config, **own, **options, interrupts=interrupts)
 
 
 def train_in(
     folder: Path, config: Config, *, resume: bool = False, processes: Processes = SINGLE_PROCESS, **options: Any
 ) -> dict[str, MetricTracker]:
-    """As ``train``, in a folder that is checked and locked (``taking``)."""
+    """As ``train``, in a folder that is checked and locked (``lock_run_folder``)."""
     if not resume:
         return _train(folder, config, None, processes=processes, **options)
     state = folder / run_folder.STATE
@@ -287,7 +286,7 @@ def _train(
         load_best_weights(model, folder / run_folder.MODEL)
         run_folder.write_layer_weights(folder, model)
         trackers = predict_dev(model, config, folder)
-        finish_notes(folder)
+        run_folder.forget_old_checksums(folder)
         _warn_of_changes(config, data)
         if not config.params.training.keep_state:
             remove_state(state)
@@ -306,8 +305,8 @@ def _start(config: Config, retrain: str | Path | None) -> tuple[Config, Model | 
 def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricTracker]:
     """Predicts each dev file into ``DATASET.out``, with scores in ``DATASET.out.eval``."""
     trackers = {}
-    for name in run_folder.outputs_of(config.datasets):
-        if os.path.lexists(folder / name) and not is_noted(folder, name):
+    for name in run_folder.output_names(config.datasets):
+        if os.path.lexists(folder / name) and not run_folder.is_recorded(folder, name):
             raise TrainingError(
                 f"{folder / name}: was written by something else during training; move it out of the folder, then "
                 "--resume predicts the dev files"
@@ -318,8 +317,8 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricT
             with temporary_folder(folder / run_folder.PREDICTIONS) as place:
                 _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", trackers[name])
                 written = sorted(place.iterdir())
-                note(folder, {path.name: checksum(path) for path in written})
-                remove_noted(folder, f"{name}.out.eval")
+                run_folder.record_checksums(folder, {path.name: checksum(path) for path in written})
+                run_folder.remove_if_recorded(folder, f"{name}.out.eval")
                 for path in written:
                     os.replace(path, folder / path.name)
     return trackers

@@ -1,42 +1,49 @@
-"""The folder of a run: how it is made, and which epochs' models are in it."""
+"""The folder of a run: its files, the checksums of those that this program wrote, and the models of the best epochs.
+
+run.json marks the folder as one of a run. It contains the checksums of files without a mark of the program. A checksum
+is recorded before its file gets its name, so that a killed run leaves no file without one.
+"""
 
 import contextlib
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
-from machamp_lite.files.temporaries import remove_dead_temporaries
-from machamp_lite.files.written import is_plain_file, is_whole_model, remove_model
-from machamp_lite.model.multitask_model import Model
-from machamp_lite.training.run_notes import (
-    DATASET_CONFIGS,
-    LAYERS,
-    OUTPUT_ENDINGS,
-    PARAMS_CONFIG,
-    RUN,
-    make_notes,
-    noted_in,
-    remove_noted,
-    write_document,
+from machamp_lite.files.atomic import replacing_file, write_json
+from machamp_lite.files.checksums import (
+    checksum_of_text,
+    has_checksum,
+    read_any_json,
+    read_json_object,
+    read_metadata,
 )
+from machamp_lite.files.temporaries import remove_dead_temporaries
+from machamp_lite.model.model_folder import is_complete_model, remove_model
+from machamp_lite.model.multitask_model import Model
 
 MODEL, EPOCHS, STATE = "model", "epochs", "state"
 STATE_FILE, START = "state.safetensors", "start"
 METRICS, LOG = "metrics.json", "log.txt"
+RUN, RUN_FORMAT = "run.json", 1
+PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.json", "layers.json"
+OUTPUT_ENDINGS = (".out", ".out.eval")
 # A temporary folder for the predictions of dev files.
 PREDICTIONS = "predictions"
+# The name, for a moment, of a model that is about to be removed.
 _FORMER = "former"
+# In the metadata of a state.
+_STATE_MARK = {"machamp_lite": "state"}
 
 
 def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None = None) -> Path:
-    """Makes ``logs/NAME/DATE_TIME``; NAME is by default the configs' file names joined by dots.
+    """Creates ``logs/NAME/DATE_TIME``; by default, NAME is the configs' file names joined by dots.
 
-    Raises ``ConfigError`` if it cannot be made.
+    Raises ``ConfigError`` if it cannot be created.
     """
     name = name or ".".join(Path(path).stem for path in dataset_configs)
     if Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable():
@@ -45,7 +52,7 @@ def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None =
     number = 1
     try:
         first.parent.mkdir(parents=True, exist_ok=True)
-        while not _make_new_folder(folder):
+        while not _create_folder(folder):
             number += 1
             folder = first.with_name(f"{first.name}_{number}")
     except OSError as error:
@@ -53,8 +60,8 @@ def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None =
     return folder
 
 
-def _make_new_folder(folder: Path) -> bool:
-    """Makes a folder; False if it is already there, as when another run began in the same second."""
+def _create_folder(folder: Path) -> bool:
+    """Creates a folder; False if it exists, for example because another run began in the same second."""
     try:
         folder.mkdir()
     except FileExistsError:
@@ -62,22 +69,88 @@ def _make_new_folder(folder: Path) -> bool:
     return True
 
 
-def outputs_of(datasets: Iterable[str]) -> list[str]:
-    """The names of the predictions of dev files and of their scores."""
-    return [f"{name}{ending}" for name in datasets for ending in OUTPUT_ENDINGS]
+def recorded_checksums(folder: Path) -> dict[str, list[str]] | None:
+    """The checksums in run.json by file name; None if the folder is not a run folder."""
+    document = read_json_object(folder / RUN)
+    files = document.get("files")
+    if document.get("format") != RUN_FORMAT or not isinstance(files, dict):
+        return None
+    return {
+        name: [checksum for checksum in checksums if isinstance(checksum, str)]
+        for name, checksums in files.items()
+        if isinstance(checksums, list) and _can_be_recorded(name)
+    }
+
+
+def _can_be_recorded(name: str) -> bool:
+    is_output = Path(name).name == name and name.endswith(OUTPUT_ENDINGS)
+    return is_output or name in (PARAMS_CONFIG, DATASET_CONFIGS, LAYERS)
+
+
+def mark_run_folder(folder: Path) -> None:
+    """Marks a folder as a run folder, without any checksums."""
+    _write_checksums(folder, {})
+
+
+def record_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
+    """Adds the checksums of files that are about to be written; those of existing files are kept."""
+    recorded = recorded_checksums(folder) or {}
+    for name, new in checksums.items():
+        present = [old for old in recorded.get(name, []) if has_checksum(folder / name, (old,))]
+        recorded[name] = list(dict.fromkeys([*present, new]))
+    _write_checksums(folder, recorded)
+
+
+def forget_old_checksums(folder: Path) -> None:
+    """Removes checksums of replaced or removed files: a run that was resumed leaves the same run.json as any other."""
+    recorded = {
+        name: [checksum for checksum in checksums if has_checksum(folder / name, (checksum,))]
+        for name, checksums in (recorded_checksums(folder) or {}).items()
+    }
+    _write_checksums(folder, {name: checksums for name, checksums in recorded.items() if checksums})
+
+
+def is_recorded(folder: Path, name: str) -> bool:
+    """Whether a file is unchanged since a run wrote it."""
+    return has_checksum(folder / name, (recorded_checksums(folder) or {}).get(name, ()))
+
+
+def remove_if_recorded(folder: Path, name: str) -> None:
+    """Removes a file if it is unchanged since a run wrote it."""
+    if is_recorded(folder, name):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write_checksums(folder: Path, checksums: Mapping[str, Sequence[str]]) -> None:
+    write_json(folder / RUN, {"format": RUN_FORMAT, "files": dict(sorted(checksums.items()))})
+
+
+def _write_document(folder: Path, name: str, document: Any) -> None:
+    """Writes a JSON file, and its checksum into run.json."""
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    record_checksums(folder, {name: checksum_of_text(text)})
+    with replacing_file(folder / name) as file:
+        file.write(text)
+
+
+def state_metadata() -> dict[str, str]:
+    """The metadata of a state, by which it is recognised."""
+    return dict(_STATE_MARK)
+
+
+def is_state(path: Path) -> bool:
+    """Whether a file is a state that a run wrote."""
+    return read_metadata(path).items() >= _STATE_MARK.items()
 
 
 def is_epoch(path: Path) -> bool:
-    """Whether a name in ``epochs/`` is one that runs give."""
+    """Whether a name in ``epochs/`` is one that runs use."""
     return path.name == _FORMER or (path.name.isascii() and path.name.isdecimal())
 
 
 def is_metrics(path: Path) -> bool:
-    """Whether a file holds the metrics of epochs; they hold times, so that no two runs have the same."""
-    try:
-        epochs = json.loads(path.read_text(encoding="utf-8")) if is_plain_file(path) else None
-    except (OSError, ValueError, RecursionError):
-        return False
+    """Whether a file contains the metrics of epochs; their times differ in each run, so it has no checksum."""
+    epochs = read_any_json(path)
     return (
         isinstance(epochs, list)
         and bool(epochs)
@@ -87,53 +160,68 @@ def is_metrics(path: Path) -> bool:
     )
 
 
+def output_names(datasets: Iterable[str]) -> list[str]:
+    """The names of the predicted dev files and of their scores."""
+    return [f"{name}{ending}" for name in datasets for ending in OUTPUT_ENDINGS]
+
+
 def remove_older_run(folder: Path) -> None:
-    """Removes what an overwritten run has left, so that nothing of it is taken for the new one's."""
+    """Removes the files of an overwritten run."""
     remove_model(folder / MODEL)
-    for path in (folder / EPOCHS).glob("*"):
-        if is_epoch(path):
-            remove_model(path)
-    with contextlib.suppress(OSError):
-        (folder / EPOCHS).rmdir()
+    _remove_epochs(folder, kept=())
     if is_metrics(folder / METRICS):
         (folder / METRICS).unlink()
-    # The configs last: a folder that has them holds a run.
-    noted = noted_in(folder) or {}
-    for name in sorted(noted, key=lambda name: name in (PARAMS_CONFIG, DATASET_CONFIGS)):
-        remove_noted(folder, name)
-    make_notes(folder)
+    # The configs last: a folder with them contains a run.
+    recorded = recorded_checksums(folder) or {}
+    for name in sorted(recorded, key=lambda name: name in (PARAMS_CONFIG, DATASET_CONFIGS)):
+        remove_if_recorded(folder, name)
+    mark_run_folder(folder)
 
 
 def remove_temporaries(folder: Path) -> None:
-    """Removes what trainings that were killed have left beside their files."""
+    """Removes the temporary files of killed runs."""
     names = (MODEL, METRICS, LAYERS, PARAMS_CONFIG, DATASET_CONFIGS, RUN, PREDICTIONS)
     remove_dead_temporaries(folder, names)
     for name in (EPOCHS, STATE):
         remove_dead_temporaries(folder / name)
 
 
-def write_configs(folder: Path, config: Config) -> None:
-    """Writes the two files from which a run is repeated."""
-    for name, document in config_documents(config).items():
-        write_document(folder, name, document)
-
-
 def config_documents(config: Config) -> dict[str, Any]:
-    """The contents of these files by their names."""
+    """The contents of the two files from which a run can be repeated, by name."""
     datasets = {name: dataset.model_dump() for name, dataset in config.datasets.items()}
     return {PARAMS_CONFIG: config.params.model_dump(), DATASET_CONFIGS: datasets}
 
 
+def write_configs(folder: Path, config: Config) -> None:
+    """Writes the two files from which a run can be repeated."""
+    for name, document in config_documents(config).items():
+        _write_document(folder, name, document)
+
+
+def write_layer_weights(folder: Path, model: Model) -> None:
+    """Writes the weights of the encoder's layers that each task has learnt; a single layer has the weight 1."""
+    document: dict[str, Any] = {}
+    for number, task in enumerate(model.tasks):
+        mix: Any = model.mixes[number]
+        several = len(model.layers[number]) > 1
+        document[task] = {
+            "layers": list(model.layers[number]),
+            "weights": mix.weights.detach().softmax(0).tolist() if several else [1.0],
+            "scale": mix.scale.item() if several else 1.0,
+        }
+    _write_document(folder, LAYERS, document)
+
+
 def epoch_folder(folder: Path, epoch: int) -> Path:
-    """Where the model of an epoch is written, in a folder made if need be."""
+    """Where the model of an epoch is written; creates the folder around it."""
     (folder / EPOCHS).mkdir(exist_ok=True)
     return folder / EPOCHS / str(epoch)
 
 
 def rotate_checkpoints(folder: Path, best_epochs: Sequence[int]) -> None:
-    """Puts the best epoch into ``model/``, keeps the next best ones in ``epochs/NUMBER/``, and removes the others.
+    """Moves the best epoch to ``model/``, keeps the next best in ``epochs/NUMBER/``, and removes the others.
 
-    Each epoch's model comes in ``epochs/NUMBER/``. May be stopped at any point and called again.
+    New models are in ``epochs/NUMBER/``. If it is interrupted, a second call does the rest.
     """
     if not best_epochs:
         return
@@ -146,36 +234,26 @@ def rotate_checkpoints(folder: Path, best_epochs: Sequence[int]) -> None:
             remove_model(aside)
             os.rename(model, aside)
         os.rename(new, model)
-    kept = {str(epoch) for epoch in others}
+    _remove_epochs(folder, kept=others)
+
+
+def _remove_epochs(folder: Path, *, kept: Iterable[int]) -> None:
+    names = set(map(str, kept))
     for path in (folder / EPOCHS).glob("*"):
-        if path.name not in kept and is_epoch(path):
+        if path.name not in names and is_epoch(path):
             remove_model(path)
     with contextlib.suppress(OSError):
-        # It stays if a kept epoch is in it.
+        # Fails if epochs are kept there.
         (folder / EPOCHS).rmdir()
 
 
 def check_best_epoch(folder: Path, best_epochs: Sequence[int]) -> None:
-    """Raises ``ConfigError`` if the model of the best epoch so far is gone: the run could not end with it."""
+    """Raises ``ConfigError`` if the model of the best epoch so far is missing: the run needs it at its end."""
     if not best_epochs:
         return
     places = [folder / EPOCHS / str(best_epochs[0]), folder / MODEL]
-    if not any(map(is_whole_model, places)):
+    if not any(map(is_complete_model, places)):
         raise ConfigError(
-            f"{folder / MODEL}: is gone or not whole, but holds epoch {best_epochs[0]}, the best one of this run; put "
-            "it back to resume, or start the run anew with --overwrite"
+            f"{folder / MODEL}: is missing or incomplete; it should contain epoch {best_epochs[0]}, the best one of "
+            "this run; put it back to resume, or start the run again with --overwrite"
         )
-
-
-def write_layer_weights(folder: Path, model: Model) -> None:
-    """Writes what each task has learnt to read of the encoder's layers; a single one has the weight 1."""
-    document: dict[str, Any] = {}
-    for number, task in enumerate(model.tasks):
-        mix: Any = model.mixes[number]
-        several = len(model.layers[number]) > 1
-        document[task] = {
-            "layers": list(model.layers[number]),
-            "weights": mix.weights.detach().softmax(0).tolist() if several else [1.0],
-            "scale": mix.scale.item() if several else 1.0,
-        }
-    write_document(folder, LAYERS, document)

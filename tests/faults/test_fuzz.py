@@ -46,7 +46,7 @@ from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.dataloading import datasets as run_data
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import open_output, write_json
-from machamp_lite.files.paths import check_pairs, scores_path
+from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.model import pretrained
 from machamp_lite.model import serialization as checkpoint
 from machamp_lite.model.serialization import load_model

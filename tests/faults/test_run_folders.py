@@ -388,7 +388,7 @@ def test_a_best_model_that_has_gone_is_one_line_before_training(
         assert refused(RESUME, capsys).startswith("run/model/")
     else:
         assert refused(RESUME, capsys, Path("run/state")).startswith(
-            "run/model: is gone or not whole, but holds epoch "
+            "run/model: is missing or incomplete; it should contain epoch "
         )
     shutil.rmtree("run/model", ignore_errors=True)
     shutil.move("aside", "run/model")

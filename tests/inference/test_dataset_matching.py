@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.inference.dataset_matching import fitting_dataset
+from machamp_lite.inference.dataset_matching import matching_dataset
 
 
 def dataset(
@@ -58,7 +58,7 @@ def test_the_one_dataset_that_fits_is_taken_and_logged(
 ) -> None:
     (tmp_path / "in").write_bytes(content.encode())
     with caplog.at_level("INFO", logger="machamp_lite"):
-        assert fitting_dataset(config(datasets), None, tmp_path / "in") == expected
+        assert matching_dataset(config(datasets), None, tmp_path / "in") == expected
     assert f"in: read as {expected} (" in caplog.text
 
 
@@ -79,7 +79,7 @@ def test_what_is_not_clear_is_one_line_that_lists_the_datasets(
     path = tmp_path / "in"
     path.write_text(content)
     with pytest.raises(ConfigError) as caught:
-        fitting_dataset(config(datasets), None, path)
+        matching_dataset(config(datasets), None, path)
     (line,) = caught.value.faults
     assert line.startswith(f"{path}: found {found} expected --dataset with one of ")
     assert all(name in line for name in datasets)
@@ -98,22 +98,22 @@ def test_an_input_of_another_format_is_named(content: bytes, found: str, tmp_pat
     path = tmp_path / "in"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        fitting_dataset(config(ALL), None, path)
+        matching_dataset(config(ALL), None, path)
     (line,) = caught.value.faults
     assert line.startswith(f"{path}: {found}")
 
 
 def test_the_only_dataset_and_a_given_one_are_taken_unseen() -> None:
-    assert fitting_dataset(config({"UD": UD}), None, "no such file") == "UD"
-    assert fitting_dataset(config(ALL), "PAIRS", "no such file") == "PAIRS"
+    assert matching_dataset(config({"UD": UD}), None, "no such file") == "UD"
+    assert matching_dataset(config(ALL), "PAIRS", "no such file") == "PAIRS"
     with pytest.raises(DataError, match=r"^gone: cannot be read \("):
-        fitting_dataset(config(ALL), None, "gone")
+        matching_dataset(config(ALL), None, "gone")
 
 
 def test_raw_text_is_for_the_one_dataset_that_can_be_made_of_it(tmp_path: Path) -> None:
     path = tmp_path / "in"
     path.write_text(PLAIN_LINES)
-    assert fitting_dataset(config({"UD": UD, "PAIRS": PAIRS}), None, path, raw_text=True) == "UD"
-    assert fitting_dataset(config({"TEXTS": TEXTS, "PAIRS": PAIRS}), None, path, raw_text=True) == "TEXTS"
+    assert matching_dataset(config({"UD": UD, "PAIRS": PAIRS}), None, path, raw_text=True) == "UD"
+    assert matching_dataset(config({"TEXTS": TEXTS, "PAIRS": PAIRS}), None, path, raw_text=True) == "TEXTS"
     with pytest.raises(ConfigError, match="found several datasets that may read it, UD, PLAIN;"):
-        fitting_dataset(config(ALL), None, path, raw_text=True)
+        matching_dataset(config(ALL), None, path, raw_text=True)

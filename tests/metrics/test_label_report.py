@@ -8,6 +8,7 @@ import re
 import pytest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from machamp_lite.cli.tables import _count_columns, label_table
 from machamp_lite.metrics import label_report as label_scores
 from machamp_lite.metrics.label_report import LabelRow, LabelScores
 
@@ -105,7 +106,7 @@ def test_without_items_all_is_empty_or_zero() -> None:
     scores.add([], [])
     assert scores.rows() == [] and scores.confusion(3) == ([], [])
     assert scores.macro() == LabelRow("macro", 0.0, 0.0, 0.0, 0)
-    assert len(scores.as_table(80, colour=True)) == 4
+    assert len(label_table(scores, width=80, colour=True)) == 4
 
 
 def test_as_json_is_json_with_the_same_numbers() -> None:
@@ -121,7 +122,7 @@ def test_as_json_is_json_with_the_same_numbers() -> None:
 def test_the_table_as_it_is_read() -> None:
     gold = ["NOUN"] * 1000 + ["名词"] * 3
     predicted = ["NOUN"] * 999 + ["SYM"] + ["名词", "NOUN", "NOUN"]
-    assert scored(gold, predicted).as_table(None, colour=False) == [
+    assert label_table(scored(gold, predicted), width=None, colour=False) == [
         "label     precision  recall     f1  support",
         "NOUN          99.80   99.90  99.85     1000",
         "名词         100.00   33.33  50.00        3 !",
@@ -136,7 +137,7 @@ def test_the_table_as_it_is_read() -> None:
 @pytest.mark.parametrize("width", [None, 30, 46, 60, 200])
 def test_colour_adds_codes_alone_and_marks_what_is_not_found(width: int | None) -> None:
     scores = scored(["a", "a", "b", "b"], ["a", "a", "a", "a"])
-    plain, coloured = (scores.as_table(width, colour=colour) for colour in (False, True))
+    plain, coloured = (label_table(scores, width=width, colour=colour) for colour in (False, True))
     assert [re.sub(r"\033\[\d+m", "", line) for line in coloured] == plain
     assert not any("\033" in line for line in plain)
     assert [line.removesuffix("\033[0m").endswith(" !") for line in coloured[:3]] == [False, False, True]
@@ -147,15 +148,15 @@ def test_colour_adds_codes_alone_and_marks_what_is_not_found(width: int | None) 
 def test_long_labels_are_cut_to_the_width_and_numbers_stay_below_each_other(label: str) -> None:
     scores = scored([label, "a"], ["a", "a"])
     for width in (50, 60, 80):
-        lines = [line for line in scores.as_table(width, colour=False) if line]
-        columns = [label_scores._columns(line.removesuffix(" !")) for line in lines[:-1]]
+        lines = [line for line in label_table(scores, width=width, colour=False) if line]
+        columns = [_count_columns(line.removesuffix(" !")) for line in lines[:-1]]
         assert len(set(columns)) == 1 and columns[0] + len(" !") <= width
         assert any("…" in line for line in lines)
-    assert label in "\n".join(scores.as_table(None, colour=False))
+    assert label in "\n".join(label_table(scores, width=None, colour=False))
 
 
 def test_labels_cannot_break_lines_or_speak_to_the_terminal() -> None:
-    lines = scored(["a\nb\033[1m"], ["a\nb\033[1m"]).as_table(None, colour=False)
+    lines = label_table(scored(["a\nb\033[1m"], ["a\nb\033[1m"]), width=None, colour=False)
     assert lines[1].startswith(r"a\nb\x1b[1m ")
 
 

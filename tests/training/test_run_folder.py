@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from machamp_lite.cli import main as cli
-from machamp_lite.files.written import WEIGHTS, mark_of_model
+from machamp_lite.model.model_folder import WEIGHTS, model_metadata
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training.checkpoint import TrainerState
 from machamp_lite.training.run_folder import epoch_folder, rotate_checkpoints
@@ -21,7 +21,7 @@ def write_epoch(folder: Path, epoch: int) -> None:
     place = epoch_folder(folder, epoch)
     place.mkdir()
     (place / "number").write_text(str(epoch))
-    save_file({}, place / WEIGHTS, mark_of_model(place))
+    save_file({}, place / WEIGHTS, model_metadata(place))
 
 
 def found(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Inputs and outputs of a prediction, checked before anything is written: no file of the user may be lost."""
+"""Checks the inputs and outputs of a prediction before anything is written, so that no file of the user is lost."""
 
 import contextlib
 import json
@@ -15,21 +15,21 @@ from machamp_lite.files.atomic import is_read_only
 from machamp_lite.files.streams import AnyPath, descriptor_of, is_standard, is_stream
 
 Pair = tuple[AnyPath, AnyPath]
-SCORES_END = ".eval"
-# What a run folder holds, beside what its run.json lists.
+SCORES_ENDING = ".eval"
+# The files of a run folder that run.json does not list.
 RUN_MARK = "run.json"
 RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metrics.json"}
-# Keys of a task in a scores file, beside its metrics.
+# Keys of a task in a scores file, in addition to its metrics.
 SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words"}
-# Two paths of the same file have the same key.
+# Identifies a file: two paths of the same file have the same key.
 _Key = tuple[object, ...]
 
 
 def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -> None:
-    """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, and if a file would be lost.
+    """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, or if a file would be lost.
 
     An output may not be an input, the output of another pair, a file in the model folder, or a read-only file; nor may
-    the scores file of an output, and one that is there must have been written by an earlier prediction.
+    the scores file of an output. A scores file that exists must have been written by an earlier prediction.
     """
     faults = [fault for pair in pairs for fault in _pair_faults(*pair)]
     overlaps = [*_overlaps(pairs)]
@@ -61,11 +61,11 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
 
 def scores_path(target: AnyPath) -> str | None:
     """The file with the scores of an output; None for a stream, which has none."""
-    return None if is_standard(target) or is_stream(target) else f"{os.fspath(target)}{SCORES_END}"
+    return None if is_standard(target) or is_stream(target) else f"{os.fspath(target)}{SCORES_ENDING}"
 
 
 def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
-    """What is wrong with one input and its output."""
+    """The faults of one input and its output."""
     named = [*_name_faults(source, target)]
     if named:
         yield from named
@@ -87,7 +87,7 @@ def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
 
 
 def _name_faults(*paths: AnyPath) -> Iterator[str]:
-    """What is wrong with names: the system reads ``file/`` as a folder, and Python as the file."""
+    """The faults of names. The system reads ``file/`` as a folder, but Python as the file."""
     for path in paths:
         name = os.fspath(path)
         if not name.strip():
@@ -97,7 +97,7 @@ def _name_faults(*paths: AnyPath) -> Iterator[str]:
 
 
 def _run_of(path: AnyPath) -> Path | None:
-    """The folder of the run that wrote a file or writes it; None for other files, new ones in a run folder too."""
+    """The folder of the run that writes a file; None for other files, including new ones in a run folder."""
     if is_standard(path) or is_stream(path):
         return None
     real = Path(os.path.realpath(path))
@@ -110,7 +110,7 @@ def _run_of(path: AnyPath) -> Path | None:
 
 
 def _scores_faults(path: str, target: AnyPath) -> Iterator[str]:
-    """What is wrong with the file that the scores of an output will replace."""
+    """The faults of an existing scores file, which would be replaced."""
     if os.path.lexists(path):
         faults = [*_target_faults(path)]
         if not faults and not is_scores_file(path):
@@ -140,14 +140,14 @@ def _target_faults(target: AnyPath) -> Iterator[str]:
 
 
 def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
-    """Outputs and scores files that are inputs or outputs too, by whatever name."""
-    sources = [_look_at(source, descriptor=0) for source, _ in pairs]
-    targets = [_look_at(target, descriptor=1) for _, target in pairs]
+    """The faults of outputs and scores files that are also inputs or other outputs, under any name."""
+    sources = [_identify(source, descriptor=0) for source, _ in pairs]
+    targets = [_identify(target, descriptor=1) for _, target in pairs]
     inputs = {source.file: source.path for source in sources if source.file}
     outputs: dict[_Key, AnyPath] = {}
     for source, target in zip(sources, targets, strict=True):
         if target.file and target.file == source.file:
-            yield f"{target.path}: is the input itself{_by_name(source, target)}, expected another file"
+            yield f"{target.path}: is the input itself{_other_name(source, target)}, expected another file"
         elif target.file in inputs:
             yield f"{target.path}: is the input {inputs[target.file]} of another pair, expected another file"
         key = target.stream or target.file
@@ -166,15 +166,15 @@ def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
 
 
 def _scores_overlaps(
-    targets: Sequence["_Found"], inputs: Mapping[_Key, AnyPath], outputs: Mapping[_Key, AnyPath]
+    targets: Sequence["_Location"], inputs: Mapping[_Key, AnyPath], outputs: Mapping[_Key, AnyPath]
 ) -> Iterator[str]:
     """Scores files that are inputs, outputs or the scores files of other outputs."""
-    scores: dict[_Key, _Found] = {}
+    scores: dict[_Key, _Location] = {}
     for target in targets:
         path = scores_path(target.path)
         if path is None:
             continue
-        key = _look_at(path).file
+        key = _identify(path).file
         for what, files in (("input", inputs), ("output", outputs)):
             if key and key in files:
                 yield f"{path}: is the {what} {files[key]} and the scores file of {target.path}; give another output"
@@ -185,32 +185,32 @@ def _scores_overlaps(
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """A path; the key of its file, which other names of the file share; the key of its stream, to be used only once."""
+class _Location:
+    """A path with the key of its file, and the key of its stream, which can be used only once."""
 
     path: AnyPath
     file: _Key | None = None
     stream: _Key | None = None
 
 
-def _look_at(path: AnyPath, *, descriptor: int | None = None) -> _Found:
-    """What a path names, which need not exist yet; ``descriptor`` is that of ``-``."""
+def _identify(path: AnyPath, *, descriptor: int | None = None) -> _Location:
+    """The keys of a path, which need not exist; ``descriptor`` is that of ``-``."""
     opened = descriptor if is_standard(path) else descriptor_of(path)
     try:
         found = os.stat(path) if opened is None else os.fstat(opened)
     except (OSError, ValueError):
-        return _Found(path, _key_of_new(path) if opened is None else None)
+        return _Location(path, _key_of_new(path) if opened is None else None)
     key: _Key = (found.st_dev, found.st_ino)
     is_pipe = stat.S_ISFIFO(found.st_mode)
     # A terminal or /dev/null may be input and output at once.
     file = key if is_pipe or stat.S_ISREG(found.st_mode) else None
     if opened is not None:
-        return _Found(path, file, ("descriptor", opened))
-    return _Found(path, file, key if is_pipe else None)
+        return _Location(path, file, ("descriptor", opened))
+    return _Location(path, file, key if is_pipe else None)
 
 
 def _key_of_new(path: AnyPath) -> _Key:
-    """The key of a file that does not exist: its folder, which may have several names, and its name."""
+    """The key of a file that does not exist: the key of its folder, and its name."""
     real = os.path.realpath(path)
     try:
         folder = os.stat(os.path.dirname(real))
@@ -219,12 +219,12 @@ def _key_of_new(path: AnyPath) -> _Key:
     return folder.st_dev, folder.st_ino, os.path.basename(real)
 
 
-def _by_name(source: _Found, target: _Found) -> str:
+def _other_name(source: _Location, target: _Location) -> str:
     return "" if str(source.path) == str(target.path) else f" ({source.path})"
 
 
 def _exists(path: AnyPath) -> bool:
-    """Whether something has that name; False for a name that no file can have."""
+    """Whether a path exists; False also for names that no file can have."""
     try:
         return os.path.exists(path)
     except ValueError:
@@ -232,7 +232,7 @@ def _exists(path: AnyPath) -> bool:
 
 
 def _can_be_spooled(source: AnyPath) -> bool:
-    """Whether a stream ends: other devices, such as /dev/zero, do not."""
+    """Whether a stream ends; other devices, such as /dev/zero, do not."""
     mode = os.stat(source).st_mode
     return stat.S_ISFIFO(mode) or descriptor_of(source) is not None or os.path.samefile(source, os.devnull)
 
@@ -246,7 +246,7 @@ def _is_inside(path: AnyPath, folder: AnyPath) -> bool:
 
 
 def is_scores_file(path: AnyPath) -> bool:
-    """Whether a file has the content that predictions write into their scores files, and may thus be replaced."""
+    """Whether a file has the content of a scores file, and may therefore be replaced."""
     # Imported late: --help needs no metrics.
     from machamp_lite.metrics import METRICS
 
@@ -260,7 +260,7 @@ def is_scores_file(path: AnyPath) -> bool:
         and bool(content)
         and all(
             isinstance(task, dict)
-            # Older versions did not count sentences.
+            # Older versions did not write the number of sentences.
             and task.keys() & {"scored", "labels"}
             and task.keys() <= METRICS.keys() | SCORES_KEYS
             for task in content.values()

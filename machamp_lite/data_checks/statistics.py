@@ -1,0 +1,138 @@
+"""Describes the data of a run: the size of each dataset, and the labels of each task."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.data_checks.label_counts import unseen_labels
+from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.dataloading.remarks import sentences
+from machamp_lite.errors import shown_label
+
+LABELS_SHOWN = 5
+# A warning is given for class weights above this multiple of their mean, and for labels with fewer items.
+LARGE_WEIGHT = 100
+FEW_ITEMS = 5
+# The most frequent label has at least this multiple of the items of the least frequent.
+IMBALANCE = 10
+
+
+def describe_data(
+    config: Config,
+    *,
+    tokenizer: WordTokenizer,
+    vocabularies: Mapping[str, Vocabulary],
+    train: Mapping[str, ExampleStore],
+    dev: Mapping[str, ExampleStore],
+) -> list[str]:
+    """Lines on the size of each dataset, and on the labels of each task."""
+    lines = []
+    for name, dataset in config.datasets.items():
+        lines.append(f"dataset {name}")
+        for part, examples in (("train", train.get(name)), ("dev", dev.get(name))):
+            if examples is not None:
+                lines.append(f"  {part}: {_size(examples.sentences(), tokenizer)}")
+        for task, task_config in dataset.tasks.items():
+            annotated = int(train[name].annotated(task).sum())
+            decoder = decoder_class(task_config)
+            left_out = [
+                f"    {part}: {text}"
+                for part, columns in (("train", train.get(name)), ("dev", dev.get(name)))
+                if columns is not None and (text := _left_out(task, columns))
+            ]
+            lines.append(
+                f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
+                f"{annotated} annotated sentences"
+            )
+            lines += left_out
+            if not decoder.has_classes:
+                continue
+            weights = decoder(config=task_config, vocabulary=vocabularies[task], width=1).label_weights()
+            lines.extend(f"    {line}" for line in _labels(vocabularies[task], weights))
+            unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
+            lines.extend(f"    {line}" for line in _unseen(unseen))
+    return lines
+
+
+def _left_out(task: str, columns: ExampleStore) -> str:
+    """How many sentences of a file are left out because of their labels; empty if there are none."""
+    kinds = [remark for remark in columns.table.remarks if remark.task == task and remark.left_out]
+    if not kinds:
+        return ""
+    number = sum(remark.sentences for remark in kinds)
+    shown = ", ".join(f"{remark.sentences} {remark.kind}" for remark in kinds)
+    return f"{sentences(number)} {'is' if number == 1 else 'are'} left out: {shown}"
+
+
+def _size(examples: ExampleStore, tokenizer: WordTokenizer) -> str:
+    words = int(examples.texts.sum())
+    subwords = examples.subword_ids()
+    special = {*tokenizer.special.before, *tokenizer.special.between, *tokenizer.special.after}
+    subwords = subwords[~np.isin(subwords, list(special))]
+    unknown = float((subwords == tokenizer.unknown_id).mean()) if len(subwords) else 0.0
+    segments = int((examples.segments > 1).sum())
+    cut = f", {segments} sentences longer than max_input_length" if segments else ""
+    unit = "words" if examples.has_items else "texts"
+    return (
+        f"{len(examples)} sentences, {words} {unit}, {len(subwords)} subwords, "
+        f"{100 * unknown:.2f}% unknown subwords{cut}"
+    )
+
+
+def _labels(vocabulary: Vocabulary, weights: Sequence[float] | None) -> list[str]:
+    ranked = vocabulary.most_frequent()
+    lines = [f"{len(ranked)} labels, {sum(vocabulary.counts)} items"]
+    if ranked[0][1] >= IMBALANCE * ranked[-1][1]:
+        lines[0] += f"; class imbalance {ranked[0][1] / ranked[-1][1]:.0f}:1"
+    if weights is not None:
+        return [*lines, *_weighted_labels(ranked, dict(zip(vocabulary.labels, weights, strict=True)))]
+    if len(ranked) <= 2 * LABELS_SHOWN:
+        return [*lines, f"labels: {_counts(ranked)}"]
+    return [
+        *lines,
+        f"most frequent: {_counts(ranked[:LABELS_SHOWN])}",
+        f"least frequent: {_counts(ranked[-LABELS_SHOWN:])}",
+    ]
+
+
+def _weighted_labels(ranked: Sequence[tuple[str, int]], weights: Mapping[str, float]) -> list[str]:
+    """The count and weight of each label, and warnings about weights that make training unstable."""
+    shown = {label: shown_label(label) for label, _ in ranked}
+    width = max(len("label"), *map(len, shown.values()))
+    lines = [f"{'label'.ljust(width)}  {'count':>9}  {'weight':>9}"]
+    lines += [f"{shown[label].ljust(width)}  {count:>9}  {weights[label]:>9.4g}" for label, count in ranked]
+    positive = [weight for weight in weights.values() if weight > 0]
+    lines.append(f"largest weight / smallest: {max(positive) / min(positive):.1f}")
+    scale = sum(count * weights[label] for label, count in ranked) / sum(count for _, count in ranked)
+    large = [shown[label] for label, _ in ranked if weights[label] > LARGE_WEIGHT * scale]
+    few = [shown[label] for label, count in ranked if count < FEW_ITEMS]
+    if large:
+        lines.append(
+            f"warning: weights over {LARGE_WEIGHT} times the mean: {', '.join(large[:LABELS_SHOWN])}; a few items "
+            "dominate the loss; try class_weights 'sqrt' or 'effective', or oversample"
+        )
+    if few:
+        lines.append(
+            f"warning: {len(few)} labels have fewer than {FEW_ITEMS} items: {', '.join(few[:LABELS_SHOWN])}; weights "
+            "cannot replace data: annotate more items, merge labels, or try 'sqrt'"
+        )
+    return lines
+
+
+def _counts(labels: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{shown_label(label)} {count}" for label, count in labels)
+
+
+def _unseen(unseen: Mapping[str, int]) -> list[str]:
+    """A line on dev labels that are not in the training data."""
+    if not unseen:
+        return []
+    ranked = sorted(unseen.items(), key=lambda pair: (-pair[1], pair[0]))
+    more = f" and {len(ranked) - LABELS_SHOWN} more" if len(ranked) > LABELS_SHOWN else ""
+    return [
+        f"dev labels that training never saw: {len(ranked)} ({sum(unseen.values())} items): "
+        f"{_counts(ranked[:LABELS_SHOWN])}{more}"
+    ]

@@ -1,0 +1,107 @@
+"""The files of a model folder, and which of them were written by this program: nothing else is replaced or removed.
+
+The metadata of the weights contains the checksums of all other files except config.json. Tuning a threshold rewrites
+config.json, so it is recognised by its keys.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.errors import ConfigError
+from machamp_lite.files.checksums import checksum, has_checksum, read_json_object, read_metadata
+
+CONFIG, LABELS, WEIGHTS, ENCODER = "config.json", "labels.json", "model.safetensors", "encoder"
+_METADATA_KEY = "machamp_lite"
+_CONFIG_KEYS = {"format", "params", "datasets"}
+
+
+def find_model_folder(path: str | Path) -> Path:
+    """The model folder itself, or the ``model`` folder of a run; raises ``ConfigError`` for any other path."""
+    path = Path(path)
+    try:
+        # safetensors cannot open other names.
+        str(path).encode()
+        for folder in (path / "model", path):
+            missing = [name for name in (CONFIG, LABELS, WEIGHTS, ENCODER) if not (folder / name).exists()]
+            if not missing:
+                return folder
+            if CONFIG not in missing or WEIGHTS not in missing:
+                raise ConfigError(
+                    [f"{folder / name}: is missing, expected a complete model folder" for name in missing]
+                )
+        found = "no model" if path.exists() else "no such folder"
+    except (OSError, ValueError) as error:
+        found = f"no path of a folder ({getattr(error, 'strerror', None) or error})"
+    raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {CONFIG})")
+
+
+def model_metadata(folder: Path) -> dict[str, str]:
+    """The metadata for the weights of a model folder in which all other files are already written."""
+    checksums = {
+        str(path.relative_to(folder)): checksum(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.relative_to(folder) not in (Path(CONFIG), Path(WEIGHTS))
+    }
+    return {_METADATA_KEY: json.dumps(checksums)}
+
+
+def is_complete_model(folder: Path) -> bool:
+    """Whether a model folder still has all files that were written there, unchanged."""
+    checksums = _recorded_checksums(folder)
+    if checksums is None:
+        return False
+    return set(_own_files(folder)) == {folder / name for name in (*checksums, CONFIG, WEIGHTS)}
+
+
+def first_unknown_file(folder: Path) -> Path | None:
+    """The first path in a model folder that this program did not write; None also if there is no such folder."""
+    if not os.path.lexists(folder):
+        return None
+    if folder.is_symlink() or not folder.is_dir():
+        return folder
+    own_files = set(_own_files(folder))
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_dir() or path in own_files):
+            return path
+    return None
+
+
+def remove_model(folder: Path) -> None:
+    """Removes the files of a model folder that this program wrote, and the folder if it is empty then.
+
+    If it is interrupted, a second call removes the rest.
+    """
+    if folder.is_symlink():
+        return
+    for path in _own_files(folder):
+        path.unlink(missing_ok=True)
+    folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
+    for path in [*sorted(folders, reverse=True), folder]:
+        with suppress(OSError):
+            path.rmdir()
+
+
+def _own_files(folder: Path) -> Iterator[Path]:
+    """The files of a model folder that this program wrote; the weights, which have the checksums, come last."""
+    checksums = _recorded_checksums(folder)
+    if checksums is None:
+        return
+    for path in sorted(folder.rglob("*")):
+        if has_checksum(path, (checksums.get(str(path.relative_to(folder))),)):
+            yield path
+    if read_json_object(folder / CONFIG).keys() == _CONFIG_KEYS:
+        yield folder / CONFIG
+    yield folder / WEIGHTS
+
+
+def _recorded_checksums(folder: Path) -> dict[str, Any] | None:
+    """The checksums in the metadata of a model's weights; None if this program did not write them."""
+    try:
+        checksums = json.loads(read_metadata(folder / WEIGHTS).get(_METADATA_KEY, ""))
+    except ValueError:
+        return None
+    return checksums if isinstance(checksums, dict) else None
