@@ -91,8 +91,8 @@ def _train_parser() -> _Parser:
         "--data_cache",
         default="auto",
         metavar="auto|off|DIR",
-        help="where data that was read is kept for the next run: auto (the default) is machamp_lite in the user's "
-        "cache folder, for data of 1 MB or more; DIR is used for all data; off keeps nothing",
+        help="where tokenized data is cached for the next run: auto (the default) is machamp_lite in the user's "
+        "cache folder, for data of 1 MB or more; DIR is used for all data; off caches nothing",
     )
     _add_precision(parser)
     return parser
@@ -103,7 +103,7 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
-        help="numbers of 32 or 16 bits; auto takes 16 if the hardware has them (default: training.precision)",
+        help="32- or 16-bit numbers; auto chooses bf16 if the hardware supports it (default: training.precision)",
     )
 
 
@@ -135,7 +135,7 @@ def _check_resume_flags(flags: argparse.Namespace) -> None:
         if getattr(flags, name) not in (None, [], False):
             flag = "set" if name == "overrides" else name
             raise ConfigError(
-                f"--{flag}: a resumed run keeps its config, expected no such flag beside --resume"
+                f"--{flag}: a resumed run keeps its config, expected no such flag with --resume"
             )
 
 
@@ -166,7 +166,7 @@ def _predict_parser() -> _Parser:
     )
     parser.add_argument(
         "--dataset",
-        help="the dataset whose columns and tasks the input has (default: the one that the input looks like)",
+        help="the dataset whose columns and tasks the input has (default: chosen by the format of the input)",
     )
     parser.add_argument(
         "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"

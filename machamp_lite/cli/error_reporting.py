@@ -11,7 +11,12 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from machamp_lite.cli.signals import handling_signals
+from machamp_lite.cli.process import (
+    check_working_folder,
+    discard_output,
+    handling_signals,
+    open_closed_streams,
+)
 from machamp_lite.errors import (
     LINES_SHOWN,
     ConfigError,
@@ -23,7 +28,7 @@ from machamp_lite.errors import (
     is_panic,
     one_line,
 )
-from machamp_lite.files.streams import DISK_FAULTS, check_working_folder, discard_output, open_closed_streams
+from machamp_lite.files.streams import DISK_FAULTS
 
 
 def run_command(command: Callable[[], int]) -> int:

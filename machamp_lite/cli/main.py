@@ -17,9 +17,9 @@ from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_
 from machamp_lite.cli.arguments import predict_flags, train_flags
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import log_to, set_up_logging
-from machamp_lite.cli.signals import interrupts
+from machamp_lite.cli.process import discard_output, interrupts
 from machamp_lite.errors import ConfigError, MachampError, StoppedError, one_line
-from machamp_lite.files.streams import AnyPath, discard_output, is_standard, is_stream, readable
+from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
 from machamp_lite.inference.file_pairs import check_pairs
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _load_configs(flags: argparse.Namespace) -> "list[Config]":
     else:
         configs = [load_config(flags.dataset_configs, **options)]
     if flags.retrain and configs[0].params.reset_transformer_model:
-        raise ConfigError("--retrain: found reset_transformer_model true, expected false beside this flag")
+        raise ConfigError("--retrain: found reset_transformer_model true, expected false with this flag")
     return configs
 
 

@@ -1,1 +1,1 @@
-"""What is in the files: records, labels, subwords; knows nothing of decoders."""
+"""Reads data files: records, words, labels and subwords; independent of decoders."""

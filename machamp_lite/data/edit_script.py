@@ -5,8 +5,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from os.path import commonprefix
 
-# The order matters: of casings that do equally well, the first is taken. With `lower` before `keep`, The and
-# the share a script, which an encoder that sees no case could not tell apart; `keep` is left to names.
+# The order matters: of equally good casings, the first is used. With `lower` before `keep`, "The" and "the" share a
+# script: an uncased encoder cannot distinguish them. `keep` remains for names.
 _CASINGS: dict[str, Callable[[str], str]] = {
     "lower": str.lower,
     "keep": str,
@@ -14,22 +14,22 @@ _CASINGS: dict[str, Callable[[str], str]] = {
     "upper": str.upper,
 }
 _ABSOLUTE = "="
-# Nine digits, because int() refuses numbers of thousands of digits.
+# At most nine digits, because int() refuses numbers with thousands of digits.
 _SCRIPT = re.compile(
     rf"({'|'.join(_CASINGS)})(?:<([0-9]{{1,9}})(?:\+(.*?))?)?(?:>([0-9]{{1,9}})(?:\+(.*))?)?", re.DOTALL
 )
-# Above this many characters only common beginnings and ends are looked for, which takes linear time.
-_SEARCH_LIMIT = 64
+# In longer words, only common prefixes and suffixes are searched, which takes linear time.
+_MAX_SEARCH_LENGTH = 64
 
 
 @lru_cache(maxsize=2**18)
 def make_script(word: str, target: str) -> str:
-    """Return the script that turns the word into the target, the same for as many words as possible.
+    """The script that turns the word into the target, chosen so that many words share it.
 
-    A script is a casing (`keep`, `lower`, `title` or `upper`), then what to cut and add at the front, then at
+    A script is a casing (`keep`, `lower`, `title` or `upper`), then what to cut and add at the start, then at
     the end: `lower>3+y` lower-cases a word, cuts three characters from its end and adds "y"; `keep<2>1+en`
-    cuts two from the front and one from the end, and adds "en". A target that has little in common with its
-    word is spelt out: `=go`. `apply_script(word, make_script(word, target)) == target` for all strings.
+    cuts two from the start and one from the end, and adds "en". A target that has little in common with its
+    word is written out: `=go`. `apply_script(word, make_script(word, target)) == target` for all strings.
 
     After the lemma rules of UDPipe (Straka 2018, "UDPipe 2.0 Prototype at CoNLL 2018 UD Shared Task").
 
@@ -41,14 +41,14 @@ def make_script(word: str, target: str) -> str:
     if word == target:
         return "lower" if word.lower() == target else "keep"
     script = _affix_script(word, target)
-    # Read back, because an addition that itself looks like a cut is taken for one.
+    # Applied as a check, because an added string that looks like a cut would be parsed as one.
     return script if script and apply_script(word, script) == target else _ABSOLUTE + target
 
 
 def apply_script(word: str, script: str) -> str | None:
-    """Return what the script makes of the word, or None if it does not fit.
+    """The result of applying a script to a word; None if it does not apply.
 
-    What is no script at all fits no word, and neither does one whose cuts leave nothing of the word.
+    A string that is not a script applies to no word, and neither does a script that would cut the whole word.
 
     >>> apply_script("Cries", "lower>3+y"), apply_script("is", "lower>3+y"), apply_script("is", "=be")
     ('cry', None, 'be')
@@ -67,11 +67,11 @@ def apply_script(word: str, script: str) -> str | None:
 
 
 def _affix_script(word: str, target: str) -> str | None:
-    """Return the script that keeps the longest part of the word, or None if too little of it can be kept."""
+    """The script that keeps the longest part of the word; None if too little of it can be kept."""
     cased_words = [(casing, change(word)) for casing, change in _CASINGS.items()]
     options = [(casing, cased, *_longest_common(cased, target)) for casing, cased in cased_words]
     casing, cased, start, in_target, kept = max(options, key=lambda option: option[-1])
-    # One letter in common is chance: `=be` serves am, are and was, `lower<2+b` would serve `are` alone.
+    # One common letter is chance: `=be` is shared by am, are and was; `lower<2+b` would be used for "are" only.
     if kept < min(2, len(target)) or 2 * kept < len(target):
         return None
     front = _affix("<", start, target[:in_target])
@@ -80,13 +80,13 @@ def _affix_script(word: str, target: str) -> str | None:
 
 
 def _affix(mark: str, cut: int, added: str) -> str:
-    """Write what to cut and add at one end."""
+    """The part of a script for one end: what to cut and what to add."""
     return f"{mark}{cut}{'+' if added else ''}{added}" if cut or added else ""
 
 
 def _longest_common(word: str, target: str) -> tuple[int, int, int]:
-    """Return where the longest common substring starts in the word and in the target, and its length."""
-    if max(len(word), len(target)) > _SEARCH_LIMIT:
+    """The start of the longest common substring in the word and in the target, and its length."""
+    if max(len(word), len(target)) > _MAX_SEARCH_LENGTH:
         prefix = len(commonprefix([word, target]))  # noqa: RUF071
         suffix = len(commonprefix([word[::-1], target[::-1]]))  # noqa: RUF071
         return (0, 0, prefix) if prefix >= suffix else (len(word) - suffix, len(target) - suffix, suffix)

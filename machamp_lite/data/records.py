@@ -41,25 +41,18 @@ def read_records(
     blocks = read_lines(path, faults)
     # The name in messages.
     path = str(path)
-    number, lines = next(blocks, (1, [""]))
-    first, *lines = lines
-    if first.startswith(BYTE_ORDER_MARK):
-        if raw_text_columns is None:
-            yield Record(path, number, [BYTE_ORDER_MARK])
-        first = first.removeprefix(BYTE_ORDER_MARK)
-    if file_format.skip_first_line and raw_text_columns is None:
-        yield Record(path, number, [first])
-    elif first:
-        lines, number = [first, *lines], number - 1
-    blocks = chain([(number + 1, lines)], blocks)
-    found_words = False
+    is_raw = raw_text_columns is not None
+    start, first_block = _read_start(path, blocks, has_header=file_format.skip_first_line and not is_raw)
+    if not is_raw:
+        yield from start
     columns = ColumnChecker(required or {}, faults)
-    if required and raw_text_columns is None:
-        columns.separated = check_separator(path, number + 1, lines, file_format, required, faults)
+    if required and not is_raw:
+        columns.separated = check_separator(path, *first_block, file_format, required, faults)
     empty_words = EmptyWordChecker(path, file_format.word_idx, faults=None if allow_empty_words else faults)
-    records = _parse(path, blocks, file_format, raw_text_columns)
-    if file_format.id_task is not None and raw_text_columns is None:
+    records = _parse(path, chain([first_block], blocks), file_format, raw_text_columns)
+    if file_format.id_task is not None and not is_raw:
         records = refuse_word_ids(path, records, file_format.id_task)
+    found_words = False
     for record in records:
         found_words = found_words or bool(record.rows)
         columns.check(record)
@@ -71,6 +64,23 @@ def read_records(
         faults.add(f"{path}: no sentences found, expected at least one")
     if faults.count:
         raise DataError(faults.lines(path))
+
+
+def _read_start(
+    path: str, blocks: Iterator[LineBlock], *, has_header: bool
+) -> tuple[list[Record], LineBlock]:
+    """The byte order mark and the header line of a file as records, and the other lines of the first block."""
+    number, lines = next(blocks, (1, [""]))
+    first, *others = lines
+    records = []
+    if first.startswith(BYTE_ORDER_MARK):
+        records.append(Record(path, number, [BYTE_ORDER_MARK]))
+        first = first.removeprefix(BYTE_ORDER_MARK)
+    if has_header:
+        records.append(Record(path, number, [first]))
+    elif first:
+        return records, (number, [first, *others])
+    return records, (number + 1, others)
 
 
 def in_chunks(records: Iterable[Record], max_records: int) -> Iterator[list[Record]]:

@@ -1,4 +1,4 @@
-"""How the words of a sentence are given to a tokenizer, so that their subwords are those of running text."""
+"""Chooses how words are passed to a tokenizer, so that they get the same subwords as in running text."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from machamp_lite.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-# The key in tokenizer_config.json under which a saved tokenizer keeps what was chosen for it.
+# The key in tokenizer_config.json for the choice.
 KEY = "word_boundary"
 _AS_IS, _LEADING_SPACE, _SPACE_TOKEN = "as_is", "leading_space", "space_token"
-# Only in models of older versions, which left out the spaces between the parts of raw text.
+# Only in models of older versions, which ignored the spaces between parts of raw text.
 _SPACE_TOKEN_OF_WORDS = "space_token_of_words"
 _DESCRIPTIONS = {
     _AS_IS: "as they are",
@@ -34,12 +34,12 @@ _PROBES = [
     )
 ]
 _SPACE_PROBES = ("a", "the", "1", ".", "x")
-_MOST_SHOWN = 3
+_WORDS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
 class WordBoundary:
-    """What a tokenizer gets before each word, and the ids between two words of a sentence and of raw text."""
+    """The string before each word, and the subword ids between words of a sentence and between parts of raw text."""
 
     prefix: str = ""
     between_words: tuple[int, ...] = ()
@@ -48,21 +48,21 @@ class WordBoundary:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How many probe words were compared with running text, and those whose subwords differ."""
+    """The number of words that were compared with running text, and the words with other subwords."""
 
     compared: int
     differing: list[str]
 
     def __str__(self) -> str:
-        shown = ", ".join(repr(word) for word in self.differing[:_MOST_SHOWN])
+        shown = ", ".join(repr(word) for word in self.differing[:_WORDS_SHOWN])
         return f"{len(self.differing)} of {self.compared} test words, such as {shown}"
 
 
 def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = False) -> None:
-    """Stores in the tokenizer the boundary that gives the subwords of running text.
+    """Stores the boundary in the tokenizer with which words get the subwords of running text.
 
-    A tokenizer of a saved model keeps its own, so that the model reads words as it did in training; older versions
-    stored none. Raises ``ConfigError`` for an unknown value.
+    The tokenizer of a saved model keeps its boundary, so that prediction equals training; models of older versions
+    have none. Raises ``ConfigError`` for an unknown value.
     """
     stored = tokenizer.init_kwargs.get(KEY)
     if stored is not None:
@@ -102,15 +102,15 @@ def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = Fa
 
 
 def word_boundary(tokenizer: Any) -> WordBoundary:
-    """The boundary that was chosen for a tokenizer; chooses one if there is none."""
+    """The boundary of a tokenizer; chooses one if there is none."""
     choose_word_boundary(tokenizer, tokenizer.name_or_path or type(tokenizer).__name__)
     return _boundary(tokenizer, tokenizer.init_kwargs[KEY])
 
 
 def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreement:
-    """Compares words given one by one with the same words in running text, from the second word of each sentence on.
+    """Compares the subwords of single words with those in running text, from the second word of each sentence on.
 
-    The first word of running text has no space before it, which some tokenizers see.
+    The first word has no space before it, which makes a difference to some tokenizers.
     """
     compared, differing = 0, []
     for words in _PROBES:
@@ -118,7 +118,7 @@ def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreeme
         alone = _ids(tokenizer, (boundary.prefix + word for word in words))
         for place in range(1, len(words)):
             if not alone[place]:
-                # Such a word is one unknown token.
+                # It will become one unknown token.
                 continue
             compared += 1
             if running[place] != [*running[place - 1], *boundary.between_words, *alone[place]]:
@@ -127,7 +127,7 @@ def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreeme
 
 
 def _best(tokenizer: Any) -> tuple[str, Agreement]:
-    """The boundary with which the fewest words differ; the earlier one of two that are equal."""
+    """The boundary with which the fewest words differ; the first of several."""
     best = _AS_IS, compare_with_running_text(tokenizer, WordBoundary())
     for name in (_SPACE_TOKEN, _LEADING_SPACE):
         if not best[1].differing:
@@ -148,7 +148,7 @@ def _boundary(tokenizer: Any, name: str) -> WordBoundary:
 
 
 def _space(tokenizer: Any) -> tuple[int, ...]:
-    """The ids of the space between two words, of tokenizers for which it is no part of a word's subwords."""
+    """The ids of a space between two words; empty if the space is part of a word's subwords."""
     for word in _SPACE_PROBES:
         alone, two = _ids(tokenizer, [word, f"{word} {word}"])
         size = len(alone)
@@ -163,7 +163,7 @@ def _ids(tokenizer: Any, texts: Iterable[str]) -> Sequence[list[int]]:
 
 
 def switch_off_padding(tokenizer: Any) -> None:
-    """A tokenizer.json may switch on padding and truncation; both would change the subwords of words."""
+    """Switches off padding and truncation, which tokenizer.json may switch on: they would change the subwords."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         backend.no_padding()

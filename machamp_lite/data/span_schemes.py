@@ -1,4 +1,4 @@
-"""Schemes of span labels such as ``B-PER``: which labels start, continue and end a span, and which may follow which."""
+"""Span schemes: which labels such as ``B-PER`` start, continue and end a span, and which may follow each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _Step = tuple[str, str, bool]
 
 AUTO = "auto"
 OUTSIDE = "O"
-# The neighbour of the first and of the last label of a sentence. No label is empty.
+# The neighbour of the first and the last label of a sentence. No label is empty.
 EDGE = ""
 # Older names of the same schemes.
 ALIASES = {"IOB2": "BIO", "IOBES": "BIOES", "BILUO": "BILOU"}
@@ -19,9 +19,9 @@ ALIASES = {"IOB2": "BIO", "IOBES": "BIOES", "BILUO": "BILOU"}
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """Rules over pairs of neighbouring labels, as in the strict mode of seqeval (Nakayama 2018).
+    """Rules for pairs of adjacent labels, as in the strict mode of seqeval (Nakayama 2018).
 
-    ``marks`` maps the marks of the scheme to those that the rules use. A label with another mark is outside.
+    ``marks`` maps the marks of the scheme to those used in the rules. A label with another mark is outside.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Scheme:
     ends: frozenset[_Step]
 
     def parse(self, label: str) -> tuple[str, str]:
-        """The mark that the rules use, and the type.
+        """The mark as used in the rules, and the type.
 
         >>> SCHEMES["BILOU"].parse("U-per"), SCHEMES["BIO"].parse("U-per")
         (('S', 'per'), ('O', 'per'))
@@ -60,7 +60,7 @@ class Scheme:
         return (old, new, kind == old_kind) in self.starts
 
     def spans(self, labels: Sequence[str]) -> list[Span]:
-        """The spans of a sentence; what is not well formed is read as the strict mode of seqeval does.
+        """The spans of a sentence; ill-formed labels are read as in the strict mode of seqeval.
 
         >>> SCHEMES["IOB1"].spans(["I-per", "I-per", "B-per", "O", "I-loc"])
         [(0, 2, 'per'), (2, 3, 'per'), (4, 5, 'loc')]
@@ -69,7 +69,7 @@ class Scheme:
         start, name = None, self.name
         before, kind = OUTSIDE, ""
         for position, label in enumerate([*labels, OUTSIDE]):
-            # Most words are outside of spans, as is the word before them.
+            # A shortcut: most words are outside, and so is the word before them.
             if label == OUTSIDE and before == OUTSIDE:
                 continue
             mark, new_kind = _parse(name, label)
@@ -82,7 +82,7 @@ class Scheme:
         return found
 
     def breaks(self, steps: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-        """Those of the counted pairs of neighbouring labels that the scheme does not allow."""
+        """The pairs of adjacent labels that the scheme does not allow, with their counts."""
         return {
             (before, label): count
             for (before, label), count in steps.items()
@@ -97,7 +97,7 @@ def _parse(name: str, label: str) -> tuple[str, str]:
 
 
 def _steps(text: str) -> Iterator[_Step]:
-    """Expands pairs of marks: ``=`` is the same type, ``/`` another type, ``*`` any type, ``?`` any mark."""
+    """Expands pairs of marks: ``=`` means the same type, ``/`` another type, ``*`` any type, ``?`` any mark."""
     for pair in text.split():
         before, relation, mark = tuple(pair)
         for old in "BIESO" if before == "?" else before:
@@ -112,7 +112,7 @@ def _scheme(name: str, marks: Mapping[str, str], *, starts: str, continues: str,
 
 
 _FULL = {"starts": "?*B ?*S", "continues": "B=I B=E I=I I=E", "ends": "E*? S*?"}
-# In the order in which they are preferred where labels fit several schemes.
+# In the order of preference, for labels that fit several schemes.
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
@@ -139,12 +139,12 @@ BIO = SCHEMES["BIO"]
 
 
 def scheme_of(config: object) -> Scheme:
-    """The scheme in a task's options; BIO without the option, and where it was never recognised."""
+    """The scheme in a task's options; BIO if there is none or it was not recognised."""
     return SCHEMES.get(getattr(config, "scheme", AUTO), BIO)
 
 
 def recognise(steps: Mapping[tuple[str, str], int]) -> Scheme:
-    """The scheme that the fewest of the counted pairs of neighbouring labels break; the first one if some are equal.
+    """The scheme that is broken by the fewest pairs of adjacent labels; the first of several.
 
     >>> recognise({(EDGE, "I-per"): 1, ("I-per", EDGE): 1}).name
     'IOB1'

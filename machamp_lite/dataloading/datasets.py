@@ -20,9 +20,9 @@ from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example_store import VIEWS
 from machamp_lite.dataloading.oversampling import oversampling_weights
 from machamp_lite.errors import ConfigError, DataError, one_line
-from machamp_lite.model.loading_limits import check_limits
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.pretrained import load_tokenizer
+from machamp_lite.model.sandbox import check_encoder_memory
 from machamp_lite.training.distributed import Processes
 from machamp_lite.training.resume_checks import changed_files, data_checksums
 from machamp_lite.training.warm_start import label_orders
@@ -49,7 +49,7 @@ def read_data(
     """
     start = time.perf_counter()
     if init_model is None:
-        check_limits(config.params.transformer_model)
+        check_encoder_memory(config.params.transformer_model)
     tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
     checksums = data_checksums(config) if checksums is None else checksums
     read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Atomic writes, temporary files, streams and checksums."""

@@ -19,6 +19,12 @@ def checksum(path: str | Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, for comparison with a published one."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def checksum_of_text(text: str) -> str:
     """The checksum of a file with this text."""
     return hashlib.blake2b(text.encode()).hexdigest()

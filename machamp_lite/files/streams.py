@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, TextIO
 
-from machamp_lite.errors import ConfigError, DataError, OutputError
+from machamp_lite.errors import DataError, OutputError
 
 # Standard input, or standard output.
 STANDARD_STREAM = "-"
@@ -138,30 +138,3 @@ def _open_input(source: AnyPath) -> Iterator[BinaryIO]:
     descriptor = descriptor_of(source)
     with open(source if descriptor is None else os.dup(descriptor), "rb") as file:
         yield file
-
-
-def open_closed_streams() -> None:
-    """Opens closed standard streams (``>&-``) on the null device, so that no other file gets their numbers."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            # Standard output is opened read-only, so that writing to it is an error.
-            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_WRONLY)
-    if sys.stderr is None:
-        # print and tqdm would write to standard output instead.
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-
-
-def discard_output() -> None:
-    """Discards what could not be written to standard output: Python would try again at exit."""
-    with contextlib.suppress(AttributeError, OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def check_working_folder() -> None:
-    """Raises ``ConfigError`` if the working folder was deleted."""
-    try:
-        os.getcwd()
-    except FileNotFoundError:
-        raise ConfigError("the working folder was deleted; change to another one with cd") from None

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Prediction, evaluation, and what they read and write."""

@@ -63,7 +63,7 @@ def matching_dataset(
 def _warn_of_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
     if word_idx is not None and _are_ids(_read_sample(source), word_idx):
         logger.warning(
-            "%s: column %d, which is read as words, holds only numbers; is it a file of another layout?",
+            "%s: column %d, which is read as words, contains only numbers; does the file have another format?",
             source,
             word_idx,
         )

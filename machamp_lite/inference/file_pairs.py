@@ -1,6 +1,5 @@
 """Checks the inputs and outputs of a prediction before anything is written, so that no file of the user is lost."""
 
-import contextlib
 import json
 import os
 import stat
@@ -12,6 +11,7 @@ from typing import Any
 
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import is_read_only
+from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.streams import AnyPath, descriptor_of, is_standard, is_stream
 
 Pair = tuple[AnyPath, AnyPath]
@@ -31,32 +31,32 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
     An output may not be an input, the output of another pair, a file in the model folder, or a read-only file; nor may
     the scores file of an output. A scores file that exists must have been written by an earlier prediction.
     """
+    outputs = [path for _, target in pairs for path in (target, scores_path(target)) if path is not None]
     faults = [fault for pair in pairs for fault in _pair_faults(*pair)]
-    overlaps = [*_overlaps(pairs)]
-    named = {fault.partition(": ")[0] for fault in overlaps}
+    overlaps = list(_overlaps(pairs))
     faults += overlaps
-    faults += [
-        fault
-        for _, target in pairs
-        if (path := scores_path(target)) is not None and path not in named
-        for fault in _scores_faults(path, target)
-    ]
+    for _, target in pairs:
+        path = scores_path(target)
+        if path is not None and path not in _paths_of(overlaps):
+            faults += _scores_faults(path, target)
     if model_folder is not None:
         faults += [
             f"{path}: is in the folder of the model, {model_folder}, expected a path outside it"
-            for _, target in pairs
-            for path in (target, scores_path(target))
-            if path is not None and _is_inside(path, model_folder)
+            for path in outputs
+            if _is_inside(path, model_folder)
         ]
-    named = {fault.partition(": ")[0] for fault in faults}
+    reported = _paths_of(faults)
     faults += [
         f"{path}: is a file of the run in {folder}, expected another file"
-        for _, target in pairs
-        for path in (target, scores_path(target))
-        if path is not None and str(path) not in named and (folder := _run_of(path)) is not None
+        for path in outputs
+        if str(path) not in reported and (folder := _run_of(path)) is not None
     ]
     if faults:
         raise ConfigError(dict.fromkeys(faults))
+
+
+def _paths_of(faults: Sequence[str]) -> set[str]:
+    return {fault.partition(": ")[0] for fault in faults}
 
 
 def scores_path(target: AnyPath) -> str | None:
@@ -66,9 +66,9 @@ def scores_path(target: AnyPath) -> str | None:
 
 def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
     """The faults of one input and its output."""
-    named = [*_name_faults(source, target)]
-    if named:
-        yield from named
+    name_faults = [*_name_faults(source, target)]
+    yield from name_faults
+    if name_faults:
         return
     if is_standard(source):
         if sys.stdin is None:
@@ -102,10 +102,9 @@ def _run_of(path: AnyPath) -> Path | None:
         return None
     real = Path(os.path.realpath(path))
     for folder in real.parents:
-        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
-            document = json.loads((folder / RUN_MARK).read_text(encoding="utf-8"))
-            if real.relative_to(folder).parts[0] in document["files"].keys() | RUN_NAMES:
-                return folder
+        files = read_json_object(folder / RUN_MARK).get("files")
+        if isinstance(files, dict) and real.relative_to(folder).parts[0] in files.keys() | RUN_NAMES:
+            return folder
     return None
 
 
@@ -113,11 +112,9 @@ def _scores_faults(path: str, target: AnyPath) -> Iterator[str]:
     """The faults of an existing scores file, which would be replaced."""
     if os.path.lexists(path):
         faults = [*_target_faults(path)]
-        if not faults and not is_scores_file(path):
-            faults = [
-                f"{path}: was not written by a prediction; move it, or give another output than {target}"
-            ]
         yield from faults
+        if not faults and not is_scores_file(path):
+            yield f"{path}: was not written by a prediction; move it, or give another output than {target}"
 
 
 def _target_faults(target: AnyPath) -> Iterator[str]:

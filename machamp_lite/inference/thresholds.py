@@ -5,11 +5,14 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.dataloading.dataset_reader import DatasetReader
+from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import split
 from machamp_lite.decoders.multiseq import MultiLabelConfig, MultiSeq
 from machamp_lite.errors import ConfigError, DataError, nearest
@@ -105,22 +108,31 @@ def tune(
     examples = reader.read_evaluation(source)
     metrics = {threshold: METRICS[metric]() for threshold in thresholds}
     annotated = False
+    for gold, probabilities in _gold_and_probabilities(model, examples, task):
+        annotated = True
+        lengths = list(map(len, probabilities))
+        for threshold, scorer in metrics.items():
+            predicted = split(decoder.labels_above(torch.cat(probabilities), threshold), lengths)
+            for gold_labels, labels in zip(gold, predicted, strict=True):
+                scorer.add(gold_labels, labels)
+    if not annotated:
+        raise DataError(f"{source}: found no labels of task '{task}', expected some to tune its threshold on")
+    return TunedThreshold(task, metric, {threshold: scorer.value() for threshold, scorer in metrics.items()})
+
+
+def _gold_and_probabilities(
+    model: Model, examples: Sequence[Example], task: str
+) -> Iterator[tuple[list[Any], list[Tensor]]]:
+    """The gold labels and the probabilities of the sentences in each batch that are annotated for a task."""
     for places, batch, scores in score_batches(model, examples):
         if task not in scores:
             continue
         items = batch.tasks[task]
         probabilities = scores[task].float().sigmoid().split(items.lengths.tolist())
         labels = [examples[places[sentence]].labels for sentence in items.sentences]
-        gold = [by_task[task] for by_task in labels if task in by_task]
-        kept = [rows for by_task, rows in zip(labels, probabilities, strict=True) if task in by_task]
-        for threshold, scorer in metrics.items() if kept else ():
-            predicted = split(decoder.labels_above(torch.cat(kept), threshold), [len(rows) for rows in kept])
-            for one, other in zip(gold, predicted, strict=True):
-                scorer.add(one, other)
-        annotated = annotated or bool(kept)
-    if not annotated:
-        raise DataError(f"{source}: found no labels of task '{task}', expected some to tune its threshold on")
-    return TunedThreshold(task, metric, {threshold: scorer.value() for threshold, scorer in metrics.items()})
+        annotated = [pair for pair in zip(labels, probabilities, strict=True) if task in pair[0]]
+        if annotated:
+            yield [by_task[task] for by_task, _ in annotated], [rows for _, rows in annotated]
 
 
 def save_threshold(folder: str | Path, task: str, threshold: float) -> None:

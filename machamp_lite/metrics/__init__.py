@@ -1,22 +1,25 @@
-"""Metrics which add up: sentence by sentence, and over parts of a data set."""
+"""Metrics from counts, which can be added sentence by sentence and merged over parts of a dataset."""
 
 from typing import Any
 
 from machamp_lite.metrics.base import Metric
-from machamp_lite.metrics.label_sets import MultiAccuracy, MultiMacroF1, MultiMicroF1, label_set
 from machamp_lite.metrics.labels import (
     Accuracy,
     BinaryF1,
     LabelledAttachment,
     MacroF1,
     MicroF1,
+    MultiAccuracy,
+    MultiMacroF1,
+    MultiMicroF1,
     UnlabelledAttachment,
+    label_set,
 )
 from machamp_lite.metrics.numbers import Divergence, MeanDistance, Pearson, Perplexity, Spearman
-from machamp_lite.metrics.span_f1 import SpanF1, spans
+from machamp_lite.metrics.span_f1 import SpanF1
 from machamp_lite.metrics.strings import Bleu, CharacterF
 
-__all__ = ["METRICS", "Metric", "label_set", "spans"]
+__all__ = ["METRICS", "Metric", "label_set"]
 
 METRICS: dict[str, type[Metric[Any]]] = {
     metric.name: metric

@@ -1,4 +1,4 @@
-"""What every metric is: counts that add up, and a value that is read from them."""
+"""The base class of metrics: counts that can be added, and a value computed from them."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -8,58 +8,77 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 Item = TypeVar("Item")
 
 
-class Metric(ABC, Generic[Item]):
-    """Compares gold with predicted items, and holds no more than counts, which can be summed."""
-
-    name: ClassVar[str]
-    higher_is_better: ClassVar[bool] = True
+class Counts(ABC, Generic[Item]):
+    """Compares gold with predicted items. It stores only counts, so those of parts of the data can be merged."""
 
     def __init__(self) -> None:
         self.counts: Counter[Any] = Counter()
+
+    def add(self, gold: Sequence[Item], predicted: Sequence[Item]) -> None:
+        """Adds one sentence; raises ``ValueError`` if the two differ in length."""
+        if len(gold) != len(predicted):
+            raise ValueError(f"{len(gold)} gold items do not match {len(predicted)} predicted ones")
+        self.counts.update(self._count(gold, predicted))
+
+    def merge(self, other: Self) -> None:
+        """Adds the counts of another object of the same class."""
+        self.counts.update(other.counts)
+
+    @abstractmethod
+    def _count(self, gold: Sequence[Item], predicted: Sequence[Item]) -> Iterable[Any]:
+        """The keys that a sentence adds to the counts, or a ``Counter`` of them."""
+
+
+class Metric(Counts[Item]):
+    """A score of predictions, computed from counts."""
+
+    name: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
 
     @classmethod
     def for_task(cls, config: Any) -> Self:
         """The metric with the options of a task."""
         return cls()
 
-    def add(self, gold: Sequence[Item], predicted: Sequence[Item]) -> None:
-        """Count one more sentence; raises ValueError where the two differ in length."""
-        if len(gold) != len(predicted):
-            raise ValueError(f"{len(gold)} gold items do not match {len(predicted)} predicted ones")
-        self.counts.update(self._count(gold, predicted))
-
-    def merge(self, other: Self) -> None:
-        """Add what another metric of the same class has counted."""
-        self.counts.update(other.counts)
-
     def warning(self) -> str | None:
-        """A line about gold items that the metric could not read; None if it could read all."""
+        """A warning about gold items that the metric could not read; None if there are none."""
         return None
 
     @abstractmethod
     def value(self) -> float:
-        """Return the score of all that was added, at most 1 where higher is better, and 0 where nothing was."""
+        """The score of all items, at most 1 if higher is better; 0 if there are no items."""
 
     @classmethod
     def as_text(cls, value: float) -> str:
-        """A value as a person reads it: in percent where higher is better, else the number itself."""
+        """A value as text: in percent if higher is better, else the number itself."""
         return f"{100 * value:.2f}" if cls.higher_is_better else f"{value:.4f}"
 
     @classmethod
     def selection_score(cls, value: float) -> float:
-        """What a value adds to the sum that picks the best epoch: higher is better, and 1 is the best."""
+        """The term of a value in the sum that selects the best epoch: higher is better, at most 1."""
         return value if cls.higher_is_better else 1 / (1 + value)
 
-    @abstractmethod
-    def _count(self, gold: Sequence[Item], predicted: Sequence[Item]) -> Iterable[Any]:
-        """Return what a sentence adds to the counts: things to be counted one by one, or a Counter."""
+
+class LabelPairs(Counts[str]):
+    """Counts pairs of a gold and a predicted label, for items with one label each."""
+
+    def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Iterable[tuple[str, str]]:
+        return zip(gold, predicted, strict=True)
+
+    def marginals(self) -> tuple[Counter[str], Counter[str]]:
+        """How often each label is gold, and how often it is predicted."""
+        in_gold, in_predicted = Counter[str](), Counter[str]()
+        for (gold, predicted), count in self.counts.items():
+            in_gold[gold] += count
+            in_predicted[predicted] += count
+        return in_gold, in_predicted
 
 
 def ratio(part: float, whole: int) -> float:
-    """Divide, with 0 where there is nothing to divide by."""
+    """The quotient; 0 if the denominator is 0."""
     return part / whole if whole else 0.0
 
 
 def f1(correct: int, gold: int, predicted: int) -> float:
-    """Return the harmonic mean of precision and recall, from the numbers of items."""
+    """The harmonic mean of precision and recall, from the numbers of items."""
     return ratio(2 * correct, gold + predicted)

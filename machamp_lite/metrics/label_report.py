@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any
 
-from machamp_lite.metrics.base import f1, ratio
+from machamp_lite.metrics.base import LabelPairs, f1, ratio
 
 # The number of labels in the confusion matrix of a scores file.
 CONFUSED_LABELS = 20
@@ -30,8 +30,8 @@ class LabelRow:
         return self.support > 0 and self.recall < LOW_RECALL
 
 
-class LabelScores:
-    """Counts pairs of a gold and a predicted label, for items with one label each; counts can be merged.
+class LabelScores(LabelPairs):
+    """The scores of each label, from counts of pairs of a gold and a predicted label.
 
     >>> scores = LabelScores()
     >>> scores.add(["a", "a", "b", "c"], ["a", "a", "a", "c"])
@@ -39,25 +39,12 @@ class LabelScores:
     [('a', 1.0, 2), ('b', 0.0, 1), ('c', 1.0, 1)]
     """
 
-    def __init__(self) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
-
-    def add(self, gold: Sequence[str], predicted: Sequence[str]) -> None:
-        """Counts more items; raises ``ValueError`` if the two differ in length."""
-        if len(gold) != len(predicted):
-            raise ValueError(f"{len(gold)} gold items do not match {len(predicted)} predicted ones")
-        self.counts.update(zip(gold, predicted, strict=True))
-
-    def merge(self, other: Self) -> None:
-        """Adds the counts of another one."""
-        self.counts.update(other.counts)
-
     def rows(self) -> list[LabelRow]:
         """Scores of each label that is gold or predicted, by descending support, then by name.
 
         A score is 0 if its denominator is 0.
         """
-        in_gold, in_predicted = self._marginals()
+        in_gold, in_predicted = self.marginals()
         rows = []
         for label in (in_gold.keys() | in_predicted.keys()) - {NONE}:
             correct, gold, predicted = self.counts[label, label], in_gold[label], in_predicted[label]
@@ -109,14 +96,6 @@ class LabelScores:
             "weighted": _numbers(self.weighted()),
             "confusion": {"labels": labels, "matrix": matrix},
         }
-
-    def _marginals(self) -> tuple[Counter[str], Counter[str]]:
-        """How often each label is gold, and how often it is predicted."""
-        in_gold, in_predicted = Counter[str](), Counter[str]()
-        for (gold, predicted), count in self.counts.items():
-            in_gold[gold] += count
-            in_predicted[predicted] += count
-        return in_gold, in_predicted
 
 
 def _mean(name: str, rows: Sequence[LabelRow], weights: Sequence[int]) -> LabelRow:

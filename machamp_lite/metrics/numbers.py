@@ -10,14 +10,14 @@ from machamp_lite.metrics.base import Metric, ratio
 
 Distribution = tuple[float, ...]
 
-# Predicted probabilities count as no less, for a 0 not to make a divergence infinite.
-SMALLEST_PROBABILITY = 1e-6
-# The exponential of more is no float, and files of scores hold finite numbers.
-LARGEST_EXPONENT = 700.0
+# Smaller predicted probabilities count as this, so that a 0 does not make a divergence infinite.
+MIN_PROBABILITY = 1e-6
+# The exponential of larger numbers is infinite, and scores files contain finite numbers.
+MAX_EXPONENT = 700.0
 
 
 class _Mean(Metric[Any]):
-    """A mean of numbers, from how often each of them occurs: their exact sum is the same in any order."""
+    """A mean of numbers, from the count of each: the exact sum does not depend on the order."""
 
     higher_is_better = False
 
@@ -26,7 +26,7 @@ class _Mean(Metric[Any]):
 
 
 class MeanDistance(_Mean):
-    """The mean absolute difference of numbers, of all those in items that are tuples of them.
+    """The mean absolute difference of numbers; items may be tuples of numbers.
 
     >>> metric = MeanDistance()
     >>> metric.add([1.0, (0.5, 0.25)], [2.0, (0.25, 0.5)])
@@ -46,8 +46,7 @@ class MeanDistance(_Mean):
 class Divergence(_Mean):
     """The mean Kullback-Leibler divergence of predicted from gold distributions, in nats.
 
-    A gold probability of 0 adds nothing; a predicted one counts as 1e-6 at least. It is never negative: what rounding
-    puts below 0 is 0.
+    A gold probability of 0 adds nothing; a predicted one counts as at least 1e-6. Rounding errors below 0 become 0.
 
     >>> metric = Divergence()
     >>> metric.add([(0.5, 0.5), (1.0, 0.0)], [(0.5, 0.5), (0.5, 0.5)])
@@ -58,7 +57,7 @@ class Divergence(_Mean):
     name = "kl"
 
     def value(self) -> float:
-        # In this order, for no number (nan) to stay one.
+        # In this order, NaN stays NaN.
         return max(super().value(), 0.0)
 
     def _count(self, gold: Sequence[Distribution], predicted: Sequence[Distribution]) -> Iterable[float]:
@@ -66,7 +65,7 @@ class Divergence(_Mean):
 
 
 class Perplexity(_Mean):
-    """The exponential of the mean negative log-probability: predicted are the natural logarithms of gold items' own.
+    """The exponential of the mean negative log-probability; predictions are the log-probabilities of the gold items.
 
     >>> metric = Perplexity()
     >>> metric.add(["the", "cat"], [math.log(0.5), math.log(0.125)])
@@ -77,11 +76,11 @@ class Perplexity(_Mean):
     name = "perplexity"
 
     def value(self) -> float:
-        return math.exp(min(-super().value(), LARGEST_EXPONENT)) if self.counts else 0.0
+        return math.exp(min(-super().value(), MAX_EXPONENT)) if self.counts else 0.0
 
     @classmethod
     def selection_score(cls, value: float) -> float:
-        """The geometric mean of the probabilities; 1 where nothing was added."""
+        """The geometric mean of the probabilities; 1 if there are no items."""
         return 1 / max(value, 1.0)
 
     def _count(self, gold: Sequence[Any], predicted: Sequence[float]) -> Iterable[float]:
@@ -89,7 +88,7 @@ class Perplexity(_Mean):
 
 
 class Pearson(Metric[float]):
-    """The linear correlation of gold and predicted numbers, from -1 to 1; 0 where either are all the same.
+    """The linear correlation of gold and predicted numbers, from -1 to 1; 0 if either are all equal.
 
     >>> metric = Pearson()
     >>> metric.add([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
@@ -100,7 +99,7 @@ class Pearson(Metric[float]):
     name = "pearson"
 
     def value(self) -> float:
-        # Sorted, for sums of floats that are the same in every order of adding.
+        # Sorted, so that the sums of floats do not depend on the order.
         pairs = sorted(self.counts)
         gold, predicted = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
         return self._correlation(gold, predicted, np.array([self.counts[pair] for pair in pairs]))
@@ -109,12 +108,12 @@ class Pearson(Metric[float]):
         return zip(gold, predicted, strict=True)
 
     def _correlation(self, gold: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> float:
-        """*Shape:* three times (P,), for P different pairs."""
+        """*Shape:* (P,) each, for P distinct pairs."""
         return _pearson(gold, predicted, counts)
 
 
 class Spearman(Pearson):
-    """The correlation of the ranks of gold and predicted numbers, from -1 to 1; the same numbers share a mean rank.
+    """The correlation of the ranks of gold and predicted numbers, from -1 to 1; equal numbers share their mean rank.
 
     >>> metric = Spearman()
     >>> metric.add([1.0, 2.0, 3.0], [1.0, 100.0, 10.0])
@@ -138,15 +137,15 @@ def _flat(items: Iterable[float | Distribution]) -> Iterable[float]:
 
 def _divergence(gold: Distribution, predicted: Distribution) -> float:
     return math.fsum(
-        expected * math.log(expected / max(found, SMALLEST_PROBABILITY))
+        expected * math.log(expected / max(found, MIN_PROBABILITY))
         for expected, found in zip(gold, predicted, strict=True)
         if expected > 0
     )
 
 
 def _pearson(gold: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> float:
-    """The correlation of pairs that each occur so many times. *Shape:* three times (P,)."""
-    # Compared themselves: the mean of equal floats may not equal them.
+    """The correlation of pairs with the counts of each. *Shape:* (P,) each."""
+    # Compared directly: the mean of equal floats may differ from them.
     if len(gold) == 0 or np.ptp(gold) == 0 or np.ptp(predicted) == 0:
         return 0.0
     gold, predicted = _standardised(gold, counts), _standardised(predicted, counts)
@@ -154,15 +153,15 @@ def _pearson(gold: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> flo
 
 
 def _standardised(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Values about a mean of 0, the sum of whose squares is 1."""
+    """The values, shifted and scaled to a mean of 0 and a sum of squares of 1."""
     centred = values - np.average(values, weights=counts)
-    # Squares of very large and very small numbers are no floats.
+    # Squares of very large or very small numbers would overflow or underflow.
     centred = centred / np.abs(centred).max()
     return centred / np.sqrt(np.sum(counts * centred**2))
 
 
 def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The mean rank, from 1, of values that each occur so many times. *Shape:* (P,), (P,) -> (P,)."""
+    """The mean rank, from 1, of values with the counts of each. *Shape:* (P,), (P,) -> (P,)."""
     _, places = np.unique(values, return_inverse=True)
     ties = np.bincount(places, weights=counts)
     return (np.cumsum(ties) - (ties - 1) / 2)[places]

@@ -1,15 +1,15 @@
-"""The metric over the spans that labels such as ``B-PER`` mark."""
+"""F1 over the spans of labels such as ``B-PER``."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Self
 
-from machamp_lite.data.span_schemes import BIO, OUTSIDE, Scheme, Span, scheme_of
+from machamp_lite.data.span_schemes import BIO, OUTSIDE, Scheme, scheme_of
 from machamp_lite.metrics.base import Metric, f1
 
 
 class SpanF1(Metric[str]):
-    """F1 over spans: a span is right only if its start, end and type are, as in the strict mode of seqeval.
+    """F1 over spans. A span is correct if its start, end and type are correct, as in the strict mode of seqeval.
 
     >>> metric = SpanF1()
     >>> metric.add(["B-per", "I-per", "O", "B-loc"], ["B-per", "O", "O", "B-loc"])
@@ -25,7 +25,7 @@ class SpanF1(Metric[str]):
 
     @classmethod
     def for_task(cls, config: Any) -> Self:
-        """The metric for labels in the scheme of a task."""
+        """The metric for the span scheme of a task."""
         return cls(scheme_of(config))
 
     def value(self) -> float:
@@ -33,9 +33,9 @@ class SpanF1(Metric[str]):
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
         in_gold = set(self.scheme.spans(gold))
-        # True for most sentences of a good model; comparing lists is much faster than reading spans.
+        # Most sentences of a good model are correct, and comparing lists is much faster than parsing spans.
         in_predicted = in_gold if predicted == gold else set(self.scheme.spans(predicted))
-        # Labels that should be in spans and are not; "_" is how some files write O.
+        # Labels that should be in spans and are not. Some files write "_" instead of O.
         marked = len(gold) - gold.count(OUTSIDE) - gold.count("_")
         unread = marked - sum(end - start for start, end, _ in in_gold)
         counts = {
@@ -46,7 +46,7 @@ class SpanF1(Metric[str]):
         return Counter({**counts, "unread": unread, "labels": len(gold)})
 
     def warning(self) -> str | None:
-        """How many gold labels are neither outside nor in a span of the scheme; None if there are none."""
+        """A warning about gold labels that are neither outside nor in a span of the scheme; None if there are none."""
         unread, name = self.counts["unread"], self.scheme.name
         if not unread:
             return None
@@ -54,15 +54,3 @@ class SpanF1(Metric[str]):
             f"{unread} of {self.counts['labels']} gold labels are neither outside nor in a span of the scheme {name}, "
             f"in which the model was trained; span_f1 does not count them; convert the labels to {name}"
         )
-
-
-def spans(tags: Sequence[str]) -> list[Span]:
-    """The (start, end, type) of all spans of a sentence of BIO tags, the end exclusive.
-
-    Only a B opens a span, and only an I of the same type continues it. An I that continues nothing is
-    outside, as is any tag that is neither B nor I.
-
-    >>> spans(["B-per", "I-per", "I-loc", "B-loc", "O", "I-loc"])
-    [(0, 2, 'per'), (3, 4, 'loc')]
-    """
-    return BIO.spans(tags)

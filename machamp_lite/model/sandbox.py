@@ -1,19 +1,24 @@
-"""Work on untrusted input in a copy of this process that is limited in memory and time."""
+"""Loads untrusted files first in a copy of this process that is limited in memory and time."""
 
+import contextlib
 import faulthandler
 import json
 import logging
 import os
+import re
 import select
 import signal
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+
+import torch
+from huggingface_hub import try_to_load_from_cache
 
 from machamp_lite.errors import ConfigError
+from machamp_lite.model.pretrained import load_architecture, load_tokenizer
 
 try:
     import resource
@@ -21,27 +26,83 @@ except ImportError:
     # Windows has neither limits nor fork.
     resource = None  # type: ignore[assignment]
 
-# Of processor time, and of time including waiting.
-MOST_SECONDS, MOST_SECONDS_WAITING = 60, 600
+logger = logging.getLogger(__name__)
+
+# Processor time, and time including waiting.
+MAX_SECONDS, MAX_SECONDS_WAITING = 60, 600
+# The memory to load any tokenizer and any model without weights (Canine takes more than half of it), and the memory per
+# byte of their files.
+MAX_BYTES, MAX_BYTES_PER_BYTE = 2**29, 40
+WEIGHTS_ENDINGS = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".pt", ".ot")
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# The encoders that this process has checked, with the sizes and times of their files.
+_CHECKED: set[tuple[Any, ...]] = set()
+
 _STATUS = Path("/proc/self/status")
+# The first byte of the answer of the copied process.
 _DONE, _REFUSED, _NO_MEMORY, _FAILED = b"d", b"r", b"m", b"f"
 
 
 def is_available() -> bool:
-    """Whether this system has processes that can be copied and whose memory can be limited (Linux has)."""
+    """Whether this system can copy a process and limit its memory, as Linux can."""
     return resource is not None and hasattr(os, "fork") and _STATUS.exists()
 
 
-def try_apart(work: Callable[[], object], *, place: str, most_bytes: int) -> None:
-    """Runs work in a copy of this process that may take ``most_bytes`` more memory; its changes in memory are lost.
+def memory_limit(size: int) -> int:
+    """The bytes of memory for loading a tokenizer and a config whose files have ``size`` bytes."""
+    return MAX_BYTES + MAX_BYTES_PER_BYTE * size
 
-    Raises ``ConfigError``: that of the work, or one that begins with ``place`` if the work exceeds a limit. The work
-    may not use a GPU.
+
+def check_encoder_memory(name: str) -> None:
+    """Raises ``ConfigError`` for an encoder on this disk that takes far more memory to load than its files have bytes.
+
+    All other errors are raised when it is loaded. An encoder that must be downloaded is not checked.
+    """
+    # System errors are raised again when the encoder is loaded.
+    with contextlib.suppress(OSError, ValueError):
+        folder = _local_folder(name)
+        if folder is None or not is_available():
+            return
+        stats = {path: path.stat() for path in sorted(folder.iterdir())}
+        signature = (folder, *((path, stat.st_size, stat.st_mtime_ns) for path, stat in stats.items()))
+        if signature in _CHECKED:
+            return
+        size = sum(stat.st_size for path, stat in stats.items() if path.suffix not in WEIGHTS_ENDINGS)
+        run_in_limited_process(
+            lambda: _build_without_weights(str(folder)), name=name, max_bytes=memory_limit(size)
+        )
+        _CHECKED.add(signature)
+
+
+def _local_folder(name: str) -> Path | None:
+    """The folder itself, or the folder in the cache of the hub."""
+    if Path(name).is_dir():
+        return Path(name)
+    cached = try_to_load_from_cache(name, "config.json") if HUB_NAME.fullmatch(name) else None
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def _build_without_weights(folder: str) -> None:
+    for build in (load_tokenizer, load_architecture):
+        try:
+            with torch.device("meta"):
+                build(folder)
+        except MemoryError:
+            raise
+        # Panics of libraries in Rust are BaseExceptions. All errors are raised again when the encoder is loaded.
+        except BaseException:
+            logger.debug("%s: %s", folder, build.__name__, exc_info=True)
+
+
+def run_in_limited_process(work: Callable[[], object], *, name: str, max_bytes: int) -> None:
+    """Runs a function in a copy of this process that may take ``max_bytes`` more memory. It must not use a GPU.
+
+    Raises ``ConfigError``: the function's own, or one that begins with ``name`` if it exceeds a limit.
     """
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        _work_and_leave(work, most_bytes, writing)
+        _run_and_exit(work, max_bytes, writing)
     os.close(writing)
     answer, code = b"", 0
     try:
@@ -49,8 +110,8 @@ def try_apart(work: Callable[[], object], *, place: str, most_bytes: int) -> Non
     finally:
         os.close(reading)
         if not answer:
-            # It may still be at work. One that has ended keeps its exit code.
-            with suppress(ProcessLookupError):
+            # It may still be running. If it has ended, it keeps its exit code.
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     kind, text = answer[:1], answer[1:].decode(errors="replace")
@@ -61,26 +122,26 @@ def try_apart(work: Callable[[], object], *, place: str, most_bytes: int) -> Non
     if kind == _DONE:
         return
     if kind != _NO_MEMORY and code in (-signal.SIGXCPU, -signal.SIGKILL):
-        raise ConfigError(f"{place}: takes more than {MOST_SECONDS} seconds to load, expected files of a model")
-    # A library that gets no memory aborts, or fails in a way of its own.
+        raise ConfigError(f"{name}: takes more than {MAX_SECONDS} seconds to load, expected files of a model")
+    # A library that gets no memory may also abort, or fail with any error.
     raise ConfigError(
-        f"{place}: takes more than {most_bytes >> 20} MB of memory to load beside its weights, expected sizes that fit "
-        "the files"
+        f"{name}: takes more than {max_bytes >> 20} MB of memory to load, without its weights; expected sizes that "
+        "agree with the files"
     )
 
 
-def _work_and_leave(work: Callable[[], object], most_bytes: int, writing: int) -> NoReturn:
-    """Runs in the copy: it prints and logs nothing, and leaves signals to the parent."""
+def _run_and_exit(work: Callable[[], object], max_bytes: int, writing: int) -> NoReturn:
+    """Runs in the copied process: prints and logs nothing, and leaves signals to its parent."""
     answer = _FAILED
     try:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         logging.disable(logging.CRITICAL)
         faulthandler.disable()
-        nothing = os.open(os.devnull, os.O_RDWR)
+        null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
-            os.dup2(nothing, descriptor)
-        _limit(most_bytes)
+            os.dup2(null, descriptor)
+        _set_limits(max_bytes)
         work()
         answer = _DONE
     except MemoryError:
@@ -90,16 +151,17 @@ def _work_and_leave(work: Callable[[], object], most_bytes: int, writing: int) -
     except BaseException:
         answer = _FAILED + traceback.format_exc().encode(errors="replace")
     finally:
-        with suppress(OSError):
+        with contextlib.suppress(OSError):
             os.write(writing, answer)
-        # Without the cleanup that the parent will do.
+        # Without the cleanup of the parent.
         os._exit(0)
 
 
-def _limit(most_bytes: int) -> None:
-    in_use = next(int(line.split()[1]) for line in _STATUS.read_text().splitlines() if line.startswith("VmData"))
-    _lower(resource.RLIMIT_DATA, in_use * 1024 + most_bytes)
-    _lower(resource.RLIMIT_CPU, MOST_SECONDS)
+def _set_limits(max_bytes: int) -> None:
+    status = _STATUS.read_text().splitlines()
+    in_use = next(int(line.split()[1]) for line in status if line.startswith("VmData"))
+    _lower(resource.RLIMIT_DATA, in_use * 1024 + max_bytes)
+    _lower(resource.RLIMIT_CPU, MAX_SECONDS)
     _lower(resource.RLIMIT_CORE, 0)
 
 
@@ -110,8 +172,8 @@ def _lower(kind: int, limit: int) -> None:
 
 
 def _read_all(reading: int) -> bytes:
-    """What the copy writes until it ends; nothing if it takes too long."""
-    end = time.monotonic() + MOST_SECONDS_WAITING
+    """What the copied process writes until it ends; nothing if it takes too long."""
+    end = time.monotonic() + MAX_SECONDS_WAITING
     parts: list[bytes] = []
     while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:
         part = os.read(reading, 2**16)

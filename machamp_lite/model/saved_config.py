@@ -1,4 +1,4 @@
-"""The JSON of a model folder: its config, checked as any config is, and its labels."""
+"""The JSON files of a model folder: the config, which is checked like any other config, and the labels."""
 
 import re
 from pathlib import Path
@@ -14,11 +14,11 @@ from machamp_lite.decoders.task_config import NonNegative
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.safe_loading import read_json
 
-# 1: before params and labels had the keys that they have now.
+# Format 1 had other keys in params and labels.
 FORMAT = 2
-MOST = 2**53
 
-Count = Annotated[int, Field(ge=0, le=MOST)]
+# JSON numbers above 2**53 are not exact.
+Count = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class _TaskLabels(BaseModel):
@@ -28,12 +28,12 @@ class _TaskLabels(BaseModel):
     counts: list[Count]
     items: Count
     weights: list[NonNegative] | None = None
-    # Of dependency relations; models from before it was kept do not have it.
+    # For dependency relations only; older models do not have it.
     root_counts: list[Count] = []
 
 
 def config_document(config: Config) -> dict[str, Any]:
-    """What ``read_config`` reads, without paths."""
+    """The content of config.json, without paths."""
     params = config.params.model_dump()
     params["transformer_model"] = Path(params["transformer_model"]).name or "encoder"
     datasets = {
@@ -44,7 +44,7 @@ def config_document(config: Config) -> dict[str, Any]:
 
 
 def read_config(path: Path) -> Config:
-    """The config of a model folder; raises ``ConfigError`` with a line for each fault."""
+    """Reads config.json; raises ``ConfigError`` with a line for each fault."""
     raw = read_json(path)
     found = raw.get("format")
     if isinstance(found, int) and 0 < found < FORMAT:
@@ -64,7 +64,7 @@ def read_config(path: Path) -> Config:
 def labels_document(
     vocabularies: dict[str, Vocabulary], weights: dict[str, list[float] | None]
 ) -> dict[str, Any]:
-    """What ``read_labels`` reads."""
+    """The content of labels.json."""
     return {
         task: {
             "labels": vocabulary.labels,
@@ -78,30 +78,17 @@ def labels_document(
 
 
 def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabulary]:
-    """The vocabulary of each task; raises ``ConfigError`` for labels that no data file could have shown."""
+    """Reads the vocabulary of each task; raises ``ConfigError`` for labels that no data file can contain."""
     raw = read_json(path)
     tasks = config.tasks()
-    kinds = {task: decoder_class(task_config).make_vocabulary for task, task_config in tasks.items()}
+    factories = {task: decoder_class(task_config).make_vocabulary for task, task_config in tasks.items()}
     if config.has_dataset_ids:
-        kinds[DATASET_IDS] = Decoder.make_vocabulary
-    if unknown := raw.keys() - kinds:
+        factories[DATASET_IDS] = Decoder.make_vocabulary
+    if unknown := raw.keys() - factories:
         raise ConfigError(f"{path}: found labels of '{min(unknown)}', which is no task of config.json")
     vocabularies = {}
-    for task, make_vocabulary in kinds.items():
-        place = f"{path}: {task}"
-        try:
-            entry = _TaskLabels.model_validate(raw.get(task))
-        except ValidationError as error:
-            fault = error.errors()[0]
-            keys = " -> ".join(map(str, fault["loc"]))
-            raise ConfigError(f"{place}{' -> ' * bool(keys)}{keys}: {fault['msg']}") from None
-        if len(set(entry.labels)) != len(entry.labels) or len(entry.labels) != len(entry.counts):
-            raise ConfigError(f"{place}: expected distinct labels and one count a label")
-        if entry.root_counts and len(entry.root_counts) != len(entry.labels):
-            raise ConfigError(f"{place} -> root_counts: expected one count per label")
-        for label in entry.labels:
-            if not _is_label(label, tasks.get(task)):
-                raise ConfigError(f"{place}: found the label {label[:60]!r}, expected one as data files have")
+    for task, make_vocabulary in factories.items():
+        entry = _read_task_labels(raw.get(task), f"{path}: {task}", tasks.get(task))
         vocabularies[task] = make_vocabulary(
             tokenizer,
             labels=entry.labels,
@@ -112,8 +99,26 @@ def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabul
     return vocabularies
 
 
+def _read_task_labels(raw: Any, where: str, config: TaskConfig | None) -> _TaskLabels:
+    """Checks the labels of one task."""
+    try:
+        entry = _TaskLabels.model_validate(raw)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        keys = " -> ".join(map(str, fault["loc"]))
+        raise ConfigError(f"{where}{' -> ' * bool(keys)}{keys}: {fault['msg']}") from None
+    if len(set(entry.labels)) != len(entry.labels) or len(entry.labels) != len(entry.counts):
+        raise ConfigError(f"{where}: expected distinct labels and one count per label")
+    if entry.root_counts and len(entry.root_counts) != len(entry.labels):
+        raise ConfigError(f"{where} -> root_counts: expected one count per label")
+    for label in entry.labels:
+        if not _is_label(label, config):
+            raise ConfigError(f"{where}: found the label {label[:60]!r}, expected one as data files have")
+    return entry
+
+
 def _is_label(label: str, config: TaskConfig | None) -> bool:
-    """Whether a label can stand where the task writes it: a line end or a tab would make another row or column."""
+    """Whether a task can write a label into a file: a line end would start another row, a tab another column."""
     try:
         label.encode()
     except UnicodeEncodeError:

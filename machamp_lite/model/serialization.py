@@ -1,11 +1,13 @@
-"""A model as a folder of JSON and safetensors: nothing in it is code, a device, a path or training data.
+"""Saves and loads a model as a folder of JSON and safetensors, without code, device, paths or training data.
 
 config.json         format number, params, datasets with their tasks
-labels.json         for each task its labels, in the order of their ids, and how often training showed them
+labels.json         the labels of each task in the order of their ids, and their counts in the training data
 model.safetensors   all weights
-encoder/            the transformer's own config.json and the tokenizer's files
+encoder/            the transformer's config.json and the tokenizer's files
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,6 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, first_line, is_panic
 from machamp_lite.files.atomic import replacing_folder, write_json
 from machamp_lite.model import sandbox
-from machamp_lite.model.loading_limits import most_bytes_for
 from machamp_lite.model.model_folder import (
     CONFIG,
     ENCODER,
@@ -38,21 +39,21 @@ from machamp_lite.model.safe_loading import (
     check_finite,
     check_links,
     check_shapes,
-    code_keys,
-    no_larger_than,
+    limited_size,
+    non_finite_buffers,
     read_header,
     read_json,
-    unset_buffers,
+    unsafe_keys,
 )
 from machamp_lite.model.saved_config import config_document, labels_document, read_config, read_labels
 
 _TOKENIZER = "tokenizer.json"
-# For the modules of a model without weights.
+# Memory for the modules of a model without weights.
 _BYTES_PER_TENSOR = 2**16
 
 
 def save_model(model: Model, folder: str | Path) -> None:
-    """Writes a model folder, in the place of an older one; raises ``ConfigError`` if something else is there."""
+    """Writes a model folder, replacing an older one; raises ``ConfigError`` if it contains other files."""
     unknown = first_unknown_file(Path(folder))
     if unknown is not None:
         raise ConfigError(f"{unknown}: was not written with this model; move it out of the folder")
@@ -63,26 +64,26 @@ def save_model(model: Model, folder: str | Path) -> None:
         model.pretrained.save_config(place / ENCODER)
         model.tokenizer.tokenizer.save_pretrained(place / ENCODER)
         for path in (place / ENCODER).glob("*config.json"):
-            _leave_out_code(path)
-        # Last, for its mark names the other files.
+            _remove_unsafe_keys(path)
+        # Last, because its metadata contains the checksums of the other files.
         weights = {name: value.contiguous() for name, value in weights_of(model).items()}
         save_file(weights, place / WEIGHTS, model_metadata(place))
-        # safetensors writes for the owner's eyes alone; a model is to be read by whoever reads its folder.
+        # safetensors lets only the owner read the file; it gets the permissions of the other files.
         (place / WEIGHTS).chmod((place / CONFIG).stat().st_mode)
 
 
-def _leave_out_code(path: Path) -> None:
-    """What a pretrained encoder says of code of its own, which was not run, does not go on into a model folder."""
+def _remove_unsafe_keys(path: Path) -> None:
+    """Removes the keys by which a pretrained encoder refers to its own code, which was not run."""
     document = read_json(path)
-    found = list(code_keys(document))
-    for key, holder in found:
-        del holder[key]
+    found = list(unsafe_keys(document))
+    for key, parent in found:
+        del parent[key]
     if found:
         write_json(path, document)
 
 
 def weights_of(model: Model) -> dict[str, Tensor]:
-    """All that a model has learnt or remembers, by name; what has several names stands under the first."""
+    """All parameters and buffers by name; a shared tensor has only the first of its names."""
     first: dict[int, tuple[str, Tensor]] = {}
     for name, value in model.state_dict(keep_vars=True).items():
         first.setdefault(id(value), (name, value.detach()))
@@ -95,34 +96,34 @@ def load_best_weights(model: Model, folder: str | Path) -> None:
 
 
 def load_model(path: str | Path, *, device: str = "cpu") -> Model:
-    """Rebuilds a model from its folder or run folder, ready to predict; raises ``ConfigError`` naming a bad file.
+    """Loads a model from its folder or run folder, ready to predict; raises ``ConfigError`` naming a bad file.
 
-    A folder may come from anyone: memory for the weights is taken once all else was found to fit them.
+    The folder is untrusted input: memory for the weights is allocated only after all other files were checked.
     """
     folder = find_model_folder(path)
     check_links(folder)
     config = read_config(folder / CONFIG)
     weights = read_header(folder / WEIGHTS)
     check_encoder_folder(folder / ENCODER, weights)
-    checked = sandbox.is_available()
-    if checked:
-        # A few bytes can request any amount of memory, under more keys than a list could name.
-        sizes = sum(
-            file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != WEIGHTS
+    has_sandbox = sandbox.is_available()
+    if has_sandbox:
+        # A few bytes can request any amount of memory, by more keys than a list of bad ones could name.
+        files = (path for path in folder.rglob("*") if path.is_file() and path.name != WEIGHTS)
+        size = sum(path.stat().st_size for path in files)
+        sandbox.run_in_limited_process(
+            lambda: _load_parts(folder, config, weights, check=True),
+            name=str(folder),
+            max_bytes=sandbox.memory_limit(size) + _BYTES_PER_TENSOR * len(weights.shapes),
         )
-        most_bytes = most_bytes_for(sizes) + _BYTES_PER_TENSOR * len(weights.shapes)
-        sandbox.try_apart(
-            lambda: _load_parts(folder, config, weights, check=True), place=str(folder), most_bytes=most_bytes
-        )
-    tokenizer, vocabularies = _load_parts(folder, config, weights, check=not checked)
+    tokenizer, vocabularies = _load_parts(folder, config, weights, check=not has_sandbox)
     model = _build(folder, config, tokenizer, vocabularies, weights)
     _check_tokenizer(model, folder / ENCODER)
-    unset = unset_buffers(model)
+    allowed = non_finite_buffers(model)
     try:
         load_weights(model, weights.path)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ConfigError(f"{weights.path}: cannot be loaded ({first_line(error)})") from None
-    check_finite(model, weights.path, unset=unset)
+    check_finite(model, weights.path, allowed=allowed)
     model.folder = folder
     return model.to(device).eval()
 
@@ -130,21 +131,12 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
 def _load_parts(
     folder: Path, config: Config, weights: WeightsHeader, *, check: bool
 ) -> tuple[Any, dict[str, Vocabulary]]:
-    """Tokenizer and labels; if ``check``, it is checked that a model of them has exactly the tensors of the file."""
-    try:
+    """Tokenizer and labels; with ``check``, also checks that their model has exactly the tensors of the file."""
+    with _any_error_as(f"{folder / ENCODER}: holds no tokenizer that can be loaded"):
         tokenizer = load_tokenizer(str(folder / ENCODER), is_saved_model=True)
-    except (ConfigError, MemoryError):
-        raise
-    # Whatever transformers raises of files that it did not write.
-    except BaseException as error:
-        if not isinstance(error, Exception) and not is_panic(error):
-            raise
-        raise ConfigError(
-            f"{folder / ENCODER}: holds no tokenizer that can be loaded ({first_line(error)})"
-        ) from None
     if hasattr(tokenizer, "backend_tokenizer") and not (folder / ENCODER / _TOKENIZER).exists():
-        # transformers would make one with an empty vocabulary.
-        raise ConfigError(f"{folder / ENCODER / _TOKENIZER}: is not there, expected a whole model folder")
+        # transformers would create one with an empty vocabulary.
+        raise ConfigError(f"{folder / ENCODER / _TOKENIZER}: is missing, expected a complete model folder")
     vocabularies = read_labels(folder / LABELS, config, tokenizer)
     if check:
         with torch.device("meta"):
@@ -159,27 +151,34 @@ def _build(
     vocabularies: dict[str, Vocabulary],
     weights: WeightsHeader,
 ) -> Model:
+    files = f"{CONFIG}, {LABELS} and {ENCODER}/{CONFIG}"
     try:
-        with no_larger_than(weights):
+        with (
+            _any_error_as(f"{folder}: {files} describe no model that can be built"),
+            limited_size(weights),
+        ):
             pretrained = load_architecture(str(folder / ENCODER), kind=language_model_kind(config))
             return Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
-    except MemoryError:
-        raise
     except ConfigError as error:
-        named = str(error).startswith(str(folder))
-        raise ConfigError(str(error) if named else f"{folder / CONFIG}: {error}") from None
-    # Whatever transformers, torch and decoders raise of numbers and names that do not go together.
+        has_path = str(error).startswith(str(folder))
+        raise ConfigError(str(error) if has_path else f"{folder / CONFIG}: {error}") from None
+
+
+@contextmanager
+def _any_error_as(message: str) -> Iterator[None]:
+    """Turns any error of third-party code that reads untrusted files into a ``ConfigError`` with this message."""
+    try:
+        yield
+    except (ConfigError, MemoryError):
+        raise
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        raise ConfigError(
-            f"{folder}: {CONFIG}, {LABELS} and {ENCODER}/{CONFIG} describe no model that can be built "
-            f"({first_line(error)})"
-        ) from None
+        raise ConfigError(f"{message} ({first_line(error)})") from None
 
 
 def _check_tokenizer(model: Model, folder: Path) -> None:
-    """Raises ``ConfigError`` for a tokenizer with more subwords than the encoder has."""
+    """Raises ``ConfigError`` for a tokenizer with more subwords than the encoder has embeddings."""
     try:
         embedding = model.pretrained.encoder.get_input_embeddings()
     except NotImplementedError:

@@ -1,1 +1,1 @@
-"""The training loop, its optimizer, and model folders."""
+"""Training runs: the loop, optimizer, checkpoints and run folders."""

@@ -24,7 +24,7 @@ from machamp_lite.files.atomic import replacing_path
 from machamp_lite.files.temporaries import remove_dead_temporaries
 from machamp_lite.model.model_folder import remove_model
 from machamp_lite.model.multitask_model import Model
-from machamp_lite.model.safe_loading import check_finite, unset_buffers
+from machamp_lite.model.safe_loading import check_finite, non_finite_buffers
 from machamp_lite.model.serialization import save_model, weights_of
 from machamp_lite.training.randomness import random_states, set_random_states
 from machamp_lite.training.resume_checks import changes
@@ -245,10 +245,10 @@ def restore(
     """
     try:
         tensors = load_file(folder / STATE_FILE)
-        unset = unset_buffers(model)
+        unset = non_finite_buffers(model)
         # Not strictly: what has several names is there once.
         model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
-        check_finite(model, folder / STATE_FILE, unset=unset)
+        check_finite(model, folder / STATE_FILE, allowed=unset)
         unseen = find_reduced_embedding(model.modules())
         if unseen is not None:
             unseen.decay = float(document["unseen_decay"])

@@ -124,7 +124,7 @@ def check_run_folder(
         return
     if not (overwrite or resume) and any(os.path.lexists(folder / name) for name in _STARTED_RUN):
         raise ConfigError(f"{folder}: a run is already here; give another --model_dir, or --overwrite")
-    unknown = next(_unknown_files(folder, output_names(datasets), resume=resume), None)
+    unknown = next(filter(None, _unknown_files(folder, output_names(datasets), resume=resume)), None)
     if unknown is not None:
         found = "is a symbolic link" if unknown.is_symlink() else "was changed, or written by something else"
         raise ConfigError(
@@ -174,18 +174,18 @@ def _check_empty(folder: Path) -> None:
     )
     if PARAMS_CONFIG in names:
         raise ConfigError(
-            f"{folder}: a run is already here, but without {RUN}: one of an older version, or not ours; it "
+            f"{folder}: a run is already here, but without {RUN}, from an older version or another program; it "
             "cannot be overwritten or resumed: give another --model_dir"
         )
     if names:
         raise ConfigError(
-            f"{folder}: is no run folder (found {names[0]!r}, but no {RUN} of ours); give a new or empty folder as "
+            f"{folder}: is no run folder (found {names[0]!r}, but no {RUN}); give a new or empty folder as "
             "--model_dir"
         )
 
 
-def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Iterator[Path]:
-    """Files with the name of a run's file that no run wrote; files with other names are left alone.
+def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Iterator[Path | None]:
+    """Files with the name of a run's file that no run wrote, or None; files with other names are left alone.
 
     With ``resume``, configs and state are not checked: they are when they are read.
     """
@@ -200,12 +200,12 @@ def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Ite
             yield path
     if os.path.lexists(folder / METRICS) and not is_metrics(folder / METRICS):
         yield folder / METRICS
-    yield from filter(None, [first_unknown_file(folder / MODEL)])
+    yield first_unknown_file(folder / MODEL)
     for path in _files_in(folder / EPOCHS):
-        yield from filter(None, [first_unknown_file(path) if is_epoch(path) else path])
+        yield first_unknown_file(path) if is_epoch(path) else path
     for path in _files_in(folder / STATE):
         if path.name == START:
-            yield from filter(None, [first_unknown_file(path)])
+            yield first_unknown_file(path)
         elif not (path.name == STATE_FILE and (is_state(path) or (resume and is_regular_file(path)))):
             yield path
 

@@ -262,7 +262,7 @@ WRONG_TRAIN = {
     "--device -2": "--device: found -2, but there are ",
     "--device 99": "--device: found 99, but there are ",
     "--sequential": "--sequential: found one dataset config, expected several",
-    "--resume logs/x": "--dataset_configs: a resumed run keeps its config, expected no such flag beside --resume",
+    "--resume logs/x": "--dataset_configs: a resumed run keeps its config, expected no such flag with --resume",
     "--retrain logs/x": "logs/x: found no such folder, expected a run folder or its model folder",
     "--retrain .": ".: found no model, expected a run folder or its model folder (with config.json)",
     "--retrain . --set reset_transformer_model=true": "--retrain: found reset_transformer_model true, expected false",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from machamp_lite.data.text_growth import fault_of
+from machamp_lite.data.text_growth import growth_fault
 from machamp_lite.model.pretrained import load_tokenizer
 
 
@@ -69,12 +69,12 @@ FAMILIES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("parts", FAMILIES.values(), ids=FAMILIES)
 def test_published_tokenizers_are_taken(parts: dict[str, Any]) -> None:
-    assert fault_of(tokenizer(**parts)) is None
+    assert growth_fault(tokenizer(**parts)) is None
 
 
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "unigram", "t5", "byt5", "canine", "gpt2", "llama", "modernbert"])
 def test_tiny_tokenizers_are_taken(encoders: dict[str, str], kind: str) -> None:
-    assert fault_of(load_tokenizer(encoders[kind])) is None
+    assert growth_fault(load_tokenizer(encoders[kind])) is None
 
 
 GROWING: dict[str, dict[str, Any]] = {
@@ -97,4 +97,4 @@ GROWING: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("parts", GROWING.values(), ids=GROWING)
 def test_growing_tokenizers_are_found(parts: dict[str, Any]) -> None:
-    assert "expected at most" in str(fault_of(tokenizer(**parts)))
+    assert "expected at most" in str(growth_fault(tokenizer(**parts)))

@@ -523,7 +523,7 @@ def test_a_folder_that_takes_forever_to_load_is_refused(folder: Path, monkeypatc
         while True:
             pass
 
-    monkeypatch.setattr("machamp_lite.model.sandbox.MOST_SECONDS", 1)
+    monkeypatch.setattr("machamp_lite.model.sandbox.MAX_SECONDS", 1)
     monkeypatch.setattr("machamp_lite.model.serialization.read_labels", endless)
     assert refused(folder) == "m: takes more than 1 seconds to load, expected files of a model"
 

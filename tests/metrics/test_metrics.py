@@ -11,7 +11,8 @@ import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
 from machamp_lite import metrics
-from machamp_lite.metrics import METRICS, Metric, spans
+from machamp_lite.data.span_schemes import BIO
+from machamp_lite.metrics import METRICS, Metric
 
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b", "B", "I"]
 
@@ -94,7 +95,7 @@ def test_binary_f1_takes_the_last_label_as_positive(gold: list, predicted: list,
     ],
 )
 def test_spans_are_opened_by_b_alone_and_continued_by_their_own_i(tags: str, expected: list) -> None:
-    assert spans(tags.split()) == expected
+    assert BIO.spans(tags.split()) == expected
 
 
 @pytest.mark.parametrize(

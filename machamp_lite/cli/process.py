@@ -1,10 +1,14 @@
-"""Handles the signals that stop a command: Ctrl-C, SIGTERM and SIGHUP."""
+"""The process of a command: its stopping signals (Ctrl-C, SIGTERM, SIGHUP), standard streams and working folder."""
 
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from machamp_lite.errors import ConfigError
 
 # A terminal sends SIGHUP when it is closed. Windows does not have it.
 STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -40,3 +44,30 @@ def interrupts() -> Iterator[Callable[[], bool]]:
     if received:
         # It came after the last time that training called the function.
         raise KeyboardInterrupt
+
+
+def open_closed_streams() -> None:
+    """Opens closed standard streams (``>&-``) on the null device, so that no other file gets their numbers."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # Standard output is opened read-only, so that writing to it is an error.
+            os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_WRONLY)
+    if sys.stderr is None:
+        # print and tqdm would write to standard output instead.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def discard_output() -> None:
+    """Discards what could not be written to standard output: Python would try again at exit."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def check_working_folder() -> None:
+    """Raises ``ConfigError`` if the working folder was deleted."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the working folder was deleted; change to another one with cd") from None
