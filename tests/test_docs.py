@@ -14,7 +14,7 @@ from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
 from machamp_lite.decoders import DECODERS, TaskConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "data" / "README.md"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "data").rglob("*.md"))]
 # What it shows is done by tests/test_new_task_type.py, in a copy of the project.
 DONE_IN_A_COPY = ROOT / "docs" / "developing" / "new_task_type.md"
 TASK_TYPE_INDEX = ROOT / "docs" / "using" / "task_types.md"

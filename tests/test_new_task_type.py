@@ -80,7 +80,7 @@ def test_the_new_task_type_is_trained_and_predicted(copy: Path) -> None:
     (task,) = json.loads((copy / "predicted.tsv.eval").read_text()).values()
     assert task["avg_dist"] <= 2
     assert 0 <= task["accuracy"] <= 1
-    source = (copy / "data" / "pairs.test.tsv").read_text(encoding="utf-8").splitlines()
+    source = (copy / "data" / "pairs" / "test.tsv").read_text(encoding="utf-8").splitlines()
     predicted = (copy / "predicted.tsv").read_text(encoding="utf-8").splitlines()
     for before, after in zip(source, predicted, strict=True):
         cells, changed = before.split("\t"), after.split("\t")

@@ -68,9 +68,9 @@ def treebanks() -> list[Any]:
     shared = ROOT.parent / "shared" / "data"
     absent = pytest.mark.skipif(not shared.is_dir(), reason="published data sets are not beside the checkout")
     atis, ewt = shared / "ud-english-atis" / "en_atis-ud-", shared / "ud-english-ewt" / "en_ewt-ud-"
-    sample = ROOT / "data" / "treebank."
+    sample = ROOT / "data" / "ewt"
     return [
-        pytest.param(Path(f"{sample}train.conllu"), Path(f"{sample}test.conllu"), id="sample"),
+        pytest.param(sample / "train.conllu", sample / "test.conllu", id="sample"),
         pytest.param(Path(f"{atis}train.conllu"), Path(f"{atis}test.conllu"), id="atis", marks=absent),
         pytest.param(Path(f"{ewt}dev.conllu"), Path(f"{ewt}test.conllu"), id="ewt", marks=absent),
     ]

@@ -64,8 +64,8 @@ PARAMS = """\
 UD = """\
 {
     "UD_SAMPLE": {
-        "train_data_path": "data/treebank.train.conllu",
-        "validation_data_path": "data/treebank.dev.conllu",
+        "train_data_path": "data/ewt/train.conllu",
+        "validation_data_path": "data/ewt/dev.conllu",
         "word_idx": 1,
         "max_sents": 80,
         "tasks": {
@@ -81,14 +81,14 @@ UD = """\
 NER = """\
 {
     "NER": {
-        "train_data_path": "data/intents.train.conll",
-        "dev_data_path": "data/intents.dev.conll",
+        "train_data_path": "data/xsid/train.conll",
+        "dev_data_path": "data/xsid/dev.conll",
         "word_idx": 1, // the second column
         "max_words": 600,
         "tasks": {
             "ner": {
                 "task_type": "seq_bio",
-                "column_idx": 2,
+                "column_idx": 3,
                 "additional_metrics": "accuracy"
             }
         }
@@ -121,8 +121,8 @@ GLUE = """\
 REGRESSION = """\
 {
     "STS": {
-        "train_data_path": "data/pairs.train.tsv",
-        "validation_data_path": "data/pairs.dev.tsv",
+        "train_data_path": "data/pairs/train.tsv",
+        "validation_data_path": "data/pairs/dev.tsv",
         "sent_idxs": [0, 1],
         "max_sents": 80,
         "tasks": {
@@ -131,16 +131,28 @@ REGRESSION = """\
     }
 }
 """
+MULTICLAS = """\
+{
+    "TOPICS": {
+        "train_data_path": "data/xsid/train.tsv",
+        "dev_data_path": "data/xsid/dev.tsv",
+        "sent_idxs": [0],
+        "max_sents": 80,
+        "tasks": {
+            "topics": {"task_type": "multiclas", "column_idx": 3}
+        }
+    }
+}
+"""
 PROBDISTR = """\
 {
     "VOTES": {
-        "train_data_path": "data/pairs.train.tsv",
-        "dev_data_path": "data/pairs.dev.tsv",
+        "train_data_path": "data/pairs/train.tsv",
+        "dev_data_path": "data/pairs/dev.tsv",
         "sent_idxs": [0, 1],
         "max_sents": 80,
         "tasks": {
-            "votes": {"task_type": "probdistr", "column_idxs": [4, 5, 6]},
-            "topics": {"task_type": "multiclas", "column_idx": 7}
+            "votes": {"task_type": "probdistr", "column_idxs": [4, 5, 6]}
         }
     }
 }
@@ -148,8 +160,8 @@ PROBDISTR = """\
 MLM = """\
 {
     "WIKI": {
-        "train_data_path": "data/plain.train.txt",
-        "validation_data_path": "data/plain.dev.txt",
+        "train_data_path": "data/ewt/text.train.txt",
+        "validation_data_path": "data/ewt/text.dev.txt",
         "max_sents": 80,
         "tasks": {
             "mlm": {"task_type": "mlm", "loss_weight": 0.1}
@@ -160,13 +172,13 @@ MLM = """\
 NLU = """\
 {
     "NLU": {
-        "train_data_path": "data/intents.train.conll",
-        "validation_data_path": "data/intents.dev.conll",
+        "train_data_path": "data/xsid/train.conll",
+        "validation_data_path": "data/xsid/dev.conll",
         "word_idx": 1,
         "max_sents": 80,
         "tasks": {
             "intent": {"task_type": "classification", "column_idx": -1},
-            "slots": {"task_type": "seq_bio", "column_idx": 2}
+            "slots": {"task_type": "seq_bio", "column_idx": 3}
         }
     }
 }
@@ -174,12 +186,12 @@ NLU = """\
 NMT = """\
 {
     "NMT": {
-        "train_data_path": "data/questions.train.tsv",
-        "validation_data_path": "data/questions.dev.tsv",
-        "sent_idxs": [0],
+        "train_data_path": "data/xsid/train.tsv",
+        "validation_data_path": "data/xsid/dev.tsv",
+        "sent_idxs": [1],
         "max_sents": 40,
         "tasks": {
-            "to_question": {"task_type": "seq2seq", "column_idx": 1}
+            "english": {"task_type": "seq2seq", "column_idx": 0}
         }
     }
 }
@@ -204,6 +216,7 @@ CONFIGS = {
     "ner": NER,
     "glue": GLUE,
     "regression": REGRESSION,
+    "multiclas": MULTICLAS,
     "probdistr": PROBDISTR,
     "mlm": MLM,
     "nlu": NLU,
@@ -222,10 +235,10 @@ def train(
     """Trains one epoch on some of the configs, in a folder with the sample data, and returns the run's folder."""
     os.symlink(ROOT / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
-    rows = Path("data/pairs.dev.tsv").read_text(encoding="utf-8")
+    rows = Path("data/pairs/dev.tsv").read_text(encoding="utf-8")
     Path("with_header.tsv").write_text(f"premise\thypothesis\tlabel\n{rows}", encoding="utf-8")
-    sentences = Path("data/treebank.dev.conllu").read_text(encoding="utf-8").split("\n\n")[:40]
-    with_ids = "\n\n".join(sentences).replace("\t_\n", "\tdataset_embed=library\n")
+    sentences = Path("data/ewt/dev.conllu").read_text(encoding="utf-8").split("\n\n")[:40]
+    with_ids = "\n\n".join(sentences).replace("\t_\n", "\tdataset_embed=reviews\n")
     Path("with_ids.conllu").write_text(f"{with_ids}\n\n", encoding="utf-8")
 
     def run(*names: str, diverse: bool = False, smoothing: float = 1.0) -> Path:
@@ -299,6 +312,6 @@ def test_old_params_are_all_heeded(train: Callable[..., Path]) -> None:
 def test_what_a_dataset_says_is_kept_under_its_newer_name(train: Callable[..., Path]) -> None:
     run = train("regression")
     dataset = json.loads((run / "dataset-configs.json").read_text(encoding="utf-8"))["STS"]
-    assert dataset["dev_data_path"] == "data/pairs.dev.tsv"
+    assert dataset["dev_data_path"] == "data/pairs/dev.tsv"
     assert dataset["tasks"]["sts"]["metric"] == "pearson"
     assert dataset["tasks"]["sts"]["additional_metrics"] == ["avg_dist"]

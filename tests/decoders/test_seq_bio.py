@@ -14,18 +14,18 @@ from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 from machamp_lite.training import run as runs
 
-DATA = Path(__file__).resolve().parents[2] / "data"
+DATA = Path(__file__).resolve().parents[2] / "data" / "xsid"
 
 
 @pytest.fixture
 def load(write_config: Callable[..., str], tiny_params: str) -> Callable[..., Any]:
     def load(*overrides: str, **task: Any) -> Any:
         dataset = {
-            "train_data_path": str(DATA / "intents.train.conll"),
-            "dev_data_path": str(DATA / "intents.dev.conll"),
+            "train_data_path": str(DATA / "train.conll"),
+            "dev_data_path": str(DATA / "dev.conll"),
             "word_idx": 1,
             "max_sents": 100,
-            "tasks": {"slots": {"task_type": "seq_bio", "column_idx": 2, **task}},
+            "tasks": {"slots": {"task_type": "seq_bio", "column_idx": 3, **task}},
         }
         path = write_config(D=dataset)
         return load_config([path], parameters_config=tiny_params, overrides=overrides)
@@ -37,13 +37,13 @@ def column(path: Path) -> list[list[str]]:
     """The labels of each sentence."""
     blocks = path.read_text(encoding="utf-8").strip().split("\n\n")
     return [
-        [line.split("\t")[2] for line in block.split("\n") if not line.startswith("# ")] for block in blocks
+        [line.split("\t")[3] for line in block.split("\n") if not line.startswith("#")] for block in blocks
     ]
 
 
 def test_span_f1_of_a_written_file_is_that_of_seqeval(load: Callable[..., Any], tmp_path: Path) -> None:
     runs.train(load("training.num_epochs=5"), tmp_path / "run", progress=False)
-    gold, predicted = column(DATA / "intents.dev.conll"), column(tmp_path / "run" / "D.out")
+    gold, predicted = column(DATA / "dev.conll"), column(tmp_path / "run" / "D.out")
     found = json.loads((tmp_path / "run" / "D.out.eval").read_text())["slots"]["span_f1"]
     assert found == pytest.approx(f1_score(gold, predicted, mode="strict", scheme=IOB2))
     assert 0 < found < 1

@@ -1,1 +1,0 @@
-"""The rooms of the sample-data generator: words, phrases, clauses, scenes and the three corpora."""
