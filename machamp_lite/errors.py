@@ -110,9 +110,7 @@ def check_empty_names(names: Mapping[str, Any]) -> None:
     """Raises ``ConfigError`` with a line for each name (by the flag that gives it) that is empty or blank."""
     empty = [flag for flag, name in names.items() if isinstance(name, str) and not name.strip()]
     if empty:
-        raise ConfigError(
-            f"{flag}: found the empty name {names[flag]!r}, expected the name of a folder" for flag in empty
-        )
+        raise ConfigError(f"{flag}: found the empty name {names[flag]!r}, expected a name" for flag in empty)
 
 
 def shorten(text: str, longest: int = LONGEST_VALUE) -> str:

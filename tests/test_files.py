@@ -1,4 +1,4 @@
-"""Files are whole or not there."""
+"""Writes are atomic."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path) -> Non
     assert os.listdir(tmp_path) == ["file"]
 
 
-def test_a_folder_takes_the_place_of_an_older_one_as_a_whole(tmp_path: Path) -> None:
+def test_a_folder_replaces_an_older_one_completely(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     path.mkdir()
     (path / "older").touch()

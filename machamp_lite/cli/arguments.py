@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
+from machamp_lite.errors import LONGEST_REASON, ConfigError, check_empty_names, nearest, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
 
@@ -111,10 +111,8 @@ def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The flags of the train command; with --resume, the configs are those in the run folder."""
     parser = _train_parser()
     flags = parser.read(arguments)
-    for name in ("name", "model_dir", "resume", "retrain", "data_cache"):
-        given = getattr(flags, name)
-        if given is not None and not given.strip():
-            raise ConfigError(f"--{name}: found the empty name {given!r}, expected a name")
+    names = ("name", "model_dir", "resume", "retrain", "data_cache")
+    check_empty_names({f"--{name}": getattr(flags, name) for name in names})
     if flags.resume is not None:
         _check_resume_flags(flags)
         flags.dataset_configs, flags.parameters_config = _configs_of_run(flags.resume)

@@ -1,14 +1,17 @@
 """Raw text as records: splits lines into words, at white space or by the Unicode rules for word boundaries."""
 
 import logging
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import regex
 
-from machamp_lite.data.record import EMPTY, Record, column_of
+from machamp_lite.data.record import EMPTY, FileFormat, Record, column_of
+from machamp_lite.data.records import BYTE_ORDER_MARK, read_records
+from machamp_lite.errors import FaultList
 
 logger = logging.getLogger(__name__)
 
@@ -41,16 +44,16 @@ class RawTextColumns:
     has_misc: bool = False
 
 
-def lines_with_words(path: str, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Numbered lines without white space at their ends; skips blank lines, and logs how many."""
+def read_raw_text(path: str | os.PathLike[str], faults: FaultList | None = None) -> Iterator[tuple[int, str]]:
+    """Reads numbered lines without white space at their ends; skips blank lines, and logs how many."""
     blank, first = 0, 0
     try:
-        for number, line in lines:
-            if text := line.strip():
-                yield number, text
-            else:
+        for record in read_records(path, FileFormat(), faults=faults):
+            if text := "".join(record.words).strip():
+                yield record.first_line, text
+            elif record.lines != [BYTE_ORDER_MARK]:
                 blank += 1
-                first = first or number
+                first = first or record.first_line
     finally:
         if blank:
             message = "%s: %d blank lines are left out (the first is line %d)"

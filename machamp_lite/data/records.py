@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from machamp_lite.data.lines import LineBlock, count_leading_lines, is_blank, read_lines
-from machamp_lite.data.raw_text import RawTextColumns, lines_with_words, raw_text_record, split_at_white_space
 from machamp_lite.data.record import EMPTY, NODE_ID, FileFormat, Record, column_of
 from machamp_lite.data.record_checks import ColumnChecker, EmptyWordChecker, check_separator, refuse_word_ids
 from machamp_lite.errors import DataError, FaultList
@@ -26,31 +25,30 @@ def read_records(
     file_format: FileFormat,
     *,
     required: dict[int, str] | None = None,
-    raw_text_columns: int | None = None,
     allow_empty_words: bool = True,
     faults: FaultList | None = None,
 ) -> Iterator[Record]:
     """Reads a file record by record.
 
-    ``required`` maps each column that rows must have to what reads it, for messages. With ``raw_text_columns``, the
-    file is plain text, one sentence per line with words split at white space, and each record gets rows with this
-    number of columns. After the last line, raises ``DataError`` with all ``faults`` of the file, including those that
-    the caller has added.
+    ``required`` maps each column that rows must have to what reads it, for messages. After the last line, raises
+    ``DataError`` with all ``faults`` of the file, including those that the caller has added.
     """
     faults = FaultList() if faults is None else faults
     blocks = read_lines(path, faults)
     # The name in messages.
     path = str(path)
-    is_raw = raw_text_columns is not None
-    start, first_block = _read_start(path, blocks, has_header=file_format.skip_first_line and not is_raw)
-    if not is_raw:
-        yield from start
+    start, first_block = _read_start(path, blocks, has_header=file_format.skip_first_line)
+    yield from start
     columns = ColumnChecker(required or {}, faults)
-    if required and not is_raw:
+    if required:
         columns.separated = check_separator(path, *first_block, file_format, required, faults)
     empty_words = EmptyWordChecker(path, file_format.word_idx, faults=None if allow_empty_words else faults)
-    records = _parse(path, chain([first_block], blocks), file_format, raw_text_columns)
-    if file_format.id_task is not None and not is_raw:
+    blocks = chain([first_block], blocks)
+    if file_format.word_idx is not None:
+        records = _conll_records(path, blocks, file_format.word_idx)
+    else:
+        records = _tsv_records(path, blocks, file_format.sent_idxs)
+    if file_format.id_task is not None:
         records = refuse_word_ids(path, records, file_format.id_task)
     found_words = False
     for record in records:
@@ -98,21 +96,6 @@ def in_chunks(records: Iterable[Record], max_records: int) -> Iterator[list[Reco
         yield chunk
 
 
-def _parse(
-    path: str, blocks: Iterable[LineBlock], file_format: FileFormat, raw_text_columns: int | None
-) -> Iterator[Record]:
-    if raw_text_columns is None and file_format.word_idx is not None:
-        return _conll_records(path, blocks, file_format.word_idx)
-    lines = (line for first, lines in blocks for line in enumerate(lines, start=first))
-    if raw_text_columns is None:
-        return _tsv_records(path, lines, file_format)
-    columns = RawTextColumns(raw_text_columns, file_format.word_idx or 0, has_ids=file_format.id_task is None)
-    return (
-        raw_text_record(path, number, text, split_at_white_space(text), columns)
-        for number, text in lines_with_words(path, lines)
-    )
-
-
 def _conll_records(path: str, blocks: Iterable[LineBlock], word_idx: int) -> Iterator[Record]:
     for first_line, sentence, blank in _sentences(blocks):
         comments = count_leading_lines(sentence, word_idx)
@@ -156,12 +139,15 @@ def _sentences(blocks: Iterable[LineBlock]) -> Iterator[tuple[int, list[str], li
         yield first_line, sentence, blank
 
 
-def _tsv_records(path: str, lines: Iterable[tuple[int, str]], file_format: FileFormat) -> Iterator[Record]:
-    for number, line in lines:
-        if is_blank(line):
-            yield Record(path, number, [line])
-            continue
-        text = line.rstrip("\r\n")
-        row = [text] if file_format.sent_idxs is None else text.split("\t")
-        texts = [row[index] if index < len(row) else "" for index in file_format.sent_idxs or (0,)]
-        yield Record(path, number, [line], [row], [0], texts)
+def _tsv_records(
+    path: str, blocks: Iterable[LineBlock], sent_idxs: tuple[int, ...] | None
+) -> Iterator[Record]:
+    for first, lines in blocks:
+        for number, line in enumerate(lines, start=first):
+            if is_blank(line):
+                yield Record(path, number, [line])
+                continue
+            text = line.rstrip("\r\n")
+            row = [text] if sent_idxs is None else text.split("\t")
+            texts = [row[index] if index < len(row) else "" for index in sent_idxs or (0,)]
+            yield Record(path, number, [line], [row], [0], texts)

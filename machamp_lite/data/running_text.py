@@ -65,40 +65,51 @@ def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = Fa
     have none. Raises ``ConfigError`` for an unknown value.
     """
     stored = tokenizer.init_kwargs.get(KEY)
-    if stored is not None:
-        if stored not in tuple(_DESCRIPTIONS):
-            expected = ", ".join(_DESCRIPTIONS)
-            raise ConfigError(
-                f"{name}: tokenizer_config.json: {KEY}: found {stored!r:.60}, expected one of {expected}"
-            )
-        return
-    switch_off_padding(tokenizer)
-    if is_saved_model:
-        chosen = _SPACE_TOKEN_OF_WORDS if _space(tokenizer) else _AS_IS
-        agreement = compare_with_running_text(tokenizer, _boundary(tokenizer, chosen))
-        if agreement.differing:
-            logger.warning(
-                "%s: this model was trained by an older version with other subwords than in running text (%s); "
-                "it keeps them; train it again for better scores",
-                name,
-                agreement,
-            )
-    else:
-        chosen, agreement = _best(tokenizer)
-        if agreement.differing:
-            logger.warning(
-                "%s: words have other subwords than in running text (%s), so the encoder sees input unlike its "
-                "pretraining data and scores may be low; use another transformer_model if you can",
-                name,
-                agreement,
-            )
-        elif chosen != _AS_IS:
-            logger.info(
-                "%s: words are tokenised %s, which gives the subwords of running text",
-                name,
-                _DESCRIPTIONS[chosen],
-            )
-    tokenizer.init_kwargs[KEY] = chosen
+    if stored is None:
+        switch_off_padding(tokenizer)
+        choose = _choose_for_older_model if is_saved_model else _choose_for_encoder
+        tokenizer.init_kwargs[KEY] = choose(tokenizer, name)
+    elif stored not in tuple(_DESCRIPTIONS):
+        raise ConfigError(
+            f"{name}: tokenizer_config.json: {KEY}: found {stored!r:.60}, expected one of {', '.join(_DESCRIPTIONS)}"
+        )
+
+
+def _choose_for_older_model(tokenizer: Any, name: str) -> str:
+    """The boundary with which older versions trained a model."""
+    chosen = _SPACE_TOKEN_OF_WORDS if _space(tokenizer) else _AS_IS
+    agreement = compare_with_running_text(tokenizer, _boundary(tokenizer, chosen))
+    if agreement.differing:
+        logger.warning(
+            "%s: this model was trained by an older version with other subwords than in running text (%s); "
+            "it keeps them; train it again for better scores",
+            name,
+            agreement,
+        )
+    return chosen
+
+
+def _choose_for_encoder(tokenizer: Any, name: str) -> str:
+    """The boundary with which the fewest words differ from running text; the first of several."""
+    chosen, agreement = _AS_IS, compare_with_running_text(tokenizer, WordBoundary())
+    for other in (_SPACE_TOKEN, _LEADING_SPACE):
+        if not agreement.differing:
+            break
+        found = compare_with_running_text(tokenizer, _boundary(tokenizer, other))
+        if len(found.differing) < len(agreement.differing):
+            chosen, agreement = other, found
+    if agreement.differing:
+        logger.warning(
+            "%s: words have other subwords than in running text (%s), so the encoder sees input unlike its "
+            "pretraining data and scores may be low; use another transformer_model if you can",
+            name,
+            agreement,
+        )
+    elif chosen != _AS_IS:
+        logger.info(
+            "%s: words are tokenised %s, which gives the subwords of running text", name, _DESCRIPTIONS[chosen]
+        )
+    return chosen
 
 
 def word_boundary(tokenizer: Any) -> WordBoundary:
@@ -124,18 +135,6 @@ def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreeme
             if running[place] != [*running[place - 1], *boundary.between_words, *alone[place]]:
                 differing.append(words[place])
     return Agreement(compared, differing)
-
-
-def _best(tokenizer: Any) -> tuple[str, Agreement]:
-    """The boundary with which the fewest words differ; the first of several."""
-    best = _AS_IS, compare_with_running_text(tokenizer, WordBoundary())
-    for name in (_SPACE_TOKEN, _LEADING_SPACE):
-        if not best[1].differing:
-            break
-        found = compare_with_running_text(tokenizer, _boundary(tokenizer, name))
-        if len(found.differing) < len(best[1].differing):
-            best = name, found
-    return best
 
 
 def _boundary(tokenizer: Any, name: str) -> WordBoundary:

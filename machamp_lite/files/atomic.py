@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from machamp_lite.files.streams import is_standard, is_stream, open_standard_output, open_stream
-from machamp_lite.files.temporaries import OLD, remove_dead_temporaries, temporary_beside, temporary_folder
+from machamp_lite.files.temporaries import OLD, remove_dead_temporaries, temporary_file, temporary_folder
 
 
 @contextlib.contextmanager
@@ -56,14 +56,19 @@ def replacing_path(path: str | Path) -> Iterator[Path]:
 def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
     """A temporary file that replaces ``path`` when the block ends without an error.
 
-    If ``path`` is a symbolic link, its target is replaced. The new file gets the permissions of the replaced one, and
+    ``in_folder`` creates it in a temporary folder, for writers that create further files next to it. If ``path`` is a
+    symbolic link, its target is replaced. The new file gets the permissions of the replaced one, and
     its owner if that is allowed. Raises ``OSError`` for a read-only file.
     """
     with _naming(path), contextlib.ExitStack() as stack:
         target = _behind_links(path)
         previous = _replaceable(target)
         remove_dead_temporaries(target.parent, [target.name])
-        temporary = stack.enter_context(temporary_beside(target, in_folder=in_folder))
+        if in_folder:
+            temporary = stack.enter_context(temporary_folder(target)) / target.name
+            temporary.touch(mode=0o600)
+        else:
+            temporary = stack.enter_context(temporary_file(target))
         ended = stack.pop_all()
     with ended, _naming(path, temporary):
         yield temporary

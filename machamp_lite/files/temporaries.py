@@ -8,6 +8,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 try:
@@ -25,29 +26,19 @@ _MAX_NAME_BYTES = 100
 _MAX_HOST_LENGTH = 64
 
 
-@contextlib.contextmanager
-def temporary_beside(target: Path, *, in_folder: bool = False) -> Iterator[Path]:
-    """An empty temporary file next to its target, removed at the end of the block if it still exists.
+def temporary_file(target: Path) -> AbstractContextManager[Path]:
+    """An empty temporary file next to its target, removed at the end of the block if it still exists."""
+    return _temporary(target, is_folder=False)
 
-    ``in_folder`` creates it in a temporary folder, for writers that create further files next to it.
-    """
-    path, lock = _create(target, in_folder=in_folder)
-    try:
-        if in_folder:
-            place = path / target.name
-            place.touch(mode=0o600)
-            yield place
-        else:
-            yield path
-    finally:
-        _remove(path)
-        os.close(lock)
+
+def temporary_folder(target: Path) -> AbstractContextManager[Path]:
+    """An empty temporary folder next to its target, removed at the end of the block if it still exists."""
+    return _temporary(target, is_folder=True)
 
 
 @contextlib.contextmanager
-def temporary_folder(target: Path) -> Iterator[Path]:
-    """Like ``temporary_beside``, an empty temporary folder."""
-    path, lock = _create(target, in_folder=True)
+def _temporary(target: Path, *, is_folder: bool) -> Iterator[Path]:
+    path, lock = _create(target, is_folder=is_folder)
     try:
         yield path
     finally:
@@ -85,11 +76,11 @@ def _remove_if_dead(path: Path) -> None:
         os.close(lock)
 
 
-def _create(target: Path, *, in_folder: bool) -> tuple[Path, int]:
+def _create(target: Path, *, is_folder: bool) -> tuple[Path, int]:
     """Creates a temporary file or folder; returns it with the descriptor that holds its lock."""
     prefix, suffix = _prefix(target.name), f"-{_host()}-{os.getpid()}{PART}"
     while True:
-        if in_folder:
+        if is_folder:
             name = tempfile.mkdtemp(suffix, prefix, target.parent)
             lock = os.open(name, os.O_RDONLY)
         else:

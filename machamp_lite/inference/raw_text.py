@@ -9,11 +9,12 @@ from machamp_lite.data.raw_text import (
     MISC,
     RawTextColumns,
     is_written_without_spaces,
-    lines_with_words,
     raw_text_record,
+    read_raw_text,
+    split_at_white_space,
     split_at_word_boundaries,
 )
-from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, FileFormat, Record, in_chunks, read_records
+from machamp_lite.data.records import EMPTY, FileFormat, Record, in_chunks, read_records
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.tok import spans_of
@@ -57,19 +58,16 @@ def raw_text_records(
         lines = read_records(source, FileFormat(), faults=faults)
         return lines if config.sent_idxs is None else _in_a_column(config, lines)
     columns, task = _columns(config), raw_task(config)
+    texts, name = read_raw_text(source, faults), str(source)
     if pre_tokenized:
-        logger.info("%s: words are split at white space only (--pre_tokenized)", source)
-        file_format = FileFormat(config.word_idx, id_task=config.id_task())
-        return read_records(source, file_format, raw_text_columns=columns.count, faults=faults)
-    records = read_records(source, FileFormat(), faults=faults)
-    numbered = (
-        (record.first_line, record.lines[0]) for record in records if record.lines != [BYTE_ORDER_MARK]
-    )
-    texts = lines_with_words(str(source), numbered)
+        logger.info("%s: words are split at white space only (--pre_tokenized)", name)
+        return (
+            raw_text_record(name, number, text, split_at_white_space(text), columns) for number, text in texts
+        )
     if task is None:
-        return _split_at_word_boundaries(str(source), texts, columns)
-    logger.info("%s: words are split by the task '%s' (tok)", source, task)
-    return _split_by_model(model, dataset, str(source), texts, columns, batch_size=batch_size)
+        return _split_at_word_boundaries(name, texts, columns)
+    logger.info("%s: words are split by the task '%s' (tok)", name, task)
+    return _split_by_model(model, dataset, name, texts, columns, batch_size=batch_size)
 
 
 def raw_task(config: DatasetConfig) -> str | None:

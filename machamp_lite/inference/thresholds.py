@@ -85,7 +85,6 @@ def tune(
     dataset: str,
     task: str,
     metric: str | None = None,
-    thresholds: Sequence[float] = THRESHOLDS,
 ) -> TunedThreshold:
     """Scores all thresholds on a file with gold labels in one forward pass.
 
@@ -106,7 +105,7 @@ def tune(
         vocabularies=model.vocabularies,
     )
     examples = reader.read_evaluation(source)
-    metrics = {threshold: METRICS[metric]() for threshold in thresholds}
+    metrics = {threshold: METRICS[metric]() for threshold in THRESHOLDS}
     annotated = False
     for gold, probabilities in _gold_and_probabilities(model, examples, task):
         annotated = True

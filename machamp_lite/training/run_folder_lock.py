@@ -8,6 +8,7 @@ import functools
 import json
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -112,7 +113,9 @@ def check_run_folder(
     The folder must be new, empty, or marked as a run folder. In a run folder, only files that runs wrote may be
     replaced or removed, and a new run must not replace one of its ``inputs``.
     """
-    _check_utf8(folder)
+    if re.search(r"[\ud800-\udfff]", str(folder)):
+        # safetensors cannot write there.
+        raise ConfigError(f"{folder}: is not UTF-8, expected the name of a folder in UTF-8")
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
@@ -155,14 +158,6 @@ def _create_folder(folder: Path) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"{folder}: cannot be made ({reason})") from None
-
-
-def _check_utf8(folder: Path) -> None:
-    try:
-        str(folder).encode()
-    except UnicodeEncodeError:
-        # safetensors cannot write there.
-        raise ConfigError(f"{folder}: is not UTF-8, expected the name of a folder in UTF-8") from None
 
 
 def _check_empty(folder: Path) -> None:
@@ -271,18 +266,16 @@ def _open_locked(path: Path) -> int:
         try:
             _lock(path, descriptor)
             if _is_same_file(path, descriptor):
+                since = time.strftime("%Y-%m-%d %H:%M:%S")
+                holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
                 os.ftruncate(descriptor, 0)
-                os.write(descriptor, f"{json.dumps(_holder())}\n".encode())
+                os.write(descriptor, f"{json.dumps(holder)}\n".encode())
                 return descriptor
         except BaseException:
             os.close(descriptor)
             raise
         # The previous holder has removed the file in the meantime.
         os.close(descriptor)
-
-
-def _holder() -> dict[str, str | int]:
-    return {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
 
 
 def _lock(path: Path, descriptor: int) -> None:

@@ -168,7 +168,7 @@ def test_two_runs_of_the_same_second_get_two_folders(
     assert len(list(Path("logs/mine").glob("*/metrics.json"))) == 2
 
 
-def test_a_folder_with_a_run_is_left_alone_unless_told(
+def test_a_folder_with_a_run_is_left_alone_without_overwrite(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = [*arguments, "--set", "training.num_epochs=1", "--model_dir", "run"]
@@ -192,7 +192,7 @@ def test_a_folder_can_be_used_again_after_faults_of_the_data(
     row = line_of("\tDET\t", right)
     fault = f"{treebank}:{row}: found an empty label in column 3 (task 'upos'), expected a label"
     (line,) = capsys.readouterr().err.splitlines()[1:]
-    assert line.startswith(fault), "each fault is told once"
+    assert line.startswith(fault), "each fault is reported once"
     assert fault in Path("run/log.txt").read_text()
     treebank.write_text(right)
     assert cli.train(flags) == 0
@@ -215,7 +215,7 @@ def test_check_says_what_is_in_the_data_and_writes_nothing(
     assert files_of(tmp_path) == before
 
 
-def test_check_tells_the_faults_of_all_files(
+def test_check_reports_the_faults_of_all_files(
     arguments: list[str], treebank: Path, pairs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # An empty label and a wrong head in one file, a missing column in another: training and dev data are the same.
@@ -242,7 +242,7 @@ def test_faults_of_a_file_are_listed_by_kind_with_their_numbers(
     assert all("(and 9 more lines like it: " in line for line in lines)
 
 
-def test_a_task_without_labels_in_training_data_is_told_with_the_nearest_comment(
+def test_a_task_without_labels_in_training_data_is_reported_with_the_nearest_comment(
     arguments: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     treebank.write_text(treebank.read_text().replace("# mood", "# moods"))
@@ -284,13 +284,13 @@ def test_every_wrong_flag_of_train_is_one_line_and_ends_with_2(
     Path("a_file").touch()
     assert cli.train([*arguments, *flags.split()]) == 2
     output = capsys.readouterr()
-    told = [text for text in output.err.splitlines() if not text[:2].isdecimal()]
-    assert len(told) == 1
-    assert told[0].startswith(line)
+    reported = [text for text in output.err.splitlines() if not text[:2].isdecimal()]
+    assert len(reported) == 1
+    assert reported[0].startswith(line)
     assert output.out == ""
 
 
-def test_missing_flags_are_told_after_unknown_ones(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_flags_are_reported_after_unknown_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.train([]) == 2
     assert capsys.readouterr().err == (
         "train.py: the following arguments are required: --dataset_configs; see --help\n"
@@ -363,8 +363,8 @@ def test_faults_of_a_config_are_lines_on_stderr_and_end_with_2(
 
 def test_a_run_that_fails_ends_with_1(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.train([*arguments, "--set", "training.optimizer.lr=1e30", "--model_dir", "run"]) == 1
-    told = [line for line in capsys.readouterr().err.splitlines() if "expected a finite number" in line]
-    assert len(told) == 1
+    reported = [line for line in capsys.readouterr().err.splitlines() if "expected a finite number" in line]
+    assert len(reported) == 1
     assert "expected a finite number" in Path("run/log.txt").read_text()
 
 

@@ -53,7 +53,7 @@ def test_unknown_subwords_are_counted(described: Callable[..., list[str]]) -> No
     assert "2 subwords, 50.00% unknown subwords" in described("a X\n\u732b X")[1]
 
 
-def test_sentences_that_are_cut_into_pieces_are_told(described: Callable[..., list[str]]) -> None:
+def test_sentences_that_are_split_into_segments_are_reported(described: Callable[..., list[str]]) -> None:
     assert described("a X\n" * 70)[1].endswith(", 1 sentences longer than max_input_length")
     assert "longer" not in described("a X\n" * 20)[1]
 
@@ -86,7 +86,7 @@ def test_of_many_labels_the_five_most_and_least_frequent_are_shown(
     ]
 
 
-def test_dev_labels_that_training_never_saw_are_told(described: Callable[..., list[str]]) -> None:
+def test_dev_labels_that_training_never_saw_are_reported(described: Callable[..., list[str]]) -> None:
     lines = described("a X", "a X\na Q\na P\na Q")
     assert lines[-1] == "    dev labels that training never saw: 2 (3 items): Q 2, P 1"
     many = described("a X", "\n".join(f"a L{number}" for number in range(7)))

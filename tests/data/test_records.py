@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from machamp_lite.data.raw_text import RawTextColumns, raw_text_record, read_raw_text, split_at_white_space
 from machamp_lite.data.records import FileFormat, Record, read_records
 from machamp_lite.errors import FAULTS_SHOWN, DataError, FaultList
 
@@ -19,9 +20,22 @@ PLAIN = FileFormat(word_idx=0)
 PAIRS = FileFormat(sent_idxs=(0, 1))
 
 
-def read(folder: Path, content: bytes | str, layout: FileFormat = UD, **options: object) -> list[Record]:
+def read(
+    folder: Path,
+    content: bytes | str,
+    layout: FileFormat = UD,
+    *,
+    raw_text_columns: int | None = None,
+    **options: object,
+) -> list[Record]:
     path = folder / "file.txt"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
+    if raw_text_columns is not None:
+        columns = RawTextColumns(raw_text_columns, layout.word_idx or 0)
+        return [
+            raw_text_record(str(path), number, text, split_at_white_space(text), columns)
+            for number, text in read_raw_text(path)
+        ]
     return list(read_records(path, layout, **options))  # type: ignore[arg-type]
 
 
@@ -131,7 +145,7 @@ def test_the_texts_of_all_records_are_the_file(content: str, layout: FileFormat)
         texts = []
         path = Path(folder) / "file"
         path.write_bytes(content.encode())
-        # A file without sentences is a fault, which is told after the last record.
+        # A file without sentences is a fault, which is reported after the last record.
         with suppress(DataError):
             for record in read_records(path, layout):
                 assert len(record.rows) == len(record.row_lines)
@@ -345,17 +359,17 @@ FORMATS: dict[str, tuple[bytes, str]] = {
     ),
 }
 for name in ("English", "Russian", "Chinese"):
-    content, told = FORMATS[f"{name} big-endian with a mark"]
-    FORMATS[f"{name} big-endian with a mark"] = (b"\xfe\xff" + content, told)
+    content, reported = FORMATS[f"{name} big-endian with a mark"]
+    FORMATS[f"{name} big-endian with a mark"] = (b"\xfe\xff" + content, reported)
 
 
-@pytest.mark.parametrize(("content", "told"), FORMATS.values(), ids=FORMATS)
+@pytest.mark.parametrize(("content", "reported"), FORMATS.values(), ids=FORMATS)
 @pytest.mark.parametrize("options", [{}, {"raw_text_columns": 2}], ids=["columns", "raw text"])
 def test_a_file_of_another_format_is_one_line_that_names_it(
-    tmp_path: Path, content: bytes, told: str, options: dict[str, object]
+    tmp_path: Path, content: bytes, reported: str, options: dict[str, object]
 ) -> None:
     (line,) = faults(tmp_path, content, **options)
-    assert line.startswith(f"file.txt: {told}")
+    assert line.startswith(f"file.txt: {reported}")
     for layout in (PAIRS, FileFormat()):
         assert faults(tmp_path, content, layout) == [line]
 
@@ -384,7 +398,7 @@ def test_a_file_without_sentences_is_a_fault(tmp_path: Path, content: str, layou
     assert faults(tmp_path, content, layout) == ["file.txt: no sentences found, expected at least one"]
 
 
-def test_rows_that_lack_a_column_are_told_with_line_found_expected_and_reader(tmp_path: Path) -> None:
+def test_rows_that_lack_a_column_are_reported_with_line_found_expected_and_reader(tmp_path: Path) -> None:
     required = {1: "word_idx", 3: "task 'upos'"}
     assert faults(tmp_path, "# x\n1\ta\tb\tX\n2\n\n1\tb\tc\n", required=required) == [
         "file.txt:3: found 1 column, expected at least 4: word_idx reads column 1, counted from 0",
@@ -392,7 +406,7 @@ def test_rows_that_lack_a_column_are_told_with_line_found_expected_and_reader(tm
     ]
 
 
-def test_bytes_that_are_no_utf8_are_told_beside_the_other_faults(tmp_path: Path) -> None:
+def test_bytes_that_are_no_utf8_are_reported_with_the_other_faults(tmp_path: Path) -> None:
     content = b"1\ta\n2\tf\xfcr\n3\n"
     first, second = faults(tmp_path, content, required={1: "word_idx"})
     assert first.startswith("file.txt:2: found the byte 0xfc at column 4, expected UTF-8")
@@ -402,22 +416,22 @@ def test_bytes_that_are_no_utf8_are_told_beside_the_other_faults(tmp_path: Path)
 def test_faults_that_differ_only_in_their_lines_are_one_line_with_a_count(tmp_path: Path) -> None:
     for_reader = FaultList()
     for_reader.add("from the reader of the records")
-    told = faults(tmp_path, b"\xff\n" * 30, PLAIN, required={1: "x"}, faults=for_reader)
-    assert told[0] == "from the reader of the records"
-    assert sorted(line.partition(": ")[2][:9] for line in told[1:]) == ["found 1 c", "found the"]
-    for line in told[1:]:
+    reported = faults(tmp_path, b"\xff\n" * 30, PLAIN, required={1: "x"}, faults=for_reader)
+    assert reported[0] == "from the reader of the records"
+    assert sorted(line.partition(": ")[2][:9] for line in reported[1:]) == ["found 1 c", "found the"]
+    for line in reported[1:]:
         assert line.startswith("file.txt:1: ")
         assert line.endswith(" (and 29 more lines like it: 2, 3, 4, ...)")
-    told = faults(tmp_path, b"\xff\n" * 2, PLAIN)
-    assert told[0].endswith(" (and 1 more line like it: 2)")
+    reported = faults(tmp_path, b"\xff\n" * 2, PLAIN)
+    assert reported[0].endswith(" (and 1 more line like it: 2)")
 
 
 def test_nineteen_kinds_of_faults_are_listed_and_all_faults_are_counted(tmp_path: Path) -> None:
     content = b"".join(b"a" * number + b"\xff\n" for number in range(30))
-    told = faults(tmp_path, content + content, PLAIN)
-    assert len(told) == FAULTS_SHOWN + 1
-    assert told[0].startswith("file.txt:1: ") and told[0].endswith(" (and 1 more line like it: 31)")
-    assert told[-1] == f"file.txt: 60 faults in all; the first {FAULTS_SHOWN} kinds are listed"
+    reported = faults(tmp_path, content + content, PLAIN)
+    assert len(reported) == FAULTS_SHOWN + 1
+    assert reported[0].startswith("file.txt:1: ") and reported[0].endswith(" (and 1 more line like it: 31)")
+    assert reported[-1] == f"file.txt: 60 faults in all; the first {FAULTS_SHOWN} kinds are listed"
     assert (
         len(faults(tmp_path, b"".join(content.splitlines(keepends=True)[:FAULTS_SHOWN]), PLAIN))
         == FAULTS_SHOWN

@@ -374,7 +374,7 @@ def rows_of(segments: Segments) -> list[list[int]]:
         ["dog " * 9, "cat " * 9],
     ],
 )
-def test_the_longest_text_is_cut_into_pieces_beside_the_others(
+def test_the_longest_text_is_split_next_to_the_others(
     tokenizers: Tokenizers, kind: str, texts: list[str]
 ) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=24, long_input="stride")

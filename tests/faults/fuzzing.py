@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from machamp_lite.cli import main as cli
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-# What a user is told is plain lines; the log of a run has the time in front.
+# A user sees plain lines; the log of a run has the time in front.
 LOG_LINE = re.compile(r"\d\d:\d\d:\d\d |epoch \d|\s*$")
 MOST_LINES = 20
 
@@ -298,8 +298,8 @@ def run(
     outputs = {name for name in arguments if command is cli.predict and name not in good}
     written = ["run", "logs", "out", "out.eval", *outputs, *(f"{name}.eval" for name in outputs)]
     before = files_below(folder, written)
-    told, output = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stderr(told), contextlib.redirect_stdout(output), contextlib.chdir(folder):
+    reported, output = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stderr(reported), contextlib.redirect_stdout(output), contextlib.chdir(folder):
         try:
             code = command(arguments)
         except SystemExit as error:
@@ -307,10 +307,10 @@ def run(
             code = int(error.code or 0)
     assert code in (0, 1, 2, 130)
     assert files_below(folder, written) == before, arguments
-    lines = [line for line in told.getvalue().splitlines() if not LOG_LINE.match(line)]
+    lines = [line for line in reported.getvalue().splitlines() if not LOG_LINE.match(line)]
     if code:
         assert 1 <= len(lines) <= MOST_LINES, lines
-    assert "Traceback" not in told.getvalue()
+    assert "Traceback" not in reported.getvalue()
     assert not [line for line in lines if not line.isprintable()], lines
     return code, lines
 

@@ -58,15 +58,15 @@ FLAGS = {
 }
 
 
-@pytest.mark.parametrize(("flags", "told"), FLAGS.values(), ids=FLAGS)
-def test_flags(here: Path, flags: list[str], told: str) -> None:
+@pytest.mark.parametrize(("flags", "reported"), FLAGS.values(), ids=FLAGS)
+def test_flags(here: Path, flags: list[str], reported: str) -> None:
     from fuzzing import run
 
     from machamp_lite.cli import main as cli
 
     code, lines = run(cli.train, [*TRAIN, "--device", "-1", *flags], here)
     assert code == 2
-    assert len(lines) == 1 and told in lines[0], lines
+    assert len(lines) == 1 and reported in lines[0], lines
 
 
 PATHS = {"a folder": os.mkdir, "a pipe": os.mkfifo}
@@ -104,7 +104,7 @@ def test_input_and_output_of_predict_are_files_or_streams(
 
 
 ROW = "1\t{}\tdog\tNOUN\tNNS\t_\t0\troot\tO\t_\n\n"
-# Files, and a part of what is told of each in training; nothing where they can be learnt from.
+# Files, and a part of the message in training; empty if training succeeds.
 TREEBANKS: dict[str, tuple[bytes, str]] = {
     "nothing": (b"", "in: no sentences found"),
     "only blank lines": (b"\n\t\n\r\n", "in: no sentences found"),
@@ -155,16 +155,16 @@ TREEBANKS: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("content", "told"), TREEBANKS.values(), ids=TREEBANKS)
-def test_treebanks(here: Path, content: bytes, told: str) -> None:
+@pytest.mark.parametrize(("content", "reported"), TREEBANKS.values(), ids=TREEBANKS)
+def test_treebanks(here: Path, content: bytes, reported: str) -> None:
     (here / "in").write_bytes(content)
     edit_config(
         here,
         lambda config: (config.pop("TEXT"), config["UD"].update(train_data_path="in", dev_data_path="in")),
     )
     code, lines = train(*TRAIN, folder=here)
-    if told:
-        assert code == 2 and any(told in line for line in lines), lines
+    if reported:
+        assert code == 2 and any(reported in line for line in lines), lines
         return
     assert code == 0, lines
     code, lines = predict("run", "in", "out", "--dataset", "UD", folder=here)
@@ -194,9 +194,9 @@ TABLES: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize(("content", "told"), TABLES.values(), ids=TABLES)
+@pytest.mark.parametrize(("content", "reported"), TABLES.values(), ids=TABLES)
 @pytest.mark.parametrize("long_input", ["truncate", "stride"])
-def test_tables(here: Path, content: bytes, told: str, long_input: str) -> None:
+def test_tables(here: Path, content: bytes, reported: str, long_input: str) -> None:
     (here / "in").write_bytes(content)
     edit_config(
         here,
@@ -207,7 +207,7 @@ def test_tables(here: Path, content: bytes, told: str, long_input: str) -> None:
     if long_input == "stride" and content.startswith(b"a dog a dog"):
         assert code == 2 and "in:1: found a sentence" in lines[0]
         return
-    assert code == (2 if told else 0) and all(told in line for line in lines), lines
+    assert code == (2 if reported else 0) and all(reported in line for line in lines), lines
 
 
 def long_sentence(words: int) -> str:

@@ -55,7 +55,7 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before_from_which_the_run
         log = run / "log.txt"
         if log.exists() and "epoch 2:" in log.read_text():
             if writer == "save_file":
-                # As safetensors tells of it, after a part has been written.
+                # As safetensors reports it, after a part has been written.
                 Path(arguments[1]).write_bytes(b"part")
                 raise RuntimeError(f"Error while serializing: I/O error: no (os error {fault})")
             raise OSError(fault, os.strerror(fault))
@@ -65,8 +65,8 @@ def test_a_state_that_cannot_be_written_leaves_the_one_before_from_which_the_run
         patch.setattr(place, name, failing)
         capsys.readouterr()
         assert cli.train([*flags, "--model_dir", str(run)]) == 1
-    (told,) = plain_lines(capsys.readouterr().err)
-    assert told.startswith(str(run)) and told.endswith(f": {os.strerror(fault)}")
+    (reported,) = plain_lines(capsys.readouterr().err)
+    assert reported.startswith(str(run)) and reported.endswith(f": {os.strerror(fault)}")
     assert not [path for path in run.rglob(".*") if path.is_file()]
     load_model(run)
     assert cli.train(["--resume", str(run), "--device", "-1"]) == 0
@@ -85,8 +85,8 @@ def test_a_run_whose_folder_has_gone_ends_with_one_line(
 
     monkeypatch.setattr(states, "weights_of", losing)
     assert cli.train([*flags, "--model_dir", str(run)]) == 1
-    (told,) = plain_lines(capsys.readouterr().err)
-    assert told == f"{run / 'state' / STATE_FILE}: No such file or directory"
+    (reported,) = plain_lines(capsys.readouterr().err)
+    assert reported == f"{run / 'state' / STATE_FILE}: No such file or directory"
 
 
 @pytest.mark.parametrize("kilobytes", [1, 60, 200])
@@ -104,8 +104,8 @@ def test_files_that_may_not_grow_end_a_run_with_one_line(
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert wait_for(child) == 1
-    told = [line for line in plain_lines(log.read_text()) if os.strerror(errno.EFBIG) in line]
-    assert len(told) == 1 and told[0].startswith(str(run))
+    reported = [line for line in plain_lines(log.read_text()) if os.strerror(errno.EFBIG) in line]
+    assert len(reported) == 1 and reported[0].startswith(str(run))
     assert "Traceback" not in log.read_text()
     assert not [path for path in run.rglob(".*") if path.is_file()]
     train_to_the_end([*flags, "--model_dir", str(run), "--overwrite"], log)

@@ -131,7 +131,7 @@ def test_an_empty_name_is_refused_in_python(place: Path, options: dict[str, str]
         runs.train(config, **{"folder": "new", "progress": False, **options})
 
 
-def test_python_leaves_a_run_and_any_other_folder_alone_unless_told(place: Path) -> None:
+def test_python_leaves_a_run_and_any_other_folder_alone_without_overwrite(place: Path) -> None:
     config = load_config(["data.json"], parameters_config="params.json")
     before = contents(place)
     with pytest.raises(ConfigError, match="run: a run is already here"):
@@ -202,11 +202,11 @@ def test_what_a_run_did_not_write_is_neither_replaced_nor_removed(
 ) -> None:
     change(name)
     line = refused(arguments, capsys)
-    where, _, told = line.partition(": ")
+    where, _, reported = line.partition(": ")
     # Without its weights nothing says which other files of a model are ours.
     assert where == f"run/{name}" or (change is own_weights and where.startswith("run/model/"))
-    assert ("is a symbolic link" in told) == (change is link)
-    assert told.endswith("move it out of run, or give another --model_dir")
+    assert ("is a symbolic link" in reported) == (change is link)
+    assert reported.endswith("move it out of run, or give another --model_dir")
 
 
 def test_files_with_other_names_stay_where_they_are(place: Path) -> None:

@@ -60,10 +60,10 @@ def test_a_terminated_command_gives_the_command_to_go_on_which_ends_bit_for_bit_
             if "epoch 2:" in line:
                 process.send_signal(signal.SIGTERM)
                 break
-        told = plain_lines(process.stderr.read())
+        reported = plain_lines(process.stderr.read())
     assert process.returncode == 130
-    assert len(told) == 1
-    what, _, given = told[0].partition("; to resume: ")
+    assert len(reported) == 1
+    what, _, given = reported[0].partition("; to resume: ")
     assert what.startswith("stopped after step ")
     assert shlex.split(given) == ["python", "train.py", "--resume", str(run)]
     train_to_the_end([*shlex.split(given)[2:], "--device", "-1"], tmp_path / "printed")
@@ -100,7 +100,7 @@ def test_a_signal_before_the_first_step_just_stops(
     assert [signal.getsignal(each) for each in STOPPING] == before
 
 
-# Where the signals come, how many of them, and how the line begins that is told.
+# Where the signals come, how many of them, and how the line begins that is reported.
 PLACES = [
     ("train_step", 1, "stopped after step 1 of "),
     ("train_step", 2, "stopped at once"),
@@ -145,9 +145,9 @@ def test_a_signal_is_heeded_wherever_it_comes(
         patch.setattr(name, interrupted)
         capsys.readouterr()
         assert cli.train([*flags, "--model_dir", str(run)]) == 130
-    (told,) = plain_lines(capsys.readouterr().err)
-    assert told.startswith(beginning)
-    assert told.endswith(f"; to resume: python train.py --resume {run}")
-    assert told in (run / "log.txt").read_text()
+    (reported,) = plain_lines(capsys.readouterr().err)
+    assert reported.startswith(beginning)
+    assert reported.endswith(f"; to resume: python train.py --resume {run}")
+    assert reported in (run / "log.txt").read_text()
     assert cli.train(["--resume", str(run), "--device", "-1"]) == 0
     assert outcome(run) == outcome(whole)

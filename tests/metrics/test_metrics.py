@@ -1,4 +1,4 @@
-"""Metrics of labels agree with scikit-learn and seqeval; all metrics add up, and are told and summed as they should."""
+"""Metrics of labels agree with scikit-learn and seqeval; all metrics can be added, shown and summed."""
 
 import doctest
 import importlib
@@ -111,7 +111,7 @@ def test_spans_are_opened_by_b_alone_and_continued_by_their_own_i(tags: str, exp
         ("O O", "B-a O", 0.0),
     ],
 )
-def test_span_f1_counts_spans_that_are_right_as_a_whole(gold: str, predicted: str, expected: float) -> None:
+def test_span_f1_counts_spans_with_the_right_start_end_and_type(gold: str, predicted: str, expected: float) -> None:
     assert score("span_f1", gold.split(), predicted.split()) == pytest.approx(expected)
 
 

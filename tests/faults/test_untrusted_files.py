@@ -1,4 +1,4 @@
-"""A model folder from a stranger can at worst predict badly: it runs no code, takes no memory, and leads nowhere."""
+"""An untrusted model folder can at worst predict badly: no code is run, and memory and paths are limited."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def rename(holder: dict[str, Any], old: str, new: str) -> None:
 
 
 ENCODER, TOKENIZER = "encoder/config.json", "encoder/tokenizer_config.json"
-# What is edited, how, and a part of the line that tells of it.
+# What is edited, how, and a part of the line that reports it.
 EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
     "an older format": (
         "config.json",
@@ -176,13 +176,13 @@ EDITS: dict[str, tuple[str, Callable[[Any], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "change", "told"), EDITS.values(), ids=EDITS)
+@pytest.mark.parametrize(("name", "change", "reported"), EDITS.values(), ids=EDITS)
 def test_an_edited_folder_is_refused_in_one_line(
-    folder: Path, name: str, change: Callable[[Any], object], told: str
+    folder: Path, name: str, change: Callable[[Any], object], reported: str
 ) -> None:
     edit(folder / name, change)
     line = refused(folder)
-    assert told in line
+    assert reported in line
     assert line.startswith("m/") or "m/" in line
 
 
@@ -218,7 +218,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     assert int(done.stdout) < 100_000, "kilobytes"
 
 
-def test_code_beside_a_model_is_not_run(folder: Path) -> None:
+def test_code_in_a_model_folder_is_not_run(folder: Path) -> None:
     trace = folder.parent / "was_run"
     code = f"open({str(trace)!r}, 'w').close()\n"
     for name in ("code.py", "modeling_own.py", "tokenization_own.py"):
@@ -231,7 +231,7 @@ def test_code_beside_a_model_is_not_run(folder: Path) -> None:
     assert not trace.exists()
 
 
-def test_code_beside_a_pretrained_encoder_is_not_run_and_does_not_go_on(
+def test_code_of_a_pretrained_encoder_is_neither_run_nor_saved(
     encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trace = tmp_path / "was_run"
@@ -283,7 +283,7 @@ def write_header(path: Path, header: dict[str, Any], body: bytes) -> None:
     path.write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
-def test_a_header_that_tells_of_more_than_the_file_holds_is_refused(folder: Path) -> None:
+def test_a_header_that_describes_more_than_the_file_contains_is_refused(folder: Path) -> None:
     path = folder / "model.safetensors"
     header, body = header_of(path)
     name = next(name for name in header if name != "__metadata__")
