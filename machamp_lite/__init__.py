@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from machamp_lite.errors import ConfigError, DataError, MachampError
 
 if TYPE_CHECKING:
+    from machamp_lite.acceleration import load_accelerated as load
     from machamp_lite.config import load_config
     from machamp_lite.inference.predictor import predict_file, predict_words
     from machamp_lite.model.multitask_model import Model
-    from machamp_lite.model.serialization import load_model as load
     from machamp_lite.training.run import train
 
 __version__ = "0.1.0"
@@ -35,7 +35,7 @@ __all__ = [
 # Imported when first asked for: torch and transformers take seconds, and --help needs neither.
 _LAZY = {
     "Model": ("machamp_lite.model.multitask_model", "Model"),
-    "load": ("machamp_lite.model.serialization", "load_model"),
+    "load": ("machamp_lite.acceleration", "load_accelerated"),
     "load_config": ("machamp_lite.config", "load_config"),
     "predict_file": ("machamp_lite.inference.predictor", "predict_file"),
     "predict_words": ("machamp_lite.inference.predictor", "predict_words"),

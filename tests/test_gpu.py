@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny_encoders import KINDS, Encoders
 
-from machamp_lite.acceleration.seen_rows import reduce_vocabulary
+from machamp_lite.acceleration import accelerate
 from machamp_lite.config import load_config
 from machamp_lite.inference.evaluation import predict_labels
 from machamp_lite.model.multitask_model import Model
@@ -38,7 +38,7 @@ def build(
         seed_everything(1)
         data = read_data(config)
         model = build_model(config, data)
-        reduce_vocabulary(model, data.train)
+        accelerate(model, seen_subwords=(examples.subword_ids() for examples in data.train.values()))
         return model, list(data.train["DATA"])
 
     return build

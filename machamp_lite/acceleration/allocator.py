@@ -1,29 +1,35 @@
-"""Settings of a process that trains or predicts, of what torch is built on; those of its environment come first."""
+"""Settings of the memory allocator and of oneDNN for a process; the user's environment variables come first.
+
+This module must not import torch: oneDNN reads its settings when it is loaded.
+"""
 
 import ctypes
 import os
 from contextlib import suppress
 
-# Of glibc's malloc.h.
+from machamp_lite.acceleration import disabled
+
+# From glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 NEVER, LARGEST_THRESHOLD = -1, 2**25
 
 
 def limit_onednn_primitives(number: int) -> None:
-    """Has oneDNN keep so many of the products in bfloat16 that it prepares, one for each shape; before torch is used.
+    """Sets how many primitives oneDNN keeps, one per shape of a matrix multiplication in bf16.
 
-    Epochs of training bring more shapes than its own 1024. As many products take half a gigabyte.
+    An epoch of training has more shapes than its default of 1024. 4096 primitives take half a gigabyte at most.
     """
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(number))
+    if "primitives" not in disabled():
+        os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(number))
 
 
 def keep_freed_memory() -> None:
-    """Has glibc keep freed memory for the next step, which wants as much; elsewhere it does nothing.
+    """Makes glibc keep freed memory, because the next step needs as much; without glibc it does nothing.
 
-    The system would clear each page of it before it lends it again.
+    The system would have to clear each page before the process gets it again.
     """
     is_set = any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"))
-    if is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", ""):
+    if is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or "allocator" in disabled():
         return
     with suppress(OSError, AttributeError, TypeError):
         library = ctypes.CDLL(None)

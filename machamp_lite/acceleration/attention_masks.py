@@ -1,36 +1,36 @@
-"""Masks of transformers' attention, made without asking the device what is in them: each answer waits for a GPU."""
+"""Attention masks of transformers, built without waiting for the GPU.
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+transformers omits a mask that hides nothing, and must read it for that: the host waits until the GPU has computed it.
+"""
+
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
 from transformers import AttentionMaskInterface
 from transformers.masking_utils import eager_mask, sdpa_mask
 
-_is_unasked: ContextVar[bool] = ContextVar("is_unasked", default=False)
+from machamp_lite.acceleration.packed_attention import PACKED, PACKED_FAST_DROPOUT
+
+_MaskFunction = Callable[..., Tensor | None]
 
 
-@contextmanager
-def skip_mask_sync() -> Iterator[None]:
-    """Within it, transformers take every mask that they are given for one that hides something."""
-    token = _is_unasked.set(True)
-    try:
-        yield
-    finally:
-        _is_unasked.reset(token)
+def skip_mask_sync() -> None:
+    """Makes transformers keep every mask that is on a GPU, in the whole process."""
+    for name in ("sdpa", PACKED, PACKED_FAST_DROPOUT):
+        AttentionMaskInterface.register(name, _without_sync(sdpa_mask))
+    AttentionMaskInterface.register("eager", _without_sync(eager_mask))
 
 
-def _unasked(make: Callable[..., Tensor | None]) -> Callable[..., Tensor | None]:
+def _without_sync(make: _MaskFunction) -> _MaskFunction:
     def mask(*arguments: Any, attention_mask: Tensor | None = None, **options: Any) -> Tensor | None:
-        if _is_unasked.get() and attention_mask is not None:
+        if attention_mask is not None and is_asynchronous(attention_mask):
             options |= {"allow_is_causal_skip": False, "allow_is_bidirectional_skip": False}
         return make(*arguments, attention_mask=attention_mask, **options)
 
     return mask
 
 
-plain_mask = _unasked(sdpa_mask)
-AttentionMaskInterface.register("sdpa", plain_mask)
-AttentionMaskInterface.register("eager", _unasked(eager_mask))
+def is_asynchronous(tensor: Tensor) -> bool:
+    """Whether reading a value of the tensor waits for its device."""
+    return tensor.device.type != "cpu"

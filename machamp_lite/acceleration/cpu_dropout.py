@@ -1,4 +1,4 @@
-"""Dropout whose random bits are drawn for four values at a time: on a CPU they are most of what dropout costs."""
+"""Dropout that draws random bits for four values at a time: on a CPU, drawing them is most of dropout's cost."""
 
 from typing import Any
 
@@ -6,30 +6,30 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# Values of a 16-bit integer: a probability is rounded to so many parts.
-PARTS = 2**16
+# The number of values of a 16-bit integer: a probability is rounded to a multiple of 1 / STEPS.
+STEPS = 2**16
 
 
 def dropout(values: Tensor, probability: float) -> Tensor:
-    """Sets each value to 0 with a probability, rounded to 1/65536, and scales the others to the same mean.
+    """Sets each value to 0 with a probability, rounded to 1/65536, and scales the others to keep the mean.
 
     On a CPU one draw of torch's generator decides over four values. *Shape:* any -> the same.
     """
-    dropped = min(round(probability * PARTS), PARTS - 1)
+    dropped = min(round(probability * STEPS), STEPS - 1)
     if not dropped:
         return values
     if values.device.type != "cpu":
         return functional.dropout(values, probability)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    # Integers are written, and become factors, several times as fast as booleans.
+    # Integers are written and multiplied several times as fast as booleans.
     is_kept = torch.empty(values.shape, dtype=torch.int8)
-    torch.ge(numbers, dropped - PARTS // 2, out=is_kept)
-    return _Kept.apply(values, is_kept, PARTS / (PARTS - dropped))
+    torch.ge(numbers, dropped - STEPS // 2, out=is_kept)
+    return _Kept.apply(values, is_kept, STEPS / (STEPS - dropped))
 
 
 class _Kept(torch.autograd.Function):
-    """Values times a mask times a factor; of the mask a byte a value is remembered."""
+    """Values times a mask times a factor; the mask is saved for backward in one byte per value."""
 
     @staticmethod
     def forward(context: Any, values: Tensor, is_kept: Tensor, factor: float) -> Tensor:
@@ -52,8 +52,8 @@ class Dropout(nn.Dropout):
 
 
 def replace_dropout(module: nn.Module) -> None:
-    """Puts ``Dropout`` in the place of every ``torch.nn.Dropout`` within a module."""
-    for parent in list(module.modules()):
-        for name, child in parent.named_children():
-            if type(child) is nn.Dropout:
-                setattr(parent, name, Dropout(child.p).train(child.training))
+    """Makes every ``torch.nn.Dropout`` within a module a ``Dropout``."""
+    for child in module.modules():
+        if type(child) is nn.Dropout:
+            replaced: Any = child
+            replaced.__class__ = Dropout

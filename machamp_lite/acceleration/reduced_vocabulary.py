@@ -1,73 +1,160 @@
-"""A table of vectors of which training sees a few, and trains those alone."""
+"""Trains only the embeddings of subwords that the training data has: the others have no gradient, only weight decay.
 
+In ``state_dict`` a ``ReducedVocabularyEmbedding`` looks like the embedding that it replaces, with all vectors as its
+``weight``; the decay factor of the unseen vectors is its extra state, which only checkpoints of a run save.
+"""
+
+import logging
+import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.optimizer import register_optimizer_step_post_hook
+
+if TYPE_CHECKING:
+    from machamp_lite.model.multitask_model import Model
+
+logger = logging.getLogger(__name__)
+
+# With a smaller share of unseen subwords there is little to gain.
+MINIMUM_UNSEEN = 0.25
+EXTRA_STATE = "_extra_state"
 
 
 class ReducedVocabularyEmbedding(nn.Module):
-    """Stands in for an embedding while training looks at some of its rows only.
+    """Replaces an embedding while training looks up some of its vectors only.
 
-    The ``rows`` that are ``seen`` are a parameter. The others have no gradient, so that AdamW does nothing to them but
-    weight decay: they are those of the ``table`` as it was, times ``decay``, which whoever updates the rows keeps
-    (see ``training/optimization.py``). In ``state_dict`` it looks like the embedding: the whole table, as ``weight``.
-    *Shape:* seen (N,) ids that have the padding's among them, table (V, D), rows (N, D).
+    The vectors in ``rows`` of the ``seen`` ids are a parameter. AdamW would only decay the others, which have no
+    gradient: they are those of ``table`` times ``decay``, which follows the steps of the optimizer that has ``rows``.
+    *Shape:* seen (N,), among them the padding's id, table (V, D), rows (N, D).
     """
 
     table: Tensor
     seen: Tensor
-    places: Tensor
+    positions: Tensor
 
     def __init__(self, embedding: nn.Embedding, seen: Tensor) -> None:
         super().__init__()
         weight = embedding.weight.detach().clone()
-        places = torch.full((len(weight),), -1, device=weight.device)
-        places[seen] = torch.arange(len(seen), device=weight.device)
-        self.padding_idx = embedding.padding_idx
-        self.padding_place = None if self.padding_idx is None else int(places[self.padding_idx])
+        positions = torch.full((len(weight),), -1, device=weight.device)
+        positions[seen] = torch.arange(len(seen), device=weight.device)
+        padding = embedding.padding_idx
+        self.padding_position = None if padding is None else int(positions[padding])
         self.decay = 1.0
         self.rows = nn.Parameter(weight[seen], requires_grad=embedding.weight.requires_grad)
-        for name, value in (("table", weight), ("seen", seen), ("places", places)):
+        for name, value in (("table", weight), ("seen", seen), ("positions", positions)):
             self.register_buffer(name, value, persistent=False)
-        self.register_state_dict_post_hook(_name_as_one_weight)
-        self.register_load_state_dict_pre_hook(_take_rows_of_weight)
+        self.register_state_dict_post_hook(_save_all_vectors)
+        self.register_load_state_dict_pre_hook(_load_all_vectors)
+        _follow_optimizer(self)
 
     @property
     def weight(self) -> Tensor:
-        """The whole table as it stands, with the gradient of the rows. *Shape:* (V, D)."""
+        """All vectors; those of seen ids have gradients. *Shape:* (V, D)."""
         return (self.table * self.decay).index_copy(0, self.seen, self.rows)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """The vectors of ids, which in training are all among the seen ones. *Shape:* (...) -> (..., D)."""
-        places = self.places[ids]
+        """The vectors of ids; in training all of them must be seen ones. *Shape:* (...) -> (..., D)."""
+        positions = self.positions[ids]
         if self.training:
-            return functional.embedding(places, self.rows, self.padding_place)
-        found = functional.embedding(places.clamp(min=0), self.rows, self.padding_place)
+            return functional.embedding(positions, self.rows, self.padding_position)
+        found = functional.embedding(positions.clamp(min=0), self.rows, self.padding_position)
         others = (self.table[ids] * self.decay).to(found.dtype)
-        return torch.where((places < 0).unsqueeze(-1), others, found)
+        return torch.where((positions < 0).unsqueeze(-1), others, found)
 
-    def plain(self) -> nn.Embedding:
-        """An embedding of the whole table, as before training."""
-        return nn.Embedding.from_pretrained(
-            self.weight.detach(), freeze=not self.rows.requires_grad, padding_idx=self.padding_idx
-        )
+    def get_extra_state(self) -> Tensor:
+        """The decay factor, exactly. *Shape:* ()."""
+        return torch.tensor(self.decay, dtype=torch.float64)
 
-
-def find_reduced_embedding(modules: Iterable[nn.Module]) -> ReducedVocabularyEmbedding | None:
-    """The first among modules, if there is one."""
-    return next((module for module in modules if isinstance(module, ReducedVocabularyEmbedding)), None)
+    def set_extra_state(self, state: Tensor) -> None:
+        """Sets the decay factor."""
+        self.decay = float(state)
 
 
-def _name_as_one_weight(module: ReducedVocabularyEmbedding, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+def _save_all_vectors(module: ReducedVocabularyEmbedding, state: dict[str, Any], prefix: str, metadata: Any) -> None:
     del state[f"{prefix}rows"]
     state[f"{prefix}weight"] = module.weight.detach()
 
 
-def _take_rows_of_weight(module: ReducedVocabularyEmbedding, state: dict[str, Any], prefix: str, *others: Any) -> None:
-    """What is not seen stays as it is: it is known without any weights, from table and decay."""
-    whole = state.pop(f"{prefix}weight", None)
-    if whole is not None:
-        state[f"{prefix}rows"] = whole[module.seen.to(whole.device)]
+def _load_all_vectors(module: ReducedVocabularyEmbedding, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    weight = state.pop(f"{prefix}weight", None)
+    if weight is None:
+        return
+    state[f"{prefix}rows"] = weight[module.seen.to(weight.device)]
+    if prefix + EXTRA_STATE not in state:
+        # Saved weights of a model; a checkpoint has the decay of the vectors that the run started with.
+        module.table.copy_(weight)
+        state[prefix + EXTRA_STATE] = torch.ones((), dtype=torch.float64)
+
+
+def _follow_optimizer(module: ReducedVocabularyEmbedding) -> None:
+    """Applies the weight decay of unseen vectors after each step in which an optimizer updates the seen ones."""
+    reference = weakref.ref(module)
+
+    def decay_unseen(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        embedding = reference()
+        if embedding is None or embedding.rows.grad is None:
+            return
+        for group in optimizer.param_groups:
+            if any(parameter is embedding.rows for parameter in group["params"]):
+                embedding.decay *= 1 - group["lr"] * group["weight_decay"]
+
+    handle = register_optimizer_step_post_hook(decay_unseen)
+    weakref.finalize(module, handle.remove)
+
+
+def reduce_vocabulary(model: "Model", seen_subwords: Iterable[np.ndarray]) -> None:
+    """Replaces the embedding of subwords, if the trained model is the same; call it before the optimizer is made.
+
+    ``seen_subwords`` are all ids of the training data, in one or several arrays.
+    """
+    name = _embedding_name(model)
+    if name is None:
+        return
+    embedding = model.get_submodule(name)
+    assert isinstance(embedding, nn.Embedding)
+    is_seen = np.zeros(embedding.num_embeddings, dtype=bool)
+    special = np.array([model.encoder.pad_id, *model.tokenizer.tokenizer.all_special_ids])
+    for ids in (special, *seen_subwords):
+        # An id beyond the embedding fails in the forward pass, with or without this module.
+        is_seen[ids[ids < len(is_seen)]] = True
+    if embedding.padding_idx is not None:
+        is_seen[embedding.padding_idx] = True
+    if is_seen.mean() > 1 - MINIMUM_UNSEEN:
+        return
+    seen = torch.from_numpy(is_seen.nonzero()[0]).to(embedding.weight.device)
+    parent, _, attribute = name.rpartition(".")
+    setattr(model.get_submodule(parent), attribute, ReducedVocabularyEmbedding(embedding, seen))
+    logger.info(
+        "%d of %d subwords are in the training data: the remaining embeddings get weight decay only",
+        len(seen),
+        len(is_seen),
+    )
+
+
+def _embedding_name(model: "Model") -> str | None:
+    """The name of the encoder's embedding of subwords, if it is trained, is a plain one, and has no other use."""
+    params = model.config.params.encoder
+    # A language model reads all vectors, or gets random subwords as input.
+    if not params.update_weights_encoder or params.lora is not None or model.pretrained.kind is not None:
+        return None
+    try:
+        embedding: Any = model.pretrained.encoder.get_input_embeddings()
+    except NotImplementedError:
+        # Canine has no embedding of subwords.
+        return None
+    if (
+        type(embedding) is not nn.Embedding
+        or embedding.max_norm is not None
+        or embedding.sparse
+        or embedding.scale_grad_by_freq
+        or not embedding.weight.requires_grad
+    ):
+        return None
+    parameters = model.named_parameters(remove_duplicate=False)
+    names = [name for name, parameter in parameters if parameter is embedding.weight]
+    return names[0].removesuffix(".weight") if len(names) == 1 else None

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import predict_flags, train_flags
 from machamp_lite.cli.error_reporting import run_command
@@ -162,9 +163,8 @@ def _predict(flags: argparse.Namespace) -> int:
     set_up_logging()
     from machamp_lite.inference.dataset_matching import matching_dataset
     from machamp_lite.inference.predictor import check_options
-    from machamp_lite.model.serialization import load_model
 
-    model = load_model(flags.model, device=_choose_device(flags.device))
+    model = load_accelerated(flags.model, device=_choose_device(flags.device))
     model.precision = flags.precision or model.precision
     for task in model.config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): not predicted", task)

@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
-from machamp_lite.acceleration.cpu_dropout import Dropout
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
@@ -86,7 +85,7 @@ class Decoder(nn.Module, ABC):
         self.config = config
         self.vocabulary = vocabulary
         self.width = width
-        self.dropout = Dropout(config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         self.objective: Any = self.make_objective()
 
     def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective | None:

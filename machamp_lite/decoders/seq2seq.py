@@ -9,7 +9,6 @@ from torch import Tensor
 from torch.nn import Parameter, functional
 from transformers.modeling_outputs import BaseModelOutput
 
-from machamp_lite.acceleration.attention_masks import skip_mask_sync
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import (
@@ -108,13 +107,12 @@ class Seq2Seq(Decoder):
         """The mean over all subwords of the targets. *Shape:* ``Memory``, (B, T), filled with -1 -> ()."""
         gold = gold[:, : self.config.max_output_length]
         labels = gold.masked_fill(gold < 0, IGNORED)
-        with skip_mask_sync():
-            output = self.model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=scores.states),
-                attention_mask=scores.mask,
-                labels=labels,
-                use_cache=False,
-            )
+        output = self.model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=scores.states),
+            attention_mask=scores.mask,
+            labels=labels,
+            use_cache=False,
+        )
         logits = output.logits.float().flatten(0, 1)
         return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED)
 

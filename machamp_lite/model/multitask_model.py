@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from machamp_lite.acceleration.cpu_dropout import Dropout
-from machamp_lite.acceleration.padded_linear import replace_linear_layers
 from machamp_lite.config.schema import Config, decoder_class
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
@@ -61,14 +59,13 @@ class Model(nn.Module):
         self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
         active = [layers for layers, task in zip(self.layers, tasks.values(), strict=True) if task.is_on]
         self.used_layers = sorted({layer for layers in active for layer in layers})
-        self.dropout = Dropout(config.params.encoder.dropout)
+        self.dropout = nn.Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
         self.dataset_embedding = self._make_dataset_embedding()
         self.decoders = nn.ModuleList(self._make_decoder(name, task) for name, task in tasks.items())
         for decoder in self.decoders:
             if isinstance(decoder, Decoder) and decoder.language_model:
                 decoder.use_pretrained_head(pretrained.language_model)
-        replace_linear_layers(self)
         loss_weights = {name: task.loss_weight for name, task in tasks.items()}
         self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
         self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {

@@ -48,6 +48,8 @@ from machamp_lite.model.safe_loading import (
 from machamp_lite.model.saved_config import config_document, labels_document, read_config, read_labels
 
 _TOKENIZER = "tokenizer.json"
+# How torch names what ``get_extra_state`` of a module returns.
+_EXTRA_STATE = "_extra_state"
 # Memory for the modules of a model without weights.
 _BYTES_PER_TENSOR = 2**16
 
@@ -84,6 +86,11 @@ def _remove_unsafe_keys(path: Path) -> None:
 
 def weights_of(model: Model) -> dict[str, Tensor]:
     """All parameters and buffers by name; a shared tensor has only the first of its names."""
+    return {name: value for name, value in state_of(model).items() if not name.endswith(_EXTRA_STATE)}
+
+
+def state_of(model: Model) -> dict[str, Tensor]:
+    """The same with the extra state of modules, which a run needs to be resumed exactly."""
     first: dict[int, tuple[str, Tensor]] = {}
     for name, value in model.state_dict(keep_vars=True).items():
         first.setdefault(id(value), (name, value.detach()))

@@ -18,14 +18,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from machamp_lite.acceleration.reduced_vocabulary import find_reduced_embedding
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import replacing_path
 from machamp_lite.files.temporaries import remove_dead_temporaries
 from machamp_lite.model.model_folder import remove_model
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.safe_loading import check_finite, non_finite_buffers
-from machamp_lite.model.serialization import save_model, weights_of
+from machamp_lite.model.serialization import save_model, state_of
 from machamp_lite.training.randomness import random_states, set_random_states
 from machamp_lite.training.resume_checks import changes
 from machamp_lite.training.run_folder import START as START
@@ -144,13 +143,11 @@ def save_state(
     ``random_of_others`` are the states of the random generators of its further processes.
     """
     running = progress.running
-    unseen = find_reduced_embedding(model.modules())
     document = {
         "conditions": conditions,
         "threads": torch.get_num_threads(),
         "random": random_states(model.device),
         "random_of_others": list(random_of_others),
-        "unseen_decay": None if unseen is None else unseen.decay,
         "epoch": progress.epoch,
         "step": progress.step,
         "best_epochs": progress.best_epochs,
@@ -166,7 +163,7 @@ def save_state(
         },
     }
     tensors = {_DOCUMENT: torch.frombuffer(bytearray(json.dumps(document).encode()), dtype=torch.uint8)}
-    tensors |= {_WEIGHTS + name: value.contiguous() for name, value in weights_of(model).items()}
+    tensors |= {_WEIGHTS + name: value.contiguous() for name, value in state_of(model).items()}
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"{_OPTIMIZER}{number}.{name}": value.contiguous() for name, value in values.items()}
     with replacing_path(folder / STATE_FILE) as place:
@@ -247,11 +244,8 @@ def restore(
         tensors = load_file(folder / STATE_FILE)
         unset = non_finite_buffers(model)
         # Not strictly: what has several names is there once.
-        model.load_state_dict({name: tensors[_WEIGHTS + name] for name in weights_of(model)}, strict=False)
+        model.load_state_dict({name: tensors[_WEIGHTS + name] for name in state_of(model)}, strict=False)
         check_finite(model, folder / STATE_FILE, allowed=unset)
-        unseen = find_reduced_embedding(model.modules())
-        if unseen is not None:
-            unseen.decay = float(document["unseen_decay"])
         moments: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith(_OPTIMIZER):

@@ -1,19 +1,13 @@
 """Parameter groups and the learning-rate schedule."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedding, find_reduced_embedding
 from machamp_lite.config.schema import SchedulerParams, TrainingParams
 from machamp_lite.model.multitask_model import Model
 
 # The lowest rate is this part of the highest (Howard and Ruder 2018).
 RATE_RATIO = 32
-# What torch adds to a norm before it divides by it.
-CLIP_MARGIN = 1e-6
 
 
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
@@ -42,7 +36,7 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
             groups.setdefault((peak, id(parameter) not in decayless), []).append(parameter)
     beta1, beta2 = training.optimizer.betas
     decay = training.optimizer.weight_decay
-    optimizer = torch.optim.AdamW(
+    return torch.optim.AdamW(
         [
             # Decay would pull the weights of tasks towards 1.
             {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay if decays else 0.0}
@@ -52,39 +46,6 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
         betas=(beta1, beta2),
         fused=True,
     )
-    unseen = find_reduced_embedding(model.modules())
-    if unseen is not None:
-        optimizer.register_step_post_hook(lambda stepped, *_: _decay_unseen(unseen, stepped))
-    return optimizer
-
-
-def _decay_unseen(embedding: ReducedVocabularyEmbedding, optimizer: Any) -> None:
-    """Weight decay of the rows that are no parameters, in updates in which it touches the others."""
-    if embedding.rows.grad is None:
-        return
-    for group in optimizer.param_groups:
-        if any(parameter is embedding.rows for parameter in group["params"]):
-            embedding.decay *= 1 - group["lr"] * group["weight_decay"]
-
-
-def clip_in_step(optimizer: torch.optim.Optimizer, limit: float) -> None:
-    """Has the next step scale all gradients down to a norm, if it is above, as ``clip_grad_norm_`` would before it."""
-    every = (parameter.grad for group in optimizer.param_groups for parameter in group["params"])
-    gradients = [gradient for gradient in every if gradient is not None]
-    if not gradients:
-        return
-    # Norms are summed by one thread, products by all.
-    on_cpu = gradients[0].device.type == "cpu"
-    norm = _norm_by_products(gradients) if on_cpu else nn.utils.get_total_norm(gradients)
-    # What gradient scalers set: fused steps divide by it on their way, and nobody has to look at it. What is no number
-    # goes on, to be found in the weights.
-    step: Any = optimizer
-    step.grad_scale = ((norm + CLIP_MARGIN) / limit).clamp(min=1)
-
-
-def _norm_by_products(tensors: Iterable[Tensor]) -> Tensor:
-    flat = (tensor.flatten() for tensor in tensors)
-    return torch.stack([torch.dot(values, values) for values in flat]).sum().sqrt()
 
 
 def pretrained_parameters(model: Model) -> list[nn.Parameter]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from machamp_lite.acceleration.seen_rows import reduce_vocabulary, restore_vocabulary
+from machamp_lite.acceleration import accelerate
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data_checks.span_schemes import with_schemes
@@ -216,13 +216,13 @@ def _train(
     data, model, done = processes.together(begin)
     check_same_data(data, processes)
     model.to(device)
-    log_model(model)
     processes.spread(weights_of(model).values())
     if processes.count > 1:
         logger.info("%d processes", processes.count)
     if not processes.is_main_process:
         seed_everything(config.params.random_seed + processes.rank)
-    reduce_vocabulary(model, data.train)
+    accelerate(model, seen_subwords=(examples.subword_ids() for examples in data.train.values()))
+    log_model(model)
     optimizer = make_optimizer(model, config.params.training)
     conditions = conditions_of(config, data.checksums)
     if document is not None:
@@ -280,7 +280,6 @@ def _train(
             show_bar=progress,
             processes=processes,
         )
-    restore_vocabulary(model)
     trackers = {}
     if processes.is_main_process:
         load_best_weights(model, folder / run_folder.MODEL)

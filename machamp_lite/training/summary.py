@@ -73,4 +73,4 @@ def log_model(model: Model) -> None:
         model.device,
         resolved(model.precision, model.device),
     )
-    logger.info("sentences are %s", model.encoder.layout())
+    logger.info("sentences are %s", model.encoder.layout.description)

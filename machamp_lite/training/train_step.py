@@ -13,7 +13,6 @@ from machamp_lite.errors import TrainingError
 from machamp_lite.inference.evaluation import autocast
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
-from machamp_lite.training.optimizer import clip_in_step
 from machamp_lite.training.shared_steps import (
     add_up_gradients,
     fork_rng,
@@ -174,7 +173,8 @@ def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
     """One step with clipped gradients."""
     grad_norm = model.config.params.training.grad_norm
     if grad_norm is not None:
-        clip_in_step(optimizer, grad_norm)
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        torch.nn.utils.clip_grad_norm_(parameters, grad_norm)
     # Without gradients, as in a batch of tasks that are switched off, this changes nothing.
     optimizer.step()
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
 
-from machamp_lite.acceleration.seen_rows import reduce_vocabulary
+from machamp_lite.acceleration import accelerate
 from machamp_lite.config import Config, load_config
 from machamp_lite.dataloading.batch_sampler import BatchSampler, Stream
 from machamp_lite.dataloading.datasets import RunData, read_data, training_streams
@@ -77,7 +77,7 @@ class Material:
     def trainee(self) -> tuple[Model, torch.optim.Optimizer]:
         """The model of a run and its optimizer, before the first step."""
         model = self.model()
-        reduce_vocabulary(model, self.data.train)
+        accelerate(model, seen_subwords=(examples.subword_ids() for examples in self.data.train.values()))
         optimizer = make_optimizer(model, self.config.params.training)
         set_encoder_trainable(model, epoch=EPOCH)
         return model, optimizer

@@ -41,7 +41,7 @@ def test_an_allocator_without_such_settings_is_left_alone(monkeypatch: pytest.Mo
     process.keep_freed_memory()
 
 
-def test_what_the_environment_says_of_prepared_products_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_of_primitives_in_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     name = "ONEDNN_PRIMITIVE_CACHE_CAPACITY"
     monkeypatch.delenv(name, raising=False)
     for _ in range(2):

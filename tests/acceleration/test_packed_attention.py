@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from machamp_lite.acceleration.packed_attention import attend, packed_attention, segment_mask_context
+from machamp_lite.acceleration.packed_attention import (
+    attend_with_fast_dropout,
+    packed_attention,
+    segment_mask_context,
+)
 
 
 @pytest.mark.parametrize("lengths", [[5], [1, 1, 1], [2, 2, 7, 7, 7, 3], [4, 2, 4]])
@@ -46,10 +50,10 @@ def test_attention_written_out_for_dropout_is_torchs_own_without_any(mask: str) 
     seen[1, ..., 3:] = False
     masks = {"none": None, "bool": seen, "added": torch.zeros(2, 1, 5, 5).masked_fill(~seen, float("-inf"))}
     # So small a share drops nothing, and still takes the way of those that do.
-    outcomes = [attend(*states, masks[mask], dropout=share, scaling=None) for share in (0.0, 1e-9)]
+    outcomes = [attend_with_fast_dropout(*states, masks[mask], dropout=share, scaling=None) for share in (0.0, 1e-9)]
     torch.testing.assert_close(*outcomes)
     gradients = [torch.autograd.grad(outcome.square().sum(), states) for outcome in outcomes]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
-    dropped = attend(*states, masks[mask], dropout=0.5, scaling=None)
+    dropped = attend_with_fast_dropout(*states, masks[mask], dropout=0.5, scaling=None)
     assert not torch.allclose(dropped, outcomes[0])

@@ -1,11 +1,11 @@
-"""Linear maps with rounded rows: what torch's own give, from products of few different sizes."""
+"""Linear layers with padded rows: torch's outputs, from matrix multiplications of few shapes."""
 
 import pytest
 import torch
 from products import Products
 from torch import nn
 
-from machamp_lite.acceleration.padded_linear import ROWS, Linear, linear, replace_linear_layers, rounded
+from machamp_lite.acceleration.padded_linear import ROWS, PaddedLinear, pad_rows, replace_linear_layers
 
 
 def autocast(*, enabled: bool = True) -> torch.autocast:
@@ -19,7 +19,7 @@ def test_values_and_gradients_in_bf16_are_those_of_torch(shape: tuple[int, ...],
     results = []
     map_ = nn.Linear(6, 5, bias=has_bias)
     values = torch.randn(shape)
-    for weight_map in (map_, Linear(6, 5, bias=has_bias)):
+    for weight_map in (map_, PaddedLinear(6, 5, bias=has_bias)):
         weight_map.load_state_dict(map_.state_dict())
         inputs = values.clone().requires_grad_()
         with autocast():
@@ -31,15 +31,22 @@ def test_values_and_gradients_in_bf16_are_those_of_torch(shape: tuple[int, ...],
         torch.testing.assert_close(found, expected, rtol=2e-2, atol=2e-2)
 
 
-def test_without_bf16_nothing_is_rounded() -> None:
-    map_, values = nn.Linear(6, 5), torch.randn(7, 6)
-    assert rounded(values) is values
-    with autocast(enabled=False):
-        assert torch.equal(linear(values, map_.weight, map_.bias), map_(values))
+def test_without_bf16_nothing_is_padded() -> None:
+    layer = PaddedLinear(6, 5)
+    with Products() as products, autocast(enabled=False):
+        layer(torch.randn(7, 6))
+    assert products.shapes[0] == (7, 6)
+
+
+@pytest.mark.parametrize("count", [0, 1, ROWS - 1, ROWS, ROWS + 1])
+def test_padded_rows_are_zeros(count: int) -> None:
+    padded = pad_rows(torch.ones(count, 3))
+    assert len(padded) % ROWS == 0 and len(padded) - count < ROWS
+    assert torch.equal(padded.sum(1), 3.0 * (torch.arange(len(padded)) < count))
 
 
 def test_products_forward_and_backward_have_rounded_rows() -> None:
-    map_ = Linear(2 * ROWS, 3 * ROWS)
+    map_ = PaddedLinear(2 * ROWS, 3 * ROWS)
     for count in (1, 2, ROWS - 1, ROWS, 2 * ROWS + 3):
         with Products() as products, autocast():
             map_(torch.randn(count, 2 * ROWS, requires_grad=True)).float().sum().backward()
@@ -54,5 +61,5 @@ def test_it_takes_the_place_of_torchs_own_with_the_same_parameters() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 4, bias=False)), Other(4, 3))
     parameters = list(module.parameters())
     replace_linear_layers(module)
-    assert type(module[0]) is type(module[1][0]) is Linear and type(module[2]) is Other
+    assert type(module[0]) is type(module[1][0]) is PaddedLinear and type(module[2]) is Other
     assert all(one is other for one, other in zip(parameters, module.parameters(), strict=True))

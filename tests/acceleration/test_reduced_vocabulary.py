@@ -1,11 +1,239 @@
-"""A stand-in for an embedding that trains some of its rows."""
+"""Training only the embeddings of the subwords in the training data gives the same model as training all."""
 
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file
+from safetensors.torch import load_model as load_weights
+from safetensors.torch import save_model as save_weights
+from tiny_encoders import KINDS, Encoders
 from torch import nn
 
-from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedding
+from machamp_lite.acceleration import WITHOUT, reduced_vocabulary
+from machamp_lite.acceleration.reduced_vocabulary import (
+    EXTRA_STATE,
+    ReducedVocabularyEmbedding,
+    reduce_vocabulary,
+)
+from machamp_lite.config import load_config
+from machamp_lite.config.schema import Config
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model, save_model, weights_of
+from machamp_lite.training import run as runs
+from machamp_lite.training.optimizer import make_optimizer
+from machamp_lite.training.trainer import train_step
+
+TRAIN = """\
+# mood = statement
+1\tThe\tthe\tDET\tDT\t_\t2\tdet\tO\t_
+2\told\told\tADJ\tJJ\t_\t0\troot\tO\t_
+
+# mood = order
+1\told\told\tADJ\tJJ\t_\t0\troot\tO\t_
+2\told\told\tADJ\tJJ\t_\t1\tamod\tO\t_
+
+# mood = order
+1\tthe\tthe\tDET\tDT\t_\t0\troot\tO\t_
+
+"""
+
+
+@pytest.fixture
+def seen(tmp_path: Path, dataset: dict[str, Any]) -> dict[str, Any]:
+    """A dataset that trains on two words, with dev data of many others."""
+    path = tmp_path / "few.conllu"
+    path.write_text(TRAIN, encoding="utf-8")
+    return {**dataset, "train_data_path": str(path)}
+
+
+@pytest.fixture
+def configure(
+    encoders: Encoders, seen: dict[str, Any], write_config: Callable[..., str], tiny_params: str
+) -> Callable[..., Config]:
+    def build(*overrides: str, kind: str = "wordpiece", **tasks: Any) -> Config:
+        path = write_config(DATA={**seen, "tasks": tasks or seen["tasks"]})
+        overrides = (f"transformer_model={encoders[kind]}", *overrides)
+        return load_config([path], parameters_config=tiny_params, overrides=overrides)
+
+    return build
+
+
+def make(config: Config) -> tuple[Model, runs.RunData]:
+    runs.seed_everything(1)
+    data = runs.read_data(config)
+    return runs.build_model(config, data), data
+
+
+def seen_subwords(data: runs.RunData) -> Iterator[np.ndarray]:
+    return (examples.subword_ids() for examples in data.train.values())
+
+
+def table_of(model: Model) -> Any:
+    return model.pretrained.encoder.get_input_embeddings()
+
+
+SCHEDULER = "training.learning_rate_scheduler"
+RUNS = {
+    "defaults": [],
+    "no decay": ["training.optimizer.weight_decay=0"],
+    "much decay": ["training.optimizer.weight_decay=20"],
+    "much decay, late": ["training.optimizer.weight_decay=20", f"{SCHEDULER}.gradual_unfreezing=true"],
+    "one rate": [f"{SCHEDULER}.discriminative_fine_tuning=false", "training.optimizer.lr=0.001"],
+    "steep": [f"{SCHEDULER}.cut_frac=0.6", f"{SCHEDULER}.decay_factor=0.5", "training.grad_norm=0.1"],
+    "accumulation": ["training.accumulation_steps=2", "training.optimizer.weight_decay=5"],
+    "padded, and not clipped": ["encoder.packing=false", "training.grad_norm=null"],
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_has_the_losses_scores_and_weights_of_one_that_trains_all(
+    configure: Callable[..., Config],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+) -> None:
+    options = ["training.num_epochs=4", "batching.batch_size=1", "encoder.dropout=0.2", *RUNS[name]]
+    config = configure(*options)
+    caplog.set_level("INFO")
+    runs.train(config, tmp_path / "rows", progress=False)
+    assert "subwords are in the training data: the remaining embeddings get weight decay only" in caplog.text
+    with monkeypatch.context() as patch:
+        patch.setenv(WITHOUT, "vocabulary")
+        runs.train(config, tmp_path / "all", progress=False)
+
+    found, expected = (json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("rows", "all"))
+    for epoch, wanted in zip(found, expected, strict=True):
+        assert epoch["train"] == pytest.approx(wanted["train"], rel=1e-5)
+        assert epoch["dev"]["DATA"].keys() == wanted["dev"]["DATA"].keys()
+        for task, scores in wanted["dev"]["DATA"].items():
+            assert epoch["dev"]["DATA"][task] == pytest.approx(scores, rel=1e-5)
+    weights, wanted_weights = (
+        load_file(tmp_path / run / "model/model.safetensors") for run in ("rows", "all")
+    )
+    assert weights.keys() == wanted_weights.keys()
+    for key, value in wanted_weights.items():
+        # AdamW divides gradients by their size: of the smallest nothing but rounding is left.
+        margin = 1e-6 if "word_embeddings" in key else 5e-5
+        torch.testing.assert_close(weights[key], value, rtol=1e-5, atol=margin, msg=key)
+    assert (tmp_path / "rows/DATA.out").read_bytes() == (tmp_path / "all/DATA.out").read_bytes()
+
+
+@pytest.mark.parametrize("kind", sorted(set(KINDS) - {"canine", "bart"}))
+def test_the_encoder_of_every_kind_has_the_same_states(configure: Callable[..., Config], kind: str) -> None:
+    model, data = make(configure(kind=kind))
+    names = {name: (value.shape, value.dtype) for name, value in weights_of(model).items()}
+    expected = []
+    for training in (True, False):
+        batch = model.batch(data.train["DATA"] if training else data.dev["DATA"], only_annotated=True)
+        torch.manual_seed(2)
+        expected.append((batch, model.train(training).encoder(batch, model.used_layers)))
+    reduce_vocabulary(model, seen_subwords(data))
+    assert isinstance(table_of(model), ReducedVocabularyEmbedding)
+    for training, (batch, wanted) in zip((True, False), expected, strict=True):
+        torch.manual_seed(2)
+        found = model.train(training).encoder(batch, model.used_layers)
+        assert torch.equal(found.words, wanted.words)
+        assert torch.equal(found.sentences, wanted.sentences)
+    assert {name: (value.shape, value.dtype) for name, value in weights_of(model).items()} == names
+
+
+def scaled(model: Model) -> None:
+    table_of(model).scale_grad_by_freq = True
+
+
+def tied(model: Model) -> None:
+    model.mixes[0].other = table_of(model)
+
+
+def bounded(model: Model) -> None:
+    table_of(model).max_norm = 1.0
+
+
+REFUSED: dict[str, tuple[dict[str, Any], Callable[[Model], None]]] = {
+    "a frozen encoder": ({"overrides": ["encoder.update_weights_encoder=false"]}, lambda model: None),
+    "adapters": (
+        {"overrides": ['encoder.lora={"rank": 2, "alpha": 2, "dropout": 0, "target_modules": null}']},
+        lambda model: None,
+    ),
+    "masked words": ({"text": {"task_type": "mlm"}}, lambda model: None),
+    "texts": (
+        {"kind": "t5", "reply": {"task_type": "seq2seq", "column_idx": -1}},
+        lambda model: None,
+    ),
+    "characters": ({"kind": "canine"}, lambda model: None),
+    "an embedding of its own kind": ({"kind": "bart"}, lambda model: None),
+    "gradients by frequency": ({}, scaled),
+    "bounded norms": ({}, bounded),
+    "a table with two names": ({}, tied),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_it_would_change_stays_as_it_is(
+    configure: Callable[..., Config], dataset: dict[str, Any], seen: dict[str, Any], name: str
+) -> None:
+    options, change = REFUSED[name]
+    options = dict(options)
+    if name == "texts":
+        seen["train_data_path"] = dataset["train_data_path"]
+    model, data = make(configure(*options.pop("overrides", ()), **options))
+    change(model)
+    before = [(name, type(module)) for name, module in model.named_modules()]
+    reduce_vocabulary(model, seen_subwords(data))
+    assert [(name, type(module)) for name, module in model.named_modules()] == before
+
+
+def test_an_embedding_with_few_unseen_subwords_stays(
+    configure: Callable[..., Config], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, data = make(configure())
+    size = table_of(model).num_embeddings
+    ids = {number for each in data.train["DATA"] for number in each.segments.subword_ids.tolist()}
+    ids |= set(model.tokenizer.tokenizer.all_special_ids)
+    for least, stays in ((1 - len(ids) / size + 0.001, True), (1 - len(ids) / size - 0.001, False)):
+        monkeypatch.setattr(reduced_vocabulary, "MINIMUM_UNSEEN", least)
+        reduce_vocabulary(model, seen_subwords(data))
+        assert (type(table_of(model)) is nn.Embedding) == stays
+    assert table_of(model).seen.tolist() == sorted(ids)
+
+
+def test_only_updates_that_touch_the_rows_decay_the_others(configure: Callable[..., Config]) -> None:
+    model, data = make(configure("training.optimizer.weight_decay=0.5"))
+    reduce_vocabulary(model, seen_subwords(data))
+    optimizer = make_optimizer(model, model.config.params.training)
+    table, batch = table_of(model), model.batch(data.train["DATA"], only_annotated=True)
+    optimizer.step()
+    assert table.decay == 1.0
+    # As in a run that is resumed.
+    optimizer.load_state_dict(optimizer.state_dict())
+    train_step(model.train(), batch, optimizer)
+    rate = next(
+        group["lr"] for group in optimizer.param_groups if any(one is table.rows for one in group["params"])
+    )
+    assert table.decay == 1 - rate * 0.5
+    table.rows.requires_grad_(False)
+    train_step(model, batch, optimizer)
+    assert table.decay == 1 - rate * 0.5
+
+
+def test_a_model_that_is_saved_while_it_trains_is_as_any_other(
+    configure: Callable[..., Config], tmp_path: Path
+) -> None:
+    model, data = make(configure("training.optimizer.weight_decay=50"))
+    reduce_vocabulary(model, seen_subwords(data))
+    optimizer = make_optimizer(model, model.config.params.training)
+    train_step(model.train(), model.batch(data.train["DATA"], only_annotated=True), optimizer)
+    save_model(model, tmp_path / "model")
+    saved = load_model(tmp_path / "model")
+    for name, value in weights_of(model).items():
+        assert torch.equal(weights_of(saved)[name], value), name
+
 
 SEEN = torch.tensor([0, 2, 3, 7])
 IN_TRAINING = torch.tensor([[2, 7, 0], [3, 2, 0]])
@@ -57,34 +285,37 @@ def test_rows_that_are_not_seen_decay_the_same_wherever_they_are_read() -> None:
     seen = changed(pair()[1]).eval()
     assert torch.equal(seen.weight, whole(seen))
     assert torch.equal(seen(EVERY_ID), whole(seen)[EVERY_ID])
-    assert torch.equal(seen.plain().weight, whole(seen))
     assert torch.equal(seen.state_dict()["weight"], whole(seen))
 
 
-@pytest.mark.parametrize("learns", [True, False])
-def test_it_becomes_an_embedding_again(learns: bool) -> None:
-    embedding = nn.Embedding(9, 4, padding_idx=3).requires_grad_(learns)
-    plain = ReducedVocabularyEmbedding(embedding, SEEN).plain()
-    assert type(plain) is nn.Embedding
-    assert (plain.padding_idx, plain.weight.requires_grad) == (3, learns)
-    assert torch.equal(plain.weight, embedding.weight)
+def plain_state(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in module.state_dict().items() if name != EXTRA_STATE}
 
 
 def test_saved_it_is_the_embedding() -> None:
     embedding, seen = pair()
     expected = {name: (value.shape, value.dtype) for name, value in embedding.state_dict().items()}
-    assert {name: (value.shape, value.dtype) for name, value in seen.state_dict().items()} == expected
-    embedding.load_state_dict(changed(seen).state_dict())
+    assert {name: (value.shape, value.dtype) for name, value in plain_state(seen).items()} == expected
+    embedding.load_state_dict(plain_state(changed(seen)))
     assert torch.equal(embedding.weight, whole(seen))
 
 
-def test_loaded_it_has_the_rows_and_its_own_decay(tmp_path: object) -> None:
+def test_saved_weights_of_a_model_replace_all_vectors(tmp_path: Path) -> None:
     path = f"{tmp_path}/weights.safetensors"
-    source = nn.Sequential(changed(pair()[1]), nn.Linear(4, 4))
-    save_model(source, path)
-    _, seen = pair()
-    load_model(nn.Sequential(seen, nn.Linear(4, 4)), path)
-    assert torch.equal(seen.rows, source[0].rows)
+    source = pair()[0]
+    save_weights(nn.Sequential(source, nn.Linear(4, 4)), path)
+    seen = changed(pair()[1])
+    load_weights(nn.Sequential(seen, nn.Linear(4, 4)), path)
+    assert torch.equal(seen.weight, source.weight)
     assert seen.decay == 1.0
     with pytest.raises(RuntimeError, match="Missing key"):
         seen.load_state_dict({})
+
+
+def test_a_checkpoint_restores_the_factor_of_unseen_vectors_exactly() -> None:
+    source, restored = changed(pair()[1]), pair()[1]
+    source.decay = 1 / 3
+    restored.load_state_dict(source.state_dict())
+    assert restored.decay == source.decay
+    assert torch.equal(restored.table, source.table)
+    assert torch.equal(restored.weight, source.weight)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from products import Products
 
+from machamp_lite.acceleration import accelerate
 from machamp_lite.acceleration.padded_linear import ROWS
 from machamp_lite.config import load_config
 from machamp_lite.data.records import FileFormat, Record, read_records
@@ -116,7 +117,7 @@ def make(
         config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
         seed_everything(1)
         data = read_data(config)
-        return Setting(case, data, build_model(config, data), path)
+        return Setting(case, data, accelerate(build_model(config, data)), path)
 
     return build
 

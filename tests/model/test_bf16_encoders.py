@@ -1,4 +1,4 @@
-"""In bf16 on a CPU an encoder that only scores has rounded weights, whatever its kind."""
+"""In bf16 on a CPU an encoder that only scores has bf16 weights, whatever its kind."""
 
 import json
 from collections.abc import Callable
@@ -9,11 +9,12 @@ import pytest
 import torch
 from test_encoder_kinds import TEXT_TASKS, WORD_TASKS, configure, every_kind, make
 
-from machamp_lite.acceleration.seen_rows import reduce_vocabulary
+from machamp_lite.acceleration import load_accelerated
+from machamp_lite.acceleration.reduced_vocabulary import reduce_vocabulary
 from machamp_lite.config.schema import Config
 from machamp_lite.inference.evaluation import score_batches
 from machamp_lite.model.multitask_model import Model
-from machamp_lite.model.serialization import load_best_weights, load_model, save_model
+from machamp_lite.model.serialization import load_best_weights, save_model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.trainer import train_step
 
@@ -25,8 +26,8 @@ def test_in_bf16_states_are_computed_and_kept_in_16_bits_and_near_those_of_fp32(
     configure: Callable[..., Config], kind: str
 ) -> None:
     model, examples = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
-    # As in a run, whose vectors of subwords are of two kinds.
-    reduce_vocabulary(model, {"ALL": examples})
+    # As in a run, whose embeddings are of two kinds.
+    reduce_vocabulary(model, (example.segments.subword_ids for example in examples))
     layers = model.encoder.layer_numbers("all")
     batch = model.eval().batch(examples, only_annotated=False)
     with torch.inference_mode():
@@ -48,14 +49,14 @@ def test_what_is_scored_in_bf16_is_the_encoder_as_it_is_now(
     model, examples = make(configure(kind, *overrides, words={"mood": WORD_TASKS["mood"]}))
     # Adapters are saved as part of the weights, which are then rounded as a whole.
     tolerance = 0.05 if adapters else 0.0
-    reduce_vocabulary(model, {"ALL": examples})
+    reduce_vocabulary(model, (example.segments.subword_ids for example in examples))
     optimizer = make_optimizer(model, model.config.params.training)
     seen = []
     for number in range(3):
         train_step(model.train(), model.batch(examples, only_annotated=True), optimizer)
         save_model(model, tmp_path / str(number))
         seen.append(scores_of(model, examples))
-        loaded = scores_of(load_model(tmp_path / str(number)), examples)
+        loaded = scores_of(load_accelerated(tmp_path / str(number)), examples)
         torch.testing.assert_close(loaded, seen[-1], rtol=tolerance, atol=tolerance)
     assert not torch.equal(seen[0], seen[2])
     if adapters is None:

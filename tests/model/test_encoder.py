@@ -61,13 +61,13 @@ def test_layers_in_several_precisions_are_those_of_training(
     # On a GPU in bf16 a layer that ends in a linear map is in another precision than one that ends in a layer norm.
     model, examples = build("wordpiece")
     batch = model.batch(examples, only_annotated=False)
-    layers = model.encoder._layers
+    run = model.encoder.run
 
     def mixed(*arguments: Any) -> list[torch.Tensor]:
-        first, *others = layers(*arguments)
+        first, *others = run(*arguments)
         return [first.bfloat16(), *others]
 
-    monkeypatch.setattr(model.encoder, "_layers", mixed)
+    monkeypatch.setattr(model.encoder, "run", mixed)
     expected = model.encoder(batch, [0, 1, 2]).words
     with torch.inference_mode():
         words = model.encoder(batch, [0, 1, 2]).words

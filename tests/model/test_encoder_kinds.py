@@ -10,12 +10,14 @@ import torch
 from tiny_encoders import KINDS, Encoders
 from transformers import ViTConfig
 
+from machamp_lite.acceleration import accelerate, load_accelerated
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.model.attention_probe import probe_attention
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
 from machamp_lite.training.optimizer import make_optimizer
@@ -86,7 +88,7 @@ def configure(
 def make(config: Config) -> tuple[Model, list[Any]]:
     seed_everything(1)
     data = read_data(config)
-    return build_model(config, data), [example for own in data.train.values() for example in own]
+    return accelerate(build_model(config, data)), [example for own in data.train.values() for example in own]
 
 
 def labels(model: Model, examples: list[Any]) -> list[dict[str, Any]]:
@@ -127,7 +129,7 @@ def test_every_task_type_learns_predicts_and_is_saved(
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert any(not torch.equal(before[name], value) for name, value in model.encoder.named_parameters())
     save_model(model, tmp_path / "model")
-    loaded = load_model(tmp_path / "model")
+    loaded = load_accelerated(tmp_path / "model")
     assert loaded.encoder.is_causal == model.encoder.is_causal == (kind in CAUSAL)
     assert loaded.tokenizer.boundary == model.tokenizer.boundary
     assert_same(labels(model, examples), labels(loaded, examples))
@@ -263,7 +265,7 @@ def test_what_is_learnt_of_an_encoder_draws_no_random_numbers(
     config = configure(kind, words={"mood": WORD_TASKS["mood"]})
     model, _ = make(config)
     state = torch.get_rng_state()
-    model.encoder._probe_attention(model.encoder.transformer.config)
+    probe_attention(model.encoder)
     assert torch.equal(torch.get_rng_state(), state)
     assert model.encoder.padding_matters == (kind == "canine")
 

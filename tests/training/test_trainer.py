@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from machamp_lite.acceleration import accelerate
 from machamp_lite.config import load_config
 from machamp_lite.errors import TrainingError
 from machamp_lite.model.multitask_model import Model
@@ -33,7 +34,7 @@ def load(
 def model_and_batch(config: Any) -> tuple[Model, Any]:
     runs.seed_everything(3)
     data = runs.read_data(config)
-    model = runs.build_model(config, data).train()
+    model = accelerate(runs.build_model(config, data)).train()
     return model, model.batch([*data.train["WORDS"], *data.train["PAIRS"]], only_annotated=True)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from machamp_lite.acceleration.bf16_weights import RoundedWeights
+from machamp_lite.acceleration.bf16_copy import BF16InferenceCopy
 
 
 class Tied(nn.Module):
@@ -22,15 +22,15 @@ class Tied(nn.Module):
         return self.out(self.norm(self.table(ids)))
 
 
-def scoring(rounded: RoundedWeights, module: nn.Module) -> nn.Module:
+def scoring(copies: BF16InferenceCopy, module: nn.Module) -> nn.Module:
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
-        return rounded.of(module.eval())
+        return copies.choose(module.eval())
 
 
 def test_weights_are_rounded_and_tied_as_before_and_all_else_is_shared() -> None:
     module = Tied()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    copied = scoring(RoundedWeights(), module)
+    copied = scoring(BF16InferenceCopy(), module)
     assert isinstance(copied, Tied) and copied is not module
     assert copied.out.weight is copied.table.weight and copied.angles is module.angles
     assert copied.norm.weight is module.norm.weight and copied.norm.bias is module.norm.bias
@@ -53,33 +53,33 @@ def test_it_is_the_module_itself_where_it_learns_and_in_fp32(
 ) -> None:
     module = Tied().train(trains)
     with torch.set_grad_enabled(has_gradients), torch.autocast("cpu", enabled=in_bf16):
-        assert RoundedWeights().of(module) is module
+        assert BF16InferenceCopy().choose(module) is module
 
 
-def load(module: Tied, rounded: RoundedWeights) -> None:
+def load(module: Tied, copies: BF16InferenceCopy) -> None:
     module.load_state_dict(Tied().state_dict())
 
 
-def replace(module: Tied, rounded: RoundedWeights) -> None:
+def replace(module: Tied, copies: BF16InferenceCopy) -> None:
     module.out.bias.data = torch.ones(4)
 
 
-def update(module: Tied, rounded: RoundedWeights) -> None:
+def update(module: Tied, copies: BF16InferenceCopy) -> None:
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.1, fused=True)
-    rounded.of(module.train())(torch.tensor([1, 2])).sum().backward()
+    copies.choose(module.train())(torch.tensor([1, 2])).sum().backward()
     optimizer.step()
 
 
 @pytest.mark.parametrize("change", [load, replace, update])
 def test_it_is_made_again_when_the_weights_are_others(
-    change: Callable[[Tied, RoundedWeights], None],
+    change: Callable[[Tied, BF16InferenceCopy], None],
 ) -> None:
-    module, rounded = Tied(), RoundedWeights()
-    first = scoring(rounded, module)
-    assert scoring(rounded, module) is first
-    change(module, rounded)
-    second = scoring(rounded, module)
-    assert second is not first and scoring(rounded, module) is second
+    module, copies = Tied(), BF16InferenceCopy()
+    first = scoring(copies, module)
+    assert scoring(copies, module) is first
+    change(module, copies)
+    second = scoring(copies, module)
+    assert second is not first and scoring(copies, module) is second
     for name, value in second.named_parameters():
         assert torch.equal(value, module.get_parameter(name).to(value.dtype))
 
@@ -88,7 +88,7 @@ def test_weights_without_versions_are_rounded_too() -> None:
     with torch.inference_mode():
         module = nn.Linear(2, 2)
         assert (
-            scoring(RoundedWeights(), module)(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+            scoring(BF16InferenceCopy(), module)(torch.ones(1, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
         )
 
 
@@ -102,11 +102,11 @@ class Stubborn(nn.Linear):
 
 
 def test_what_cannot_be_rounded_is_computed_as_it_is_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    module, rounded = Stubborn(2, 3).eval(), RoundedWeights()
+    module, copies = Stubborn(2, 3).eval(), BF16InferenceCopy()
     values = torch.ones(1, 2)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
         for _ in range(2):
-            assert torch.equal(rounded.call(module, values=values), module(values))
+            assert torch.equal(copies(module, values=values), module(values))
     assert [record.getMessage() for record in caplog.records] == [
-        "the encoder is not computed with rounded weights (RuntimeError: expected Float)"
+        "the encoder cannot predict with bf16 weights, autocast is used (RuntimeError: expected Float)"
     ]
