@@ -1,9 +1,10 @@
-"""Measures training, prediction, memory and reading against what they could be at best, in one run.
+"""Measures training, prediction, memory and reading against the best possible values.
 
-Each section is measured turn by turn with what it is held against; a figure is the median over rounds.
+A section interleaves what it measures with what it compares to; a figure is the median over rounds.
 docs/developing/performance.md says what each of them means.
 
-    python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md --plot speed.svg
+    python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md
+    python scripts/benchmark.py acceleration --settings minilm_fp32 --results runs.json --repeats 3
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import loading, memory, plot, report, scaling, share, speed, startup
+from benchmarks import acceleration, loading, memory, processes, report, scaling, speed
 from benchmarks.figures import Figure, NotMeasuredError
 from benchmarks.subject import Subject
 
@@ -29,12 +30,15 @@ SECTIONS: Mapping[str, Callable[[Subject], list[Figure]]] = {
     "prediction": speed.prediction,
     "tasks": scaling.tasks,
     "epoch": scaling.epoch,
-    "share": share.share,
+    "share": speed.share,
     "memory": memory.memory,
     "reading": loading.reading,
-    "startup": startup.startup,
+    "startup": processes.startup,
+    "acceleration": acceleration.acceleration,
 }
-# The 1-minute load for each core above which another process has a core of its own.
+# Sections that are measured only if they are named, because they take long.
+ON_REQUEST = ("acceleration",)
+# The 1-minute load per core above which another process is using a core.
 HIGHEST_LOAD = 0.5
 
 
@@ -46,53 +50,58 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parameters_config", metavar="FILE")
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
     names = ", ".join(SECTIONS)
-    parser.add_argument("--only", metavar="A,B", help=f"sections to measure (default: all), of {names}")
     parser.add_argument(
-        "--without", metavar="A,B", help="sections to leave out; 'base' is the one that takes longest"
+        "sections", nargs="*", metavar="SECTION", help=f"of {names} (default: all but {', '.join(ON_REQUEST)})"
+    )
+    parser.add_argument(
+        "--without", metavar="A,B", help="sections to leave out; 'base' takes longest"
     )
     for flag, default, what in (
-        ("--repeats", 5, "rounds that count"),
-        ("--sentences", 600, "sentences of each dataset; fewer where a section is slow"),
+        ("--repeats", 5, "rounds"),
+        ("--sentences", 600, "sentences of each dataset; slow sections use fewer"),
         ("--words", 1_000_000, "words to read"),
     ):
         parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
+    parser.add_argument("--settings", metavar="A,B", help="of acceleration: of " + ", ".join(acceleration.SETTINGS))
+    parser.add_argument("--results", metavar="FILE", help="of acceleration: its runs so far, which are not repeated")
+    parser.add_argument(
+        "--minutes", type=float, default=8.0, metavar="N", help="of acceleration: starts no run after N minutes"
+    )
     parser.add_argument("--busy", action="store_true", help="measure although the machine has other work")
     parser.add_argument("--json", metavar="FILE", help="where to write all figures")
     parser.add_argument("--markdown", metavar="FILE", help="where to write the table that is printed")
-    parser.add_argument("--plot", metavar="FILE", help="where to draw the ratios, as SVG")
     return parser
 
 
-def chosen_sections(only: str | None, without: str | None) -> list[str]:
-    """The names of the sections to measure, in their order; raises ``ConfigError`` for others."""
-    asked, left_out = (_names(flag, text) for flag, text in (("--only", only), ("--without", without)))
-    return [name for name in SECTIONS if (not asked or name in asked) and name not in left_out]
-
-
-def _names(flag: str, text: str | None) -> list[str]:
-    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+def chosen_sections(named: Sequence[str], without: Sequence[str] = ()) -> list[str]:
+    """The names of the sections to measure, in their order; raises ``ConfigError`` for unknown ones."""
     faults = [
-        f"{flag}: found '{name}', expected sections by name{did_you_mean(name, SECTIONS)}"
-        for name in names
+        f"found '{name}', expected sections by name{did_you_mean(name, SECTIONS)}"
+        for name in (*named, *without)
         if name not in SECTIONS
     ]
     if faults:
         raise ConfigError(faults)
-    return names
+    chosen = named or [name for name in SECTIONS if name not in ON_REQUEST]
+    return [name for name in SECTIONS if name in chosen and name not in without]
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def check_load(load: float, *, cores: int) -> None:
     """Raises ``MachampError`` on a machine that has other work."""
-    argmax = HIGHEST_LOAD * cores
-    if load > argmax:
+    highest = HIGHEST_LOAD * cores
+    if load > highest:
         raise MachampError(
-            f"the load of this machine is {load:.1f}, expected at most {argmax:.1f} for {cores} cores; wait, or "
-            "measure all the same with --busy"
+            f"the load of this machine is {load:.1f}, expected at most {highest:.1f} for {cores} cores; wait, or "
+            "measure nevertheless with --busy"
         )
 
 
 def measure(subject: Subject, sections: Sequence[str]) -> tuple[list[Figure], list[str]]:
-    """The figures of some sections, and why others have none."""
+    """The figures of some sections, and a note for each section that cannot be measured."""
     figures, notes = [], []
     for name in sections:
         start = time.perf_counter()
@@ -109,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = _parser().parse_args(arguments)
     load = os.getloadavg()[0]
     try:
-        sections = chosen_sections(flags.only, flags.without)
+        sections = chosen_sections(flags.sections, _names(flags.without))
         if not flags.busy:
             check_load(load, cores=os.cpu_count() or 1)
         subject = Subject(
@@ -119,6 +128,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sentences=flags.sentences,
             words=flags.words,
             repeats=flags.repeats,
+            settings=_names(flags.settings),
+            results=flags.results,
+            minutes=flags.minutes,
         )
         config = subject.config()
         figures, notes = measure(subject, sections)
@@ -132,16 +144,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(text, end="")
     if flags.json:
         write_json(flags.json, report.as_json(lines, figures))
-    title = f"{lines['encoder']}, {lines['precision']}, {lines['machine']}"
-    drawing = plot.plot(figures, title=title) if flags.plot else ""
-    for path, content in ((flags.markdown, text), (flags.plot, drawing)):
-        if path:
-            with replacing_file(path) as file:
-                file.write(content)
+    if flags.markdown:
+        with replacing_file(flags.markdown) as file:
+            file.write(text)
     return 0
 
 
 if __name__ == "__main__":
-    # What is noticed of the data would be said in every section again.
+    # Every section would repeat the warnings about the data.
     logging.getLogger("machamp_lite").setLevel(logging.ERROR)
     sys.exit(main())

@@ -4,7 +4,6 @@ import dataclasses
 import importlib
 import json
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +28,10 @@ FIGURES = {
     "memory": ["memory"],
     "reading": ["reading_cold", "reading_cached"],
     "startup": ["startup_help", "startup_imports", "startup_predict"],
+    "acceleration": [
+        *(f"minilm_fp32_train_{name}" for name in ("dropout", "packing", "vocabulary", "allocator")),
+        "minilm_fp32_predict_packing",
+    ],
 }
 
 
@@ -52,8 +55,10 @@ def flags(write_config: Callable[..., str], dataset: dict[str, Any], tiny_params
 
 
 def run_here(command: list[str]) -> None:
-    """Runs the commands of the start-up that leave something to see."""
+    """Runs the commands that write something."""
     script, *arguments = command[1:]
+    if Path(script).name == "train.py" and "--help" not in arguments:
+        assert cli.train(arguments) == 0
     if Path(script).name == "predict.py":
         assert cli.predict(arguments) == 0
         assert Path(arguments[2]).read_text()
@@ -75,33 +80,34 @@ def test_every_section_gives_its_figures(
         here = lambda function, subject, **arguments: function(subject, **arguments)  # noqa: E731
         monkeypatch.setattr(section("loading"), "in_fresh_process", here)
     if name == "startup":
-        monkeypatch.setattr(section("startup"), "run", run_here)
+        monkeypatch.setattr(section("processes"), "run", run_here)
+    if name == "acceleration":
+        monkeypatch.setattr(section("acceleration"), "run", lambda command, **_: run_here(command))
     target = tmp_path / "figures.json"
-    assert benchmark.main([*flags, "--only", name, "--json", str(target)]) == 0, capsys.readouterr().err
+    arguments = [name, *flags, "--settings", "minilm_fp32", "--json", str(target)]
+    assert benchmark.main(arguments) == 0, capsys.readouterr().err
     written = json.loads(target.read_text())
     assert list(written["figures"]) == FIGURES[name]
     table = capsys.readouterr().out
     for figure in written["figures"].values():
         assert all(value > 0 for value in figure["rounds"])
         assert f"| {figure['what']} |" in table
-        assert (figure["reached"] is None) == (figure["target"] is None)
+        assert (figure["reached"] is None) == (figure["at_least"] is None and figure["at_most"] is None)
     assert "not measured" not in written
 
 
 def test_every_section_is_measured_unless_others_are_chosen(benchmark: ModuleType) -> None:
     assert set(FIGURES) == set(benchmark.SECTIONS)
-    assert benchmark.chosen_sections(None, None) == list(FIGURES)
-    assert benchmark.chosen_sections("share,training", None) == ["training", "share"]
-    assert "base" not in benchmark.chosen_sections(None, "base")
+    assert benchmark.chosen_sections([]) == [name for name in FIGURES if name != "acceleration"]
+    assert benchmark.chosen_sections(["share", "training"]) == ["training", "share"]
+    assert "base" not in benchmark.chosen_sections([], ["base"])
 
 
-def test_an_unknown_section_is_told_with_the_nearest(
+def test_an_unknown_section_is_reported_with_the_nearest(
     benchmark: ModuleType, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert benchmark.main([*flags, "--only", "training,memroy"]) == 1
-    assert capsys.readouterr().err == (
-        "--only: found 'memroy', expected sections by name; did you mean 'memory'?\n"
-    )
+    assert benchmark.main(["training", "memroy", *flags]) == 1
+    assert capsys.readouterr().err == "found 'memroy', expected sections by name; did you mean 'memory'?\n"
 
 
 @pytest.mark.parametrize(("load", "code"), [(1.9, 0), (2.1, 1)])
@@ -133,7 +139,7 @@ def test_what_a_config_cannot_have_is_said_and_the_rest_measured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     flags = ["--dataset_configs", write_config(D=pair_dataset), "--parameters_config", tiny_params, "--busy"]
-    assert benchmark.main([*flags, "--only", "tasks,share"]) == 0
+    assert benchmark.main(["tasks", "share", *flags]) == 0
     output = capsys.readouterr().out
     assert "not measured: tasks: the config has no task of type seq" in output
     assert "padded" in output
@@ -146,7 +152,7 @@ def test_faults_of_a_config_are_plain_lines(
     assert "num_epochs" in capsys.readouterr().err
 
 
-def test_the_table_and_the_plot_are_written(
+def test_the_table_is_written(
     benchmark: ModuleType,
     section: Callable[[str], ModuleType],
     flags: list[str],
@@ -156,16 +162,15 @@ def test_the_table_and_the_plot_are_written(
 ) -> None:
     figures = section("figures")
     found = [
-        figures.Figure("a", "fast <enough>", "ratio", (0.7, 0.9, 0.8), figures.at_least(0.75)),
-        figures.Figure("b", "slow", "ratio", (1.3,), figures.at_most(1.2)),
+        figures.Figure("a", "fast <enough>", "ratio", (0.7, 0.9, 0.8), at_least=0.75),
+        figures.Figure("b", "slow", "ratio", (1.3,), at_most=1.2),
         figures.Figure("c", "untold", "ratio", (0.5,)),
-        figures.Figure("d", "wait", "s", (2.0, 4.0), figures.at_most(5.0), {"start": 1234.5}),
+        figures.Figure("d", "wait", "s", (2.0, 4.0), at_most=5.0, sources={"start": 1234.5}),
     ]
     monkeypatch.setattr(benchmark, "SECTIONS", {"all": lambda subject: found})
-    paths = {kind: tmp_path / kind for kind in ("markdown", "plot")}
-    written = [part for kind, path in paths.items() for part in (f"--{kind}", str(path))]
-    assert benchmark.main([*flags, *written]) == 0
-    table = paths["markdown"].read_text()
+    target = tmp_path / "markdown"
+    assert benchmark.main([*flags, "--markdown", str(target)]) == 0
+    table = target.read_text()
     assert table == capsys.readouterr().out
     assert table.splitlines()[-4:] == [
         "| fast <enough> | 0.800 | 0.700 to 0.900 | at least 0.75 | yes | - |",
@@ -173,12 +178,6 @@ def test_the_table_and_the_plot_are_written(
         "| untold | 0.500 | - | - | - | - |",
         "| wait | 3.00 s | 2.00 s to 4.00 s | at most 5.00 s | yes | start 1,234 |",
     ]
-    root = ElementTree.fromstring(paths["plot"].read_text())
-    texts = [text for element in root.iter() if (text := element.text)]
-    assert any("fast <enough>: 0.800 (at least 0.75: reached)" in text for text in texts)
-    assert any("slow: 1.300 (at most 1.20: missed)" in text for text in texts)
-    classes = [element.get("class") for element in root.iter()]
-    assert (classes.count("bar"), classes.count("missed"), classes.count("target")) == (2, 1, 2)
 
 
 def test_bare_groups_have_the_subwords_of_the_batches_in_rows_of_one_length(
@@ -253,11 +252,44 @@ def test_repeated_data_is_drawn_from_as_before(
 def test_the_share_is_that_of_rows_as_long_as_the_longest(
     section: Callable[[str], ModuleType], benchmark: ModuleType
 ) -> None:
-    assert section("share").filled([np.array([2, 4]), np.array([2])]) == 0.8
+    assert section("speed").filled([np.array([2, 4]), np.array([2])]) == 0.8
 
 
-def test_a_failed_process_is_told_in_one_line(
+def test_a_failed_process_is_reported_in_one_line(
     section: Callable[[str], ModuleType], benchmark: ModuleType
 ) -> None:
     with pytest.raises(MachampError, match=r"ended with 1 \(ValueError: no\)"):
-        section("child").run([sys.executable, "-c", "raise ValueError('no')"])
+        section("processes").run([sys.executable, "-c", "raise ValueError('no')"])
+
+
+def test_runs_of_acceleration_are_resumed_from_their_results(
+    section: Callable[[str], ModuleType],
+    benchmark: ModuleType,
+    flags: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(
+        section("acceleration"), "run", lambda command, *, environment: called.append(*environment.values())
+    )
+    results = tmp_path / "runs.json"
+    arguments = ["acceleration", *flags, "--settings", "minilm_bf16", "--results", str(results)]
+    assert benchmark.main([*arguments, "--minutes", "0"]) == 0
+    output = capsys.readouterr()
+    assert "14 runs are left" in output.err and "no pair of runs is measured yet" in output.out
+    assert benchmark.main(arguments) == 0
+    assert set(called) == {"", "dropout", "packing", "vocabulary", "allocator", "linear", "primitives", "bf16_copy"}
+    count = len(called)
+    assert benchmark.main([*arguments, "--minutes", "0"]) == 0
+    assert len(called) == count
+    assert benchmark.main([*arguments[:-3], "minilm_fp16"]) == 1
+    assert "did you mean" in capsys.readouterr().err
+
+
+def test_every_second_round_of_acceleration_is_in_reverse_order(
+    section: Callable[[str], ModuleType], benchmark: ModuleType
+) -> None:
+    rounds = [(each.round, each.without) for each in section("acceleration").runs("minilm_fp32", 2)][-5:]
+    assert rounds == [(0, "nothing"), (1, "packing"), (1, "nothing"), (2, "nothing"), (2, "packing")]

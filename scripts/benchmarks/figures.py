@@ -1,48 +1,26 @@
-"""What a section of the benchmark gives: figures with their spread and their targets."""
+"""Figures of the benchmark: how they are timed, and what is kept of them."""
 
 import statistics
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Unit = Literal["ratio", "s"]
-
 
 class NotMeasuredError(Exception):
-    """A section that this config or machine cannot have; says why in one line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a figure is meant to be, at least or at most."""
-
-    value: float
-    kind: Literal["at least", "at most"]
-
-    def is_reached(self, value: float) -> bool:
-        """Whether a value is on the right side."""
-        return value >= self.value if self.kind == "at least" else value <= self.value
-
-
-def at_least(value: float) -> Target:
-    """A target where more is better."""
-    return Target(value, "at least")
-
-
-def at_most(value: float) -> Target:
-    """A target where less is better."""
-    return Target(value, "at most")
+    """A section cannot be measured with this config or on this machine; says why in one line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure, with its value in each round that counts; ``sources`` are the medians that it comes from, by name."""
+    """One figure with its value in each round; ``sources`` are the medians that it is computed from, by name."""
 
     name: str
     what: str
-    unit: Unit
+    unit: Literal["ratio", "s"]
     values: tuple[float, ...]
-    target: Target | None = None
+    at_least: float | None = None
+    at_most: float | None = None
     sources: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -52,23 +30,64 @@ class Figure:
 
     @property
     def is_reached(self) -> bool | None:
-        """Whether the median reaches the target; None without one."""
-        return None if self.target is None else self.target.is_reached(self.measured)
+        """Whether the median reaches the target; None without a target."""
+        if self.at_least is None and self.at_most is None:
+            return None
+        return (self.at_least is None or self.measured >= self.at_least) and (
+            self.at_most is None or self.measured <= self.at_most
+        )
 
     def as_json(self) -> dict[str, Any]:
-        """All there is to it, for a file."""
-        target = self.target and {"value": self.target.value, "kind": self.target.kind}
+        """The figure as an object of the JSON file."""
         return {
             "what": self.what,
             "unit": self.unit,
-            "measured": _short(self.measured),
-            "rounds": [_short(value) for value in self.values],
-            "target": target,
+            "measured": _rounded(self.measured),
+            "rounds": [_rounded(value) for value in self.values],
+            "at_least": self.at_least,
+            "at_most": self.at_most,
             "reached": self.is_reached,
-            "from": {name: _short(value) for name, value in self.sources.items()},
+            "from": {name: _rounded(value) for name, value in self.sources.items()},
         }
 
 
-def _short(value: float) -> float:
-    """Four digits of a value, which is more than timing knows."""
+def _rounded(value: float) -> float:
+    """Four digits, which is more than a measurement of time can give."""
     return float(f"{value:.4g}")
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """The wall-clock time of some work."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def timed(works: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[str, tuple[float, ...]]:
+    """The seconds of each work in each round."""
+    return in_rounds(
+        {name: lambda work=work: seconds(work) for name, work in works.items()},  # type: ignore[misc]
+        repeats=repeats,
+    )
+
+
+def in_rounds(
+    works: Mapping[str, Callable[[], float]], *, repeats: int, warm_up: bool = True
+) -> dict[str, tuple[float, ...]]:
+    """What each work returns in each round, without the first round if it is a warm-up.
+
+    The works of a round are interleaved, and every other round is in reverse order, so that other load on the machine
+    falls on all of them.
+    """
+    found: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(-int(warm_up), repeats):
+        for name in sorted(works, reverse=bool(number % 2)):
+            value = works[name]()
+            if number >= 0:
+                found[name].append(value)
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def ratios(numerators: tuple[float, ...], denominators: tuple[float, ...]) -> tuple[float, ...]:
+    """The ratio of each round."""
+    return tuple(one / other for one, other in zip(numerators, denominators, strict=True))

@@ -1,6 +1,6 @@
-"""The peak of memory in training over what weights, gradients, moments and the bare encoder's activations take.
+"""The peak memory of training over weights, gradients, moments and the activations of the encoder alone.
 
-Each of both sides is measured in a fresh process, as what the resident memory grows beyond data and imports.
+Both are measured in a fresh process, as the growth of the resident memory beyond data and imports.
 """
 
 import contextlib
@@ -11,22 +11,21 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.child import in_fresh_process
-from benchmarks.figures import Figure, NotMeasuredError, at_most
-from benchmarks.rounds import ratios
+from benchmarks.figures import Figure, NotMeasuredError, ratios
+from benchmarks.processes import in_fresh_process
 from benchmarks.subject import Material, Subject, autocast, bare_step, equal_length_groups, read, take_steps
 from machamp_lite.training.run import build_model
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-# fp32: a weight, its gradient, and two moments of Adam.
-BYTES_A_WEIGHT = 4 * 4
+# In fp32: a weight, its gradient, and two moments of Adam.
+BYTES_PER_WEIGHT = 4 * 4
 MEGABYTE = 1e6
-# A process gives one value, and is slow to start.
+# Each value needs a process, which is slow to start.
 MOST_ROUNDS = 3
 
 
 def memory(subject: Subject) -> list[Figure]:
-    """The peak of training over the least that it could be."""
+    """The peak of training over the least possible one."""
     if not STATUS.exists():
         raise NotMeasuredError("memory is read from /proc, which this system does not have")
     peaks, least, parts = [], [], {}
@@ -46,32 +45,32 @@ def memory(subject: Subject) -> list[Figure]:
             "peak memory of training over weights, gradients, moments and bare activations",
             "ratio",
             ratios(tuple(peaks), tuple(least)),
-            target=at_most(1.15),
+            at_most=1.15,
             sources=parts,
         )
     ]
 
 
 def training_peak(subject: Subject) -> dict[str, int]:
-    """Bytes that training takes at most beyond what data and imports take, and those of weights in fp32."""
+    """The peak of training in bytes beyond data and imports, and the bytes of weights, gradients and moments."""
     material = _ready(subject)
     batches = list(material.batches())
     before = _start_counting()
     model, optimizer = material.trainee()
-    # The first step makes the moments, so that those after it have them from the start.
+    # The first step creates the moments, so that all later steps have them.
     take_steps(model, [*batches[:1], *batches], optimizer)
     peak = _peak() - before
     weights = sum(parameter.numel() for parameter in material.model().parameters())
-    return {"peak": peak, "weights": BYTES_A_WEIGHT * weights}
+    return {"peak": peak, "weights": BYTES_PER_WEIGHT * weights}
 
 
 def bare_activations(subject: Subject) -> int:
-    """Bytes by which the peak rises over a bare forward and backward, with the gradients there before."""
+    """The growth of the peak in bytes in a forward and backward of the encoder, whose gradients exist before."""
     material = _ready(subject)
     groups = equal_length_groups(material.batches())
     encoder = material.encoder().train()
     for parameter in encoder.parameters():
-        # Filled, since memory that was never written to is not there.
+        # Filled, because memory is not resident before it is written to.
         parameter.grad = torch.empty_like(parameter).fill_(0)
     before = _start_counting()
     for ids in groups:
@@ -80,25 +79,25 @@ def bare_activations(subject: Subject) -> int:
 
 
 def _ready(subject: Subject) -> Material:
-    """Reads the data, and has torch and transformers import what they import when they are first used."""
+    """Reads the data, and makes torch and transformers import what they import at their first use."""
     material = read(subject.config(), sentences=subject.sentences)
     with torch.device("meta"):
         # Without weights.
         build_model(material.config, material.data, reset=True)
     with autocast(material.config):
-        map_of_one = torch.nn.Linear(1, 1)
-        optimizer = torch.optim.AdamW(map_of_one.parameters(), fused=True)
-        map_of_one(torch.ones(1, 1)).sum().backward()
-    torch.nn.utils.clip_grad_norm_(map_of_one.parameters(), 1.0)
+        layer = torch.nn.Linear(1, 1)
+        optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+        layer(torch.ones(1, 1)).sum().backward()
+    torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
     optimizer.step()
     return material
 
 
 def _start_counting() -> int:
-    """The bytes that are resident now; what was resident before is forgotten, where the system lets it."""
+    """The bytes that are resident now; resets the peak, if the system allows it."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
-        # What is freed and kept would be taken for the model without being seen.
+        # The model would reuse freed memory that the process still has, and its own would not be counted.
         ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")
@@ -106,12 +105,12 @@ def _start_counting() -> int:
 
 
 def _peak() -> int:
-    """The most bytes that were resident since counting started."""
+    """The peak of resident bytes since ``_start_counting``."""
     return _bytes_of("VmHWM")
 
 
 def _bytes_of(key: str) -> int:
-    """A line of the process's status, which is in kilobytes."""
+    """An entry of the process's status, in bytes."""
     found = re.search(rf"^{key}:\s+(\d+) kB$", STATUS.read_text(encoding="ascii"), re.MULTILINE)
     if found is None:
         raise NotMeasuredError(f"{STATUS} has no line {key}")

@@ -5,8 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks.figures import Figure, NotMeasuredError, at_most
-from benchmarks.rounds import ratios, timed
+from benchmarks.figures import Figure, NotMeasuredError, ratios, timed
 from benchmarks.subject import Material, Subject, read, take_steps, train_epochs_of
 from machamp_lite.config import Config
 from machamp_lite.dataloading.batch_sampler import Stream
@@ -14,12 +13,12 @@ from machamp_lite.dataloading.example_store import ExampleStore
 
 COUNTS = (1, 4, 10)
 TIMES = 8
-# Sentences are fewer than elsewhere: there are several models, or several times the data.
+# These sections use this part of the sentences: they have several models, or several times the data.
 FEWER = {"tasks": 3, "epoch": 4}
 
 
 def tasks(subject: Subject) -> list[Figure]:
-    """Training with one tag task, and with the same task again and again under other names."""
+    """Training with one tag task, and with several copies of it under other names."""
     most = max(COUNTS)
     material = read(
         with_tag_tasks(subject.config(), most), sentences=max(1, subject.sentences // FEWER["tasks"])
@@ -43,7 +42,7 @@ def tasks(subject: Subject) -> list[Figure]:
             f"training, {count} tag tasks over one",
             "ratio",
             ratios(times[str(count)], times["1"]),
-            target=at_most(1.12) if count == most else None,
+            at_most=1.12 if count == most else None,
             sources=sources,
         )
         for count in COUNTS[1:]
@@ -51,7 +50,7 @@ def tasks(subject: Subject) -> list[Figure]:
 
 
 def with_tag_tasks(config: Config, count: int) -> Config:
-    """A config of so many tasks, each the first one of type seq of any dataset; raises ``NotMeasuredError``."""
+    """A config with copies of the first task of type seq of any dataset; raises ``NotMeasuredError``."""
     for name, dataset in config.datasets.items():
         for task, options in dataset.tasks.items():
             if options.task_type == "seq":
@@ -62,7 +61,7 @@ def with_tag_tasks(config: Config, count: int) -> Config:
 
 
 def epoch(subject: Subject) -> list[Figure]:
-    """A whole epoch, cutting of batches included, over the same sentences several times in an epoch."""
+    """A whole epoch, with its batches made, over the same sentences once and several times."""
     config = subject.config("training.num_epochs=1")
     material = read(config, sentences=max(1, subject.sentences // FEWER["epoch"]))
     model, optimizer = material.trainee()
@@ -79,17 +78,17 @@ def epoch(subject: Subject) -> list[Figure]:
     return [
         Figure(
             f"epoch_{TIMES}x",
-            f"seconds a word of an epoch, {TIMES} times the data over once",
+            f"seconds per word of an epoch, {TIMES} times the data over once",
             "ratio",
             tuple(ratio / TIMES for ratio in ratios(times["often"], times["once"])),
-            target=at_most(1.05),
+            at_most=1.05,
             sources={f"{name}, s": statistics.median(values) for name, values in times.items()},
         )
     ]
 
 
 def repeated(stream: Stream, times: int) -> Stream:
-    """A stream whose instances come so many times, with the chances that each of them had."""
+    """A stream in which each example is repeated, with its sampling weight split between the copies."""
     assert isinstance(stream.examples, ExampleStore)
     sampling_weights = None if stream.sampling_weights is None else np.tile(stream.sampling_weights, times) / times
     examples = stream.examples.take(np.tile(stream.examples.order, times))

@@ -1,38 +1,40 @@
-"""How much of the bare encoder's speed is left in training and prediction."""
+"""How much of the encoder's own speed is left in training and prediction."""
 
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from transformers import BertConfig
+import numpy as np
 
-from benchmarks.figures import Figure, at_least
-from benchmarks.rounds import ratios, timed
+from benchmarks.figures import Figure, ratios, timed
 from benchmarks.subject import (
     Inputs,
     Subject,
     bare_prediction,
     bare_training,
+    base_shape_encoder,
     equal_length_groups,
     padded_groups,
     read,
+    segment_lengths,
     subwords_of,
     take_steps,
     train_epochs_of,
 )
+from machamp_lite.acceleration import accelerate
+from machamp_lite.acceleration.packing import PackedLayout
 from machamp_lite.config import Config
 from machamp_lite.dataloading.example import Example
 from machamp_lite.inference.evaluation import predict_labels, prediction_batches
-from machamp_lite.model.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.optimizer import make_optimizer
 
-# What transformers says of a BERT is the shape of BERT-base; such an encoder is measured on so much fewer batches.
+# The defaults of BertConfig are the shape of BERT-base; such an encoder is measured on a quarter of the sentences.
 BASE_SHAPE: dict[str, Any] = {}
 FEWER = 4
-# The subwords of a batch that MaChAmp trains such an encoder with (configs/params-machamp.json).
+# Subwords of a batch with which MaChAmp trains such an encoder (configs/params-machamp.json).
 BASE_TOKENS = 1024
-# For which a model is trained before it predicts.
+# Epochs of training before prediction is measured.
 EPOCHS = 10
 
 
@@ -44,17 +46,12 @@ def training(subject: Subject) -> list[Figure]:
 def base_shape(subject: Subject) -> list[Figure]:
     """The same with random weights in the shape of BERT-base, in batches of the config's size and of MaChAmp's."""
     params = subject.config().params
-    name, own_tokens = params.transformer_model, params.batching.max_tokens
     with tempfile.TemporaryDirectory() as folder:
-        tokenizer = load_tokenizer(name)
-        tokenizer.save_pretrained(folder)
-        rows = load_transformer(name).encoder.get_input_embeddings().num_embeddings
-        pad = tokenizer.pad_token_id or 0
-        BertConfig(**BASE_SHAPE, vocab_size=rows, pad_token_id=pad).save_pretrained(folder)
+        base_shape_encoder(params.transformer_model, folder, BASE_SHAPE)
         overrides = (f"transformer_model={folder}", "reset_transformer_model=true")
         return [
             figure
-            for tokens in sorted({BASE_TOKENS, own_tokens})
+            for tokens in sorted({BASE_TOKENS, params.batching.max_tokens})
             for figure in _training(
                 subject,
                 subject.config(*overrides, f"batching.max_tokens={tokens}"),
@@ -69,7 +66,7 @@ def base_shape(subject: Subject) -> list[Figure]:
 def _training(
     subject: Subject, config: Config, *, name: str, what: str, target: float, fewer: int = 1
 ) -> list[Figure]:
-    # Of an epoch of all sentences: fewer of them would differ more in length.
+    # The batches of an epoch of all sentences: batches of a few sentences would differ more in length.
     material = read(config, sentences=None)
     batches = material.batches(sentences=subject.sentences // fewer)
     groups = equal_length_groups(batches)
@@ -88,15 +85,15 @@ def _training(
 
 
 def prediction(subject: Subject) -> list[Figure]:
-    """Prediction of a model that was trained a little, from instances to labels, over the encoder's forward."""
+    """Prediction of a model that was trained a little, from examples to labels, over the encoder's forward."""
     material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
     examples = [example for batch in material.batches() for example in batch]
-    places = prediction_batches(examples, material.config.params.batching)
-    batches = [[examples[place] for place in batch] for batch in places]
+    indices = prediction_batches(examples, material.config.params.batching)
+    batches = [[examples[index] for index in batch] for batch in indices]
     groups = equal_length_groups(batches)
-    encoder, model = material.encoder(), material.model()
+    encoder, model = material.encoder(), accelerate(material.model())
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
-    # A parser that has learnt nothing gives no trees, and mending them takes longer than all the rest.
+    # The best heads of an untrained parser are no trees, and finding the best tree takes longer than all the rest.
     train_epochs_of(model, make_optimizer(model, material.config.params.training), material.streams)
 
     def predict() -> None:
@@ -123,15 +120,39 @@ def _speed(
     what: str,
     target: float,
 ) -> list[Figure]:
-    """The speed of the whole over the bare encoder's with either input, all in their own subwords a second."""
+    """The speed of the whole over the encoder's with either input, each in its number of subwords per second."""
     subwords = {"bare": sum(inputs["input_ids"].numel() for inputs in groups)}
     subwords |= dict.fromkeys(("padded", "whole"), subwords_of(batches))
     speeds = {side: subwords[side] / statistics.median(times[side]) for side in times}
-    figures = []
-    for side, against, aim in (("bare", "", at_least(target)), ("padded", " / the same batches, padded", None)):
+
+    def figure(side: str, name: str, what: str, at_least: float | None = None) -> Figure:
         share = subwords["whole"] / subwords[side]
         values = tuple(share * ratio for ratio in ratios(times[side], times["whole"]))
         sources = {f"{other}, subwords/s": speeds[other] for other in (side, "whole")}
-        own = name if side == "bare" else f"{name}_padded"
-        figures.append(Figure(own, f"{what}{against}", "ratio", values, target=aim, sources=sources))
+        return Figure(name, what, "ratio", values, at_least=at_least, sources=sources)
+
+    return [
+        figure("bare", name, what, at_least=target),
+        figure("padded", f"{name}_padded", f"{what} / the same batches, padded"),
+    ]
+
+
+def share(subject: Subject) -> list[Figure]:
+    """The share of subwords in the rows of all training batches; packed rows hold nothing else."""
+    material = read(subject.config(), sentences=None)
+    batches = material.batches()
+    lengths = [np.concatenate([segment_lengths(example) for example in batch]) for batch in batches]
+    what, sources = "share of real subwords, batches", {"batches": float(len(lengths))}
+    figures = [Figure("share_padded", f"{what} padded", "ratio", (filled(lengths),), at_least=0.95, sources=sources)]
+    if isinstance(accelerate(material.model()).encoder.layout, PackedLayout):
+        figures.append(Figure("share_packed", f"{what} packed", "ratio", (1.0,), at_least=0.99, sources=sources))
     return figures
+
+
+def filled(batches: Iterable[np.ndarray]) -> float:
+    """The share of subwords in rows as long as the longest of each batch. *Shape:* (P,) for each batch."""
+    real, computed = 0, 0
+    for lengths in batches:
+        real += int(lengths.sum())
+        computed += len(lengths) * int(lengths.max())
+    return real / computed

@@ -1,22 +1,26 @@
-"""What is measured: a config, its data, and the model of a run beside the bare encoder."""
+"""What is measured: a config, its data, the model of a run, and the encoder alone."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pad_sequence
+from transformers import BertConfig
 
 from machamp_lite.acceleration import accelerate
 from machamp_lite.config import Config, load_config
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.data.records import read_records
 from machamp_lite.dataloading.batch_sampler import BatchSampler, Stream
 from machamp_lite.dataloading.datasets import RunData, read_data, training_streams
-from machamp_lite.dataloading.example import Example
+from machamp_lite.dataloading.example import Example, file_format_of
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
-from machamp_lite.model.pretrained import load_transformer
+from machamp_lite.model.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.checkpoint import TrainerState
 from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
 from machamp_lite.training.randomness import seed_everything
@@ -24,15 +28,18 @@ from machamp_lite.training.run import build_model
 from machamp_lite.training.trainer import train_epochs, train_step
 
 CPU = torch.device("cpu")
-# What an encoder is called with. *Shape:* (B, L) each.
+# The arguments of an encoder. *Shape:* (B, L) each.
 Inputs = dict[str, torch.Tensor]
-# With gradual unfreezing the encoder does not train before.
+# With gradual unfreezing the encoder is not trained in the first epoch.
 EPOCH = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The flags of the benchmark: a config as of ``load_config``, and how much of what is measured."""
+    """The flags of the benchmark: a config, as for ``load_config``, and how much is measured.
+
+    ``settings``, ``results`` and ``minutes`` are those of the section ``acceleration``.
+    """
 
     dataset_configs: list[str]
     parameters_config: str | None
@@ -40,6 +47,9 @@ class Subject:
     sentences: int
     words: int
     repeats: int
+    settings: Sequence[str] = ()
+    results: str | None = None
+    minutes: float = 8.0
 
     def config(self, *overrides: str) -> Config:
         """The config, checked, with more overrides; raises ``ConfigError``."""
@@ -52,14 +62,14 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a run of a config reads, and a part of its training data; models are for all of it."""
+    """The data of a run, and streams of a part of its training data; models are built for all data."""
 
     config: Config
     data: RunData
     streams: list[Stream]
 
     def batches(self, *, sentences: int | None = None) -> Sequence[list[Example]]:
-        """The batches of an epoch of the part, or the first of them, that hold so many sentences."""
+        """The batches of an epoch of the part, or the first ones that have this number of sentences."""
         batches, found = BatchSampler(self.streams, self.config.params.batching, seed=1).epoch(1), 0
         if sentences is None:
             return batches
@@ -70,7 +80,7 @@ class Material:
         return batches
 
     def model(self) -> Model:
-        """The model of a run as it is built."""
+        """The model of a run, without acceleration."""
         seed_everything(self.config.params.random_seed)
         return build_model(self.config, self.data)
 
@@ -89,10 +99,24 @@ class Material:
 
 
 def read(config: Config, *, sentences: int | None) -> Material:
-    """Reads the data of a config, and takes so many sentences of each training file, all of them with None."""
+    """Reads the data of a config, and takes this number of sentences of each training file; with None all."""
     data = read_data(config)
     part = dataclasses.replace(data, train={name: every[:sentences] for name, every in data.train.items()})
     return Material(config, data, training_streams(config, part))
+
+
+def first_records(dataset: DatasetConfig, number: int) -> str:
+    """The text of the first sentences of a training file."""
+    records = read_records(str(dataset.train_data_path), file_format_of(dataset))
+    return "".join(record.text() for record in itertools.islice((each for each in records if each.rows), number))
+
+
+def base_shape_encoder(name: str, folder: str, shape: Mapping[str, Any]) -> None:
+    """Writes an encoder in the shape of BERT-base, or of another BERT, with the tokenizer of an encoder."""
+    tokenizer = load_tokenizer(name)
+    tokenizer.save_pretrained(folder)
+    size = load_transformer(name).encoder.get_input_embeddings().num_embeddings
+    BertConfig(**shape, vocab_size=size, pad_token_id=tokenizer.pad_token_id or 0).save_pretrained(folder)
 
 
 def take_steps(model: Model, batches: Sequence[list[Example]], optimizer: torch.optim.Optimizer) -> None:
@@ -118,7 +142,7 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
 
 
 def _nothing(_: TrainerState) -> None:
-    """What is done where a run would save."""
+    """Called where a run would save."""
 
 
 def autocast(config: Config) -> torch.autocast:
@@ -128,7 +152,7 @@ def autocast(config: Config) -> torch.autocast:
 
 
 def bare_training(encoder: Any, groups: Iterable[Inputs], config: Config) -> None:
-    """The bare encoder's forward and backward in the precision of a config, and nothing else."""
+    """Only the encoder's forward and backward, in the precision of a config."""
     encoder.train()
     for inputs in groups:
         encoder.zero_grad(set_to_none=True)
@@ -136,14 +160,14 @@ def bare_training(encoder: Any, groups: Iterable[Inputs], config: Config) -> Non
 
 
 def bare_step(encoder: Any, inputs: Inputs, config: Config) -> None:
-    """One forward and backward; gradients are added to those there are."""
+    """One forward and backward; gradients are accumulated."""
     with autocast(config):
         output = encoder(**inputs)
     output.last_hidden_state.float().sum().backward()
 
 
 def bare_prediction(encoder: Any, groups: Iterable[Inputs], config: Config) -> None:
-    """The bare encoder's forward in the precision of a config, and nothing else."""
+    """Only the encoder's forward, in the precision of a config."""
     encoder.eval()
     with torch.inference_mode(), autocast(config):
         for inputs in groups:
@@ -151,20 +175,19 @@ def bare_prediction(encoder: Any, groups: Iterable[Inputs], config: Config) -> N
 
 
 def segment_lengths(example: Example) -> np.ndarray:
-    """The subwords of each piece of a sentence. *Shape:* (P,)."""
+    """The number of subwords of each segment of a sentence. *Shape:* (P,)."""
     return np.diff(example.segments.segment_starts, append=len(example.segments.subword_ids))
 
 
 def subwords_of(batches: Iterable[Sequence[Example]]) -> int:
-    """The subwords of all sentences of some batches."""
+    """The number of subwords of some batches."""
     return sum(len(example.segments.subword_ids) for batch in batches for example in batch)
 
 
 def equal_length_groups(batches: Iterable[Sequence[Example]]) -> list[Inputs]:
-    """For each batch rows of one length, with as many subwords: the same steps without any padding.
+    """For each batch, rows of one length with the same number of subwords in all: the same steps without padding.
 
-    The length is the batch's middle one; where other sentences (long ones count piece by piece) have other lengths,
-    those of that length come again.
+    The length is the median of the batch; the segments of that length are repeated to replace the others.
     """
     groups = []
     for batch in batches:
@@ -177,7 +200,7 @@ def equal_length_groups(batches: Iterable[Sequence[Example]]) -> list[Inputs]:
 
 
 def padded_groups(batches: Iterable[Sequence[Example]], *, pad_id: int) -> list[Inputs]:
-    """The same batches as transformers usually takes them: padded, with a mask where something is."""
+    """The same batches as transformers usually gets them: padded, with a mask if there is padding."""
     groups = []
     for batch in batches:
         rows = rows_of(batch)
@@ -191,7 +214,7 @@ def padded_groups(batches: Iterable[Sequence[Example]], *, pad_id: int) -> list[
 
 
 def rows_of(batch: Sequence[Example]) -> list[torch.Tensor]:
-    """The subwords of each sentence of a batch, long ones piece by piece. *Shape:* (L,) each."""
+    """The subwords of each segment of a batch. *Shape:* (L,) each."""
     return [
         row
         for example in batch

@@ -9,7 +9,7 @@ import pytest
 import torch
 from products import Products
 
-from machamp_lite.acceleration import accelerate
+from machamp_lite.acceleration import accelerate, load_accelerated
 from machamp_lite.acceleration.padded_linear import ROWS
 from machamp_lite.config import load_config
 from machamp_lite.data.records import FileFormat, Record, read_records
@@ -20,7 +20,7 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.inference.evaluation import evaluate, predict_labels
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
-from machamp_lite.model.serialization import load_model, save_model
+from machamp_lite.model.serialization import save_model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.run import RunData, build_model, read_data, seed_everything
 from machamp_lite.training.trainer import train_step
@@ -307,7 +307,7 @@ def test_batches_of_any_size_have_products_of_few_sizes_in_bf16(
 def test_a_saved_model_predicts_the_same(make: Callable[..., Setting], case: Case, tmp_path: Path) -> None:
     setting = make(case)
     save_model(setting.model, tmp_path / "model")
-    loaded = load_model(tmp_path / "model")
+    loaded = load_accelerated(tmp_path / "model")
     examples = setting.data.dev["DATA"]
     batches = [model.eval().batch(examples, only_annotated=False) for model in (setting.model, loaded)]
     with torch.inference_mode():

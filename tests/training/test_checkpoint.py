@@ -237,7 +237,7 @@ def test_a_run_that_trains_the_vectors_of_few_subwords_goes_on_too(
     values += ["training.save_minutes=1e-9", "training.learning_rate_scheduler.gradual_unfreezing=true"]
     flags = [*flags, *(part for value in values for part in ("--set", value))]
     assert cli.train([*flags, "--model_dir", str(whole)]) == 0
-    assert "the others' vectors only decay" in (whole / "log.txt").read_text()
+    assert "the remaining embeddings get weight decay only" in (whole / "log.txt").read_text()
     original = runs.save_state
 
     def stopping(*arguments: Any, progress: Any, **options: Any) -> None:
