@@ -1,23 +1,32 @@
-# `make demo` trains and predicts on the sample data, `make test` checks the code, `make fuzz` looks for more faults.
+# `make demo` trains and predicts on the sample data, `make test` checks the code, `make test-all` also runs slow tests.
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests run in two processes with one thread each: more threads do not make tiny models faster.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test faults fuzz clean
+.PHONY: demo lint gpu-test test test-all faults fuzz clean
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
 
-# What needs a GPU is run by itself and first, so that the last line counts the suite.
-test: .venv/installed
+lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --quiet tests/test_gpu.py
-	$(BIN)/python -m pytest
 
-# Longer than what the tests have time for: the real command, killed and resumed.
+# GPU tests run separately, because other tests fork, and first, so that the last line has the numbers of the main run.
+gpu-test: lint
+	$(BIN)/python -m pytest --quiet tests/test_gpu.py
+
+test: gpu-test
+	$(PYTEST) -m 'not slow'
+
+test-all: gpu-test
+	$(PYTEST)
+
+# Kills and resumes the train command 20 times, which is too slow for the tests.
 faults: .venv/installed
 	$(BIN)/python scripts/kill_and_resume.py --kills 20
 
-# As long as one likes: make fuzz FUZZ_EXAMPLES=100000
+# Searches longer for errors; for example: make fuzz FUZZ_EXAMPLES=100000
 FUZZ_EXAMPLES ?= 2000
 fuzz: .venv/installed
 	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/python -m pytest tests/faults/test_fuzz.py tests/faults/test_counts.py

@@ -1,6 +1,6 @@
-"""Trains one task under several ways of weighting, with several seeds each, and prints what each gives on a test file.
+"""Compares variants of weighting: trains each with several seeds and prints its scores on a test file.
 
-A way is NAME or NAME=KEY=VALUE[,KEY=VALUE...], the keys as of --set:
+A variant is NAME or NAME=KEY=VALUE[,KEY=VALUE...], with keys as in --set:
 
     python scripts/compare_weights.py --dataset_configs cfg.json --dataset D --task label --test test.tsv
         none balanced=D.tasks.label.class_weights=balanced focal=D.tasks.label.focal_gamma=2
@@ -20,7 +20,7 @@ from machamp_lite.inference.evaluation import MetricTracker
 
 
 def scores_of(flags: argparse.Namespace, overrides: Sequence[str], seed: int) -> tuple[float, float, float]:
-    """Accuracy, macro F1 and recall of the label that training has least of, in percent, on the test file."""
+    """Accuracy, macro F1 and recall of the rarest training label on the test file, in percent."""
     config = load_config(flags.dataset_configs, overrides=[*flags.overrides, *overrides], seed=seed)
     with tempfile.TemporaryDirectory() as folder:
         train(config, folder, progress=False)
@@ -42,7 +42,7 @@ def cell(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    """Prints one row a way, as it is done."""
+    """Prints one row per variant as soon as it is finished."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -52,11 +52,11 @@ def main() -> None:
     parser.add_argument("--test", required=True, metavar="FILE")
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE")
-    parser.add_argument("ways", nargs="+", metavar="WAY")
+    parser.add_argument("variants", nargs="+", metavar="VARIANT")
     flags = parser.parse_args()
     print("| | accuracy | macro F1 | recall of the rarest label |\n|---|---|---|---|", flush=True)
-    for way in flags.ways:
-        name, _, overrides = way.partition("=")
+    for variant in flags.variants:
+        name, _, overrides = variant.partition("=")
         runs = [scores_of(flags, overrides.split(",") if overrides else [], seed) for seed in flags.seeds]
         print(f"| {name} | {' | '.join(cell(values) for values in zip(*runs, strict=True))} |", flush=True)
 

@@ -1,8 +1,8 @@
-"""Kills a run of the real command at random moments, goes on each time, and compares its end with an unbroken run.
+"""Kills a training run at random moments, resumes it each time, and compares the result with an uninterrupted run.
 
     python scripts/kill_and_resume.py --kills 20 --seed 1 -- --dataset_configs configs/intents.json --device -1
 
-What stands behind -- are flags of train.py; a state is saved every second. Ends with 1 where the two runs differ.
+The arguments after -- are flags of train.py. The state is saved every second. Exits with 1 if the two runs differ.
 """
 
 import argparse
@@ -22,7 +22,7 @@ TIMES = ("seconds", "words_per_second")
 
 
 def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """Starts the train command; what it prints is added to a file."""
+    """Starts the train command; its output is appended to a file."""
     environment = {**os.environ, "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -34,8 +34,8 @@ def start(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
         )
 
 
-def outcome(run: Path) -> dict[str, Any]:
-    """All files of a run, but for its log and the times it took."""
+def result(run: Path) -> dict[str, Any]:
+    """All files of a run, without its log and its times."""
     files: dict[str, Any] = {
         str(path.relative_to(run)): path.read_bytes()
         for path in run.rglob("*")
@@ -49,30 +49,30 @@ def outcome(run: Path) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Trains twice, and says whether it came to the same."""
+    """Trains twice and reports whether the results are equal."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=10, metavar="N", help="how often to kill (default: 10)")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of the moments (default: 0)")
-    parser.add_argument("flags", nargs="*", help="flags of train.py, behind --")
+    parser.add_argument("--kills", type=int, default=10, metavar="N", help="number of kills (default: 10)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments (default: 0)")
+    parser.add_argument("flags", nargs="*", help="flags of train.py, after --")
     options = parser.parse_args()
     flags = [*(options.flags or FLAGS), "--set", f"training.save_minutes={1 / 60}"]
-    with tempfile.TemporaryDirectory() as place:
-        whole, broken, log = (Path(place, name) for name in ("whole", "broken", "log"))
+    with tempfile.TemporaryDirectory() as folder:
+        uninterrupted, killed, log = (Path(folder, name) for name in ("uninterrupted", "killed", "log"))
         begin = time.monotonic()
-        if start([*flags, "--model_dir", str(whole)], log).wait():
+        if start([*flags, "--model_dir", str(uninterrupted)], log).wait():
             print(log.read_text(), file=sys.stderr)
             return 1
         seconds = time.monotonic() - begin
-        expected = outcome(whole)
+        expected = result(uninterrupted)
         print(f"seed {options.seed}: {seconds:.0f} s without a kill", flush=True)
         moments = random.Random(options.seed)
         kills, ended = 0, False
         while kills < options.kills or not ended:
-            resumes = (broken / "state" / "state.safetensors").exists()
-            again = ["--resume", str(broken), *(["--device", "-1"] if "-1" in flags else [])]
-            process = start(again if resumes else [*flags, "--model_dir", str(broken), "--overwrite"], log)
+            resumes = (killed / "state" / "state.safetensors").exists()
+            again = ["--resume", str(killed), *(["--device", "-1"] if "-1" in flags else [])]
+            process = start(again if resumes else [*flags, "--model_dir", str(killed), "--overwrite"], log)
             moment = moments.uniform(0.1, 0.9) * seconds
             try:
                 code = process.wait(timeout=moment if kills < options.kills else None)
@@ -80,13 +80,13 @@ def main() -> int:
                 process.kill()
                 process.wait()
                 kills, ended = kills + 1, False
-                print(f"kill {kills} after {moment:.1f} s{' of going on' if resumes else ''}", flush=True)
+                print(f"kill {kills} after {moment:.1f} s{' of the resumed run' if resumes else ''}", flush=True)
                 continue
-            found = outcome(broken) if code == 0 else {}
+            found = result(killed) if code == 0 else {}
             differing = sorted(
                 name for name in {**expected, **found} if found.get(name) != expected.get(name)
             )
-            print(f"ended with {code} after {kills} kills; differing files: {', '.join(differing) or 'none'}")
+            print(f"exit code {code} after {kills} kills; differing files: {', '.join(differing) or 'none'}")
             if differing:
                 print("".join(log.read_text().splitlines(keepends=True)[-20:]), file=sys.stderr)
                 return 1

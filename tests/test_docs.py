@@ -55,7 +55,7 @@ def test_every_command_runs(
     shown = blocks(page, "json")
     if shown:
         (workplace / "my.json").write_text(shown[0], encoding="utf-8")
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     for line in "".join(blocks(page, "bash")).splitlines():
         program, *arguments = shlex.split(line)
         if program == "make":

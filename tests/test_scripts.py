@@ -1,4 +1,4 @@
-"""The scripts beside the package run, on small things."""
+"""The scripts run on small data."""
 
 import runpy
 from collections.abc import Callable
@@ -20,19 +20,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return run
 
 
-def test_texts_and_labels_are_pasted_line_by_line(run: Callable[..., None], tmp_path: Path) -> None:
-    texts, labels, mapping, output = (tmp_path / name for name in ("texts", "labels", "mapping", "out.tsv"))
-    texts.write_text("so good\na\tb c\n")
-    labels.write_text("1\n0\n")
-    mapping.write_text("0\tsadness\n1\tjoy\n")
-    run("paste_labels.py", str(texts), str(labels), str(output), "--mapping", str(mapping))
-    assert output.read_text() == "so good\tjoy\na b c\tsadness\n"
-    labels.write_text("1\n")
-    with pytest.raises(SystemExit):
-        run("paste_labels.py", str(texts), str(labels), str(output))
-
-
-def test_ways_of_weighting_are_compared_in_a_table(
+def test_variants_of_weighting_are_compared_in_a_table(
     run: Callable[..., None],
     write_config: Callable[..., str],
     pair_dataset: dict[str, Any],
