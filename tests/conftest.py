@@ -166,7 +166,7 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture
 def shared_data() -> Path:
-    """Published data sets beside the checkout; a test that wants them is skipped where they are not."""
+    """The folder of published data sets next to the checkout; without it the test is skipped."""
     if not SHARED.is_dir():
-        pytest.skip("the published data sets are not beside the checkout")
+        pytest.skip("the published data sets are not next to the checkout")
     return SHARED

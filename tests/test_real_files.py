@@ -20,7 +20,7 @@ TASKS = {
 }
 
 
-# What the command udeval asks for unless told otherwise.
+# The defaults of the command udeval.
 TREEBANK_TYPE = {
     "no_gapping": 0,
     "no_shared_parents_in_coordination": 0,
@@ -66,7 +66,7 @@ def without_subtypes(source: Path, target: Path) -> Path:
 
 def treebanks() -> list[Any]:
     shared = ROOT.parent / "shared" / "data"
-    absent = pytest.mark.skipif(not shared.is_dir(), reason="published data sets are not beside the checkout")
+    absent = pytest.mark.skipif(not shared.is_dir(), reason="published data sets are not next to the checkout")
     atis, ewt = shared / "ud-english-atis" / "en_atis-ud-", shared / "ud-english-ewt" / "en_ewt-ud-"
     sample = ROOT / "data" / "ewt"
     return [
