@@ -116,7 +116,11 @@ def run_in_limited_process(work: Callable[[], object], *, name: str, max_bytes: 
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     kind, text = answer[:1], answer[1:].decode(errors="replace")
     if kind == _REFUSED:
-        raise ConfigError(json.loads(text))
+        document = json.loads(text)
+        refusal = ConfigError(document["faults"])
+        # Python prints it below an uncaught error, so that a bug in a decoder can be found.
+        refusal.add_note(document["traceback"])
+        raise refusal
     if kind == _FAILED:
         raise RuntimeError(text)
     if kind == _DONE:
@@ -147,7 +151,7 @@ def _run_and_exit(work: Callable[[], object], max_bytes: int, writing: int) -> N
     except MemoryError:
         answer = _NO_MEMORY
     except ConfigError as error:
-        answer = _REFUSED + json.dumps(error.faults).encode()
+        answer = _REFUSED + json.dumps({"faults": error.faults, "traceback": traceback.format_exc()}).encode()
     except BaseException:
         answer = _FAILED + traceback.format_exc().encode(errors="replace")
     finally:

@@ -167,13 +167,14 @@ def _build(
             pretrained = load_architecture(str(folder / ENCODER), kind=language_model_kind(config))
             return Model(config=config, pretrained=pretrained, tokenizer=tokenizer, vocabularies=vocabularies)
     except ConfigError as error:
-        has_path = str(error).startswith(str(folder))
-        raise ConfigError(str(error) if has_path else f"{folder / CONFIG}: {error}") from None
+        if str(error).startswith(str(folder)):
+            raise
+        raise ConfigError(f"{folder / CONFIG}: {error}") from None
 
 
 @contextmanager
 def _any_error_as(message: str) -> Iterator[None]:
-    """Turns any error of third-party code that reads untrusted files into a ``ConfigError`` with this message."""
+    """Turns any error of code that reads untrusted files into a ``ConfigError`` with this message and its cause."""
     try:
         yield
     except (ConfigError, MemoryError):
@@ -181,7 +182,7 @@ def _any_error_as(message: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and not is_panic(error):
             raise
-        raise ConfigError(f"{message} ({first_line(error)})") from None
+        raise ConfigError(f"{message} ({first_line(error)})") from error
 
 
 def _check_tokenizer(model: Model, folder: Path) -> None:
