@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from machamp_lite.cli.main import main as cli  # noqa: E402
+from machamp_lite.cli import main as cli  # noqa: E402
 from machamp_lite.metrics import METRICS  # noqa: E402
 
 RUN = Path("logs/demo")
