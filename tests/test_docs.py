@@ -10,8 +10,10 @@ import pytest
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
-from machamp_lite.decoders import DECODERS, TaskConfig
+from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.loading import DEFAULT_PARAMS
+from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.decoders import DECODERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "data").rglob("*.md"))]
@@ -158,9 +160,9 @@ def test_every_task_type_has_a_page_and_stands_in_the_tables() -> None:
 @every_task_type
 def test_the_page_of_a_task_type_has_its_options_and_metrics(task_type: str) -> None:
     decoder, text = DECODERS[task_type], TASK_TYPES[task_type].read_text(encoding="utf-8")
-    own_options = set(decoder.Config.model_fields) - set(TaskConfig.model_fields)
-    assert all(f"`{option}`" in text for option in (*own_options, *decoder.unsupported_options))
-    assert all(f"`{metric}`" in text for metric in decoder.metrics)
+    own_options = set(decoder.Options.model_fields) - set(TaskOptions.model_fields)
+    assert all(f"`{option}`" in text for option in (*own_options, *decoder.Options.unsupported_options))
+    assert all(f"`{metric}`" in text for metric in decoder.Options.metrics)
     assert f"`{main_metrics()[task_type]}` (main)" in text
 
 

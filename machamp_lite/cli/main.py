@@ -93,8 +93,7 @@ def _train_in_process(flags: argparse.Namespace, processes: "Processes") -> int:
 
 def _load_configs(flags: argparse.Namespace) -> "list[Config]":
     """The config of the run; with --sequential, one config per file."""
-    from machamp_lite.config import load_config
-    from machamp_lite.config.sequence import load_sequence
+    from machamp_lite.config.loading import load_config, load_sequence
 
     options = {
         "parameters_config": flags.parameters_config,

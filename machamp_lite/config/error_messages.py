@@ -1,8 +1,9 @@
-"""Config faults in plain lines: where, what was found, what was expected, the nearest right name."""
+"""Errors of a config, one line each: where, what was found, what was expected, the most similar known name."""
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -11,7 +12,7 @@ from machamp_lite.errors import did_you_mean, nearest, shorten
 
 Path = tuple[str, ...]
 
-# What each of pydantic's errors says was expected, with its limits filled in.
+# The expected value for each type of error that pydantic reports, with places for its limits.
 _EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "an object {{...}}",
@@ -33,49 +34,69 @@ _EXPECTED = {
 }
 
 
-class ConfigFaults:
-    """Collects the faults of one run, each at the place where the user wrote what is wrong.
-
-    ``flags`` are the places of documents that a flag has set, ``older_names`` those that a document has under
-    an older name.
-    """
+class ErrorCollector:
+    """Collects the error messages of all documents of a config."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        # The flag that has set the value at a place of a document.
         self.flags: dict[tuple[str, Path], str] = {}
+        # The older name under which a document has the value at a place.
         self.older_names: dict[tuple[str, Path], Path] = {}
 
-    def add(self, source: str, path: Sequence[Any], message: str) -> None:
-        """Notes a fault at a place of a document."""
-        names = tuple(str(part) for part in path)
-        for (document, place), older in self.older_names.items():
-            if document == source and names[: len(place)] == place:
-                names = (*older, *names[len(place) :])
-        where = source
-        for (document, place), flag in self.flags.items():
-            if document == source and names[: len(place)] == place:
+    def at(self, source: str, *keys: str) -> "Location":
+        """A place of a document."""
+        return Location(self, source, keys)
+
+    def set_flag(self, source: str, keys: Path, flag: str) -> None:
+        """Records that a flag has set the value at a place of a document."""
+        # The latest flag comes last.
+        self.flags.pop((source, keys), None)
+        self.flags[(source, keys)] = flag
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A place of a document; messages name it as the user wrote it: the flag, or the older name of a key."""
+
+    errors: ErrorCollector
+    source: str
+    keys: Path = ()
+
+    def at(self, *keys: str) -> "Location":
+        """A place below this one."""
+        return Location(self.errors, self.source, (*self.keys, *keys))
+
+    def add(self, message: str) -> None:
+        """Adds the message of an error at this place."""
+        keys, source = self.keys, self.source
+        for (document, place), older in self.errors.older_names.items():
+            if document == self.source and keys[: len(place)] == place:
+                keys = (*older, *keys[len(place) :])
+        for (document, place), flag in self.errors.flags.items():
+            if document == self.source and keys[: len(place)] == place:
                 # No break: a later flag has overridden this one.
-                where = flag
-        shown = " -> ".join(name if name.strip() else f"'{name}'" for name in names)
-        line = f"{where}: {shown}: {message}" if names else f"{where}: {message}"
-        if line not in self.lines:
-            self.lines.append(line)
+                source = flag
+        shown = " -> ".join(key if key.strip() else f"'{key}'" for key in keys)
+        line = f"{source}: {shown}: {message}" if keys else f"{source}: {message}"
+        if line not in self.errors.lines:
+            self.errors.lines.append(line)
 
-    def add_flag(self, source: str, path: Path, flag: str) -> None:
-        """Notes that a flag has set what stands at a place of a document."""
-        self.flags.pop((source, path), None)
-        self.flags[(source, path)] = flag
+    def add_validation(self, errors: Iterable[Any], model: type[BaseModel]) -> None:
+        """Adds what pydantic found when it validated the value of this place against ``model``."""
+        for error in _without_union_branches(errors):
+            self.at(*map(str, error["loc"])).add(_sentence(error, model))
 
-    def add_validation(
-        self, source: str, path: Sequence[str], errors: Iterable[Any], model: type[BaseModel]
-    ) -> None:
-        """Notes what pydantic found when it validated what stands at ``path`` against ``model``."""
-        for fault in _without_union_branches(errors):
-            self.add(source, [*path, *fault["loc"]], _sentence(fault, model))
+    def add_unknown_keys(self, given: Iterable[str], known: Iterable[str]) -> None:
+        """Adds an error for each key that is not known."""
+        known = set(known)
+        for key in given:
+            if key not in known:
+                self.at(key).add(f"unknown key{did_you_mean(key, known)}")
 
 
 def show(value: Any) -> str:
-    """A value as the user wrote it, cut if it is long."""
+    """A value as the user wrote it, shortened if it is long."""
     try:
         text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     except ValueError:
@@ -84,44 +105,29 @@ def show(value: Any) -> str:
     return shorten(text)
 
 
-def known_keys(model: type[BaseModel]) -> list[str]:
-    """The keys that a part of a config may have."""
-    return list(model.model_fields)
-
-
-def unknown_keys(
-    faults: ConfigFaults, source: str, path: Sequence[str], given: Mapping[str, Any], known: Iterable[str]
-) -> None:
-    """Notes each key that is not known."""
-    known = set(known)
-    for key in given:
-        if key not in known:
-            faults.add(source, [*path, key], f"unknown key{did_you_mean(key, known)}")
-
-
-def _keys_beside(model: type[BaseModel], place: Path) -> list[str]:
-    """The known keys of the object in which ``place`` stands."""
+def _sibling_keys(model: type[BaseModel], place: Path) -> Iterable[str]:
+    """The known keys of the object that holds the last key of ``place``."""
     for key in place[:-1]:
         annotation = model.model_fields[key].annotation
-        # Of an object that may be null, the object.
+        # Of "Model | None", the model.
         model = next(part for part in (annotation, *get_args(annotation)) if isinstance(part, type))
-    return known_keys(model)
+    return model.model_fields
 
 
-def _sentence(fault: Mapping[str, Any], model: type[BaseModel]) -> str:
-    if fault["type"] == "extra_forbidden":
-        return f"unknown key{did_you_mean(str(fault['loc'][-1]), _keys_beside(model, fault['loc']))}"
-    if fault["type"] == "missing":
+def _sentence(error: Mapping[str, Any], model: type[BaseModel]) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"unknown key{did_you_mean(str(error['loc'][-1]), _sibling_keys(model, error['loc']))}"
+    if error["type"] == "missing":
         return "missing, and has no default"
-    if fault["type"] == "value_error":
-        return str(fault["ctx"]["error"])
-    found = fault["input"]
-    hint = nearest(found, fault["options"]) if isinstance(found, str) else ""
-    return f"expected {' or '.join(fault['expected'])}, found {show(found)}{hint}"
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    found = error["input"]
+    hint = nearest(found, error["options"]) if isinstance(found, str) else ""
+    return f"expected {' or '.join(error['expected'])}, found {show(found)}{hint}"
 
 
 def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
-    """One fault a place: of a union, pydantic tells one a branch, each with the branch's name in its place."""
+    """One error per place: pydantic reports one per branch of a union, with the branch's name in its place."""
     merged: dict[Path, dict[str, Any]] = {}
     for error in errors:
         place = error["loc"]
@@ -130,14 +136,14 @@ def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
         template = _EXPECTED.get(error["type"])
         limits = {key: _plain(limit) for key, limit in error.get("ctx", {}).items()}
         expected = template.format(**limits) if template else error["msg"]
-        fault = merged.setdefault(place, {**error, "loc": place, "expected": [], "options": []})
-        fault["expected"].append(expected)
+        first = merged.setdefault(place, {**error, "loc": place, "expected": [], "options": []})
+        first["expected"].append(expected)
         if error["type"] == "literal_error":
-            fault["options"] += re.findall(r"'([^']*)'", expected)
-    # A branch that fits but for one of its items is the one that was meant.
+            first["options"] += re.findall(r"'([^']*)'", expected)
+    # If an error is inside a list or object, that branch was meant, and errors of the other branches are left out.
     return [
-        fault
-        for place, fault in merged.items()
+        error
+        for place, error in merged.items()
         if not any(len(other) > len(place) and other[: len(place)] == place for other in merged)
     ]
 

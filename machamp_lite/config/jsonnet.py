@@ -1,25 +1,30 @@
-"""Values of JSON and jsonnet texts: JSON is read here, jsonnet is evaluated in a process with limits."""
+"""Reads JSON and jsonnet files: JSON directly, jsonnet in a process with limits of time and memory."""
 
 import json
 import math
+import os
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 import _jsonnet
 
+from machamp_lite.config.error_messages import show
 from machamp_lite.errors import ConfigError
 
+# In bytes; class weights of a million labels take less.
+LARGEST_CONFIG = 2**26
+# Limits of evaluating jsonnet: seconds, bytes of memory, and bytes of the resulting JSON.
 MOST_SECONDS = 20
 MOST_BYTES = 2**30
-# In bytes of JSON.
 LARGEST_VALUE = 2**24
-# More nested JSON is left to jsonnet, which has a limit of its own.
-_DEEPEST = 40
+# JSON that is nested more deeply is left to jsonnet, which has its own limit.
+_MAX_DEPTH = 40
 _PROCESS = Path(__file__).with_name("jsonnet_process.py")
 # What jsonnet puts before a message: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
 _PLACE = r"\S.*?:\(?\d+:\d[\d:()-]*"
@@ -34,23 +39,59 @@ class _NotPlainError(Exception):
     """Raised for text that is not JSON, or that jsonnet reads differently."""
 
 
-def evaluate(path: str, text: str) -> Any:
-    """The value of a config's text, as jsonnet reads it; raises ``ConfigError`` with the place of a fault."""
+def read_jsonnet(path: str | Path) -> dict[str, Any]:
+    """The object in a JSON or jsonnet file; raises ``ConfigError`` with the file and line of an error."""
+    path = str(path)
+    if os.path.isdir(path):
+        raise ConfigError(f"{path}: is a folder, expected a file")
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path or show(path)}: no such file{nearest_file(path)}")
+    try:
+        if os.path.getsize(path) > LARGEST_CONFIG:
+            raise ConfigError(f"{path}: is larger than {LARGEST_CONFIG >> 20} MB, expected a config")
+        value = _evaluate(path, Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        found = f"0x{error.object[error.start]:02x} at byte {error.start + 1}"
+        raise ConfigError(f"{path}: found {found}, expected UTF-8") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: found too many brackets inside each other, expected fewer") from None
+    except ValueError as error:
+        raise ConfigError(f"{path}: cannot be read as jsonnet ({error})") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
+    return value
+
+
+def nearest_file(path: str) -> str:
+    """The end of an error message that suggests the file with the most similar name in the same folder."""
+    folder, name = os.path.split(path)
+    try:
+        names = os.listdir(folder or ".")
+    except (OSError, ValueError):
+        return f"; the folder {folder} does not exist either"
+    similar = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean '{os.path.join(folder, similar[0])}'?" if similar else ""
+
+
+def _evaluate(path: str, text: str) -> Any:
     try:
         value = json.loads(
             text,
             object_pairs_hook=_object,
             parse_int=_number,
             parse_float=_number,
-            parse_constant=_refuse,
+            parse_constant=_reject_constant,
         )
-        return _checked(value, _DEEPEST)
+        _check_plain(value)
     except (_NotPlainError, ValueError, RecursionError):
         return json.loads(_evaluate_in_process(path, text))
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with its keys in the order in which jsonnet puts them."""
+    """An object with its keys in the order of jsonnet, which sorts them."""
     value = dict(sorted(pairs, key=lambda pair: pair[0]))
     if len(value) < len(pairs):
         raise _NotPlainError
@@ -58,35 +99,30 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float:
-    """A number as jsonnet has it: all are doubles, and whole ones have no decimal point."""
+    """A number as in jsonnet: all are doubles, and whole ones are written without a decimal point."""
     value = float(text)
     if not math.isfinite(value):
         raise _NotPlainError
     return int(value) if value.is_integer() else value
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject_constant(constant: str) -> NoReturn:
     raise _NotPlainError
 
 
-def _checked(value: Any, deepest: int) -> Any:
-    if deepest == 0:
+def _check_plain(value: Any, max_depth: int = _MAX_DEPTH) -> None:
+    if max_depth == 0:
         raise _NotPlainError
-    if isinstance(value, dict):
-        for key, item in value.items():
-            _checked(key, deepest)
-            _checked(item, deepest - 1)
-    elif isinstance(value, list):
-        for item in value:
-            _checked(item, deepest - 1)
-    elif isinstance(value, str):
+    if isinstance(value, str):
         # Raises a ValueError for an unpaired surrogate.
         value.encode()
-    return value
+    elif isinstance(value, dict | list):
+        for item in (*value, *value.values()) if isinstance(value, dict) else value:
+            _check_plain(item, max_depth - 1)
 
 
 def _evaluate_in_process(path: str, text: str) -> str:
-    """The JSON that jsonnet makes of a text, in a separate process."""
+    """The JSON that jsonnet makes of a text in a separate process."""
     package = str(Path(_jsonnet.__file__).parent)
     arguments = [package, path, str(MOST_BYTES), str(MOST_SECONDS)]
     try:

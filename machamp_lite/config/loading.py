@@ -1,30 +1,31 @@
-"""Reads params and dataset configs, fills in defaults, checks everything, and tells all faults at once."""
+"""Reads params and dataset configs, fills in defaults, checks everything, and reports all errors at once."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from machamp_lite.config.columns import check_columns
-from machamp_lite.config.documents import (
-    DEFAULT_PARAMS,
-    apply_overrides,
-    deep_merge,
-    nearest_file,
-    read_jsonnet,
-)
-from machamp_lite.config.error_messages import ConfigFaults, known_keys, show
+from machamp_lite.config.error_messages import ErrorCollector, Location, show
+from machamp_lite.config.jsonnet import nearest_file, read_jsonnet
 from machamp_lite.config.machamp_compat import migrate_dataset, migrate_params
+from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge, parse_override
 from machamp_lite.config.schema import Config, DatasetConfig, Params
-from machamp_lite.config.task_options import TaskChecker
-from machamp_lite.config.weighting import check_oversampling
-from machamp_lite.decoders import DECODERS
+from machamp_lite.config.task_options import TaskChecker, check_oversampling
+from machamp_lite.config.task_types import TASK_TYPES, options_class
 from machamp_lite.errors import ConfigError
 
-# With what is added to it, a file's name may have 255 bytes.
+_PACKAGE = Path(__file__).resolve().parents[1]
+# An installed package contains params.json; in a checkout it is in configs/.
+DEFAULT_PARAMS = _PACKAGE / "params.json"
+if not DEFAULT_PARAMS.exists():
+    DEFAULT_PARAMS = _PACKAGE.parent / "configs" / "params.json"
+# In bytes: file names, which add to the name of a dataset, may have 255.
 LONGEST_NAME = 200
+# Comments of CoNLL-U, "# name = value".
+_RESERVED_COMMENTS = re.compile(r"text|sent_id|(newdoc|newpar)( id)?|global\..+")
 
 
 def load_config(
@@ -36,201 +37,246 @@ def load_config(
 ) -> Config:
     """Reads and checks a whole config.
 
-    ``overrides`` are ``KEY=VALUE`` texts, as of ``--set``. Raises ``ConfigError`` with one line for each fault.
+    ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Raises ``ConfigError`` with one line for each error.
     """
-    faults = ConfigFaults()
-    params_source = str(parameters_config or DEFAULT_PARAMS)
-    raw_params = _read(parameters_config, faults) if parameters_config else {}
-    datasets, sources = _read_datasets(dataset_configs, faults)
-    apply_overrides(
-        overrides,
-        params=raw_params,
-        params_source=params_source,
-        params_keys=known_keys(Params),
-        datasets=datasets,
-        sources=sources,
-        faults=faults,
-    )
+    errors = ErrorCollector()
+    documents = _read_documents(dataset_configs, parameters_config, errors)
+    apply_overrides(documents, overrides, params_keys=Params.model_fields, errors=errors)
     if seed is not None:
-        raw_params["random_seed"] = seed
-        faults.add_flag(params_source, ("random_seed",), "--seed")
-    tasks = TaskChecker(faults, params_source)
-    params = _check_params(raw_params, params_source, tasks, faults)
-    defaults = params.datasets.model_dump() if params else {}
-    checked = {
-        name: _check_dataset(sources[name], name, raw, defaults=defaults, tasks=tasks, faults=faults)
-        for name, raw in datasets.items()
-    }
-    has_dev_data = any(item is None or item.dev_data_path is not None for item in checked.values())
-    if params and params.training.patience is not None and not has_dev_data:
-        message = (
-            f"found {params.training.patience}, but no dataset has dev_data_path; expected some, or null"
-        )
-        faults.add(params_source, ["training", "patience"], message)
-    if faults.lines or params is None:
-        raise ConfigError(faults.lines)
+        documents.params["random_seed"] = seed
+        errors.set_flag(documents.params_source, ("random_seed",), "--seed")
+    params, datasets = _check(documents, errors, is_trained=True)
+    source = ", ".join(map(str, dataset_configs)) or "dataset configs"
+    if not datasets:
+        raise ConfigError(f"{source}: no datasets found, expected at least one")
     config = Config(
         params=params,
-        datasets={name: item for name, item in checked.items() if item},
-        sources=sources,
+        datasets=datasets,
+        sources=documents.sources,
         params_source=str(parameters_config) if parameters_config else None,
     )
-    _check_whole(config, ", ".join(map(str, dataset_configs)) or "dataset configs")
-    return config
-
-
-def check_saved_config(source: str, params: dict[str, Any], datasets: dict[str, Any]) -> Config:
-    """The config of a model folder, which names no data files; raises ``ConfigError`` with a line for each fault."""
-    faults = ConfigFaults()
-    tasks = TaskChecker(faults, source)
-    checked_params = _check_params(params, source, tasks, faults)
-    defaults = checked_params.datasets.model_dump() if checked_params else {}
-    checked = {}
-    for name, raw in datasets.items():
-        if not isinstance(raw, dict):
-            faults.add(source, [name], f"expected an object with a dataset's keys, found {show(raw)}")
-        elif told := [key for key in ("train_data_path", "dev_data_path") if raw.get(key) is not None]:
-            faults.add(source, [name, told[0]], "a model has no data files, expected no such key")
-        else:
-            checked[name] = _check_dataset(
-                source, name, raw, defaults=defaults, tasks=tasks, faults=faults, has_files=False
-            )
-    if not faults.lines and None in checked.values():
-        faults.add(source, [], "is no config of a model")
-    if faults.lines or checked_params is None:
-        raise ConfigError(faults.lines)
-    return Config(params=checked_params, datasets={name: item for name, item in checked.items() if item})
-
-
-def _check_whole(config: Config, source: str) -> None:
-    if not config.datasets:
-        raise ConfigError(f"{source}: no datasets found, expected at least one")
-    if not any(task.loss_weight for task in config.tasks().values()):
+    if not any(task.is_on for task in config.tasks().values()):
         raise ConfigError(
             f"{source}: the loss_weight of every task is 0, expected one above 0: nothing would be learnt"
         )
+    return config
 
 
-def _read(path: str | Path, faults: ConfigFaults) -> dict[str, Any]:
+def load_sequence(
+    dataset_configs: Sequence[str | Path],
+    *,
+    parameters_config: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+) -> list[Config]:
+    """One config for each file, for runs one after another; an override of a dataset is for the files that have it.
+
+    Raises ``ConfigError`` with the errors of all files.
+    """
+    datasets = [read_jsonnet(path).keys() for path in dataset_configs]
+    known = set().union(*datasets)
+    configs, errors = [], []
+    for path, own in zip(dataset_configs, datasets, strict=True):
+        try:
+            config = load_config(
+                [path],
+                parameters_config=parameters_config,
+                overrides=[text for text in overrides if _first_key(text, known) not in known - own],
+                seed=seed,
+            )
+            configs.append(config)
+        except ConfigError as error:
+            errors.extend(error.faults)
+    if errors:
+        raise ConfigError(dict.fromkeys(errors))
+    return configs
+
+
+def check_saved_config(source: str, params: dict[str, Any], datasets: dict[str, Any]) -> Config:
+    """The config of a model folder, which names no data files; raises ``ConfigError`` with a line for each error."""
+    errors = ErrorCollector()
+    checked = {}
+    for name, raw in datasets.items():
+        where = errors.at(source, name)
+        if not isinstance(raw, dict):
+            where.add(f"expected an object with a dataset's keys, found {show(raw)}")
+        elif paths := [key for key in ("train_data_path", "dev_data_path") if raw.get(key) is not None]:
+            where.at(paths[0]).add("a model has no data files, expected no such key")
+        else:
+            checked[name] = raw
+    documents = Documents(params, source, checked, dict.fromkeys(checked, source))
+    checked_params, checked_datasets = _check(documents, errors, is_trained=False)
+    return Config(params=checked_params, datasets=checked_datasets)
+
+
+def _first_key(override: str, datasets: set[str]) -> str:
+    """The first key of an override; empty for an invalid one, which ``load_config`` reports."""
+    try:
+        return parse_override(override, datasets)[0][0]
+    except ConfigError:
+        return ""
+
+
+def _read_documents(
+    dataset_configs: Sequence[str | Path], parameters_config: str | Path | None, errors: ErrorCollector
+) -> Documents:
+    params = _read(parameters_config, errors) if parameters_config else {}
+    documents = Documents(params, str(parameters_config or DEFAULT_PARAMS), {}, {})
+    for path in map(str, dataset_configs):
+        for name, raw in _read(path, errors).items():
+            where = errors.at(path, name)
+            if name in documents.datasets:
+                where.add(f"this dataset is already in {documents.sources[name]}, expected another name")
+            elif not isinstance(raw, dict):
+                where.add(f"expected an object with a dataset's keys, found {show(raw)}")
+            else:
+                documents.datasets[name], documents.sources[name] = raw, path
+    return documents
+
+
+def _read(path: str | Path, errors: ErrorCollector) -> dict[str, Any]:
     try:
         return read_jsonnet(path)
     except ConfigError as error:
-        faults.lines.extend(error.faults)
+        errors.lines.extend(error.faults)
         return {}
 
 
-def _read_datasets(
-    paths: Sequence[str | Path], faults: ConfigFaults
-) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """All datasets by name, and the file that each is from."""
-    datasets: dict[str, dict[str, Any]] = {}
-    sources: dict[str, str] = {}
-    for path in map(str, paths):
-        for name, raw in _read(path, faults).items():
-            if name in datasets:
-                faults.add(path, [name], f"this dataset is already in {sources[name]}, expected another name")
-            elif not isinstance(raw, dict):
-                faults.add(path, [name], f"expected an object with a dataset's keys, found {show(raw)}")
-            else:
-                datasets[name], sources[name] = raw, path
-    return datasets, sources
+def _check(
+    documents: Documents, errors: ErrorCollector, *, is_trained: bool
+) -> tuple[Params, dict[str, DatasetConfig]]:
+    """The config in typed form; raises ``ConfigError`` with all errors. Only one that ``is_trained`` names data."""
+    params_location = errors.at(documents.params_source)
+    tasks = TaskChecker(params_location)
+    params = _check_params(documents.params, params_location, tasks)
+    defaults = params.datasets.model_dump() if params else {}
+    checked = {
+        name: _check_dataset(
+            errors.at(documents.sources[name], name), raw, defaults, tasks, is_trained=is_trained
+        )
+        for name, raw in documents.datasets.items()
+    }
+    datasets = {name: dataset for name, dataset in checked.items() if dataset}
+    patience = params.training.patience if params and is_trained else None
+    if patience is not None and all(dataset and dataset.dev_data_path is None for dataset in checked.values()):
+        message = f"found {patience}, but no dataset has dev_data_path; expected some, or null"
+        params_location.at("training", "patience").add(message)
+    if errors.lines or params is None:
+        raise ConfigError(errors.lines)
+    return params, datasets
 
 
-def _check_params(
-    raw: dict[str, Any], source: str, tasks: TaskChecker, faults: ConfigFaults
-) -> Params | None:
+def _check_params(raw: dict[str, Any], where: Location, tasks: TaskChecker) -> Params | None:
     defaults = read_jsonnet(DEFAULT_PARAMS)
-    raw = migrate_params(raw, faults, source)
+    raw = migrate_params(raw, where)
     merged = deep_merge(defaults, raw)
-    merged["decoders"] = tasks.fill_defaults(defaults["decoders"], raw.get("decoders", {}))
+    merged["decoders"] = tasks.merge_decoders(defaults["decoders"], raw.get("decoders", {}))
     try:
         return Params.model_validate(merged)
     except ValidationError as error:
-        faults.add_validation(source, [], error.errors(), Params)
+        where.add_validation(error.errors(), Params)
         return None
 
 
 def _check_dataset(
-    source: str,
-    name: str,
+    where: Location,
     raw: dict[str, Any],
-    *,
     defaults: Mapping[str, Any],
     tasks: TaskChecker,
-    faults: ConfigFaults,
-    has_files: bool = True,
+    *,
+    is_trained: bool,
 ) -> DatasetConfig | None:
-    _check_name(source, name, faults)
-    raw = migrate_dataset(raw, faults, source, [name])
+    _check_name(where)
+    raw = migrate_dataset(raw, where)
     has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
-    if has_words == has_sentences and (has_words or not _is_plain_text(raw)):
-        found = "both word_idx and sent_idxs" if has_words else "neither word_idx nor sent_idxs"
-        faults.add(source, [name], f"found {found}, expected one of them")
-    checked_tasks = {
+    given_tasks = raw.get("tasks")
+    if not isinstance(given_tasks, dict) or not given_tasks:
+        found = "nothing" if given_tasks is None else show(given_tasks)
+        where.at("tasks").add(f"expected an object with at least one task, found {found}")
+        given_tasks = {}
+    if has_words and has_sentences:
+        where.add("found both word_idx and sent_idxs, expected one of them")
+    elif not (has_words or has_sentences or _is_plain_text(given_tasks)):
+        where.add("found neither word_idx nor sent_idxs, expected one of them")
+    checked = {
         task: tasks.check(
-            source, [name, "tasks", task], options, has_words=has_words, has_sentences=has_sentences
+            where.at("tasks", task), options, has_words=has_words if has_words != has_sentences else None
         )
-        for task, options in _given_tasks(source, name, raw, faults).items()
+        for task, options in given_tasks.items()
     }
-    if has_files:
-        _check_files(source, name, raw, faults)
-    right_tasks = {task: config for task, config in checked_tasks.items() if config}
-    if len(right_tasks) == len(checked_tasks):
-        oversampled = raw.get("oversample", defaults.get("oversample"))
-        check_oversampling(faults, source, name, task=oversampled, tasks=right_tasks, is_trained=has_files)
+    valid = {task: options for task, options in checked.items() if options}
+    if is_trained:
+        _check_files(where, raw)
+    if len(valid) == len(checked):
+        oversample = raw.get("oversample", defaults.get("oversample"))
+        check_oversampling(where.at("oversample"), oversample, valid, is_trained=is_trained)
     try:
-        dataset = DatasetConfig.model_validate({**defaults, **raw, "tasks": right_tasks})
+        dataset = DatasetConfig.model_validate({**defaults, **raw, "tasks": valid})
     except ValidationError as error:
-        # Without valid params there are no defaults, and their absence is no fault of the dataset. What
-        # holds of the whole was told already, place by place.
-        own = [fault for fault in error.errors() if fault["type"] not in ("missing", "value_error")]
-        faults.add_validation(source, [name], own, DatasetConfig)
+        # Without valid params there are no defaults, which is not an error of the dataset.
+        errors = [item for item in error.errors() if defaults or item["type"] != "missing"]
+        where.add_validation(errors, DatasetConfig)
         return None
-    check_columns(faults, source, name, dataset)
+    _check_written(where, dataset)
     return dataset
 
 
-def _is_plain_text(raw: Mapping[str, Any]) -> bool:
-    """Whether all tasks of a dataset can do without columns."""
-    given = raw.get("tasks")
-    tasks = given.values() if isinstance(given, dict) else ()
-    types = [task.get("task_type") for task in tasks if isinstance(task, dict)]
+def _is_plain_text(tasks: Mapping[str, Any]) -> bool:
+    """Whether no task of a dataset reads columns."""
+    types = [task.get("task_type") for task in tasks.values() if isinstance(task, dict)]
     return bool(types) and all(
-        isinstance(name, str) and name in DECODERS and DECODERS[name].input_type == "masked" for name in types
+        name in TASK_TYPES and options_class(name).input_type == "masked" for name in types
     )
 
 
-def _check_name(source: str, name: str, faults: ConfigFaults) -> None:
-    """A dataset's name is the name of its output file, and may neither leave the run folder nor be too long."""
+def _check_name(where: Location) -> None:
+    """Checks a dataset's name, which is the name of its output file in the run folder."""
+    name = where.keys[-1]
     if not name.strip() or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
-        faults.add(
-            source,
-            [name],
-            "names files of the run folder, expected a name without / and \\, and with no dot in front",
+        where.add(
+            "names files of the run folder, expected a name without / and \\, and with no dot in front"
         )
     elif len(name.encode()) > LONGEST_NAME:
-        faults.add(source, [name], f"names files, expected a name of at most {LONGEST_NAME} bytes")
+        where.add(f"names files, expected a name of at most {LONGEST_NAME} bytes")
 
 
-def _given_tasks(source: str, name: str, raw: Mapping[str, Any], faults: ConfigFaults) -> Mapping[str, Any]:
-    given = raw.get("tasks")
-    if not isinstance(given, dict) or not given:
-        found = "nothing" if given is None else show(given)
-        faults.add(source, [name, "tasks"], f"expected an object with at least one task, found {found}")
-        return {}
-    return given
-
-
-def _check_files(source: str, name: str, raw: Mapping[str, Any], faults: ConfigFaults) -> None:
+def _check_files(where: Location, raw: Mapping[str, Any]) -> None:
     if raw.get("train_data_path") is None:
-        faults.add(source, [name, "train_data_path"], "missing, expected the path of a training file")
+        where.at("train_data_path").add("missing, expected the path of a training file")
     for key in ("train_data_path", "dev_data_path"):
         path = raw.get(key)
         if not isinstance(path, str):
             continue
         if "\0" in path or not os.path.exists(path):
-            faults.add(source, [name, key], f"no such file {show(path)}{nearest_file(path)}")
+            where.at(key).add(f"no such file {show(path)}{nearest_file(path)}")
         elif os.path.isdir(path):
-            faults.add(source, [name, key], f"'{path}' is a folder, expected a file")
+            where.at(key).add(f"'{path}' is a folder, expected a file")
         elif not os.path.isfile(path):
-            faults.add(source, [name, key], f"{show(path)} is a pipe or a device, expected a file")
+            where.at(key).add(f"{show(path)} is a pipe or a device, expected a file")
+
+
+def _check_written(where: Location, dataset: DatasetConfig) -> None:
+    """Adds an error for each task whose predictions would overwrite an input or a comment that CoNLL-U reserves."""
+    inputs = {}
+    if dataset.dataset_embed_idx is not None and dataset.dataset_embed_idx >= 0:
+        inputs[dataset.dataset_embed_idx] = "the ids of data sets (dataset_embed_idx)"
+    if dataset.word_idx is not None:
+        inputs[dataset.word_idx] = "the words (word_idx)"
+    for task, options in dataset.tasks.items():
+        place, columns = where.at("tasks", task), options.columns()
+        has_several = getattr(options, "column_idxs", None) is not None
+        key, shown = ("column_idxs", columns) if has_several else ("column_idx", options.column_idx)
+        if overwritten := [column for column in columns if column in inputs]:
+            message = (
+                f"found {shown}, but column {overwritten[0]} holds {inputs[overwritten[0]]}, and prediction would "
+                "overwrite them; expected another column"
+            )
+            place.at(key).add(message)
+        comment = " ".join(re.split("[=:]", task, maxsplit=1)[0].split())
+        writes_comment = not columns and options.input_type in ("words", "subwords")
+        if writes_comment and _RESERVED_COMMENTS.fullmatch(comment):
+            message = (
+                f"prediction would overwrite the comment '# {comment} = ', which CoNLL-U reserves; "
+                "expected another name for the task"
+            )
+            place.add(message)

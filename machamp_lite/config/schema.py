@@ -1,31 +1,27 @@
-"""The shape of a config: what params.json and dataset configs may hold."""
+"""The typed config: params, datasets with their tasks, and both together."""
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
-from machamp_lite.data.tokenization import LongInput
-from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
-from machamp_lite.decoders.base import MOST_COLUMNS
-from machamp_lite.decoders.task_config import NonNegative, PositiveFloat
+from machamp_lite.config.task_types import (
+    MOST_COLUMNS,
+    Column,
+    NonNegative,
+    Positive,
+    PositiveFloat,
+    Probability,
+    StrictModel,
+    TaskOptions,
+    Width,
+)
 from machamp_lite.weighting.class_weights import Scheme
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Probability = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(gt=0, lt=2**31)]
-# Of vectors; memory goes with its square.
-Width = Annotated[int, Field(gt=0, le=8192)]
-Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 
 
-class Strict(BaseModel):
-    """Frozen, and without room for a misspelt key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class LoraParams(Strict):
-    """``encoder -> lora`` of params.json; without ``target_modules`` every linear map has an adapter."""
+class LoraParams(StrictModel):
+    """``encoder -> lora`` of params.json; without ``target_modules`` every linear layer has an adapter."""
 
     rank: Width
     alpha: PositiveFloat
@@ -33,7 +29,7 @@ class LoraParams(Strict):
     target_modules: Annotated[list[str], Field(min_length=1)] | None
 
 
-class EncoderParams(Strict):
+class EncoderParams(StrictModel):
     """``encoder`` of params.json."""
 
     dropout: Probability
@@ -41,7 +37,7 @@ class EncoderParams(Strict):
     update_weights_encoder: bool
     dataset_embeds_dim: Width
     packing: bool | Literal["auto"]
-    long_input: LongInput
+    long_input: Literal["truncate", "stride"]
     lora: LoraParams | None
 
     @model_validator(mode="after")
@@ -53,7 +49,7 @@ class EncoderParams(Strict):
         return self
 
 
-class BatchingParams(Strict):
+class BatchingParams(StrictModel):
     """``batching`` of params.json."""
 
     max_tokens: Positive
@@ -64,7 +60,7 @@ class BatchingParams(Strict):
     sampling_smoothing: Fraction
 
 
-class OptimizerParams(Strict):
+class OptimizerParams(StrictModel):
     """``training -> optimizer`` of params.json."""
 
     lr: PositiveFloat
@@ -72,7 +68,7 @@ class OptimizerParams(Strict):
     weight_decay: NonNegative
 
 
-class SchedulerParams(Strict):
+class SchedulerParams(StrictModel):
     """``training -> learning_rate_scheduler`` of params.json."""
 
     cut_frac: Fraction
@@ -81,7 +77,7 @@ class SchedulerParams(Strict):
     gradual_unfreezing: bool
 
 
-class TrainingParams(Strict):
+class TrainingParams(StrictModel):
     """``training`` of params.json."""
 
     keep_top_n: Positive
@@ -97,8 +93,8 @@ class TrainingParams(Strict):
     learning_rate_scheduler: SchedulerParams
 
 
-class DatasetDefaults(Strict):
-    """``datasets`` of params.json: what every dataset has unless its own config says otherwise."""
+class DatasetDefaults(StrictModel):
+    """``datasets`` of params.json: the defaults of every dataset."""
 
     skip_first_line: bool
     max_sents: Positive | None
@@ -109,7 +105,7 @@ class DatasetDefaults(Strict):
     oversample_scheme: Scheme
 
 
-class Params(Strict):
+class Params(StrictModel):
     """The whole of params.json; ``decoders`` is checked task type by task type."""
 
     transformer_model: Annotated[str, Field(min_length=1)]
@@ -122,92 +118,64 @@ class Params(Strict):
     training: TrainingParams
 
 
-class DatasetConfig(Strict):
-    """One dataset of a dataset config, its tasks with every option filled in."""
+class DatasetConfig(DatasetDefaults):
+    """One dataset, its tasks with every option filled in."""
 
     train_data_path: str | None = None
     dev_data_path: str | None = None
     word_idx: Column | None = None
     sent_idxs: Annotated[list[Column], Field(min_length=1)] | None = None
-    skip_first_line: bool
-    max_sents: Positive | None
-    max_words: Positive | None
-    dataset_embed_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)] | None
-    split_mlm: bool
-    oversample: str | None
-    oversample_scheme: Scheme
-    tasks: dict[str, SerializeAsAny[TaskConfig]]
-
-    @model_validator(mode="after")
-    def _check_whole(self) -> Self:
-        """What holds of every dataset, also of one in an edited model folder."""
-        if self.word_idx is not None and self.sent_idxs is not None:
-            raise ValueError("expected either word_idx or sent_idxs")
-        for task, config in self.tasks.items():
-            decoder = decoder_class(config)
-            if decoder.input_type != "masked" and self.word_idx is None and self.sent_idxs is None:
-                raise ValueError(f"'{task}' reads no plain text, expected either word_idx or sent_idxs")
-            labels_words = decoder.level == "word" and decoder.input_type == "words"
-            if (labels_words or decoder.input_type == "raw") and self.word_idx is None:
-                raise ValueError(f"'{task}' labels words, expected word_idx")
-            for name in config.metric_names():
-                if name not in decoder.metrics:
-                    raise ValueError(f"'{task}' has no metric '{name}'")
-        return self
+    tasks: dict[str, SerializeAsAny[TaskOptions]]
 
     def active(self) -> Self:
         """This dataset without the tasks that are switched off."""
         return self.model_copy(
-            update={"tasks": {task: config for task, config in self.tasks.items() if config.is_on}}
+            update={"tasks": {task: options for task, options in self.tasks.items() if options.is_on}}
         )
 
     def required_columns(self) -> dict[int, str]:
-        """For each column that training needs, what reads it."""
+        """The columns that training needs, each with the option or task that reads it."""
         required = {column: f"task '{task}'" for task, column in self._task_columns()}
         if self.dataset_embed_idx is not None and self.dataset_embed_idx >= 0:
             required[self.dataset_embed_idx] = "dataset_embed_idx"
         return required | self.text_columns()
 
     def shared_columns(self) -> dict[int, list[str]]:
-        """The columns that several tasks write, with these tasks."""
+        """The columns that several tasks write, each with these tasks."""
         writers: dict[int, list[str]] = {}
         for task, column in self.active()._task_columns():
             writers.setdefault(column, []).append(task)
         return {column: tasks for column, tasks in writers.items() if len(tasks) > 1}
 
     def id_task(self) -> str | None:
-        """The task, if any, that writes the column in which CoNLL-U has the ids of words."""
+        """The task, if any, that writes the column where CoNLL-U has the ids of words."""
         if not self.word_idx:
             return None
         return next((task for task, column in self._task_columns() if column == 0), None)
 
     def text_tasks(self) -> dict[str, int]:
-        """The tasks with a label that is one of the texts, and its column; they are not written."""
+        """The tasks whose label is one of the texts, with its column; they are not written."""
         texts = self.sent_idxs or []
         return {task: column for task, column in self._task_columns() if column in texts}
 
     def text_columns(self) -> dict[int, str]:
-        """For each column that prediction needs, what reads it."""
+        """The columns that prediction needs, each with the option that reads it."""
         if self.word_idx is not None:
             return {self.word_idx: "word_idx"}
         return dict.fromkeys(self.sent_idxs or [], "sent_idxs")
 
     def _task_columns(self) -> list[tuple[str, int]]:
-        return [
-            (task, column)
-            for task, config in self.tasks.items()
-            for column in decoder_class(config).columns(config)
-        ]
+        return [(task, column) for task, options in self.tasks.items() for column in options.columns()]
 
 
-class Config(Strict):
-    """Everything that a training run depends on, but the data."""
+class Config(StrictModel):
+    """Everything that a training run depends on, except the data."""
 
     params: Params
     datasets: dict[str, DatasetConfig]
-    # The config file of each dataset, for errors that only the data brings to light.
-    sources: dict[str, str] = {}
-    # The params file, if there is one beside the defaults.
+    # The config file of each dataset, for errors that only the data shows.
+    sources: dict[str, str] = Field(default_factory=dict)
+    # The user's params file, if there is one.
     params_source: str | None = None
 
     @property
@@ -215,15 +183,12 @@ class Config(Strict):
         """Whether any dataset says from which data set its words or texts are."""
         return any(dataset.dataset_embed_idx is not None for dataset in self.datasets.values())
 
-    def tasks(self) -> dict[str, TaskConfig]:
-        """The tasks of all datasets; one that several datasets share stands once."""
-        return {task: config for dataset in self.datasets.values() for task, config in dataset.tasks.items()}
+    def tasks(self) -> dict[str, TaskOptions]:
+        """The tasks of all datasets by name; a task that several datasets share is listed once."""
+        return {
+            task: options for dataset in self.datasets.values() for task, options in dataset.tasks.items()
+        }
 
     def switched_off(self) -> list[str]:
         """The tasks with a ``loss_weight`` of 0."""
-        return [task for task, config in self.tasks().items() if not config.is_on]
-
-
-def decoder_class(config: TaskConfig) -> type[Decoder]:
-    """The decoder of a task."""
-    return DECODERS[config.task_type]
+        return [task for task, options in self.tasks().items() if not options.is_on]

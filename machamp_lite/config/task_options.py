@@ -1,201 +1,232 @@
-"""Task options: the default decoder's, overlaid by the task type's entry, overlaid by the task's own."""
+"""Options of tasks: those of the default decoder, overridden by those of the task type, overridden by the task's."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
 
-from machamp_lite.config.documents import deep_merge
-from machamp_lite.config.error_messages import ConfigFaults, known_keys, show, unknown_keys
-from machamp_lite.config.weighting import check_weighting
-from machamp_lite.data.vocabulary import DATASET_IDS
-from machamp_lite.decoders import DECODERS, Decoder, TaskConfig
-from machamp_lite.decoders.base import COMMENT
+from machamp_lite.config.error_messages import Location, show
+from machamp_lite.config.overrides import deep_merge
+from machamp_lite.config.task_types import BUILT_IN, COMMENT, TASK_TYPES, TaskOptions, options_class
 from machamp_lite.errors import did_you_mean
 
+DEFAULT_DECODER = "default_decoder"
+# Each task gives them itself, and tasks of one name may differ in them.
 _OWN_KEYS = {"task_type", "column_idx", "column_idxs"}
+_FREQUENCY = "both correct for how frequent labels are"
+# Options that cannot be combined, with the reason.
+_CONFLICTS = (
+    ("logit_adjustment", "class_weights", _FREQUENCY),
+    ("logit_adjustment", "focal_gamma", "the focal factor would be taken from adjusted probabilities"),
+    (
+        "focal_gamma",
+        "label_smoothing",
+        "one lets confident items count less, the other keeps all from being confident",
+    ),
+)
 
 
 class TaskChecker:
-    """Fills in and checks the options of tasks; every fault goes to ``faults``."""
+    """Fills in and checks the options of all tasks. ``params`` is the location of the user's params."""
 
-    def __init__(self, faults: ConfigFaults, params_source: str) -> None:
-        self.faults = faults
-        self.params_source = params_source
-        self.defaults: dict[str, dict[str, Any]] = {}
-        self.default_decoder: dict[str, Any] = {}
-        # For each task type, the options for which its own entry stands, and not the default decoder.
-        self.own_options: dict[str, set[str]] = {}
-        # For each task name, the dataset that had it first, and its options there.
-        self.first: dict[str, tuple[str, TaskConfig]] = {}
+    def __init__(self, params: Location) -> None:
+        self._decoders = params.at("decoders")
+        self._entries: dict[str, dict[str, Any]] = {}
+        # The options of each task type before those of a task.
+        self._defaults: dict[str, dict[str, Any]] = {}
+        # The first dataset with each task name, and the options there.
+        self._first: dict[str, tuple[str, TaskOptions]] = {}
 
-    def fill_defaults(self, defaults: Mapping[str, Any], raw: Any) -> dict[str, dict[str, Any]]:
-        """The ``decoders`` of both params files as one; keeps the options of each task type for ``check``."""
+    def merge_decoders(self, defaults: Mapping[str, Any], raw: Any) -> dict[str, dict[str, Any]]:
+        """The ``decoders`` of configs/params.json with those of the user's params, which are checked."""
         if not isinstance(raw, dict):
-            self.faults.add(self.params_source, ["decoders"], f"expected an object, found {show(raw)}")
+            self._decoders.add(f"expected an object, found {show(raw)}")
             raw = {}
-        self._unknown_keys(raw)
-        merged = deep_merge(defaults, {name: entry for name, entry in raw.items() if isinstance(entry, dict)})
-        self.default_decoder = merged["default_decoder"]
-        for name, decoder in DECODERS.items():
-            entry = merged.get(name, {})
-            options = deep_merge(self.default_decoder, entry)
-            known = known_keys(decoder.Config)
-            self.defaults[name] = {key: value for key, value in options.items() if key in known}
-            self.own_options[name] = set(entry)
-            self._check_defaults(name, decoder)
-            self._metrics(self.params_source, ["decoders", name], entry, name)
-        self._metrics(self.params_source, ["decoders", "default_decoder"], self.default_decoder)
-        return {name: entry for name, entry in merged.items() if name in ("default_decoder", *DECODERS)}
+        # The file of another task type is only imported if the user names it.
+        task_types = [*BUILT_IN, *(name for name in raw if name in TASK_TYPES and name not in BUILT_IN)]
+        self._check_keys(raw, task_types)
+        given = {name: entry for name, entry in raw.items() if isinstance(entry, dict)}
+        known = (DEFAULT_DECODER, *TASK_TYPES)
+        self._entries = {
+            name: entry for name, entry in deep_merge(defaults, given).items() if name in known
+        }
+        for name in task_types:
+            self._defaults_of(name)
+        metrics = {metric for name in task_types for metric in options_class(name).metrics}
+        _check_metrics(self._decoders.at(DEFAULT_DECODER), self._entries[DEFAULT_DECODER], metrics)
+        return self._entries
 
-    def _unknown_keys(self, raw: Mapping[str, Any]) -> None:
-        source, faults = self.params_source, self.faults
-        unknown_keys(faults, source, ["decoders"], raw, ["default_decoder", *DECODERS])
-        shared = set(known_keys(TaskConfig)) - _OWN_KEYS
-        allowed = {name: set(known_keys(decoder.Config)) - _OWN_KEYS for name, decoder in DECODERS.items()}
+    def _check_keys(self, raw: Mapping[str, Any], task_types: Sequence[str]) -> None:
+        self._decoders.add_unknown_keys(raw, [DEFAULT_DECODER, *TASK_TYPES])
+        allowed = {name: options_class(name).model_fields.keys() - _OWN_KEYS for name in task_types}
+        shared = TaskOptions.model_fields.keys() - _OWN_KEYS
         owners = {key: name for name, keys in allowed.items() for key in keys - shared}
-        allowed["default_decoder"] = shared | owners.keys()
         for name, entry in raw.items():
+            where = self._decoders.at(name)
             if not isinstance(entry, dict):
-                faults.add(source, ["decoders", name], f"expected an object {{...}}, found {show(entry)}")
+                where.add(f"expected an object {{...}}, found {show(entry)}")
+            elif name == DEFAULT_DECODER:
+                where.add_unknown_keys(entry, shared | owners.keys())
+                for key in owners.keys() & entry.keys():
+                    message = f"expected it under decoders -> {owners[key]}"
+                    where.at(key).add(f"not every task type has this option, {message}")
             elif name in allowed:
-                unknown_keys(faults, source, ["decoders", name], entry, allowed[name])
-        default = raw.get("default_decoder")
-        for key in owners.keys() & default.keys() if isinstance(default, dict) else ():
-            message = f"not every task type has this option, expected it under decoders -> {owners[key]}"
-            faults.add(source, ["decoders", "default_decoder", key], message)
+                where.add_unknown_keys(entry, allowed[name])
 
-    def _check_defaults(self, name: str, decoder: type[Decoder]) -> None:
+    def _defaults_of(self, task_type: str) -> dict[str, Any]:
+        """The options of a task type before those of a task; they are checked once."""
+        if task_type not in self._defaults:
+            model, entry = options_class(task_type), self._entries.get(task_type, {})
+            options = deep_merge(self._entries[DEFAULT_DECODER], entry)
+            self._defaults[task_type] = {key: options[key] for key in options if key in model.model_fields}
+            self._check_defaults(task_type, model)
+            _check_metrics(self._decoders.at(task_type), entry, model.metrics, task_type)
+        return self._defaults[task_type]
+
+    def _check_defaults(self, task_type: str, model: type[TaskOptions]) -> None:
+        own = self._entries.get(task_type, {})
         try:
-            decoder.Config.model_validate({**self.defaults[name], "task_type": name, "column_idx": COMMENT})
+            model.model_validate(
+                {**self._defaults[task_type], "task_type": task_type, "column_idx": COMMENT}
+            )
         except ValidationError as error:
-            for entry in (name, "default_decoder"):
-                is_own = entry == name
-                errors = [
-                    fault
-                    for fault in error.errors()
-                    if fault["loc"]
-                    and (fault["loc"][0] in self.own_options[name]) == is_own
-                    and fault["type"] != "missing"
-                ]
-                self.faults.add_validation(self.params_source, ["decoders", entry], errors, decoder.Config)
+            # What is missing, or wrong as a whole, is left to the tasks.
+            found = [item for item in error.errors() if item["loc"] and item["type"] != "missing"]
+            for entry, is_own in ((task_type, True), (DEFAULT_DECODER, False)):
+                errors = [item for item in found if (item["loc"][0] in own) == is_own]
+                self._decoders.at(entry).add_validation(errors, model)
 
-    def check(
-        self, source: str, path: list[str], raw: Any, *, has_words: bool, has_sentences: bool
-    ) -> TaskConfig | None:
-        """One task with every option filled in; None if it has faults. ``path`` is dataset, ``tasks``, task."""
-        told = len(self.faults.lines)
-        if not path[-1].strip() or not path[-1].isprintable():
-            self.faults.add(source, path, "expected a task's name that is not empty and can be printed")
-        if path[-1] == DATASET_IDS:
-            self.faults.add(source, path, "is a key of datasets, expected another name for a task")
+    def check(self, where: Location, raw: Any, *, has_words: bool | None) -> TaskOptions | None:
+        """The task at a location (dataset, ``tasks``, task) with all its options; None if they are not valid.
+
+        ``has_words`` is True with ``word_idx``, False with ``sent_idxs``, None if the dataset has neither or both.
+        """
+        errors_before, task = len(where.errors.lines), where.keys[-1]
+        if not task.strip() or not task.isprintable():
+            where.add("expected a task's name that is not empty and can be printed")
+        if task == "dataset_embed_idx":
+            where.add("is a key of datasets, expected another name for a task")
         if not isinstance(raw, dict):
-            self.faults.add(source, path, f"expected an object with a task's keys, found {show(raw)}")
+            where.add(f"expected an object with a task's keys, found {show(raw)}")
             return None
-        task_type = raw.get("task_type")
-        name = self._task_type(source, [*path, "task_type"], task_type)
-        if name is None:
+        task_type = _task_type(where.at("task_type"), raw.get("task_type"))
+        options = None if task_type is None else self._validate(where, raw, task_type)
+        if options is None:
             return None
-        decoder = DECODERS[name]
-        self._metrics(source, path, raw, name)
-        inherited = self.default_decoder.keys() - self.own_options.get(name, set()) - raw.keys()
-        defaults = {key: self.default_decoder[key] for key in inherited}
-        self._metrics(self.params_source, ["decoders", "default_decoder"], defaults, name)
+        if "topn" in raw and options.topn > 1 and not options.supports_top_k:
+            where.at("topn").add(f"'{task_type}' has no second best labels, expected 1 or no such key")
+        self._check_weighting(where, options)
+        if has_words is not None:
+            _check_level(where, options, has_words=has_words)
+        if len(where.errors.lines) == errors_before:
+            self._compare(where, options)
+        return options
+
+    def _validate(self, where: Location, raw: dict[str, Any], task_type: str) -> TaskOptions | None:
+        model, defaults = options_class(task_type), self._defaults_of(task_type)
+        _check_metrics(where, raw, model.metrics, task_type)
+        default_decoder, own = self._entries[DEFAULT_DECODER], self._entries.get(task_type, {})
+        inherited = {key: default_decoder[key] for key in default_decoder.keys() - own.keys() - raw.keys()}
+        _check_metrics(self._decoders.at(DEFAULT_DECODER), inherited, model.metrics, task_type)
         try:
-            config = decoder.Config.model_validate({**self.defaults[name], **raw})
+            return model.model_validate({**defaults, **raw})
         except ValidationError as error:
-            # What the defaults got wrong was told where they stand.
-            own = [
-                fault
-                for fault in error.errors()
-                if not fault["loc"] or fault["loc"][0] in raw or fault["type"] == "missing"
+            # Errors of the defaults are already reported at their own location.
+            errors = [
+                item
+                for item in error.errors()
+                if not item["loc"] or item["loc"][0] in raw or item["type"] == "missing"
             ]
-            self.faults.add_validation(source, path, own, decoder.Config)
+            where.add_validation(errors, model)
             return None
-        if "topn" in raw and config.topn > 1 and not decoder.supports_top_k:
-            message = f"'{name}' has no second best labels, expected 1 or no such key"
-            self.faults.add(source, [*path, "topn"], message)
-        check_weighting(
-            self.faults, source, path, config=config, decoder=decoder, defaults=self.defaults[name]
-        )
-        if has_words != has_sentences:
-            self._place(source, path, decoder, config, has_words=has_words)
-        if len(self.faults.lines) == told:
-            # Only tasks that are right in themselves are compared.
-            self._compare(source, path, config)
-        return config
 
-    def _task_type(self, source: str, path: list[str], task_type: Any) -> str | None:
-        supported = ", ".join(sorted(DECODERS))
-        if task_type is None:
-            self.faults.add(source, path, f"missing, expected one of {supported}")
-        elif not isinstance(task_type, str):
-            self.faults.add(source, path, f"expected one of {supported}, found {show(task_type)}")
-        elif task_type not in DECODERS:
-            self.faults.add(source, path, f"unknown {show(task_type)}{did_you_mean(task_type, DECODERS)}")
-        else:
-            return task_type
-        return None
+    def _check_weighting(self, where: Location, options: TaskOptions) -> None:
+        for key, reason in options.unsupported_options.items():
+            if getattr(options, key):
+                where.at(key).add(f"'{options.task_type}' does not have this option: {reason}")
+        for one, other, reason in _CONFLICTS:
+            if getattr(options, one) and getattr(options, other):
+                found = f"found {show(getattr(options, one))} beside {other} {show(getattr(options, other))}"
+                where.at(one).add(f"{found}, expected one of them: {reason}")
+        is_changed = options.class_weights_beta != self._defaults_of(options.task_type)["class_weights_beta"]
+        if is_changed and options.class_weights != "effective":
+            message = f"has no effect with class_weights {show(options.class_weights)}"
+            where.at("class_weights_beta").add(f"{message}, expected class_weights 'effective'")
 
-    def _metrics(
-        self, source: str, path: list[str], options: Mapping[str, Any], task_type: str | None = None
-    ) -> None:
-        """Notes each metric that a task type does not have, or that none has."""
-        some = {metric for decoder in DECODERS.values() for metric in decoder.metrics}
-        known = DECODERS[task_type].metrics if task_type else some
-        for key, name in _metric_names(options):
-            if name not in known:
-                found = (
-                    f"'{task_type}' has no metric {show(name)}" if name in some else f"unknown {show(name)}"
-                )
-                self.faults.add(source, [*path, key], f"{found}{did_you_mean(name, known)}")
-
-    def _place(
-        self, source: str, path: list[str], decoder: type[Decoder], config: TaskConfig, *, has_words: bool
-    ) -> None:
-        if decoder.input_type == "masked":
-            return
-        found = decoder.columns(config)
-        key = "column_idxs" if len(found) > 1 else "column_idx"
-        place, shown = [*path, key], found[0] if len(found) == 1 else found
-        labels_words = decoder.level == "word" and decoder.input_type == "words"
-        if (labels_words or decoder.input_type == "raw") and not has_words:
-            what = "labels words" if labels_words else "makes words"
-            message = f"'{config.task_type}' {what}, expected a dataset with word_idx, found sent_idxs"
-            self.faults.add(source, [*path, "task_type"], message)
-        elif labels_words and not found:
-            self.faults.add(
-                source, place, f"-1 is a comment and '{config.task_type}' labels words, expected a column"
-            )
-        elif not labels_words and has_words and found:
-            message = (
-                f"expected -1, a comment '# {path[-1]} = label', in a dataset with word_idx, found {shown}"
-            )
-            self.faults.add(source, place, message)
-        elif not labels_words and not has_words and not found:
-            self.faults.add(source, place, "-1 is a comment of a file with word_idx, expected a column")
-
-    def _compare(self, source: str, path: list[str], config: TaskConfig) -> None:
-        """Notes where the options of one task name differ: one name is one decoder, wherever it stands."""
-        dataset, task = path[0], path[-1]
-        other, first = self.first.setdefault(task, (dataset, config))
-        expected, found = first.model_dump(), config.model_dump()
-        keys = ["task_type"] if first.task_type != config.task_type else sorted(expected.keys() - _OWN_KEYS)
+    def _compare(self, where: Location, options: TaskOptions) -> None:
+        """Adds an error for each option that differs from another dataset's: tasks of one name share one decoder."""
+        dataset, _, task = where.keys
+        other, first = self._first.setdefault(task, (dataset, options))
+        expected, found = first.model_dump(), options.model_dump()
+        keys = ["task_type"] if first.task_type != options.task_type else sorted(expected.keys() - _OWN_KEYS)
         for key in keys:
             if found[key] != expected[key]:
                 message = (
                     f"found {show(found[key])}, but '{task}' in {other} has {show(expected[key])}; tasks of one name "
                     "share one decoder, expected equal options or another name"
                 )
-                self.faults.add(source, [*path, key], message)
+                where.at(key).add(message)
 
 
-def _metric_names(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each metric that options name, with its key; what is no name at all is told by their validation."""
-    additional = options.get("additional_metrics")
-    names = [("metric", options.get("metric"))]
-    names += [
-        ("additional_metrics", name)
-        for name in (additional if isinstance(additional, list) else [additional])
-    ]
-    return ((key, name) for key, name in names if isinstance(name, str))
+def check_oversampling(
+    where: Location, task: Any, tasks: Mapping[str, TaskOptions], *, is_trained: bool
+) -> None:
+    """Checks ``oversample`` of a dataset; if the config ``is_trained``, the task may not be switched off."""
+    if not isinstance(task, str):
+        return
+    if task not in tasks:
+        where.add(f"no task {show(task)} in this dataset{did_you_mean(task, tasks)}")
+        return
+    options = tasks[task]
+    if is_trained and not options.is_on:
+        where.add(f"'{task}' is switched off (loss_weight 0), expected a task that is trained, or null")
+    if not options.has_classes:
+        where.add(f"'{task}' ({options.task_type}) has no labels that could be rare")
+    for key in ("class_weights", "logit_adjustment"):
+        if getattr(options, key):
+            where.add(f"'{task}' has {key} too, expected one of them: {_FREQUENCY}")
+
+
+def _task_type(where: Location, task_type: Any) -> str | None:
+    supported = ", ".join(TASK_TYPES)
+    if task_type is None:
+        where.add(f"missing, expected one of {supported}")
+    elif not isinstance(task_type, str):
+        where.add(f"expected one of {supported}, found {show(task_type)}")
+    elif task_type not in TASK_TYPES:
+        where.add(f"unknown {show(task_type)}{did_you_mean(task_type, TASK_TYPES)}")
+    else:
+        return task_type
+    return None
+
+
+def _check_metrics(
+    where: Location, given: Mapping[str, Any], known: Iterable[str], task_type: str | None = None
+) -> None:
+    """Adds an error for each metric that is not known; values that are not names are left to the validation."""
+    for key in ("metric", "additional_metrics"):
+        value = given.get(key)
+        for name in value if isinstance(value, list) else [value]:
+            if isinstance(name, str) and name not in known:
+                is_metric = any(name in model.metrics for model in BUILT_IN.values())
+                found = f"'{task_type}' has no metric" if is_metric else "unknown"
+                where.at(key).add(f"{found} {show(name)}{did_you_mean(name, known)}")
+
+
+def _check_level(where: Location, options: TaskOptions, *, has_words: bool) -> None:
+    """Checks that the dataset has the words or sentences that a task labels, and the column for its labels."""
+    if options.input_type == "masked":
+        return
+    labels_words, columns = options.labels_words(), options.columns()
+    place = where.at("column_idxs" if len(columns) > 1 else "column_idx")
+    if (labels_words or options.input_type == "raw") and not has_words:
+        what = "labels words" if labels_words else "makes words"
+        message = f"'{options.task_type}' {what}, expected a dataset with word_idx, found sent_idxs"
+        where.at("task_type").add(message)
+    elif labels_words and not columns:
+        place.add(f"-1 is a comment and '{options.task_type}' labels words, expected a column")
+    elif not labels_words and has_words and columns:
+        comment = f"expected -1, a comment '# {where.keys[-1]} = label', in a dataset with word_idx"
+        place.add(f"{comment}, found {columns[0] if len(columns) == 1 else columns}")
+    elif not labels_words and not has_words and not columns:
+        place.add("-1 is a comment of a file with word_idx, expected a column")

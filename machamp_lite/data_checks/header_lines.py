@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from machamp_lite.config.schema import DatasetConfig, decoder_class
+from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.cells import SKIP_HEADER, is_column_name, parse_number
 from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError
 
 # Labels of a task that are needed before a label that occurs once says anything.
@@ -100,9 +101,8 @@ def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
     """What a row holds in the column of each task whose labels are classes."""
     cells = {}
     for task, options in config.tasks.items():
-        decoder = decoder_class(options)
-        columns = decoder.columns(options)
-        if decoder.has_classes and decoder.labels_are_classes and len(columns) == 1 and columns[0] < len(row):
+        columns, are_classes = options.columns(), decoder_class(options).labels_are_classes
+        if options.has_classes and are_classes and len(columns) == 1 and columns[0] < len(row):
             cells[task] = row[columns[0]]
     return {task: cell for task, cell in cells.items() if cell != EMPTY}
 
@@ -111,7 +111,7 @@ def _number_cells(config: DatasetConfig, row: list[str]) -> Iterable[tuple[str, 
     """What a row holds in the columns of each task that reads numbers."""
     for task, options in config.tasks.items():
         if options.task_type in ("regression", "probdistr"):
-            yield from ((task, row[column]) for column in decoder_class(options).columns(options) if column < len(row))
+            yield from ((task, row[column]) for column in options.columns() if column < len(row))
 
 
 def _classes(config: DatasetConfig, task: str, cell: str) -> list[str]:

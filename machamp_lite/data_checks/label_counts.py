@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.base import Decoder
 from machamp_lite.errors import shown_label
 
@@ -17,7 +18,7 @@ LABELS_SHOWN = 5
 def training_labels(config: Config, columns: ExampleStore, task: str, vocabulary: Vocabulary) -> Counter[str]:
     """The labels of a task in a file of training data."""
     decoder, rows = decoder_class(config.tasks()[task]), columns.table.rows
-    if not decoder.has_classes or f"gold {task}" not in rows:
+    if not decoder.Options.has_classes or f"gold {task}" not in rows:
         return Counter()
     if sum(task in dataset.tasks for dataset in config.datasets.values()) == 1:
         # All that the vocabulary has counted is in this file.
@@ -37,7 +38,7 @@ def dev_labels(columns: ExampleStore, task: str, decoder: type[Decoder]) -> Coun
     """The same of dev data, for task types whose classes are the labels of the file."""
     counts: Counter[str] = Counter()
     rows = columns.table.rows
-    if not (decoder.has_classes and decoder.labels_are_classes) or f"labels {task}" not in rows:
+    if not (decoder.Options.has_classes and decoder.labels_are_classes) or f"labels {task}" not in rows:
         return counts
     labels = columns.table.labels[task]
     found = np.bincount(rows[f"labels {task}"].values, minlength=len(labels)).tolist()
@@ -50,7 +51,7 @@ def dev_labels(columns: ExampleStore, task: str, decoder: type[Decoder]) -> Coun
 def unseen_labels(config: Config, task: str, vocabulary: Vocabulary, dev: ExampleStore | None) -> Counter[str]:
     """The labels of dev data that training never saw, and how often they are there."""
     decoder = decoder_class(config.tasks()[task])
-    if dev is None or not decoder.has_classes:
+    if dev is None or not decoder.Options.has_classes:
         return Counter()
     annotated = ((example.labels[task], example.words) for example in dev.with_unknown(task))
     return Counter(

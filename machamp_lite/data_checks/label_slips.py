@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from unicodedata import combining, is_normalized, normalize
 
-from machamp_lite.config.schema import DatasetConfig, decoder_class
+from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.cells import parse_number
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.label_counts import LABELS_SHOWN
 from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import shown_label
 
 # Sentences that are inspected, and how many of their words or texts are needed for a warning.
@@ -69,8 +70,8 @@ def column_warnings(
             )
     for task, options in config.tasks.items():
         decoder = decoder_class(options)
-        own = decoder.columns(options)
-        if not (decoder.one_row_per_label and decoder.labels_are_classes and decoder.level == "word" and len(own) == 1):
+        own = options.columns()
+        if not (decoder.one_row_per_label and decoder.labels_are_classes and options.level == "word" and len(own) == 1):
             continue
         labels = vocabularies[task].labels
         pairs = [

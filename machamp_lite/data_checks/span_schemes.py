@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
+from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.records import EMPTY
 from machamp_lite.data.span_schemes import AUTO, EDGE, OUTSIDE, SCHEMES, Scheme, recognise
 from machamp_lite.data.vocabulary import Vocabulary
@@ -13,7 +14,7 @@ from machamp_lite.data_checks.label_files import LabelFile
 from machamp_lite.data_checks.label_slips import plain_label, with_escapes
 from machamp_lite.dataloading.cache import RunData
 from machamp_lite.dataloading.example_store import ExampleStore
-from machamp_lite.decoders.base import TaskConfig
+from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.seq_bio import SeqBio
 
 KINDS_SHOWN = 5
@@ -24,7 +25,7 @@ _SPAN_LABEL = re.compile(r"([BIESLU])[-_:/.]\s*(.*)", re.IGNORECASE)
 _LIKE_OUTSIDE = ("0", "o")
 
 
-def is_span_task(options: TaskConfig) -> bool:
+def is_span_task(options: TaskOptions) -> bool:
     """Whether anything depends on the scheme of the labels of a task."""
     if not hasattr(options, "scheme"):
         return False
@@ -48,7 +49,7 @@ def recognise_schemes(config: Config, data: RunData) -> dict[str, str]:
 def with_schemes(config: Config, schemes: Mapping[str, str]) -> Config:
     """The config with the scheme of each span task."""
 
-    def resolved(task: str, options: TaskConfig) -> TaskConfig:
+    def resolved(task: str, options: TaskOptions) -> TaskOptions:
         return options.model_copy(update={"scheme": schemes[task]}) if task in schemes else options
 
     datasets = {

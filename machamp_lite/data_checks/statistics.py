@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.label_counts import unseen_labels
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.remarks import sentences
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import shown_label
 
 LABELS_SHOWN = 5
@@ -48,7 +49,7 @@ def describe_data(
                 f"{annotated} annotated sentences"
             )
             lines += left_out
-            if not decoder.has_classes:
+            if not decoder.Options.has_classes:
                 continue
             weights = decoder(config=task_config, vocabulary=vocabularies[task], width=1).label_weights()
             lines.extend(f"    {line}" for line in _labels(vocabularies[task], weights))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.header_lines import find_header, skipped_data
 from machamp_lite.data_checks.label_counts import dev_labels, listed, training_labels, unseen_labels
@@ -19,6 +19,7 @@ from machamp_lite.data_checks.label_slips import (
 from machamp_lite.data_checks.span_schemes import is_span_task
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.remarks import warnings
+from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.dependency import MANY_ROOTS
 
 
@@ -59,7 +60,7 @@ def data_warnings(
         )
     for task, task_config in config.tasks().items():
         vocabulary, decoder = vocabularies[task], decoder_class(task_config)
-        if not (decoder.has_classes and task_config.is_on):
+        if not (task_config.has_classes and task_config.is_on):
             continue
         yield from root_warnings(task, vocabulary)
         if len(vocabulary) == 1:

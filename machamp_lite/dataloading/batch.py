@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from machamp_lite.config.task_types import Level
 from machamp_lite.dataloading.example import Example
-from machamp_lite.decoders.base import Decoder, Level
+from machamp_lite.decoders.base import Decoder
 from machamp_lite.nn.ragged import to_device
 
 HOST = torch.device("cpu")
@@ -92,11 +93,11 @@ def make_batch(
             place
             for place, example in enumerate(examples)
             if task in tasks[example.dataset]
-            and example.view == decoder.input_type
+            and example.view == decoder.Options.input_type
             and (task in example.gold or not only_annotated)
         ]
         if chosen:
-            rows, lengths = _task_rows(chosen, word_counts, decoder.level)
+            rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level)
             gold = _join([examples[place].gold[task] for place in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,

@@ -22,11 +22,12 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
+from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.running_text import KEY
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore, Table
-from machamp_lite.decoders.base import TaskConfig
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import check_empty_names, first_line
 from machamp_lite.files.atomic import replacing_path
 from machamp_lite.files.checksums import checksum, read_metadata
@@ -51,7 +52,7 @@ _DTYPES = {
 _DISTRIBUTIONS = ("numpy", "tokenizers", "transformers")
 # Options that have nothing to do with what is read.
 _OF_TRAINING = {"train_data_path", "dev_data_path", "split_mlm", "oversample", "oversample_scheme", "tasks"}
-_OF_LEARNING = set(TaskConfig.model_fields) - {"task_type", "column_idx"}
+_OF_LEARNING = set(TaskOptions.model_fields) - {"task_type", "column_idx"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from machamp_lite.config.task_types import InputType
 from machamp_lite.data.ragged_array import RaggedArray, StringIndex, lengths_of, smallest
 from machamp_lite.data.segments import SegmentArrays
 from machamp_lite.dataloading.example_store import VIEWS, FoundSlip, Table, Texts
-from machamp_lite.decoders.base import InputType, Slip
+from machamp_lite.decoders.base import Slip
 
 
 class _Column:

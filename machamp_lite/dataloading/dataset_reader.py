@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.config.schema import DatasetConfig, decoder_class
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import InputType
 from machamp_lite.data.ragged_array import RaggedArray, lengths_of
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.data.tokenization import WordTokenizer
@@ -20,7 +21,7 @@ from machamp_lite.dataloading.example import Example, file_format_of
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.input_views import InputReader
 from machamp_lite.dataloading.remarks import Remarks
-from machamp_lite.decoders.base import InputType
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError, FaultList, did_you_mean
 
 _DATASET_KEY = "dataset_embed="
@@ -49,7 +50,7 @@ class DatasetReader:
         self.tokenizer = tokenizer
         self.vocabularies = vocabularies
         self.decoders = {task: decoder_class(task_config) for task, task_config in config.tasks.items()}
-        self.views: list[InputType] = sorted({decoder.input_type for decoder in self.decoders.values()})
+        self.views: list[InputType] = sorted({decoder.Options.input_type for decoder in self.decoders.values()})
         self.see = InputReader(config, tokenizer, masks="masked" in self.views)
 
     def read_training(self, path: str | Path) -> ExampleStore:
@@ -214,7 +215,7 @@ class DatasetReader:
             writer.add_segments(seen.segments)
             writer.add_texts(seen.texts)
             for task, decoder in self.decoders.items():
-                if decoder.input_type == view:
+                if decoder.Options.input_type == view:
                     self._write_task(
                         writer, task, [labels.get(task) for labels in gold], seen.texts, training
                     )
@@ -239,7 +240,7 @@ class DatasetReader:
         """The places of the records that have a view."""
         if view != "raw":
             return list(range(len(records)))
-        tasks = {task for task, decoder in self.decoders.items() if decoder.input_type == "raw"}
+        tasks = {task for task, decoder in self.decoders.items() if decoder.Options.input_type == "raw"}
         return [
             place
             for place, (record, labels) in enumerate(zip(records, annotations, strict=True))

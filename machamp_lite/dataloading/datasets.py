@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warnings
@@ -19,6 +19,7 @@ from machamp_lite.dataloading.cache import DataCache, RunData
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example_store import VIEWS
 from machamp_lite.dataloading.oversampling import oversampling_weights
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError, DataError, one_line
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.pretrained import load_tokenizer
@@ -157,7 +158,7 @@ def _drop_switched_off(config: Config, data: RunData) -> None:
     for name, dataset in config.datasets.items():
         tasks = dataset.active().tasks
         if len(tasks) < len(dataset.tasks):
-            used = [VIEWS.index(decoder_class(options).input_type) for options in tasks.values()]
+            used = [VIEWS.index(options.input_type) for options in tasks.values()]
             for part in (data.train, data.dev):
                 if name in part:
                     order = part[name].order

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import InputType
 from machamp_lite.data.records import FileFormat
 from machamp_lite.data.segments import Segments
-from machamp_lite.decoders.base import InputType
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from typing import Any, overload
 
 import numpy as np
 
+from machamp_lite.config.task_types import InputType
 from machamp_lite.data.ragged_array import RaggedArray
 from machamp_lite.data.segments import Segments
 from machamp_lite.dataloading.example import Example
 from machamp_lite.dataloading.remarks import Remark
-from machamp_lite.decoders.base import InputType
 
 VIEWS: tuple[InputType, ...] = ("words", "masked", "subwords", "raw")
 # Strings that are kept beside their bytes: most words of a text are some of the most frequent ones.

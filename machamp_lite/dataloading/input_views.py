@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import InputType
 from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.ragged_array import RaggedArray
 from machamp_lite.data.records import Record
 from machamp_lite.data.segments import SegmentArrays
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.decoders.base import InputType
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from machamp_lite.config.schema import DatasetConfig, decoder_class
+from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.decoders import decoder_class
 from machamp_lite.weighting.class_weights import scheme_weights
 
 

@@ -14,20 +14,14 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from torch import Tensor, nn
 
+from machamp_lite.config.task_types import COMMENT, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.task_config import COMMENT, MOST_COLUMNS, TaskConfig
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
 from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, MarginObjective
 
-__all__ = ["COMMENT", "MOST_COLUMNS", "Decoder", "LabelDecoder", "Slip", "TaskConfig"]
-
-Level = Literal["word", "sentence"]
-# What the encoder reads for a task: the words (or the texts of a TSV) as they are; the same with some of their subwords
-# hidden; the same with every subword an item of its own; or the characters of "# text".
-InputType = Literal["words", "masked", "subwords", "raw"]
 LanguageModelKind = Literal["masked", "sequence"]
 
 
@@ -59,26 +53,18 @@ class Decoder(nn.Module, ABC):
     the raw text.
     """
 
-    level: ClassVar[Level]
-    input_type: ClassVar[InputType] = "words"
+    # The options of a task, which also say what the config has to know about the task type.
+    Options: ClassVar[type[TaskOptions]]
     # The pretrained language model around the encoder that ``adopt`` is given, if any.
     language_model: ClassVar[LanguageModelKind | None] = None
-    # False for labels that are numbers or texts: they have no counts, weights or scores of their own.
-    has_classes: ClassVar[bool] = True
-    # False for labels beside which there are no others with a probability: numbers, and what is not written.
-    supports_top_k: ClassVar[bool] = True
     # Whether ``encode`` gives a row a label: it and ``classes`` then read many sentences at once, laid end to end.
     one_row_per_label: ClassVar[bool] = False
     # False for classes that are made of labels and words: many of them are rare, and none is a label of the file.
     labels_are_classes: ClassVar[bool] = True
     # Of how many means its loss is the sum.
     loss_means: ClassVar[int] = 1
-    metrics: ClassVar[tuple[str, ...]]
-    Config: ClassVar[type[TaskConfig]] = TaskConfig
     # What a label of its vocabulary looks like, as a regular expression.
     label_form: ClassVar[str] = ".*"
-    # Options that mean nothing for this task type, each with the reason that a user is told.
-    unsupported_options: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
         super().__init__()
@@ -107,26 +93,16 @@ class Decoder(nn.Module, ABC):
         """Takes over the parts of the pretrained language model that ``language_model`` asks for."""
 
     @classmethod
-    def columns(cls, config: TaskConfig) -> list[int]:
-        """The columns that this task reads and writes; none if its labels stand elsewhere."""
-        return [] if config.column_idx == COMMENT else [config.column_idx]
-
-    @classmethod
-    def labels_words(cls) -> bool:
-        """Whether each word has a label of its own."""
-        return cls.level == "word" and cls.input_type == "words"
-
-    @classmethod
-    def place(cls, task: str, config: TaskConfig) -> str:
-        """Where the labels stand, for errors."""
-        columns = cls.columns(config)
+    def place(cls, task: str, config: TaskOptions) -> str:
+        """Where the labels are, for error messages."""
+        columns = config.columns()
         if not columns:
             return f"comment '# {task} = LABEL'"
         return f"column{'s' * (len(columns) > 1)} {', '.join(map(str, columns))}"
 
     @classmethod
     @abstractmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[Any] | None:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Any] | None:
         """The gold labels of one record, one a word or one in all; None if it is not annotated.
 
         Raises ``DataError`` with a line for each label that cannot be read.
@@ -140,12 +116,12 @@ class Decoder(nn.Module, ABC):
         return ()
 
     @classmethod
-    def check_record(cls, record: Record, *, task: str, config: TaskConfig) -> None:
+    def check_record(cls, record: Record, *, task: str, config: TaskOptions) -> None:
         """Raises ``DataError`` for a record into which no labels of this task could be written."""
 
     @classmethod
     def doubts(
-        cls, sentences: Sequence[Sequence[Any]], *, task: str, config: TaskConfig
+        cls, sentences: Sequence[Sequence[Any]], *, task: str, config: TaskOptions
     ) -> Mapping[int, Doubt]:
         """Doubts about labels that ``read_labels`` could read, by the position of their sentence."""
         return {}
@@ -203,7 +179,7 @@ class Decoder(nn.Module, ABC):
 
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
         """The labels of a sentence from those of its parts: a label of a sentence is that of the first part."""
-        return [label for part in parts for label in part] if self.level == "word" else parts[0]
+        return [label for part in parts for label in part] if self.Options.level == "word" else parts[0]
 
     # The same of what ``rank`` gave.
     join_ranked = join
@@ -222,24 +198,19 @@ class Decoder(nn.Module, ABC):
 
     @classmethod
     @abstractmethod
-    def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskOptions) -> None:
         """Writes labels to where ``read_labels`` reads them."""
 
     @classmethod
     def write_ranked(
-        cls, record: Record, ranked: Sequence[Any], *, task: str, config: TaskConfig, conn: str, sep: str
+        cls, record: Record, ranked: Sequence[Any], *, task: str, config: TaskOptions, conn: str, sep: str
     ) -> None:
         """Writes what ``rank`` gave of one record there, as ``label=0.9000|label=0.1000``."""
         labels = [joined(item, conn=conn, sep=sep) for item in ranked]
         cls.write_labels(record, labels, task=task, config=config)
 
 
-def no_class_options(reason: str) -> dict[str, str]:
-    """The options that mean nothing for labels without classes, with the reason that a user is told."""
-    return dict.fromkeys(("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment"), reason)
-
-
-def class_weights(config: TaskConfig, vocabulary: Vocabulary) -> list[float] | None:
+def class_weights(config: TaskOptions, vocabulary: Vocabulary) -> list[float] | None:
     """The weight of each label that a task's options ask for, schemes reading the counts of its training data."""
     asked, beta = config.class_weights, config.class_weights_beta
     if isinstance(asked, str):
@@ -251,9 +222,8 @@ class LabelDecoder(Decoder):
     """A decoder with one class an item: one linear map, cross-entropy, argmax."""
 
     one_row_per_label: ClassVar[bool] = True
-    metrics: ClassVar[tuple[str, ...]] = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
 
-    def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.scores = nn.Linear(width, len(vocabulary))
 
@@ -280,7 +250,7 @@ class LabelDecoder(Decoder):
     @classmethod
     def items(cls, words: Sequence[str]) -> int:
         """How many labels a sentence of these words has."""
-        return len(words) if cls.level == "word" else 1
+        return len(words) if cls.Options.level == "word" else 1
 
 
 def split(labels: Sequence[Any], lengths: Sequence[int]) -> list[list[Any]]:

@@ -3,18 +3,18 @@
 import itertools
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.config.task_types import DependencyOptions, TaskOptions
 from machamp_lite.data.cells import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Doubt, TaskConfig, read_column, split
+from machamp_lite.decoders.base import Decoder, Doubt, read_column, split
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
@@ -33,14 +33,6 @@ ROOT = "root"
 LOOSE = ("parataxis", "dep")
 
 
-class DependencyConfig(TaskConfig):
-    """Widths of the biaffine parser and what stands between its linear maps and its products."""
-
-    arc_representation_dim: Annotated[int, Field(gt=0, le=8192)]
-    tag_representation_dim: Annotated[int, Field(gt=0, le=8192)]
-    activation: Literal["elu", "linear"]
-
-
 class DependencyScores(NamedTuple):
     """Arc scores and what relations are scored from once heads are known; head 0 is the root.
 
@@ -56,14 +48,12 @@ class DependencyScores(NamedTuple):
 class Dependency(Decoder):
     """A biaffine parser (Dozat and Manning 2017) that scores relations only at gold or chosen heads."""
 
-    level = "word"
     one_row_per_label = True
     loss_means = 2
-    metrics = ("las", "uas")
-    Config = DependencyConfig
+    Options = DependencyOptions
     forbidden: Tensor
 
-    def __init__(self, *, config: DependencyConfig, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: DependencyOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.widths = [config.arc_representation_dim] * 2 + [config.tag_representation_dim] * 2
         self.project = nn.Linear(width, sum(self.widths))
@@ -74,12 +64,7 @@ class Dependency(Decoder):
         self.register_buffer("forbidden", _forbidden_relations(vocabulary), persistent=False)
 
     @classmethod
-    def columns(cls, config: TaskConfig) -> list[int]:
-        """The columns of heads and of relations."""
-        return [config.column_idx, config.column_idx + 1]
-
-    @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[Arc] | None:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Arc] | None:
         """(position of the head, relation) of each word, 0 for the root; None if all heads are ``_``."""
         heads = record.column(config.column_idx)
         if heads.count(EMPTY) == len(heads):
@@ -113,7 +98,7 @@ class Dependency(Decoder):
         return list(zip(cast(list[int], positions), relations, strict=True))
 
     @classmethod
-    def check_record(cls, record: Record, *, task: str, config: TaskConfig) -> None:
+    def check_record(cls, record: Record, *, task: str, config: TaskOptions) -> None:
         """Raises ``DataError`` if the ids that heads refer to restart within the sentence, or count from 0."""
         if record.ids is not None:
             if "0" in record.ids:
@@ -143,7 +128,7 @@ class Dependency(Decoder):
 
     @classmethod
     def doubts(
-        cls, sentences: Sequence[Sequence[Arc]], *, task: str, config: TaskConfig
+        cls, sentences: Sequence[Sequence[Arc]], *, task: str, config: TaskOptions
     ) -> Mapping[int, Doubt]:
         """Heads that form a cycle, or do not have exactly one root; only a tree with several roots is used."""
         lengths = np.array([len(arcs) for arcs in sentences], dtype=np.int64)
@@ -286,7 +271,7 @@ class Dependency(Decoder):
         return self.relations(scores.dependents, scores.heads, rows)
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskOptions) -> None:
         """Writes the ids of heads, and relations."""
         ids = _ids(record)
         record.set_column(config.column_idx, [ids[head] for head, _ in labels])
@@ -299,7 +284,7 @@ class Dependency(Decoder):
         ranked: Sequence[tuple[Ranked, Ranked]],
         *,
         task: str,
-        config: TaskConfig,
+        config: TaskOptions,
         conn: str,
         sep: str,
     ) -> None:

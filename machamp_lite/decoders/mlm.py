@@ -1,15 +1,15 @@
 """``mlm``: masked language modelling on plain text, or on the words of any data set."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 from torch import Tensor
 from torch.nn import Parameter, functional
 
+from machamp_lite.config.task_types import MlmOptions, TaskOptions
 from machamp_lite.data.records import Record
-from machamp_lite.decoders.base import Decoder, TaskConfig, no_class_options, split
+from machamp_lite.decoders.base import Decoder, split
 
 
 class MaskedScores(NamedTuple):
@@ -19,12 +19,6 @@ class MaskedScores(NamedTuple):
     lengths: Tensor
 
 
-class MlmConfig(TaskConfig):
-    """The text itself is the label, so that there is no column."""
-
-    column_idx: Annotated[int, Field(ge=-1, le=-1)] = -1
-
-
 class Mlm(Decoder):
     """Predicts hidden subwords (Devlin et al. 2019) with the language model's own head, at these places alone.
 
@@ -32,14 +26,8 @@ class Mlm(Decoder):
     hidden subwords. Nothing is written.
     """
 
-    level = "word"
-    input_type = "masked"
     language_model = "masked"
-    has_classes = False
-    supports_top_k = False
-    metrics = ("perplexity",)
-    Config = MlmConfig
-    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
+    Options = MlmOptions
 
     head: Any
 
@@ -55,7 +43,7 @@ class Mlm(Decoder):
         return list(self.head.parameters())
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[int]:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[int]:
         """Nothing yet: which subwords are hidden is drawn when the text is tokenised."""
         return []
 
@@ -88,5 +76,5 @@ class Mlm(Decoder):
         return [float(row[number]) for number, row in zip(gold, predicted, strict=True)]
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskOptions) -> None:
         """Leaves the record as it is."""

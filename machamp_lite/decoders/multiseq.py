@@ -2,17 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.config.task_types import MultiSeqOptions, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Level, Slip, TaskConfig, read_column, split
+from machamp_lite.decoders.base import Decoder, Slip, read_column, split
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
@@ -23,24 +23,12 @@ EMPTY_PART = Slip("label sets with an empty part, such as 'a||b'", "empty parts 
 REPEATED = Slip("label sets with a label twice, such as 'a|a'", "it is counted once")
 
 
-class MultiLabelConfig(TaskConfig):
-    """A label is predicted where its probability is above ``threshold``."""
-
-    threshold: Annotated[float, Field(gt=0, lt=1)]
-
-
 class MultiSeq(Decoder):
     """One linear map to the labels that training showed, and a decision for each of them."""
 
-    level: ClassVar[Level] = "word"
-    metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro")
-    Config = MultiLabelConfig
-    unsupported_options = {  # noqa: RUF012 (never changed)
-        "label_smoothing": "its labels are not exclusive, so that there is no distribution to smooth",
-        "logit_adjustment": "its labels are not exclusive, expected class_weights",
-    }
+    Options: ClassVar[type[MultiSeqOptions]] = MultiSeqOptions
 
-    def __init__(self, *, config: MultiLabelConfig, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: MultiSeqOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.scores = nn.Linear(width, len(vocabulary))
 
@@ -59,13 +47,13 @@ class MultiSeq(Decoder):
         return BinaryObjective(weights=weights, focal_gamma=config.focal_gamma)
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str] | None:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[str] | None:
         """The joined labels of each word."""
         return read_column(record, task=task, column=config.column_idx)
 
     @classmethod
     def find_slips(
-        cls, records: Sequence[Record], labels: Sequence[list[str] | None], *, task: str, config: TaskConfig
+        cls, records: Sequence[Record], labels: Sequence[list[str] | None], *, task: str, config: TaskOptions
     ) -> Iterator[tuple[Slip, Record, int]]:
         """Sets with empty or repeated parts."""
         found = {joined: _slip(joined) for joined in set(chain.from_iterable(own or () for own in labels))}
@@ -130,7 +118,7 @@ class MultiSeq(Decoder):
     @classmethod
     def items(cls, words: Sequence[str]) -> int:
         """How many sets of labels a sentence of these words has."""
-        return len(words) if cls.level == "word" else 1
+        return len(words) if cls.Options.level == "word" else 1
 
     @classmethod
     def label_pairs(
@@ -145,7 +133,7 @@ class MultiSeq(Decoder):
         return [one for one, _ in pairs], [other for _, other in pairs]
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskOptions) -> None:
         """Writes the column."""
         record.set_column(config.column_idx, labels)
 

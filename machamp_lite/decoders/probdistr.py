@@ -1,24 +1,16 @@
 """``probdistr``: a distribution a sentence, from several TSV columns or from a ``# task = 0.2|0.8`` comment."""
 
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.config.task_types import COMMENT, ProbDistrOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import (
-    COMMENT,
-    MOST_COLUMNS,
-    Decoder,
-    Slip,
-    TaskConfig,
-    no_class_options,
-    read_sentence_label,
-)
+from machamp_lite.decoders.base import Decoder, Slip, read_sentence_label
 from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
@@ -28,48 +20,17 @@ ROUNDING, ROUNDING_OF_EACH = 0.02, 0.005
 NO_DISTRIBUTION = Slip("rows of probabilities that do not add up to 1", "they are divided by their sum")
 
 
-class ProbDistrConfig(TaskConfig):
-    """The columns of the distribution; or, for a comment, the number of its probabilities."""
-
-    column_idx: Annotated[int, Field(ge=-1, le=-1)] = -1
-    column_idxs: Annotated[list[Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]], Field(min_length=2)] | None = None
-    size: Annotated[int, Field(ge=2, lt=MOST_COLUMNS)] | None = None
-
-    @model_validator(mode="after")
-    def _check_place(self) -> Self:
-        if (self.column_idxs is None) == (self.size is None):
-            raise ValueError(
-                "expected either column_idxs or, for a comment, size, the number of its probabilities"
-            )
-        return self
-
-    @property
-    def width(self) -> int:
-        """The number of probabilities."""
-        return self.size or len(self.column_idxs or ())
-
-
 class ProbDistr(Decoder):
     """One linear map and a softmax. Gold numbers are divided by their sum, so that votes are distributions too."""
 
-    level = "sentence"
-    has_classes = False
-    supports_top_k = False
-    metrics = ("avg_dist", "kl")
-    Config = ProbDistrConfig
-    unsupported_options = no_class_options("its labels are distributions over all classes")
+    Options = ProbDistrOptions
 
-    def __init__(self, *, config: ProbDistrConfig, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: ProbDistrOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.scores = nn.Linear(width, config.width)
 
     def make_objective(self) -> None:
         """None: the loss is the divergence of distributions."""
-
-    @classmethod
-    def columns(cls, config: Any) -> list[int]:
-        """The columns of the probabilities."""
-        return config.column_idxs or []
 
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: Any) -> list[Distribution] | None:

@@ -8,16 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from machamp_lite.config.task_types import RegressionOptions, TaskOptions
 from machamp_lite.data.cells import expected_number, header_hint, parse_number
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import (
-    Decoder,
-    TaskConfig,
-    no_class_options,
-    read_sentence_label,
-    write_sentence_label,
-)
+from machamp_lite.decoders.base import Decoder, read_sentence_label, write_sentence_label
 from machamp_lite.errors import DataError
 
 
@@ -27,17 +22,13 @@ class Regression(Decoder):
     So the loss has the same size beside other tasks whatever the numbers' scale.
     """
 
-    level = "sentence"
-    has_classes = False
-    supports_top_k = False
+    Options = RegressionOptions
     label_form = r"-?[0-9]{1,400}(\.[0-9]{1,400})?(e[-+][0-9]{1,3})?"
-    metrics = ("avg_dist", "pearson", "spearman")
-    unsupported_options = no_class_options("its labels are numbers, and numbers are no classes")
 
     mean: Tensor
     spread: Tensor
 
-    def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.score = nn.Linear(width, 1)
         mean, spread = _mean_and_spread(vocabulary)
@@ -48,7 +39,7 @@ class Regression(Decoder):
         """None: the loss is the squared error."""
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[float] | None:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[float] | None:
         """One number in all; None if it is ``_`` or the comment is missing."""
         label = read_sentence_label(record, task=task, column=config.column_idx)
         return None if label is None or label == EMPTY else [read_number(label, record, task=task)]
@@ -76,7 +67,7 @@ class Regression(Decoder):
         return [[number] for number in (scores * self.spread + self.mean).tolist()]
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[float], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[float], *, task: str, config: TaskOptions) -> None:
         """Writes the column or the comment, with six digits."""
         write_sentence_label(record, f"{labels[0]:.6g}", task=task, column=config.column_idx)
 

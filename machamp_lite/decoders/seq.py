@@ -1,40 +1,24 @@
 """``seq``: one label per word, from one column."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import ClassVar
 
-from pydantic import BeforeValidator
-
+from machamp_lite.config.task_types import SeqOptions, TaskOptions
 from machamp_lite.data.records import Record
-from machamp_lite.data.span_schemes import ALIASES
-from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column
-
-
-def _without_alias(value: Any) -> Any:
-    return ALIASES.get(value, value) if isinstance(value, str) else value
-
-
-class SeqConfig(TaskConfig):
-    """``scheme`` says how labels mark spans; with "auto" it is recognised from the training data."""
-
-    scheme: Annotated[
-        Literal["auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2"], BeforeValidator(_without_alias)
-    ]
+from machamp_lite.decoders.base import LabelDecoder, read_column
 
 
 class Seq(LabelDecoder):
     """One linear map from each word to the labels that training showed."""
 
-    level = "word"
-    metrics = (*LabelDecoder.metrics, "span_f1")
-    Config = SeqConfig
+    Options: ClassVar[type[SeqOptions]] = SeqOptions
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str]:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[str]:
         """One label a word."""
         return read_column(record, task=task, column=config.column_idx)
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskOptions) -> None:
         """Writes the column."""
         record.set_column(config.column_idx, labels)

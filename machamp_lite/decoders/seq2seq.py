@@ -1,36 +1,22 @@
 """``seq2seq``: from the text of a TSV to another text, in a column or a comment; for encoder-decoder models."""
 
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
 from torch import Tensor
 from torch.nn import Parameter, functional
 from transformers.modeling_outputs import BaseModelOutput
 
+from machamp_lite.config.task_types import Seq2SeqOptions, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import (
-    Decoder,
-    TaskConfig,
-    no_class_options,
-    read_sentence_label,
-    split,
-    write_sentence_label,
-)
+from machamp_lite.decoders.base import Decoder, read_sentence_label, split, write_sentence_label
 from machamp_lite.decoders.top_k import Ranked, merge
 from machamp_lite.nn.ragged import is_item, pad, to_device
 
 # What cross-entropy leaves out.
 IGNORED = -100
-
-
-class Seq2SeqConfig(TaskConfig):
-    """``num_beams`` of the search and the length of the longest output, in subwords."""
-
-    num_beams: Annotated[int, Field(gt=0, le=1000)]
-    max_output_length: Annotated[int, Field(gt=1, le=100_000)]
 
 
 class Memory(NamedTuple):
@@ -61,13 +47,8 @@ class TargetVocabulary(Vocabulary):
 class Seq2Seq(Decoder):
     """The pretrained decoder of the encoder-decoder model, taught with the gold output so far; beam search."""
 
-    level = "word"
-    input_type = "subwords"
     language_model = "sequence"
-    has_classes = False
-    metrics = ("chrf", "bleu", "accuracy")
-    Config = Seq2SeqConfig
-    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
+    Options = Seq2SeqOptions
 
     model: Any
 
@@ -88,7 +69,7 @@ class Seq2Seq(Decoder):
         return list(self.model.parameters())
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str] | None:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[str] | None:
         """One target text; None if it is ``_`` or the comment is missing."""
         label = read_sentence_label(record, task=task, column=config.column_idx)
         return None if label is None or label == EMPTY else [label]
@@ -167,6 +148,6 @@ class Seq2Seq(Decoder):
         return [" ".join(text.split()) or EMPTY for text in texts]
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskOptions) -> None:
         """Writes the column or the comment."""
         write_sentence_label(record, labels[0], task=task, column=config.column_idx)

@@ -5,9 +5,10 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from machamp_lite.config.task_types import SeqBioOptions, TaskOptions
 from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import TaskConfig, class_weights, split
+from machamp_lite.decoders.base import class_weights, split
 from machamp_lite.decoders.seq import Seq
 from machamp_lite.decoders.top_k import Ranked, best_labels
 from machamp_lite.nn.crf import LinearChainCRF
@@ -25,14 +26,9 @@ class BioScores(NamedTuple):
 class SeqBio(Seq):
     """As ``seq``, but a conditional random field scores and decodes sentences as wholes."""
 
-    metrics = ("span_f1", "accuracy", "f1_micro", "f1_macro")
-    unsupported_options = {  # noqa: RUF012 (never changed)
-        "focal_gamma": "its loss is of whole sentences, and single words have no probability to take the factor from",
-        "label_smoothing": "its loss is of whole sentences, and single words have no distribution to smooth",
-        "logit_adjustment": "its loss is of whole sentences, expected class_weights",
-    }
+    Options = SeqBioOptions
 
-    def __init__(self, *, config: TaskConfig, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.crf = LinearChainCRF(vocabulary.labels, scheme_of(config))
 

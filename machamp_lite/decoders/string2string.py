@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from machamp_lite.config.task_types import String2StringOptions, TaskOptions
 from machamp_lite.data.edit_script import apply_script, make_script
 from machamp_lite.data.records import EMPTY, Record
-from machamp_lite.decoders.base import LabelDecoder, TaskConfig, read_column, split
+from machamp_lite.decoders.base import LabelDecoder, read_column, split
 from machamp_lite.decoders.top_k import Ranked, merge
 
 # What scripts less probable than this, taken together, add to a string is not seen in four digits.
@@ -19,12 +20,11 @@ NEGLIGIBLE = 5e-5
 class String2String(LabelDecoder):
     """Classifies each word by the edit script that turns it into its target (after Straka 2018, UDPipe)."""
 
-    level = "word"
+    Options = String2StringOptions
     labels_are_classes = False
-    metrics = ("accuracy",)
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str]:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[str]:
         """One target string a word."""
         return read_column(record, task=task, column=config.column_idx)
 
@@ -74,7 +74,7 @@ class String2String(LabelDecoder):
         return [EMPTY if label == EMPTY else target for label, target in zip(gold, predicted, strict=True)]
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskOptions) -> None:
         """Writes the column."""
         record.set_column(config.column_idx, labels)
 

@@ -3,24 +3,17 @@
 import re
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from torch import Tensor
 
+from machamp_lite.config.task_types import TaskOptions, TokOptions
 from machamp_lite.data.raw_text import Span
 from machamp_lite.data.records import Record
-from machamp_lite.decoders.base import LabelDecoder, TaskConfig, no_class_options
+from machamp_lite.decoders.base import LabelDecoder
 
 _RANGE = re.compile(r"(\d+)-(\d+)\t([^\t\r\n]+)")
 BEGIN, INSIDE, OUTSIDE = "B", "I", "O"
-
-
-class TokConfig(TaskConfig):
-    """With ``pre_split``, white space always ends a word."""
-
-    column_idx: Annotated[int, Field(ge=-1, le=-1)] = -1
-    pre_split: bool
 
 
 class Tok(LabelDecoder):
@@ -31,29 +24,18 @@ class Tok(LabelDecoder):
     than what the encoder's subwords allow, and scripts without spaces are no special case.
     """
 
-    level = "word"
-    input_type = "raw"
+    Options = TokOptions
     # Labels are characters, and rows are subwords.
     one_row_per_label = False
-    has_classes = False
-    supports_top_k = False
     label_form = r"(\d{1,9}( \d{1,9})*)?"
-    metrics = ("span_f1", "accuracy")
-    Config = TokConfig
-    unsupported_options = no_class_options("its classes are where words begin")
 
     @classmethod
-    def place(cls, task: str, config: TaskConfig) -> str:
+    def place(cls, task: str, config: TaskOptions) -> str:
         """Where the labels stand, for errors."""
         return "comment '# text = SENTENCE' that holds the words"
 
     @classmethod
-    def columns(cls, config: TaskConfig) -> list[int]:
-        """None: rows are made of raw text alone."""
-        return []
-
-    @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskConfig) -> list[str] | None:
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[str] | None:
         """The tag of each character of ``# text``; None if there is none, or if it does not hold the words."""
         text = record.comment("text")
         return None if text is None else tag_characters(text, record)
@@ -98,7 +80,7 @@ class Tok(LabelDecoder):
         return tags
 
     @classmethod
-    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskConfig) -> None:
+    def write_labels(cls, record: Record, labels: Sequence[str], *, task: str, config: TaskOptions) -> None:
         """Leaves the record as it is: a file with words keeps them."""
 
 

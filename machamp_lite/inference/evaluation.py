@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from machamp_lite.config.schema import BatchingParams, decoder_class
+from machamp_lite.config.schema import BatchingParams
+from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.records import EMPTY
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.dataloading.batch_sampler import cut
@@ -16,7 +17,7 @@ from machamp_lite.dataloading.example import Example
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.long_sentences import LONGEST_PART, split_long_example
 from machamp_lite.dataloading.remarks import Remarks
-from machamp_lite.decoders import TaskConfig
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import MachampError, first_line, is_out_of_memory
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.metrics.label_report import LabelScores
@@ -34,15 +35,13 @@ _Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
 class MetricTracker:
     """Adds up the metrics of the tasks of one dataset; a task whose gold is nothing but ``_`` has no scores."""
 
-    def __init__(self, tasks: Mapping[str, TaskConfig]) -> None:
+    def __init__(self, tasks: Mapping[str, TaskOptions]) -> None:
         self._metrics: dict[str, list[Metric]] = {
             task: [METRICS[name].for_task(config) for name in config.metric_names()]
             for task, config in tasks.items()
         }
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
-        self._labels = {
-            task: LabelScores() for task, decoder in self._decoders.items() if decoder.has_classes
-        }
+        self._labels = {task: LabelScores() for task, options in tasks.items() if options.has_classes}
         self._annotated = dict.fromkeys(tasks, False)
         # Sentences and words that were scored.
         self._scored = {task: [0, 0] for task in tasks}
@@ -103,7 +102,7 @@ class MetricTracker:
         for task, scored in self._scored.items():
             if self._annotated[task] or skipped[task][0]:
                 counts[task] = {"scored": scored[0], "skipped": skipped[task][0]}
-                if self._decoders[task].labels_words():
+                if self._decoders[task].Options.labels_words():
                     counts[task] |= {"scored_words": scored[1], "skipped_words": skipped[task][1]}
         return counts
 
@@ -306,7 +305,7 @@ def evaluate(
     return tracker
 
 
-def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskConfig]) -> float:
+def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskOptions]) -> float:
     """The sum over datasets and tasks of the merit of the main metric, which is higher where the score is better."""
     total = 0.0
     for dataset_scores in scores.values():

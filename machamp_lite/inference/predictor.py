@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.records import Record, in_chunks, read_records
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.remarks import Remarks, warnings
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError
 from machamp_lite.files.atomic import open_output, write_json
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
@@ -133,7 +133,7 @@ def predict_records(
     """
     config = model.config.datasets[dataset].active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
-    numbers = {task: top_n or options.topn for task, options in config.tasks.items() if decoders[task].supports_top_k}
+    numbers = {task: top_n or options.topn for task, options in config.tasks.items() if options.supports_top_k}
     ranked_tasks = {task: number for task, number in numbers.items() if number > 1}
     # A task does not overwrite its own input.
     unwritten = config.text_tasks()
@@ -141,7 +141,7 @@ def predict_records(
         message = "%s: the labels of the task '%s' are not written: column %d is one of the texts (sent_idxs)"
         logger.warning(message, dataset, task, column)
     if from_raw_text:
-        tasks = {task: options for task, options in config.tasks.items() if decoders[task].input_type != "raw"}
+        tasks = {task: options for task, options in config.tasks.items() if options.input_type != "raw"}
         config = config.model_copy(update={"tasks": tasks})
     reader = DatasetReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies

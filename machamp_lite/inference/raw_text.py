@@ -4,7 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 
-from machamp_lite.config.schema import DatasetConfig, decoder_class
+from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.raw_text import (
     MISC,
     RawTextColumns,
@@ -76,7 +76,7 @@ def raw_task(config: DatasetConfig) -> str | None:
         (
             task
             for task, options in config.active().tasks.items()
-            if decoder_class(options).input_type == "raw"
+            if options.input_type == "raw"
         ),
         None,
     )

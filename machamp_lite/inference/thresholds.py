@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import MultiSeqOptions
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import split
-from machamp_lite.decoders.multiseq import MultiLabelConfig, MultiSeq
+from machamp_lite.decoders.multiseq import MultiSeq
 from machamp_lite.errors import ConfigError, DataError, nearest
 from machamp_lite.files.atomic import write_json
 from machamp_lite.inference.evaluation import score_batches
@@ -40,7 +41,7 @@ class TunedThreshold:
 
 def tasks_with_threshold(config: DatasetConfig) -> list[str]:
     """The tasks of a dataset with any number of labels per item."""
-    return [task for task, options in config.active().tasks.items() if isinstance(options, MultiLabelConfig)]
+    return [task for task, options in config.active().tasks.items() if isinstance(options, MultiSeqOptions)]
 
 
 def check_threshold(config: DatasetConfig, dataset: str, *, flag: str) -> None:
@@ -94,9 +95,9 @@ def tune(
     decoder = model.decoder(task)
     assert isinstance(decoder, MultiSeq)
     metric = metric or decoder.config.metric
-    if metric not in decoder.metrics:
+    if metric not in decoder.Options.metrics:
         raise ConfigError(
-            f"--metric: found '{metric}', expected one of the metrics of '{task}': {', '.join(decoder.metrics)}"
+            f"--metric: found '{metric}', expected one of the metrics of '{task}': {', '.join(decoder.Options.metrics)}"
         )
     reader = DatasetReader(
         name=dataset,

@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
+from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.batch import Batch, make_batch
 from machamp_lite.dataloading.example import Example
-from machamp_lite.decoders.base import Decoder, LanguageModelKind, TaskConfig
+from machamp_lite.decoders import decoder_class
+from machamp_lite.decoders.base import Decoder, LanguageModelKind
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.encoder import Encoded, Encoder
 from machamp_lite.model.pretrained import Pretrained
@@ -72,7 +74,7 @@ class Model(nn.Module):
             name: {task: decoder_class(config) for task, config in dataset.active().tasks.items()}
             for name, dataset in config.datasets.items()
         }
-        hides = any(decoder_class(task).input_type == "masked" for task in tasks.values())
+        hides = any(task.input_type == "masked" for task in tasks.values())
         self.masker = Masker(tokenizer) if hides else None
 
     def _make_dataset_embedding(self) -> nn.Embedding | None:
@@ -82,13 +84,13 @@ class Model(nn.Module):
         known = len(self.vocabularies[DATASET_IDS])
         return nn.Embedding(known + 1, self.config.params.encoder.dataset_embeds_dim, padding_idx=0)
 
-    def _make_decoder(self, name: str, task: TaskConfig) -> Decoder:
+    def _make_decoder(self, name: str, task: TaskOptions) -> Decoder:
         decoder, width = decoder_class(task), self.encoder.width
         if self.dataset_embedding is not None and decoder.language_model is None:
             width += self.dataset_embedding.embedding_dim
         return decoder(config=task, vocabulary=self.vocabularies[name], width=width)
 
-    def _layers_of(self, name: str, task: TaskConfig) -> tuple[int, ...]:
+    def _layers_of(self, name: str, task: TaskOptions) -> tuple[int, ...]:
         try:
             return self.encoder.layer_numbers(task.layers_to_use)
         except ConfigError as error:
@@ -148,14 +150,14 @@ class Model(nn.Module):
             if task in batch.tasks:
                 decoder, items = self.decoder(task), batch.tasks[task]
                 alone = task if decoder.language_model else None
-                key = (decoder.level, self.layers[number], tuple(items.sentences), alone)
+                key = (decoder.Options.level, self.layers[number], tuple(items.sentences), alone)
                 groups.setdefault(key, []).append(task)
         return list(groups.values())
 
     def _hidden(self, tasks: list[str], encoded: Encoded, batch: Batch) -> Tensor:
         """What the decoders of some tasks that are alike are given. *Shape:* (T, N, D)."""
         numbers, decoder, items = [*map(self.tasks.index, tasks)], self.decoder(tasks[0]), batch.tasks[tasks[0]]
-        of_words = decoder.level == "word"
+        of_words = decoder.Options.level == "word"
         states, datasets = encoded.words if of_words else encoded.sentences, self.dataset_embedding
         layers = self.layers[numbers[0]]
         if len(layers) < len(self.used_layers):

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from machamp_lite.config.loading import check_saved_config
-from machamp_lite.config.schema import Config, decoder_class
+from machamp_lite.config.schema import Config
+from machamp_lite.config.task_types import NonNegative, TaskOptions
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.decoders import Decoder, TaskConfig
-from machamp_lite.decoders.task_config import NonNegative
+from machamp_lite.decoders import Decoder, decoder_class
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.safe_loading import read_json
 
@@ -99,7 +99,7 @@ def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabul
     return vocabularies
 
 
-def _read_task_labels(raw: Any, where: str, config: TaskConfig | None) -> _TaskLabels:
+def _read_task_labels(raw: Any, where: str, config: TaskOptions | None) -> _TaskLabels:
     """Checks the labels of one task."""
     try:
         entry = _TaskLabels.model_validate(raw)
@@ -117,7 +117,7 @@ def _read_task_labels(raw: Any, where: str, config: TaskConfig | None) -> _TaskL
     return entry
 
 
-def _is_label(label: str, config: TaskConfig | None) -> bool:
+def _is_label(label: str, config: TaskOptions | None) -> bool:
     """Whether a task can write a label into a file: a line end would start another row, a tab another column."""
     try:
         label.encode()
@@ -128,4 +128,4 @@ def _is_label(label: str, config: TaskConfig | None) -> bool:
     if "\n" in label:
         return False
     decoder = decoder_class(config)
-    return not ("\t" in label and decoder.columns(config)) and bool(re.fullmatch(decoder.label_form, label))
+    return not ("\t" in label and config.columns()) and bool(re.fullmatch(decoder.label_form, label))

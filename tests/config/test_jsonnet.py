@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from machamp_lite.cli import main as cli
-from machamp_lite.config import documents, load_config
-from machamp_lite.config.documents import read_jsonnet
+from machamp_lite.config import load_config
+from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.errors import ConfigError
 
 SECRET = "root:x:0:0:hidden"
@@ -207,7 +208,7 @@ def test_json_is_read_without_another_process(monkeypatch: pytest.MonkeyPatch) -
     for text in PLAIN[:3]:
         Path("c.json").write_text(text)
         assert read_jsonnet("c.json")
-    assert read_jsonnet(documents.DEFAULT_PARAMS)
+    assert read_jsonnet(DEFAULT_PARAMS)
 
 
 def test_a_file_that_is_no_config_for_its_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from machamp_lite.config import Config, load_config
-from machamp_lite.config.documents import DEFAULT_PARAMS
+from machamp_lite.config.loading import DEFAULT_PARAMS
+from machamp_lite.config.task_types import SeqOptions
 from machamp_lite.decoders import DECODERS
-from machamp_lite.decoders.seq import SeqConfig
 from machamp_lite.errors import ConfigError
 
 SEQ = {"task_type": "seq", "column_idx": 3}
@@ -107,8 +107,8 @@ WRONG_TASKS = {
     "los_weight: unknown key; did you mean 'loss_weight'?": {"los_weight": 1},
     "scheme: expected 'auto', 'BIO', 'IOB1', 'BIOES', 'BILOU' or 'IOE2', found 'BIOS'; did you mean "
     "'BIOES'?": {"scheme": "BIOS"},
-    f"int: unknown key; known: {', '.join(sorted(SeqConfig.model_fields))}": {"int": 1},
-    f"elu: unknown key; known: {', '.join(sorted(SeqConfig.model_fields))}": {"elu": 1},
+    f"int: unknown key; known: {', '.join(sorted(SeqOptions.model_fields))}": {"int": 1},
+    f"elu: unknown key; known: {', '.join(sorted(SeqOptions.model_fields))}": {"elu": 1},
 }
 
 
@@ -403,8 +403,8 @@ def test_every_default_stands_in_params() -> None:
     given = {"task_type", "column_idx", "column_idxs", "size"}
     for name, decoder in DECODERS.items():
         options = {**default["decoders"]["default_decoder"], **default["decoders"].get(name, {})}
-        required = {key for key, field in decoder.Config.model_fields.items() if field.is_required()}
-        assert required >= set(decoder.Config.model_fields) - given, "an option has its default in the code"
+        required = {key for key, field in decoder.Options.model_fields.items() if field.is_required()}
+        assert required >= set(decoder.Options.model_fields) - given, "an option has its default in the code"
         assert required - given <= set(options)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from machamp_lite.config import Config, load_config
-from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
+from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 

@@ -10,8 +10,7 @@ import pytest
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.config.documents import DEFAULT_PARAMS
-from machamp_lite.config.loading import check_saved_config
+from machamp_lite.config.loading import DEFAULT_PARAMS, check_saved_config
 from machamp_lite.errors import ConfigError
 
 TASK = {"task_type": "seq", "column_idx": 3, "class_weights": {"X": 1.0}}

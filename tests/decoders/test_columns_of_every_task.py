@@ -50,14 +50,14 @@ def one_by_one(setting: Setting) -> Iterator[Example]:
     for record in setting.records():
         labels = decoder.read_labels(record, task=case.task, config=config)
         texts = record.words
-        if decoder.input_type == "raw":
+        if decoder.Options.input_type == "raw":
             texts, segments = RawTextTokenizer(words)(str(record.comment("text")))
         else:
             segments = words.sentence(texts) if case.dataset == "words" else words.texts(texts)
-        if decoder.input_type == "masked":
+        if decoder.Options.input_type == "masked":
             segments, hidden = Masker(words.tokenizer).hide(segments)
             labels = hidden.tolist()
-        if decoder.input_type == "subwords":
+        if decoder.Options.input_type == "subwords":
             segments = type(segments)(
                 segments.subword_ids, segments.type_ids, segments.segment_starts, np.arange(len(segments.subword_ids))
             )
@@ -66,7 +66,7 @@ def one_by_one(setting: Setting) -> Iterator[Example]:
             task: decoder.encode(own, vocabulary.ids(decoder.classes(own, texts)))
             for task, own in known.items()
         }
-        yield Example("DATA", decoder.input_type, record.where(), texts, segments, known, gold)
+        yield Example("DATA", decoder.Options.input_type, record.where(), texts, segments, known, gold)
 
 
 @every_case

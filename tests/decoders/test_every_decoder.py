@@ -149,12 +149,12 @@ def test_gold_labels_written_back_give_the_record_they_came_from(
     for record, original in zip(setting.records(), setting.records(), strict=True):
         labels = decoder.read_labels(record, task=case.task, config=config)
         assert labels is not None
-        if case.unannotated and decoder.input_type != "raw":
+        if case.unannotated and decoder.Options.input_type != "raw":
             case.unannotated(record)
-            if decoder.columns(config):
+            if config.columns():
                 assert record.text() != original.text()
         else:
-            _blank_columns(*decoder.columns(config))(record)
+            _blank_columns(*config.columns())(record)
         decoder.write_labels(record, labels, task=case.task, config=config)
         assert record.text().replace("# other = 1\n", "") == _moved(original, case)
 
@@ -328,11 +328,11 @@ def test_long_sentences_are_predicted_whole(make: Callable[..., Setting], case: 
     for place, example in enumerate(setting.data.dev["DATA"]):
         decoder = DECODERS[case.task_type]
         expected = 1
-        if decoder.level == "word":
+        if decoder.Options.level == "word":
             expected = {
                 "words": len(example.words),
                 "raw": len("".join(example.words)),
                 "masked": len(example.segments.word_ends),
                 "subwords": 1,
-            }[decoder.input_type]
+            }[decoder.Options.input_type]
         assert len(labels[place][case.task]) == expected

@@ -26,8 +26,8 @@ __all__ = ["make"]
 SETS = ("multiseq", "multiclas")
 every_ranked_case = pytest.mark.parametrize(
     "case",
-    [case for case in CASES if DECODERS[case.task_type].supports_top_k],
-    ids=[name for case, name in zip(CASES, IDS, strict=True) if DECODERS[case.task_type].supports_top_k],
+    [case for case in CASES if DECODERS[case.task_type].Options.supports_top_k],
+    ids=[name for case, name in zip(CASES, IDS, strict=True) if DECODERS[case.task_type].Options.supports_top_k],
 )
 
 
@@ -90,7 +90,7 @@ def test_the_probabilities_of_all_labels_sum_to_one(make: Callable[..., Setting]
 
 
 def test_labels_that_are_no_classes_have_no_others_beside_them() -> None:
-    assert {name for name, decoder in DECODERS.items() if not decoder.supports_top_k} == {
+    assert {name for name, decoder in DECODERS.items() if not decoder.Options.supports_top_k} == {
         "regression",
         "probdistr",
         "mlm",

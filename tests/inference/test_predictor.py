@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.config.schema import decoder_class
 from machamp_lite.data.records import read_records
 from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.inference.dataset_matching import choose_dataset
 from machamp_lite.inference.predictor import predict_file, predict_words

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from machamp_lite.config import load_config
-from machamp_lite.config.documents import DEFAULT_PARAMS, read_jsonnet
+from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.config.schema import EncoderParams
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.encoder import Encoder

@@ -1,0 +1,115 @@
+"""Values that override others: of nested dictionaries, and of the flag ``--set``."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from machamp_lite.config.error_messages import ErrorCollector
+from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
+
+# Keys of a config are nested less deeply.
+MAX_DEPTH = 20
+LONGEST_FLAG = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A config as the user wrote it: params, datasets by name, and the file that each is from."""
+
+    params: dict[str, Any]
+    params_source: str
+    datasets: dict[str, dict[str, Any]]
+    sources: dict[str, str]
+
+
+def deep_merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """A dictionary whose values are overridden by those of another one, key by key and at every depth."""
+    result = dict(base)
+    for key, value in top.items():
+        below = result.get(key)
+        result[key] = deep_merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return result
+
+
+def apply_overrides(
+    documents: Documents, overrides: Sequence[str], *, params_keys: Iterable[str], errors: ErrorCollector
+) -> None:
+    """Sets the value of each ``KEY=VALUE`` in the dataset that its first key names, or else in params."""
+    # The keys of a file that could not be read are unknown.
+    are_complete = not errors.lines
+    known_tasks = {name: list(_tasks(dataset)) for name, dataset in documents.datasets.items()}
+    for text in overrides:
+        flag = f"--set {shorten(text, LONGEST_FLAG)}"
+        try:
+            keys, value = parse_override(text, documents.datasets)
+            if keys[0] in documents.datasets:
+                if len(keys) == 1:
+                    raise ConfigError("names a whole dataset, expected one of its keys")
+                errors.set_flag(documents.sources[keys[0]], _set(documents.datasets, keys, value), flag)
+            elif keys[0] in params_keys:
+                errors.set_flag(documents.params_source, _set(documents.params, keys, value), flag)
+            elif are_complete:
+                raise ConfigError(_unknown_key(keys, [*documents.datasets, *params_keys]))
+        except ConfigError as error:
+            errors.at(flag).add(str(error))
+    for name, known in known_tasks.items():
+        _remove_misspelt_tasks(name, documents, known, errors)
+
+
+def parse_override(text: str, datasets: Iterable[str]) -> tuple[tuple[str, ...], Any]:
+    """The keys and the value of ``a.b=value``; the value is JSON or else a string. A dataset's name may have dots."""
+    key, equals, value = text.partition("=")
+    if not equals or not key or "" in key.split(".") or key.count(".") > MAX_DEPTH:
+        raise ConfigError("expected KEY=VALUE, for example training.num_epochs=3")
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        parsed = value
+    for name in sorted(datasets, key=len, reverse=True):
+        if key == name or key.startswith(f"{name}."):
+            return (name, *filter(None, key[len(name) :].split("."))), parsed
+    return tuple(key.split(".")), parsed
+
+
+def _set(document: dict[str, Any], keys: tuple[str, ...], value: Any) -> tuple[str, ...]:
+    """Sets a value and creates the objects on the way; returns the keys of the outermost new value.
+
+    Raises ``ConfigError`` if a value on the way is not an object.
+    """
+    new = len(keys)
+    for depth, key in enumerate(keys[:-1], start=1):
+        if key not in document:
+            new = min(new, depth)
+        document = document.setdefault(key, {})
+        if not isinstance(document, dict):
+            raise ConfigError(f"'{key}' is no object, so nothing below it can be set")
+    document[keys[-1]] = value
+    return keys[:new]
+
+
+def _unknown_key(keys: Sequence[str], known: Sequence[str]) -> str:
+    """The message about a first key that is not known; it may be a dataset's name with dots."""
+    for end in range(1, len(keys) + 1):
+        name = ".".join(keys[:end])
+        if hint := nearest(name, known):
+            return f"unknown '{name}'{hint}"
+    return f"unknown '{keys[0]}'{did_you_mean(keys[0], known)}"
+
+
+def _tasks(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    tasks = dataset.get("tasks")
+    return tasks if isinstance(tasks, dict) else {}
+
+
+def _remove_misspelt_tasks(
+    dataset: str, documents: Documents, known: Sequence[str], errors: ErrorCollector
+) -> None:
+    """Removes tasks that only exist because a flag misspells the name of a task, with an error for each."""
+    tasks = _tasks(documents.datasets[dataset])
+    for task, options in list(tasks.items()):
+        hint = nearest(task, known)
+        if task not in known and hint and isinstance(options, dict) and "task_type" not in options:
+            message = f"no such task{hint} (A new task needs a task_type.)"
+            errors.at(documents.sources[dataset], dataset, "tasks", task).add(message)
+            del tasks[task]

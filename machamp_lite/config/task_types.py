@@ -1,0 +1,286 @@
+"""The options of each task type, and what the config has to know about the type.
+
+The built-in task types are defined here, so that reading a config imports neither torch nor transformers. Any other
+task type is one file in ``decoders/``, which defines its decoder and its subclass of ``TaskOptions``.
+"""
+
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from machamp_lite.data.span_schemes import ALIASES
+from machamp_lite.weighting.class_weights import Scheme
+
+Level = Literal["word", "sentence"]
+# What the encoder reads for a task: the words (or the texts of a TSV); the same with some subwords masked; the same,
+# with hidden states for all subwords; or the characters of "# text".
+InputType = Literal["words", "masked", "subwords", "raw"]
+
+# The column_idx of a task whose labels are in a comment.
+COMMENT = -1
+# No file has this many columns; a written row is filled up to the column of its label.
+MOST_COLUMNS = 10_000
+# float32 has room for products of several such numbers.
+LARGEST_NUMBER = 1e30
+
+NonNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
+PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[int, Field(gt=0, lt=2**31)]
+# The size of a vector; memory grows with its square.
+Width = Annotated[int, Field(gt=0, le=8192)]
+Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
+NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
+
+LABEL_METRICS = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
+
+
+def no_class_options(reason: str) -> dict[str, str]:
+    """The options that mean nothing for labels without classes, with the reason that the error message gives."""
+    return dict.fromkeys(("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment"), reason)
+
+
+class StrictModel(BaseModel):
+    """Frozen; unknown keys and values of another type are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class TaskOptions(StrictModel):
+    """The options that every task has. A subclass adds those of its task type."""
+
+    level: ClassVar[Level]
+    input_type: ClassVar[InputType] = "words"
+    metrics: ClassVar[tuple[str, ...]]
+    # False for labels that are numbers or texts: they have no counts, weights or scores per label.
+    has_classes: ClassVar[bool] = True
+    # False for labels without ranked alternatives: numbers, and labels that are not written.
+    supports_top_k: ClassVar[bool] = True
+    # Options of ``TaskOptions`` that mean nothing for this task type, with the reason that the error message gives.
+    unsupported_options: ClassVar[dict[str, str]] = {}
+
+    task_type: str
+    column_idx: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)]
+    loss_weight: NonNegative
+    metric: str
+    # A single metric may be given without a list.
+    additional_metrics: Annotated[
+        list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+    ]
+    class_weights: Scheme | dict[str, NonNegative] | None
+    class_weights_beta: Probability
+    focal_gamma: NonNegative
+    label_smoothing: Probability
+    logit_adjustment: NonNegative
+    layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
+    dropout: Probability
+    learning_rate: PositiveFloat | None
+    topn: Positive
+
+    @classmethod
+    def labels_words(cls) -> bool:
+        """Whether there is one label per word."""
+        return cls.level == "word" and cls.input_type == "words"
+
+    @property
+    def is_on(self) -> bool:
+        """False with a ``loss_weight`` of 0: the task is neither trained nor predicted."""
+        return self.loss_weight > 0
+
+    def columns(self) -> list[int]:
+        """The columns that this task reads and writes; empty if its labels are somewhere else."""
+        return [] if self.column_idx == COMMENT else [self.column_idx]
+
+    def metric_names(self) -> list[str]:
+        """The main metric first, then the additional ones."""
+        return list(dict.fromkeys([self.metric, *self.additional_metrics]))
+
+
+class ClassificationOptions(TaskOptions):
+    """One label per sentence."""
+
+    level = "sentence"
+    metrics = LABEL_METRICS
+
+
+class SeqOptions(TaskOptions):
+    """One label per word. ``scheme`` says how labels mark spans; "auto" detects it in the training data."""
+
+    level = "word"
+    metrics: ClassVar[tuple[str, ...]] = (*LABEL_METRICS, "span_f1")
+
+    scheme: Annotated[
+        Literal["auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2"],
+        BeforeValidator(lambda value: ALIASES.get(value, value) if isinstance(value, str) else value),
+    ]
+
+
+class SeqBioOptions(SeqOptions):
+    """One span label per word, predicted by a conditional random field."""
+
+    metrics = ("span_f1", "accuracy", "f1_micro", "f1_macro")
+    unsupported_options = {
+        "focal_gamma": "its loss is of whole sentences, and single words have no probability to take the factor from",
+        "label_smoothing": "its loss is of whole sentences, and single words have no distribution to smooth",
+        "logit_adjustment": "its loss is of whole sentences, expected class_weights",
+    }
+
+
+class String2StringOptions(TaskOptions):
+    """One string per word, such as its lemma."""
+
+    level = "word"
+    metrics = ("accuracy",)
+
+
+class MultiSeqOptions(TaskOptions):
+    """A set of labels per word: those with a probability above ``threshold``."""
+
+    level: ClassVar[Level] = "word"
+    metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro")
+    unsupported_options = {
+        "label_smoothing": "its labels are not exclusive, so that there is no distribution to smooth",
+        "logit_adjustment": "its labels are not exclusive, expected class_weights",
+    }
+
+    threshold: Annotated[float, Field(gt=0, lt=1)]
+
+
+class MultiClasOptions(MultiSeqOptions):
+    """A set of labels per sentence."""
+
+    level = "sentence"
+
+
+class DependencyOptions(TaskOptions):
+    """A tree: the head of each word in ``column_idx``, its relation in the next column."""
+
+    level = "word"
+    metrics = ("las", "uas")
+
+    arc_representation_dim: Width
+    tag_representation_dim: Width
+    activation: Literal["elu", "linear"]
+
+    def columns(self) -> list[int]:
+        """The columns of heads and of relations."""
+        return [self.column_idx, self.column_idx + 1]
+
+
+class RegressionOptions(TaskOptions):
+    """One number per sentence."""
+
+    level = "sentence"
+    has_classes = False
+    supports_top_k = False
+    metrics = ("avg_dist", "pearson", "spearman")
+    unsupported_options = no_class_options("its labels are numbers, and numbers are no classes")
+
+
+class ProbDistrOptions(TaskOptions):
+    """One distribution per sentence: ``size`` probabilities in a comment, or one column per probability."""
+
+    level = "sentence"
+    has_classes = False
+    supports_top_k = False
+    metrics = ("avg_dist", "kl")
+    unsupported_options = no_class_options("its labels are distributions over all classes")
+
+    column_idx: NoColumn = COMMENT
+    column_idxs: Annotated[list[Column], Field(min_length=2)] | None = None
+    size: Annotated[int, Field(ge=2, lt=MOST_COLUMNS)] | None = None
+
+    @model_validator(mode="after")
+    def _check_columns_or_size(self) -> Self:
+        if (self.column_idxs is None) == (self.size is None):
+            raise ValueError(
+                "expected either column_idxs or, for a comment, size, the number of its probabilities"
+            )
+        return self
+
+    @property
+    def width(self) -> int:
+        """The number of probabilities."""
+        return self.size or len(self.columns())
+
+    def columns(self) -> list[int]:
+        """The columns of the probabilities."""
+        return self.column_idxs or []
+
+
+class MlmOptions(TaskOptions):
+    """Masked language modelling: the text is the label, and nothing is written."""
+
+    level = "word"
+    input_type = "masked"
+    has_classes = False
+    supports_top_k = False
+    metrics = ("perplexity",)
+    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
+
+    column_idx: NoColumn = COMMENT
+
+
+class Seq2SeqOptions(TaskOptions):
+    """One text per input text, of at most ``max_output_length`` subwords, from a beam search."""
+
+    level = "word"
+    input_type = "subwords"
+    has_classes = False
+    metrics = ("chrf", "bleu", "accuracy")
+    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
+
+    num_beams: Annotated[int, Field(gt=0, le=1000)]
+    max_output_length: Annotated[int, Field(gt=1, le=100_000)]
+
+
+class TokOptions(TaskOptions):
+    """Tokenization of the text in ``# text``. With ``pre_split``, white space always ends a word."""
+
+    level = "word"
+    input_type = "raw"
+    has_classes = False
+    supports_top_k = False
+    metrics = ("span_f1", "accuracy")
+    unsupported_options = no_class_options("its classes are where words begin")
+
+    column_idx: NoColumn = COMMENT
+    pre_split: bool
+
+
+BUILT_IN: dict[str, type[TaskOptions]] = {
+    "classification": ClassificationOptions,
+    "dependency": DependencyOptions,
+    "mlm": MlmOptions,
+    "multiclas": MultiClasOptions,
+    "multiseq": MultiSeqOptions,
+    "probdistr": ProbDistrOptions,
+    "regression": RegressionOptions,
+    "seq": SeqOptions,
+    "seq2seq": Seq2SeqOptions,
+    "seq_bio": SeqBioOptions,
+    "string2string": String2StringOptions,
+    "tok": TokOptions,
+}
+_DECODERS = Path(__file__).resolve().parents[1] / "decoders"
+# Files in decoders/ that are not task types.
+_HELPERS = {"__init__", "base", "top_k"}
+TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.py")} - _HELPERS)
+
+
+@cache
+def options_class(task_type: str) -> type[TaskOptions]:
+    """The options of a task type; imports its file, and with it torch, if it is not built in."""
+    if task_type in BUILT_IN:
+        return BUILT_IN[task_type]
+    module: Any = import_module(f"machamp_lite.decoders.{task_type}")
+    return next(
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, TaskOptions)
+        and value.__module__ == module.__name__
+    )
