@@ -6,6 +6,7 @@ Heavy modules are imported inside functions, so that --help and errors in flags 
 import argparse
 import contextlib
 import logging
+import os
 import shlex
 import shutil
 import sys
@@ -44,17 +45,22 @@ def predict(arguments: Sequence[str] | None = None) -> int:
 
 def _train(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(4096)
+    # Before torch is imported, which takes seconds; several processes report an error of the config together.
+    configs = None if os.environ.get("WORLD_SIZE") else _load_configs(flags)
     from machamp_lite.training.distributed import joined
 
     with joined(on_gpus=flags.device != -1) as processes:
-        return _train_in_process(flags, processes)
+        return _train_in_process(flags, configs, processes)
 
 
-def _train_in_process(flags: argparse.Namespace, processes: "Processes") -> int:
+def _train_in_process(
+    flags: argparse.Namespace, configs: "list[Config] | None", processes: "Processes"
+) -> int:
     """The train command in one of its processes."""
     # To the terminal; the log file of a run comes with its folder.
     set_up_logging(silent=not processes.is_main_process)
-    configs = processes.together(lambda: _load_configs(flags))
+    if configs is None:
+        configs = processes.together(lambda: _load_configs(flags))
     from machamp_lite.training import run as runs
 
     if flags.check or flags.sequential:

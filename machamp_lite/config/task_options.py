@@ -1,6 +1,6 @@
 """Options of tasks: those of the default decoder, overridden by those of the task type, overridden by the task's."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -42,22 +42,23 @@ class TaskChecker:
         if not isinstance(raw, dict):
             self._decoders.add(f"expected an object, found {show(raw)}")
             raw = {}
-        # The file of another task type is only imported if the user names it.
-        task_types = [*BUILT_IN, *(name for name in raw if name in TASK_TYPES and name not in BUILT_IN)]
-        self._check_keys(raw, task_types)
+        self._check_keys(raw)
         given = {name: entry for name, entry in raw.items() if isinstance(entry, dict)}
         known = (DEFAULT_DECODER, *TASK_TYPES)
         self._entries = {
             name: entry for name, entry in deep_merge(defaults, given).items() if name in known
         }
-        for name in task_types:
+        # Defaults that the user does not change are checked for the task types of the tasks.
+        changed = given.keys() & set(TASK_TYPES)
+        for name in sorted(changed | BUILT_IN.keys() if DEFAULT_DECODER in given else changed):
             self._defaults_of(name)
-        metrics = {metric for name in task_types for metric in options_class(name).metrics}
+        metrics = {metric for name in BUILT_IN.keys() | changed for metric in options_class(name).metrics}
         _check_metrics(self._decoders.at(DEFAULT_DECODER), self._entries[DEFAULT_DECODER], metrics)
         return self._entries
 
-    def _check_keys(self, raw: Mapping[str, Any], task_types: Sequence[str]) -> None:
+    def _check_keys(self, raw: Mapping[str, Any]) -> None:
         self._decoders.add_unknown_keys(raw, [DEFAULT_DECODER, *TASK_TYPES])
+        task_types = BUILT_IN.keys() | (raw.keys() & set(TASK_TYPES))
         allowed = {name: options_class(name).model_fields.keys() - _OWN_KEYS for name in task_types}
         shared = TaskOptions.model_fields.keys() - _OWN_KEYS
         owners = {key: name for name, keys in allowed.items() for key in keys - shared}

@@ -46,7 +46,8 @@ def no_class_options(reason: str) -> dict[str, str]:
 class StrictModel(BaseModel):
     """Frozen; unknown keys and values of another type are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # Validators are built when they are first used: most configs have few of the task types.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class TaskOptions(StrictModel):
