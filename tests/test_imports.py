@@ -1,7 +1,10 @@
 """Imports go one way: every package belongs to a layer and imports only from the layers below it."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,3 +86,47 @@ def test_only_the_command_line_prints_or_exits(path: Path) -> None:
 def test_nothing_is_pickled_and_no_code_of_a_model_is_run(path: Path) -> None:
     source = (PACKAGE / path).read_text(encoding="utf-8")
     assert not re.search(r"\bpickle\b|torch\.load|torch\.save|trust_remote_code=True", source)
+
+
+CONFIG = '{"A": {"train_data_path": "train.conllu", "word_idx": 1, "tasks": {"upos": TASK}}}'
+WRONG_CONFIGS = {
+    "a misspelt key": CONFIG.replace("TASK", '{"task_type": "seq", "column_idx": 3, "los_weight": 1}'),
+    "an unknown task type": CONFIG.replace("TASK", '{"task_type": "sequ", "column_idx": 3}'),
+    "no JSON": "{",
+}
+
+
+def heavy_modules(program: str, folder: Path) -> set[str]:
+    """The slow libraries that a program has imported when it ends."""
+    shown = "import sys; print(*sys.modules.keys() & {'torch', 'transformers', 'numpy', 'sacrebleu', 'peft'})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}\n{shown}"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_the_config_does_without_torch(tmp_path: Path) -> None:
+    configs = [str(path) for path in (PACKAGE.parent / "configs").glob("*.json") if "params" not in path.name]
+    program = f"""
+import os, machamp_lite, machamp_lite.config
+os.chdir({str(PACKAGE.parent)!r})
+for path in {configs!r}:
+    machamp_lite.load_config([path])
+"""
+    assert not heavy_modules(program, tmp_path)
+
+
+@pytest.mark.parametrize("config", WRONG_CONFIGS.values(), ids=WRONG_CONFIGS)
+def test_an_error_in_a_config_is_reported_before_torch_is_imported(config: str, tmp_path: Path) -> None:
+    (tmp_path / "train.conllu").write_text("1\ta\tb\tX\n", encoding="utf-8")
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    program = """
+from machamp_lite.cli.main import train
+assert train(["--dataset_configs", "config.json"]) == 2
+"""
+    assert not heavy_modules(program, tmp_path)

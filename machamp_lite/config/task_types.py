@@ -4,7 +4,6 @@ The built-in task types are defined here, so that reading a config imports neith
 task type is one file in ``decoders/``, which defines its decoder and its subclass of ``TaskOptions``.
 """
 
-from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -35,7 +34,7 @@ Width = Annotated[int, Field(gt=0, le=8192)]
 Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
 
-LABEL_METRICS = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
+LABEL_METRICS: tuple[str, ...] = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
 
 
 def no_class_options(reason: str) -> dict[str, str]:
@@ -272,16 +271,15 @@ _HELPERS = {"__init__", "base", "top_k"}
 TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.py")} - _HELPERS)
 
 
-@cache
 def options_class(task_type: str) -> type[TaskOptions]:
     """The options of a task type; imports its file, and with it torch, if it is not built in."""
-    if task_type in BUILT_IN:
-        return BUILT_IN[task_type]
-    module: Any = import_module(f"machamp_lite.decoders.{task_type}")
-    return next(
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, TaskOptions)
-        and value.__module__ == module.__name__
-    )
+    return BUILT_IN.get(task_type) or class_in(task_type, TaskOptions)
+
+
+def class_in(task_type: str, base: type) -> Any:
+    """The class that the file of a task type derives from ``base``."""
+    module = import_module(f"machamp_lite.decoders.{task_type}")
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__:
+            return value
+    raise TypeError(f"{module.__file__}: expected a class that derives from {base.__name__}")

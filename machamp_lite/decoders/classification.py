@@ -1,6 +1,7 @@
 """``classification``: one label a sentence, from a TSV column or from a ``# task = label`` comment."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from machamp_lite.config.task_types import ClassificationOptions, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
@@ -10,7 +11,7 @@ from machamp_lite.decoders.base import LabelDecoder, read_sentence_label, write_
 class Classification(LabelDecoder):
     """One linear map from the first position of a sentence to the labels that training showed."""
 
-    Options = ClassificationOptions
+    Options: ClassVar[type[TaskOptions]] = ClassificationOptions
 
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[str] | None:
