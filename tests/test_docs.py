@@ -1,10 +1,12 @@
-"""What README and docs show is true: JSON is a config, commands run, links lead somewhere."""
+"""README and docs are true: JSON blocks are configs, commands run, links exist, references are complete."""
 
+import ast
 import json
 import os
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,14 +16,21 @@ from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.decoders import DECODERS
+from machamp_lite.metrics import METRICS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "data").rglob("*.md"))]
-# What it shows is done by tests/test_new_task_type.py, in a copy of the project.
+# Its blocks are added to a copy of the project by tests/test_new_task_type.py.
 DONE_IN_A_COPY = ROOT / "docs" / "developing" / "new_task_type.md"
-TASK_TYPE_INDEX = ROOT / "docs" / "using" / "task_types.md"
-GUARANTEES = ROOT / "docs" / "developing" / "guarantees.md"
-TASK_TYPES = {path.stem: path for path in sorted((ROOT / "docs" / "using" / "task_types").glob("*.md"))}
+USING, REFERENCE_PAGES, DEVELOPING = (ROOT / "docs" / name for name in ("using", "reference", "developing"))
+TASK_TYPE_INDEX = USING / "task_types.md"
+TROUBLESHOOTING = USING / "troubleshooting.md"
+REFERENCE = REFERENCE_PAGES / "configuration.md"
+FLAGS = REFERENCE_PAGES / "command_line.md"
+METRICS_PAGE = REFERENCE_PAGES / "metrics.md"
+ARCHITECTURE = DEVELOPING / "architecture.md"
+GUARANTEES = DEVELOPING / "guarantees.md"
+TASK_TYPES = {path.stem: path for path in sorted((USING / "task_types").glob("*.md"))}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 every_task_type = pytest.mark.parametrize("task_type", TASK_TYPES)
@@ -66,7 +75,7 @@ def test_every_command_runs(
         assert program == "python"
         script, *arguments = arguments
         if script == "train.py":
-            # The tiny encoder and one epoch stand in for the real ones; all else is as shown.
+            # A tiny encoder and one epoch, so that this is fast; everything else is as shown.
             extra = [] if "--parameters_config" in arguments else ["--parameters_config", tiny_params]
             assert cli.train([*arguments, *extra, "--set", "training.num_epochs=1"]) == 0, (
                 capsys.readouterr().err
@@ -116,11 +125,81 @@ def test_every_page_of_docs_is_linked_from_the_index() -> None:
     assert all(f"task_types/{name}.md" in task_types for name in DECODERS)
 
 
-def test_every_default_is_documented() -> None:
-    text = "".join(page.read_text(encoding="utf-8") for page in PAGES if page != DONE_IN_A_COPY)
-    params = (ROOT / "configs" / "params.json").read_text(encoding="utf-8")
-    missing = [name for name in sorted(set(re.findall(r'"(\w+)":', params))) if name not in text]
-    assert not missing
+def table_rows(page: Path) -> list[list[str]]:
+    """The cells of all table rows of a page."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    return [re.split(r"(?<!\\)\|", line)[1:-1] for line in lines if line.startswith("|")]
+
+
+def default_values() -> dict[str, Any]:
+    """Each key of params.json, as the reference names it, with its default."""
+    params = read_jsonnet(DEFAULT_PARAMS)
+    decoders, datasets = params.pop("decoders"), params.pop("datasets")
+    values: dict[str, Any] = {**decoders["default_decoder"], **datasets}
+    values |= {key: value for own in decoders.values() for key, value in own.items() if key not in values}
+
+    def flatten(prefix: str, node: Any) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                flatten(f"{prefix}{key}.", value)
+            else:
+                values[f"{prefix}{key}"] = value
+
+    flatten("", params)
+    # These differ by task type.
+    return {key: value for key, value in values.items() if key not in ("metric", "additional_metrics")}
+
+
+def test_the_reference_has_every_key_with_its_default() -> None:
+    rows = table_rows(REFERENCE)
+    for key, value in default_values().items():
+        defaults = [row[1] for row in rows if f"`{key}`" in row[0]]
+        assert len(defaults) == 1, key
+        assert json.dumps(value) in defaults[0], f"{key}: expected {json.dumps(value)}, found {defaults[0]}"
+
+
+def test_the_reference_has_every_flag() -> None:
+    text = FLAGS.read_text(encoding="utf-8")
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "machamp_lite" / "cli").glob("*.py"))
+    flags = set(re.findall(r'"(--\w+)"', source))
+    assert "--topn" in flags
+    assert not {flag for flag in flags if flag not in text}
+
+
+def test_the_reference_has_every_metric() -> None:
+    described = " ".join(row[0] for row in table_rows(METRICS_PAGE))
+    assert not {name for name in METRICS if f"`{name}`" not in described}
+
+
+def test_every_explained_message_is_in_the_code() -> None:
+    """Up to numbers and names, which the page writes as N, FILE, NAME or dots."""
+    source = message_texts()
+    quoted = [row[0] for row in table_rows(TROUBLESHOOTING)]
+    quoted = [text for cell in quoted for text in re.findall(r"`([^`]*)`", cell) if " " in text]
+    assert len(quoted) > 8
+    for text in quoted:
+        parts = re.split(r"\.{3}|\b(?:N|FILE|NAME)\b|\d[\d:%.]*", text)
+        longest = max(parts, key=len).strip(" :'")
+        assert longest in source, f"{text}: found no message with '{longest}'"
+
+
+def message_texts() -> str:
+    """All strings of the package; what f-strings and % fill in is left out."""
+    texts = []
+    for path in (ROOT / "machamp_lite").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(node.value)
+    return "\n".join(texts)
+
+
+def test_the_architecture_names_every_layer_and_only_files_that_exist() -> None:
+    text = ARCHITECTURE.read_text(encoding="utf-8")
+    layers = {path.stem for path in (ROOT / "machamp_lite").iterdir() if path.suffix == ".py" or path.is_dir()}
+    shown = set(re.findall(r"^ {4}.{18} (\w+)  ", text, re.MULTILINE))
+    assert layers - {"__pycache__"} == shown
+    for path in re.findall(r"`((?:machamp_lite|tests)/[^`]*)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_every_task_type_has_an_example_that_can_be_trained(
@@ -148,7 +227,7 @@ def test_every_task_type_has_an_example_that_can_be_trained(
     assert found == set(DECODERS)
 
 
-def test_every_task_type_has_a_page_and_stands_in_the_tables() -> None:
+def test_every_task_type_has_a_page_and_is_in_the_tables() -> None:
     assert set(TASK_TYPES) == set(DECODERS)
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     index = TASK_TYPE_INDEX.read_text(encoding="utf-8")
