@@ -32,7 +32,9 @@ ARCHITECTURE = DEVELOPING / "architecture.md"
 GUARANTEES = DEVELOPING / "guarantees.md"
 TASK_TYPES = {path.stem: path for path in sorted((USING / "task_types").glob("*.md"))}
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINKING_PAGES = [*PAGES, *(path for path in sorted(ROOT.glob("*.md")) if path not in PAGES)]
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+every_linking_page = pytest.mark.parametrize("page", LINKING_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 every_task_type = pytest.mark.parametrize("task_type", TASK_TYPES)
 
 
@@ -97,13 +99,13 @@ def test_python_blocks_run(page: Path, workplace: Path, tiny_params: str) -> Non
         exec(compile(text.replace("overrides", small), str(page), "exec"), {})
 
 
-@every_page
+@every_linking_page
 def test_links_lead_to_files(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
 
 
-@every_page
+@every_linking_page
 def test_links_to_headings_lead_to_them(page: Path) -> None:
     for target, heading in re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
         text = (page.parent / target if target else page).read_text(encoding="utf-8")

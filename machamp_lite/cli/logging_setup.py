@@ -10,7 +10,8 @@ class _PlainFormatter(logging.Formatter):
     """Shows control characters in labels and names as escapes, so that the terminal does not act on them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The lines of a message, without control characters."""
+        """The lines of a message, without control characters; ``mark`` is what the terminal shows before warnings."""
+        record.mark = "warning: " if record.levelno == logging.WARNING else ""
         return "\n".join(map(one_line, super().format(record).split("\n")))
 
 
@@ -19,7 +20,7 @@ def set_up_logging(*, silent: bool = False) -> None:
     handler = logging.StreamHandler()
     # Errors are logged to the file only: the command prints them as plain lines.
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
-    handler.setFormatter(_PlainFormatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.setFormatter(_PlainFormatter("%(asctime)s %(mark)s%(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("machamp_lite")
     for old in logger.handlers:
         old.close()
