@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from machamp_lite.dataloading.batch import Batch
-from machamp_lite.nn.ragged import is_item, pad, padded_places, starts_of
+from machamp_lite.nn.ragged import is_item, pad, padded_positions, starts_of
 
 if TYPE_CHECKING:
     from machamp_lite.model.encoder import Encoder
@@ -40,7 +40,7 @@ class PaddedLayout:
             "attention_mask": is_item(lengths, int(lengths.max())).long(),
             "token_type_ids": pad(batch.type_ids, lengths),
         }
-        return [state.flatten(0, 1) for state in encoder.run(inputs, layers)], padded_places(lengths)
+        return [state.flatten(0, 1) for state in encoder.run(inputs, layers)], padded_positions(lengths)
 
 
 class EqualLengthLayout:

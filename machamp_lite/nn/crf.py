@@ -9,15 +9,15 @@ from torch.nn import functional
 from machamp_lite.data.span_schemes import BIO, EDGE, Scheme
 from machamp_lite.nn.ragged import is_item, to_device
 
-# The score of a step out of the scheme: less than any path that stays in it can have, and still finite, so that
-# labels that no path reaches have gradients of 0 and not of NaN.
+# The score of a step that violates the scheme: lower than any valid path, but finite, so that labels that no path
+# reaches have gradients of 0, not of NaN.
 FORBIDDEN = -1e30
 
 
 class LinearChainCRF(nn.Module):
-    """Scores paths of labels, and finds the best path and the sum of all paths that follow the scheme.
+    """Scores paths of labels, and computes the best path and the sum over all paths that follow the scheme.
 
-    Labels without a mark of the scheme count as outside. The score of a path is the sum of its emissions, transitions
+    Labels without a prefix of the scheme count as outside. The score of a path is the sum of its emissions, transitions
     and end score. Each sentence has at least one word; emissions are float32.
     """
 
@@ -63,7 +63,7 @@ class LinearChainCRF(nn.Module):
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
 
-        They are the gradient of the log-partition (Eisner 2016), so that no backward recursion is written out.
+        They are the gradient of the log-partition (Eisner 2016), which replaces the backward recursion.
         """
         # Prediction runs in inference mode, whose tensors have no gradients.
         with torch.inference_mode(mode=False), torch.enable_grad():
@@ -92,7 +92,7 @@ class LinearChainCRF(nn.Module):
 
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The best path in the scheme (Viterbi 1967). *Shape:* (B, L, C), (B,) -> (B, L), anything beyond a length."""
+        """The best path in the scheme (Viterbi 1967). *Shape:* (B, L, C), (B,) -> (B, L), undefined beyond a length."""
         start, transitions = self._within_scheme()
         scores, steps = start + emissions[:, 0], []
         is_word = self._is_word(lengths, emissions.shape[1])
@@ -107,7 +107,7 @@ class LinearChainCRF(nn.Module):
         return torch.cat(path[::-1], dim=1)
 
     def _within_scheme(self) -> tuple[Tensor, Tensor]:
-        """The scores of steps into the first word, and from each label to each. *Shape:* (C,), (C, C)."""
+        """The scores of steps into the first word, and between labels. *Shape:* (C,), (C, C)."""
         scores = self.transitions.masked_fill(~self.allowed, FORBIDDEN)
         return scores[-1], scores[:-1]
 
@@ -116,7 +116,7 @@ class LinearChainCRF(nn.Module):
         return self.ends.masked_fill(~self.may_end, FORBIDDEN)
 
     def _previous(self, path: Tensor) -> Tensor:
-        """The rows of ``allowed`` and ``transitions`` from which each word's label is stepped to, as (B, L)."""
+        """The label before each word, as a row of ``allowed`` and ``transitions``. *Shape:* (B, L) -> (B, L)."""
         return functional.pad(path, (1, 0), value=len(self.ends))[:, :-1]
 
     def _is_word(self, lengths: Tensor, width: int) -> Tensor:

@@ -1,7 +1,7 @@
-"""Between flat and padded tensors: the one place where rows of unequal length are unfolded.
+"""Conversion between flat and padded tensors.
 
-Lengths are on the host, wherever the rows are: to ask a GPU for them would be to wait for it. Where things stand is
-worked out on the host too, and sent.
+Lengths are on the host, on whatever device the rows are: reading them from a GPU would wait for it. Positions are
+computed on the host, too, and then copied to the device.
 """
 
 import torch
@@ -9,17 +9,17 @@ from torch import Tensor
 
 
 def starts_of(lengths: Tensor) -> Tensor:
-    """Starts of rows laid end to end, and the end of the last. *Shape:* (B,) -> (B + 1,)."""
+    """The starts of rows in a flat tensor, and the end of the last row. *Shape:* (B,) -> (B + 1,)."""
     return torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
 
 
 def longest_of(lengths: Tensor) -> int:
-    """The longest length; 0 without any. *Shape:* (B,)."""
+    """The largest length; 0 without rows. *Shape:* (B,)."""
     return int(lengths.max()) if len(lengths) else 0
 
 
-def padded_places(lengths: Tensor) -> Tensor:
-    """Where each item of flat rows stands in a padded (B, L) tensor read as (B * L,), L the longest row.
+def padded_positions(lengths: Tensor) -> Tensor:
+    """The position of each item of flat rows in a padded tensor (B, L), flattened to (B * L,); L is the largest length.
 
     *Shape:* (B,) -> (N,), N the sum of the lengths.
     """
@@ -29,26 +29,26 @@ def padded_places(lengths: Tensor) -> Tensor:
 
 
 def is_item(lengths: Tensor, width: int) -> Tensor:
-    """Which places of padded rows hold items. *Shape:* (B,) -> (B, width)."""
+    """Which positions of padded rows are items, not padding. *Shape:* (B,) -> (B, width)."""
     return torch.arange(width).unsqueeze(0) < lengths.unsqueeze(1)
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the host on a device, without waiting for it."""
+    """Copies a tensor of the host to a device without waiting for it."""
     if device.type == "cuda":
-        # A larger copy from memory that can be swapped out is waited for.
+        # Only copies from pinned memory are asynchronous.
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def pad(flat: Tensor, lengths: Tensor, *, value: float = 0.0) -> Tensor:
-    """Unfolds flat rows. *Shape:* (N, ...), (B,) -> (B, L, ...), filled with ``value`` beyond each length."""
+    """Pads flat rows with ``value``. *Shape:* (N, ...), (B,) -> (B, L, ...)."""
     width = longest_of(lengths)
     padded = flat.new_full((len(lengths) * width, *flat.shape[1:]), value)
-    padded = padded.index_copy(0, to_device(padded_places(lengths), flat.device), flat)
+    padded = padded.index_copy(0, to_device(padded_positions(lengths), flat.device), flat)
     return padded.view(len(lengths), width, *flat.shape[1:])
 
 
 def flatten(padded: Tensor, lengths: Tensor) -> Tensor:
-    """Folds padded rows back. *Shape:* (B, L, ...), (B,) -> (N, ...)."""
-    return padded.flatten(0, 1).index_select(0, to_device(padded_places(lengths), padded.device))
+    """Removes the padding. *Shape:* (B, L, ...), (B,) -> (N, ...)."""
+    return padded.flatten(0, 1).index_select(0, to_device(padded_positions(lengths), padded.device))

@@ -1,4 +1,4 @@
-"""Learnt weighted means of encoder layers."""
+"""Learned weighted means of encoder layers."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ScalarMix(nn.Module):
-    """The weights of K layers in a mix: softmaxed, times a scale (Peters et al. 2018, ELMo). One layer is itself."""
+    """The weights of K layers in a mix: a softmax times a scale (Peters et al. 2018, ELMo)."""
 
     def __init__(self, layers: int) -> None:
         super().__init__()
@@ -22,10 +22,10 @@ class ScalarMix(nn.Module):
 
 
 def mix(mixes: Sequence[ScalarMix], layers: Tensor) -> Tensor:
-    """The layers mixed in each of several ways, by one product. *Shape:* T mixes, (K, N, D) -> (T, N, D)."""
+    """Several mixes of the same layers, by one matrix multiplication. *Shape:* T mixes, (K, N, D) -> (T, N, D)."""
     if len(layers) == 1:
         return layers.expand(len(mixes), -1, -1)
     weights = torch.stack([weights() for weights in mixes])
-    # On a CPU, to round states to 16 bits takes longer than this product.
+    # On a CPU, converting the states to bf16 takes longer than this multiplication.
     with torch.autocast("cpu", enabled=False):
         return (weights.to(layers.dtype) @ layers.flatten(1)).unflatten(1, layers.shape[1:])

@@ -27,7 +27,7 @@ def scoring(copies: BF16InferenceCopy, module: nn.Module) -> nn.Module:
         return copies.choose(module.eval())
 
 
-def test_weights_are_rounded_and_tied_as_before_and_all_else_is_shared() -> None:
+def test_weights_are_in_bf16_and_tied_as_before_and_all_else_is_shared() -> None:
     module = Tied()
     before = {name: value.clone() for name, value in module.state_dict().items()}
     copied = scoring(BF16InferenceCopy(), module)
@@ -84,7 +84,7 @@ def test_it_is_made_again_when_the_weights_are_others(
         assert torch.equal(value, module.get_parameter(name).to(value.dtype))
 
 
-def test_weights_without_versions_are_rounded_too() -> None:
+def test_weights_without_versions_are_copied_too() -> None:
     with torch.inference_mode():
         module = nn.Linear(2, 2)
         assert (
@@ -101,7 +101,7 @@ class Stubborn(nn.Linear):
         return super().forward(values)
 
 
-def test_what_cannot_be_rounded_is_computed_as_it_is_and_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_encoder_that_cannot_have_bf16_weights_is_used_itself_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     module, copies = Stubborn(2, 3).eval(), BF16InferenceCopy()
     values = torch.ones(1, 2)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):

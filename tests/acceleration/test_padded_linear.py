@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from products import Products
+from matmul_shapes import MatmulShapes
 from torch import nn
 
 from machamp_lite.acceleration.padded_linear import ROWS, PaddedLinear, pad_rows, replace_linear_layers
@@ -33,9 +33,9 @@ def test_values_and_gradients_in_bf16_are_those_of_torch(shape: tuple[int, ...],
 
 def test_without_bf16_nothing_is_padded() -> None:
     layer = PaddedLinear(6, 5)
-    with Products() as products, autocast(enabled=False):
+    with MatmulShapes() as matmuls, autocast(enabled=False):
         layer(torch.randn(7, 6))
-    assert products.shapes[0] == (7, 6)
+    assert matmuls.shapes[0] == (7, 6)
 
 
 @pytest.mark.parametrize("count", [0, 1, ROWS - 1, ROWS, ROWS + 1])
@@ -45,13 +45,13 @@ def test_padded_rows_are_zeros(count: int) -> None:
     assert torch.equal(padded.sum(1), 3.0 * (torch.arange(len(padded)) < count))
 
 
-def test_products_forward_and_backward_have_rounded_rows() -> None:
+def test_multiplications_forward_and_backward_have_padded_rows() -> None:
     map_ = PaddedLinear(2 * ROWS, 3 * ROWS)
     for count in (1, 2, ROWS - 1, ROWS, 2 * ROWS + 3):
-        with Products() as products, autocast():
+        with MatmulShapes() as matmuls, autocast():
             map_(torch.randn(count, 2 * ROWS, requires_grad=True)).float().sum().backward()
-        assert len(products.shapes) == 6
-        assert all(size % ROWS == 0 for shape in products.shapes for size in shape), products.shapes
+        assert len(matmuls.shapes) == 6
+        assert all(size % ROWS == 0 for shape in matmuls.shapes for size in shape), matmuls.shapes
 
 
 def test_it_takes_the_place_of_torchs_own_with_the_same_parameters() -> None:

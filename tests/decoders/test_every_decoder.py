@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from products import Products
+from matmul_shapes import MatmulShapes
 
 from machamp_lite.acceleration import accelerate, load_accelerated
 from machamp_lite.acceleration.padded_linear import ROWS
@@ -288,7 +288,7 @@ def test_a_step_never_waits_for_the_device(make: Callable[..., Setting], case: C
 
 
 @every_case
-def test_batches_of_any_size_have_products_of_few_sizes_in_bf16(
+def test_batches_of_any_size_have_matrix_multiplications_of_few_sizes_in_bf16(
     make: Callable[..., Setting], case: Case
 ) -> None:
     setting = make(case, "training.precision=bf16")
@@ -296,9 +296,9 @@ def test_batches_of_any_size_have_products_of_few_sizes_in_bf16(
     optimizer = make_optimizer(model, model.config.params.training)
     for count in (1, 3, 4):
         batch = model.batch(setting.data.train["DATA"][:count], only_annotated=True)
-        with Products() as products:
+        with MatmulShapes() as matmuls:
             train_step(model, batch, optimizer)
-        sizes.append({size for shape in products.shapes for size in shape})
+        sizes.append({size for shape in matmuls.shapes for size in shape})
     of_all = set.intersection(*sizes)
     assert [size for size in set.union(*sizes) - of_all if size % ROWS] == []
 

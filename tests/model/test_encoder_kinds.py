@@ -184,7 +184,7 @@ CANNOT += [(kind, "reply", "seq2seq") for kind in sorted(KINDS.keys() - ENCODER_
 
 
 @pytest.mark.parametrize(("kind", "task", "task_type"), CANNOT)
-def test_what_an_encoder_cannot_do_is_told_in_one_line(
+def test_what_an_encoder_cannot_do_is_reported_in_one_line(
     configure: Callable[..., Config], kind: str, task: str, task_type: str
 ) -> None:
     config = configure(kind, words=MLM) if task == "hidden" else configure(kind, texts=SEQ2SEQ)
@@ -294,7 +294,7 @@ def test_canine_reads_texts_that_are_shorter_than_a_group_of_characters(
     torch.testing.assert_close(together.words[:, :1], alone.words, rtol=1e-4, atol=1e-4)
 
 
-def test_an_encoder_that_does_not_read_text_is_told_in_one_line(
+def test_an_encoder_that_does_not_read_text_is_reported_in_one_line(
     configure: Callable[..., Config], encoders: Encoders, tmp_path: Path
 ) -> None:
     folder = tmp_path / "pictures"

@@ -186,7 +186,7 @@ def test_a_run_from_a_former_model_starts_from_what_its_adapters_had_learnt(
         (4, "encoder -> lora: expected an object {...}, found 4"),
     ],
 )
-def test_a_wrong_option_is_told_in_plain_words(
+def test_a_wrong_option_is_reported_in_plain_words(
     configure: Callable[..., Config], options: Any, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:

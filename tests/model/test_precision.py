@@ -32,7 +32,7 @@ def test_auto_takes_what_the_hardware_has(
 
 
 @pytest.mark.parametrize("given", ["fp32", "bf16"])
-def test_the_precision_asked_for_is_that_of_matrix_products(
+def test_matrix_multiplications_have_the_requested_precision(
     write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str, given: str
 ) -> None:
     overrides = [f"training.precision={given}"]

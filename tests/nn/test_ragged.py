@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from machamp_lite.nn.ragged import flatten, pad, padded_places, starts_of
+from machamp_lite.nn.ragged import flatten, pad, padded_positions, starts_of
 
 LENGTHS = [[3], [1, 1, 1], [2, 5, 1], [4, 0, 2], [0], []]
 
@@ -28,7 +28,7 @@ def test_rows_stand_in_order_and_the_rest_is_filled(lengths: list[int]) -> None:
 
 def test_places_and_starts_by_hand() -> None:
     lengths = torch.tensor([2, 3, 1])
-    assert padded_places(lengths).tolist() == [0, 1, 3, 4, 5, 6]
+    assert padded_positions(lengths).tolist() == [0, 1, 3, 4, 5, 6]
     assert starts_of(lengths).tolist() == [0, 2, 5, 6]
 
 
