@@ -90,7 +90,7 @@ def test_every_section_gives_its_figures(
     assert list(written["figures"]) == FIGURES[name]
     table = capsys.readouterr().out
     for figure in written["figures"].values():
-        assert all(value > 0 for value in figure["rounds"])
+        assert all(value > 0 for value in figure["values"])
         assert f"| {figure['what']} |" in table
         assert (figure["reached"] is None) == (figure["at_least"] is None and figure["at_most"] is None)
     assert "not measured" not in written

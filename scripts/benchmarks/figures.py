@@ -3,7 +3,7 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 
@@ -13,7 +13,7 @@ class NotMeasuredError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure with its value in each round; ``sources`` are the medians that it is computed from, by name."""
+    """One figure with its value in each round, at most one target, and the medians behind it as ``sources``."""
 
     name: str
     what: str
@@ -31,29 +31,13 @@ class Figure:
     @property
     def is_reached(self) -> bool | None:
         """Whether the median reaches the target; None without a target."""
-        if self.at_least is None and self.at_most is None:
-            return None
-        return (self.at_least is None or self.measured >= self.at_least) and (
-            self.at_most is None or self.measured <= self.at_most
-        )
+        if self.at_least is not None:
+            return self.measured >= self.at_least
+        return None if self.at_most is None else self.measured <= self.at_most
 
     def as_json(self) -> dict[str, Any]:
         """The figure as an object of the JSON file."""
-        return {
-            "what": self.what,
-            "unit": self.unit,
-            "measured": _rounded(self.measured),
-            "rounds": [_rounded(value) for value in self.values],
-            "at_least": self.at_least,
-            "at_most": self.at_most,
-            "reached": self.is_reached,
-            "from": {name: _rounded(value) for name, value in self.sources.items()},
-        }
-
-
-def _rounded(value: float) -> float:
-    """Four digits, which is more than a measurement of time can give."""
-    return float(f"{value:.4g}")
+        return {**asdict(self), "measured": self.measured, "reached": self.is_reached}
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -101,7 +101,7 @@ class Stubborn(nn.Linear):
         return super().forward(values)
 
 
-def test_an_encoder_that_cannot_have_bf16_weights_is_used_itself_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_working_copy_the_encoder_is_used_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     module, copies = Stubborn(2, 3).eval(), BF16InferenceCopy()
     values = torch.ones(1, 2)
     with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
