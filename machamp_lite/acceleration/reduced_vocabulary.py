@@ -7,7 +7,7 @@ In ``state_dict`` a ``ReducedVocabularyEmbedding`` looks like the embedding that
 import logging
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,14 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-if TYPE_CHECKING:
-    from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import EXTRA_STATE
 
 logger = logging.getLogger(__name__)
 
 # With a smaller share of unseen subwords there is little to gain.
 MINIMUM_UNSEEN = 0.25
-EXTRA_STATE = "_extra_state"
 
 
 class ReducedVocabularyEmbedding(nn.Module):
@@ -107,7 +106,7 @@ def _follow_optimizer(module: ReducedVocabularyEmbedding) -> None:
     weakref.finalize(module, handle.remove)
 
 
-def reduce_vocabulary(model: "Model", seen_subwords: Iterable[np.ndarray]) -> None:
+def reduce_vocabulary(model: Model, seen_subwords: Iterable[np.ndarray]) -> None:
     """Replaces the embedding of subwords, if the trained model is the same; call it before the optimizer is made.
 
     ``seen_subwords`` are all ids of the training data, in one or several arrays.
@@ -136,7 +135,7 @@ def reduce_vocabulary(model: "Model", seen_subwords: Iterable[np.ndarray]) -> No
     )
 
 
-def _embedding_name(model: "Model") -> str | None:
+def _embedding_name(model: Model) -> str | None:
     """The name of the encoder's embedding of subwords, if it is trained, is a plain one, and has no other use."""
     params = model.config.params.encoder
     # A language model reads all vectors, or gets random subwords as input.

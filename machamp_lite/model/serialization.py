@@ -49,7 +49,7 @@ from machamp_lite.model.saved_config import config_document, labels_document, re
 
 _TOKENIZER = "tokenizer.json"
 # How torch names what ``get_extra_state`` of a module returns.
-_EXTRA_STATE = "_extra_state"
+EXTRA_STATE = "_extra_state"
 # Memory for the modules of a model without weights.
 _BYTES_PER_TENSOR = 2**16
 
@@ -86,7 +86,7 @@ def _remove_unsafe_keys(path: Path) -> None:
 
 def weights_of(model: Model) -> dict[str, Tensor]:
     """All parameters and buffers by name; a shared tensor has only the first of its names."""
-    return {name: value for name, value in state_of(model).items() if not name.endswith(_EXTRA_STATE)}
+    return {name: value for name, value in state_of(model).items() if not name.endswith(EXTRA_STATE)}
 
 
 def state_of(model: Model) -> dict[str, Tensor]:

@@ -36,6 +36,11 @@ def test_freed_memory_is_kept_unless_the_environment_says_otherwise() -> None:
     assert faults("keep_freed_memory()", GLIBC_TUNABLES="glibc.malloc.trim_threshold=1000000") > 100
 
 
+def test_settings_are_made_before_torch_is_imported() -> None:
+    command = "import sys, machamp_lite.acceleration.allocator; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
 def test_an_allocator_without_such_settings_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process.ctypes, "CDLL", lambda name: object())
     process.keep_freed_memory()
