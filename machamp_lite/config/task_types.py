@@ -167,7 +167,7 @@ class DependencyOptions(TaskOptions):
 
     def columns(self) -> list[int]:
         """The columns of heads and of relations."""
-        return [self.column_idx, self.column_idx + 1]
+        return [] if self.column_idx == COMMENT else [self.column_idx, self.column_idx + 1]
 
 
 class RegressionOptions(TaskOptions):

@@ -1,4 +1,4 @@
-"""Everything a config can have wrong is told: all faults of a run together, each in one line with its place."""
+"""Every error of a config is reported: all of a run together, each in one line with its location."""
 
 import json
 from collections.abc import Callable
@@ -46,7 +46,7 @@ def task(**changes: Any) -> dict[str, Any]:
 
 
 def load(*datasets: dict[str, Any], params: Any = None, **options: Any) -> Config:
-    """Loads datasets A, B, ... from c.json, laid over params p.json."""
+    """Loads datasets A, B, ... from c.json, with params from p.json."""
     named = dict(zip("AB", datasets, strict=False))
     Path("c.json").write_text(json.dumps(named))
     if params is not None:
@@ -73,6 +73,10 @@ WRONG_TASKS = {
     "column_idx: expected a whole number, found 3.5": {"column_idx": 3.5},
     "column_idx: expected a whole number, found true": {"column_idx": True},
     "column_idx: -1 is a comment and 'seq' labels words, expected a column": {"column_idx": -1},
+    "column_idx: -1 is a comment and 'dependency' labels words, expected a column": {
+        "task_type": "dependency",
+        "column_idx": -1,
+    },
     "loss_weight: expected a number of at least 0, found -1": {"loss_weight": -1},
     "loss_weight: expected a number, found '1'": {"loss_weight": "1"},
     "loss_weight: expected a number, found null": {"loss_weight": None},
@@ -399,7 +403,7 @@ def test_params_are_laid_over_the_defaults(params: dict[str, Any]) -> None:
 def test_every_default_stands_in_params() -> None:
     default = json.loads(DEFAULT_PARAMS.read_text())
     assert load(dataset()).params.model_dump() == default
-    # Where labels stand is for each task to say.
+    # Each task says where its labels are.
     given = {"task_type", "column_idx", "column_idxs", "size"}
     for name, decoder in DECODERS.items():
         options = {**default["decoders"]["default_decoder"], **default["decoders"].get(name, {})}

@@ -29,7 +29,7 @@ DATASET: dict[str, Any] = {
         "reply": {"task_type": "seq2seq", "column_idx": -1},
     },
 }
-# As they stand in a file; some are no JSON.
+# As in a file; some are not JSON.
 ABSURD = ["1e300", "-1e300", "1e39", "1e400", "NaN", "-Infinity", "1" + "0" * 400, "9" * 5000, "true", '"3"']
 
 
@@ -119,7 +119,7 @@ def test_absurd_numbers_of_flags_are_refused(text: str, capsys: pytest.CaptureFi
     Path("m").mkdir()
     for flag in FLAGS:
         if flag == "--device" and text.isdecimal() and len(text) < 4000:
-            # Is told once there is a model.
+            # Is reported once there is a model.
             continue
         assert cli.predict(["m", "train.conllu", "out", flag, text]) == 2
         (line,) = capsys.readouterr().err.splitlines()

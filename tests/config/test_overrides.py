@@ -1,4 +1,4 @@
-"""``--set`` lays one value over params or a dataset; a wrong one is told as what the user wrote."""
+"""``--set`` overrides one value of params or of a dataset; errors name the flag as the user wrote it."""
 
 import json
 from pathlib import Path
