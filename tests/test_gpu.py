@@ -9,7 +9,7 @@ from tiny_encoders import KINDS, Encoders
 
 from machamp_lite.acceleration import accelerate
 from machamp_lite.config import load_config
-from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.run import build_model, read_data, seed_everything

@@ -12,7 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.dataloading.oversampling import oversampling_weights
+from machamp_lite.dataloading.datasets import oversampling_weights
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training import run as runs

@@ -1,4 +1,4 @@
-"""Raw text to subwords, each with the characters that it stands for."""
+"""Raw text to subwords, each with its characters."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from machamp_lite.data.tokenization import MOST_REMEMBERED, WordTokenizer
 
 
 class RawTextTokenizer:
-    """Cuts raw text at every subword; remembers the subwords of what stands between spaces."""
+    """Splits raw text at every subword; remembers the subwords of each chunk between white space."""
 
     def __init__(self, words: WordTokenizer) -> None:
         self.words = words
@@ -18,42 +18,42 @@ class RawTextTokenizer:
         self._chunks: dict[str, list[tuple[int, int]]] = {}
 
     def __call__(self, text: str) -> tuple[list[str], Segments]:
-        """The parts of a text that subwords stand for, which joined are the text, and its pieces.
+        """The substrings of a text that its subwords cover, which joined are the text, and its segments.
 
-        Every subword is an item: ``word_ends`` points at each. A text without subwords is one unknown token.
+        Every subword is an item, to which ``word_ends`` points. A text without subwords is one unknown token.
         """
         ids: list[int] = []
         starts: list[int] = []
-        # The position in ``ids`` of each item; the space between two chunks is not an item.
-        places: list[int] = []
+        # The index in ``ids`` of each item; the space between two chunks is not an item.
+        items: list[int] = []
         for start, chunk in _chunks(text):
             if ids:
                 ids.extend(self.words.boundary.between_chunks)
-            for number, offset in self._subwords(chunk):
-                places.append(len(ids))
-                ids.append(number)
+            for subword_id, offset in self._subwords(chunk):
+                items.append(len(ids))
+                ids.append(subword_id)
                 starts.append(start + offset)
         if not ids:
-            ids, starts, places = [self.words.unknown_id], [0], [0]
+            ids, starts, items = [self.words.unknown_id], [0], [0]
         starts[0] = 0
-        parts = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
-        return parts, self._pieces(ids, places)
+        substrings = [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
+        return substrings, self._segments(ids, items)
 
     def _subwords(self, chunk: str) -> list[tuple[int, int]]:
-        """The ids of the subwords of a chunk and where they start in it, in order."""
+        """The id of each subword of a chunk and its offset in it, in order."""
         if chunk not in self._chunks:
             if len(self._chunks) > MOST_REMEMBERED:
                 self._chunks.clear()
-            self._chunks[chunk] = self._tokenise(chunk)
+            self._chunks[chunk] = self._tokenize(chunk)
         return self._chunks[chunk]
 
-    def _tokenise(self, chunk: str) -> list[tuple[int, int]]:
+    def _tokenize(self, chunk: str) -> list[tuple[int, int]]:
         if not self.is_fast:
-            # These know nothing of offsets, and nearly all of them read characters or bytes.
+            # Slow tokenizers have no offsets, and nearly all of them read characters or bytes.
             characters: list[tuple[int, int]] = []
-            for place, character in enumerate(chunk):
+            for offset, character in enumerate(chunk):
                 ids: Sequence[int] = self.words.tokenizer(character, add_special_tokens=False)["input_ids"]
-                characters += [(number, place) for number in ids or [self.words.unknown_id]]
+                characters += [(subword_id, offset) for subword_id in ids or [self.words.unknown_id]]
             return characters
         prefix = self.words.boundary.prefix
         encoded: Any = self.words.tokenizer(
@@ -61,39 +61,40 @@ class RawTextTokenizer:
         )
         found: list[tuple[int, int]] = []
         latest = 0
-        for number, (start, _) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        for subword_id, (start, _) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
             # Offsets may go back where a tokenizer normalises characters.
             latest = max(latest, start - len(prefix))
-            found.append((number, latest))
+            found.append((subword_id, latest))
         return found or [(self.words.unknown_id, 0)]
 
-    def _pieces(self, subwords: Sequence[int], places: Sequence[int]) -> Segments:
-        """Subwords split into pieces; ``places`` are the positions of the items among them."""
-        before, after, room = self.words.special.before, self.words.special.after, self.words.room
+    def _segments(self, subwords: Sequence[int], items: Sequence[int]) -> Segments:
+        """Subwords split into segments; ``items`` are the indices of the items among them."""
+        before, after = self.words.special.before, self.words.special.after
+        size = self.words.max_subwords
         ids: list[int] = []
         segment_starts: list[int] = []
-        for start in range(0, len(subwords), room):
+        for start in range(0, len(subwords), size):
             segment_starts.append(len(ids))
-            ids += [*before, *subwords[start : start + room], *after]
-        items = np.asarray(places, dtype=np.int64)
-        # Positions move by the special tokens of all pieces up to the item.
-        items += len(before) + items // room * (len(before) + len(after))
+            ids += [*before, *subwords[start : start + size], *after]
+        word_ends = np.asarray(items, dtype=np.int64)
+        # Indices are shifted by the special tokens of all segments up to the item.
+        word_ends += len(before) + word_ends // size * (len(before) + len(after))
         return Segments(
             np.asarray(ids, dtype=np.int64),
             np.zeros(len(ids), dtype=np.int64),
             np.asarray(segment_starts, dtype=np.int64),
-            items,
+            word_ends,
         )
 
 
 def _chunks(text: str) -> list[tuple[int, str]]:
-    """What stands between white space, with its places."""
+    """The chunks between white space, each with its offset."""
     chunks, start = [], None
-    for place, character in enumerate([*text, " "]):
+    for offset, character in enumerate([*text, " "]):
         if character.isspace():
             if start is not None:
-                chunks.append((start, text[start:place]))
+                chunks.append((start, text[start:offset]))
             start = None
         elif start is None:
-            start = place
+            start = offset
     return chunks

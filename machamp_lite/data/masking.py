@@ -9,12 +9,12 @@ import numpy as np
 from machamp_lite.data.segments import Segments
 from machamp_lite.errors import ConfigError
 
-# Of all subwords so many are predicted; of these, so many are hidden or replaced by any other (Devlin et al. 2019).
+# The share of subwords that is predicted; of these, the shares that are masked or replaced (Devlin et al. 2019).
 SHARE, HIDDEN, REPLACED = 0.15, 0.8, 0.1
 
 
 class Masker:
-    """Hides subwords of pieces, never special tokens; raises ``ConfigError`` for a tokenizer without a mask."""
+    """Masks subwords, never special tokens; raises ``ConfigError`` for a tokenizer without a mask."""
 
     def __init__(self, tokenizer: Any) -> None:
         if tokenizer.mask_token_id is None:
@@ -26,15 +26,15 @@ class Masker:
         self.ordinary_ids = np.setdiff1d(np.arange(len(tokenizer)), self.special_ids)
 
     def hide(self, segments: Segments, random: np.random.Generator | None = None) -> tuple[Segments, np.ndarray]:
-        """Pieces in which items are the predicted subwords, and the ids that stood there.
+        """Segments whose items are the predicted subwords, and the original ids of these.
 
-        Without ``random`` it is a function of the subwords, the same in every evaluation. *Shape:* ids (N,).
+        Without ``random`` the choice is a function of the subwords, the same in every evaluation. *Shape:* ids (N,).
         """
         ids = segments.subword_ids
         random = random or np.random.default_rng(crc32(ids.tobytes()))
-        places = np.flatnonzero(~np.isin(ids, self.special_ids))
-        number = min(len(places), max(1, round(SHARE * len(places))))
-        chosen = np.sort(random.choice(places, number, replace=False))
+        candidates = np.flatnonzero(~np.isin(ids, self.special_ids))
+        number = min(len(candidates), max(1, round(SHARE * len(candidates))))
+        chosen = np.sort(random.choice(candidates, number, replace=False))
         fate = random.random(number)
         changed = ids.copy()
         changed[chosen[fate < HIDDEN]] = self.mask_id
@@ -45,7 +45,7 @@ class Masker:
     def mask_again(
         self, segments: Segments, hidden: np.ndarray, random: np.random.Generator
     ) -> tuple[Segments, np.ndarray]:
-        """The same of pieces of which ``hide`` has already hidden some."""
+        """As ``hide``, for segments that ``hide`` has already masked."""
         ids = segments.subword_ids.copy()
         ids[segments.word_ends] = hidden
         return self.hide(dataclasses.replace(segments, subword_ids=ids), random)

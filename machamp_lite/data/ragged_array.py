@@ -1,7 +1,8 @@
-"""Rows of any lengths, laid end to end in one flat array."""
+"""Rows of different lengths, concatenated in one flat array."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self, TypeVar
 
 import numpy as np
@@ -19,21 +20,25 @@ class RaggedArray:
 
     @classmethod
     def of(cls, values: np.ndarray, lengths: np.ndarray) -> Self:
-        """Cuts values into rows of these lengths."""
+        """Splits values into rows of these lengths."""
         return cls(values, np.append(0, np.cumsum(lengths, dtype=np.int64)))
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def __getitem__(self, number: int) -> np.ndarray:
-        return self.values[self.starts[number] : self.starts[number + 1]]
+    def __getitem__(self, row: int) -> np.ndarray:
+        return self.values[self.starts[row] : self.starts[row + 1]]
 
-    def take(self, numbers: np.ndarray) -> "RaggedArray":
-        """Rows of these numbers, in this order."""
-        lengths = self.lengths[numbers]
+    def rows(self) -> list[np.ndarray]:
+        """All rows, as views of ``values``."""
+        return [self.values[start:end] for start, end in pairwise(self.starts.tolist())]
+
+    def take(self, rows: np.ndarray) -> "RaggedArray":
+        """The rows with these indices, in this order."""
+        lengths = self.lengths[rows]
         taken = RaggedArray.of(self.values, lengths)
-        places = np.repeat(self.starts[numbers] - taken.starts[:-1], lengths)
-        return RaggedArray(self.values[places + np.arange(len(places))], taken.starts)
+        offsets = np.repeat(self.starts[rows] - taken.starts[:-1], lengths)
+        return RaggedArray(self.values[offsets + np.arange(len(offsets))], taken.starts)
 
     @property
     def lengths(self) -> np.ndarray:
@@ -41,20 +46,20 @@ class RaggedArray:
         return np.diff(self.starts.astype(np.int64))
 
     def sums(self, values: np.ndarray | None = None) -> np.ndarray:
-        """The sum of each row, or of what stands in the places of its values. *Shape:* (rows,)."""
+        """The sum of each row, by default of its own values. *Shape:* values as ``self.values`` -> (rows,)."""
         values = self.values if values is None else values
         return np.diff(np.append(0, np.cumsum(values, dtype=np.int64))[self.starts])
 
 
 class StringIndex(dict[T, int]):
-    """Numbers distinct values in the order in which they are first asked for."""
+    """Maps distinct values to 0, 1, ... in the order in which they are first looked up."""
 
     def __missing__(self, value: T) -> int:
         number = self[value] = len(self)
         return number
 
-    def of(self, values: list[T]) -> np.ndarray:
-        """The numbers of values. *Shape:* (values,)."""
+    def of(self, values: Sequence[T]) -> np.ndarray:
+        """The indices of values. *Shape:* (values,)."""
         return np.fromiter(map(self.__getitem__, values), np.int64, len(values))
 
 
@@ -64,11 +69,9 @@ def lengths_of(rows: Iterable[object]) -> np.ndarray:
 
 
 def smallest(array: np.ndarray) -> np.ndarray:
-    """The same numbers in the smallest type of integers that holds them; other types stay as they are."""
+    """Converts integers to the smallest type that holds them; other types stay as they are."""
     if array.dtype.kind not in "iu":
         return array
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
-    for integer in _INTEGERS:
-        if np.iinfo(integer).min <= low and high <= np.iinfo(integer).max:
-            return array.astype(integer)
-    return array
+    fits = (kind for kind in _INTEGERS if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return array.astype(next(fits, array.dtype))

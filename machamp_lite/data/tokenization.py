@@ -1,7 +1,6 @@
-"""Words to subword ids: each distinct word is tokenised once, alone."""
+"""Words to subword ids: each distinct word is tokenized once, alone."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
 
@@ -9,7 +8,7 @@ import numpy as np
 
 from machamp_lite.data.ragged_array import RaggedArray, lengths_of
 from machamp_lite.data.running_text import switch_off_padding, word_boundary
-from machamp_lite.data.segments import Marks, SegmentArrays, Segments, arrange_segments
+from machamp_lite.data.segments import Segments, SpecialTokens, arrange_segments
 from machamp_lite.errors import ConfigError
 
 MOST_REMEMBERED = 2**17
@@ -19,18 +18,8 @@ LongInput = Literal["truncate", "stride"]
 _PROBE_WORDS = ("a", "the", "1", ".", "x")
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialTokens:
-    """The ids that a tokenizer puts before, between and after texts; any may be empty."""
-
-    before: tuple[int, ...]
-    between: tuple[int, ...]
-    after: tuple[int, ...]
-    second_text_type: int
-
-
 class WordTokenizer:
-    """Wraps a Hugging Face tokenizer and remembers the subwords of every word it has met."""
+    """Wraps a Hugging Face tokenizer and remembers the subwords of each word."""
 
     def __init__(self, tokenizer: Any, *, max_input_length: int, long_input: LongInput) -> None:
         self.tokenizer = tokenizer
@@ -39,28 +28,26 @@ class WordTokenizer:
         self.unknown_id = _unknown_id(tokenizer)
         self.special = _special_tokens(tokenizer)
         self.boundary = word_boundary(tokenizer)
-        self.room = max_input_length - len(self.special.before) - len(self.special.after)
-        if self.room < 1:
+        # Of a segment, without special tokens.
+        self.max_subwords = max_input_length - len(self.special.before) - len(self.special.after)
+        if self.max_subwords < 1:
             raise ConfigError(
                 f"encoder -> max_input_length: {max_input_length} leaves no room for a subword beside "
                 f"{len(self.special.before) + len(self.special.after)} special tokens"
             )
-        self._marks = Marks(
-            self.special.before, self.special.after, self.boundary.between_words, self.unknown_id
-        )
         self._forget()
 
     def _forget(self) -> None:
-        # The number of each word, and its subwords under that number.
-        self._numbers: dict[str, int] = {}
-        self._known = RaggedArray(np.zeros(0, np.int64), np.zeros(1, np.int64))
+        # The row of each word in ``_subwords``.
+        self._rows: dict[str, int] = {}
+        self._subwords = RaggedArray(np.zeros(0, np.int64), np.zeros(1, np.int64))
 
     def learn(self, words: Iterable[str]) -> None:
-        """Tokenises, in one call, those words that it has not met before."""
-        if len(self._numbers) > MOST_REMEMBERED:
-            # Words that never come again would fill the memory.
+        """Tokenizes the words that are not remembered, in one call."""
+        if len(self._rows) > MOST_REMEMBERED:
+            # Words that do not occur again would fill the memory.
             self._forget()
-        new = sorted(set(words).difference(self._numbers))
+        new = sorted(set(words).difference(self._rows))
         if not new:
             return
         prefix = self.boundary.prefix
@@ -71,42 +58,49 @@ class WordTokenizer:
             return_token_type_ids=False,
             verbose=False,
         )
-        # The last subwords are kept: a word stands for its last one.
-        found = [ids[-self.room :] or [self.unknown_id] for ids in encoded["input_ids"]]
+        # The last subwords are kept, because the last one represents the word.
+        found = [ids[-self.max_subwords :] or [self.unknown_id] for ids in encoded["input_ids"]]
         ids = np.fromiter(chain.from_iterable(found), np.int64)
-        self._known = RaggedArray.of(
-            np.append(self._known.values, ids), np.append(self._known.lengths, lengths_of(found))
+        self._subwords = RaggedArray.of(
+            np.append(self._subwords.values, ids), np.append(self._subwords.lengths, lengths_of(found))
         )
-        self._numbers.update(zip(new, range(len(self._numbers), len(self._known)), strict=True))
+        self._rows.update(zip(new, range(len(self._rows), len(self._subwords)), strict=True))
 
     def subwords(self, word: str) -> tuple[int, ...]:
-        """The subword ids of one word; the unknown token's id for a word that gives none."""
+        """The subword ids of one word; the unknown token's id for a word that has none."""
         self.learn([word])
-        return tuple(self._known[self._numbers[word]].tolist())
+        return tuple(self._subwords[self._rows[word]].tolist())
 
     def sentence(self, words: Sequence[str]) -> Segments:
-        """Subwords of a sentence, cut between words into pieces that fit ``max_input_length``."""
+        """The subwords of a sentence, split between words into segments that fit ``max_input_length``."""
         return self.sentences([words])[0]
 
-    def sentences(self, sentences: Sequence[Sequence[str]]) -> SegmentArrays:
-        """The same of many sentences."""
+    def sentences(self, sentences: Sequence[Sequence[str]]) -> list[Segments]:
+        """As ``sentence``, for many sentences."""
         words = list(chain.from_iterable(sentences))
         self.learn(words)
-        numbers = np.fromiter(map(self._numbers.__getitem__, words), np.int64, len(words))
-        return arrange_segments(self._known.take(numbers), lengths_of(sentences), marks=self._marks, room=self.room)
+        rows = np.fromiter(map(self._rows.__getitem__, words), np.int64, len(words))
+        return arrange_segments(
+            self._subwords.take(rows),
+            lengths_of(sentences),
+            special=self.special,
+            between_words=self.boundary.between_words,
+            unknown_id=self.unknown_id,
+            max_subwords=self.max_subwords,
+        )
 
     def texts(self, texts: Sequence[str], *, whole: bool = False) -> Segments:
-        """Subwords of one or more texts joined by the separator, the longest ones truncated until all fit.
+        """The subwords of one or more texts joined by the separator, the longest ones truncated until all fit.
 
-        Where ``long_input`` is ``stride`` and ``whole`` is asked for, the longest text is cut into overlapping pieces
-        instead, each beside the other texts, which leave it at least half of the room.
+        With ``whole``, where ``long_input`` is ``stride``, the longest text is split into overlapping segments
+        instead, each with the other texts, which leave it at least half of the segment.
         """
         return self.encode_texts([texts], whole=whole)[0]
 
-    def encode_texts(self, rows: Sequence[Sequence[str]], *, whole: bool = False) -> SegmentArrays:
-        """The same of many rows of texts, which are tokenised in one call."""
+    def encode_texts(self, rows: Sequence[Sequence[str]], *, whole: bool = False) -> list[Segments]:
+        """As ``texts``, for many rows of texts, which are tokenized in one call."""
         if not rows:
-            return SegmentArrays.of([])
+            return []
         encoded = self.tokenizer(
             [text or " " for texts in rows for text in texts],
             add_special_tokens=False,
@@ -114,16 +108,15 @@ class WordTokenizer:
             verbose=False,
         )
         found = iter(encoded["input_ids"])
-        return SegmentArrays.of([self._joined([list(next(found)) for _ in texts], whole) for texts in rows])
+        return [self._joined([list(next(found)) for _ in texts], whole) for texts in rows]
 
-    def _joined(self, parts: list[list[int]], whole: bool) -> Segments:
-        room = self.room - len(self.special.between) * (len(parts) - 1)
-        room = max(room, len(parts))
-        lengths = shorten([len(part) for part in parts], room)
-        if whole and self.long_input == "stride" and sum(lengths) < sum(map(len, parts)):
-            rows = self._strides(parts, room)
+    def _joined(self, texts: list[list[int]], whole: bool) -> Segments:
+        size = max(self.max_subwords - len(self.special.between) * (len(texts) - 1), len(texts))
+        lengths = shorten([len(text) for text in texts], size)
+        if whole and self.long_input == "stride" and sum(lengths) < sum(map(len, texts)):
+            rows = self._strides(texts, size)
         else:
-            rows = [[part[:length] for part, length in zip(parts, lengths, strict=True)]]
+            rows = [[text[:length] for text, length in zip(texts, lengths, strict=True)]]
         ids: list[int] = []
         types: list[int] = []
         starts = []
@@ -132,72 +125,63 @@ class WordTokenizer:
             row_ids, row_types = self._join(row)
             ids += row_ids
             types += row_types
-        return _pieces(ids, types, starts, [])
+        return Segments(*(np.asarray(values, dtype=np.int64) for values in (ids, types, starts, [])))
 
-    def _strides(self, parts: list[list[int]], room: int) -> list[list[list[int]]]:
-        """The rows of texts that do not fit: each has another piece of the longest one."""
-        lengths = [len(part) for part in parts]
+    def _strides(self, texts: list[list[int]], size: int) -> list[list[list[int]]]:
+        """The rows of texts that do not fit: each has another part of the longest one."""
+        lengths = [len(text) for text in texts]
         longest = lengths.index(max(lengths))
         others = lengths[:longest] + lengths[longest + 1 :]
-        short = shorten(others, room // 2)
-        size = room - sum(short)
-        if lengths[longest] <= size:
+        short = shorten(others, size // 2)
+        stride = size - sum(short)
+        if lengths[longest] <= stride:
             # The others alone are too long.
-            return [[part[:length] for part, length in zip(parts, shorten(lengths, room), strict=True)]]
+            return [[text[:length] for text, length in zip(texts, shorten(lengths, size), strict=True)]]
         short.insert(longest, 0)
         rows = []
-        for start in strides(lengths[longest], size):
-            row = [part[:length] for part, length in zip(parts, short, strict=True)]
-            row[longest] = parts[longest][start : start + size]
+        for start in strides(lengths[longest], stride):
+            row = [text[:length] for text, length in zip(texts, short, strict=True)]
+            row[longest] = texts[longest][start : start + stride]
             rows.append(row)
         return rows
 
-    def _join(self, parts: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-        """Ids and types of texts with what the tokenizer puts around and between them."""
+    def _join(self, texts: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
+        """Ids and types of texts with the special tokens around and between them."""
         ids, types = list(self.special.before), [0] * len(self.special.before)
-        for number, part in enumerate(parts):
+        for number, text in enumerate(texts):
             kind = self.special.second_text_type if number else 0
             if number:
                 ids.extend(self.special.between)
                 types.extend([0 if number == 1 else kind] * len(self.special.between))
-            ids.extend(part)
-            types.extend([kind] * len(part))
+            ids.extend(text)
+            types.extend([kind] * len(text))
         ids.extend(self.special.after)
-        types.extend([types[-1] if len(parts) > 1 else 0] * len(self.special.after))
+        types.extend([types[-1] if len(texts) > 1 else 0] * len(self.special.after))
         return (ids, types) if ids else ([self.unknown_id], [0])
 
 
 def strides(length: int, size: int) -> list[int]:
-    """Where pieces of a size start that cover a length and overlap by a quarter of their size."""
+    """The starts of segments of a size that cover a length and overlap by a quarter of their size."""
     step = size - size // 4
     return list(range(0, max(1, length - size + step), step))
 
 
-def shorten(lengths: Sequence[int], room: int) -> list[int]:
-    """Cuts the longest lengths until their sum fits ``room``: each is at most a common limit."""
+def shorten(lengths: Sequence[int], size: int) -> list[int]:
+    """Reduces the longest lengths to a common limit, so that their sum is at most ``size``."""
     result = list(lengths)
-    while sum(result) > room:
+    while sum(result) > size:
         longest = max(result)
         holders = [number for number, length in enumerate(result) if length == longest]
         next_longest = max((length for length in result if length < longest), default=0)
-        step = max(1, min(longest - next_longest, -(-(sum(result) - room) // len(holders))))
+        step = max(1, min(longest - next_longest, -(-(sum(result) - size) // len(holders))))
         for number in holders:
-            if sum(result) > room:
-                result[number] -= min(step, sum(result) - room)
+            if sum(result) > size:
+                result[number] -= min(step, sum(result) - size)
     return result
 
 
-def _pieces(ids: list[int], types: list[int], starts: list[int], word_ends: list[int]) -> Segments:
-    return Segments(
-        np.asarray(ids, dtype=np.int64),
-        np.asarray(types, dtype=np.int64),
-        np.asarray(starts, dtype=np.int64),
-        np.asarray(word_ends, dtype=np.int64),
-    )
-
-
 def _unknown_id(tokenizer: Any) -> int:
-    """The id for a word without subwords; a tokenizer without an unknown token lends another special one."""
+    """The id for a word without subwords: the unknown token, or else another special one."""
     for name in ("unk_token_id", "mask_token_id", "pad_token_id", "eos_token_id"):
         number = getattr(tokenizer, name, None)
         if number is not None:
@@ -206,7 +190,7 @@ def _unknown_id(tokenizer: Any) -> int:
 
 
 def _special_tokens(tokenizer: Any) -> SpecialTokens:
-    """Finds what the tokenizer adds around one text and between two, by looking at what it does."""
+    """Finds what the tokenizer adds around one text and between two, by comparing its outputs."""
     for word in _PROBE_WORDS:
         alone = tokenizer(word, add_special_tokens=False)["input_ids"]
         full = tokenizer(word)["input_ids"]
@@ -226,7 +210,7 @@ def _special_tokens(tokenizer: Any) -> SpecialTokens:
 
 
 def _separator(tokenizer: Any) -> tuple[int, ...]:
-    """The token that stands between texts where the tokenizer puts none there: without one they would be one text."""
+    """The token between texts if the tokenizer puts none there: without one they would be one text."""
     for name in ("sep_token_id", "eos_token_id"):
         number = getattr(tokenizer, name, None)
         if number is not None:
@@ -235,7 +219,7 @@ def _separator(tokenizer: Any) -> tuple[int, ...]:
 
 
 def _find(ids: Sequence[int], part: Sequence[int], start: int = 0) -> int | None:
-    for place in range(start, len(ids) - len(part) + 1):
-        if list(ids[place : place + len(part)]) == list(part):
-            return place
+    for index in range(start, len(ids) - len(part) + 1):
+        if list(ids[index : index + len(part)]) == list(part):
+            return index
     return None

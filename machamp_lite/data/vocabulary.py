@@ -1,22 +1,23 @@
-"""The labels of one task, their ids and how often training showed them."""
+"""The labels of one task, their ids and their counts in the training data."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from typing import Any
 
 from machamp_lite.data.ragged_array import StringIndex
 
 UNKNOWN = -1
-# Stands among the vocabularies of tasks for the ids of data sets, which words or sentences may have.
+# The key of the vocabulary of data set ids, among those of tasks.
 DATASET_IDS = "dataset_embed_idx"
 
 
 class Vocabulary:
-    """Labels and ids of one task, in the order in which training data first showed them.
+    """Labels and ids of one task, in the order in which they first occur in the training data.
 
-    Only training data adds labels; a label that training never saw has the id ``UNKNOWN``. ``items`` is the number of
-    words or sentences that had labels, one or several each. ``root_counts``, of the relations of a parser, says how
-    many of the ``counts`` were at the root of a tree; it is empty where that is not known.
+    Only training data adds labels; a label that is not in the training data has the id ``UNKNOWN``. ``items`` is the
+    number of words or sentences that have one or more labels. ``root_counts`` is for the relations of a parser: how
+    many of the ``counts`` are at the root of a tree; it is empty where that is not known.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Vocabulary:
         return label in self._ids
 
     def add(self, labels: Iterable[str], *, items: int) -> list[int]:
-        """Counts labels of so many items of training data, new ones get new ids; returns the ids."""
+        """Counts the labels of a number of items of training data, gives new ones new ids, and returns the ids."""
         self.items += items
         ids = list(map(self._ids.__getitem__, labels))
         self.labels += islice(self._ids, len(self.labels), None)
@@ -49,16 +50,25 @@ class Vocabulary:
         return ids
 
     def count_roots(self, ids: Iterable[int]) -> None:
-        """Counts labels, by their ids, that training data showed at the root of a tree."""
+        """Counts labels, given by their ids, that are at the root of a tree."""
         counts = Counter(ids)
         self.root_counts += [0] * (len(self.labels) - len(self.root_counts))
         for number, count in counts.items():
             self.root_counts[number] += count
 
     def ids(self, labels: Iterable[str]) -> list[int]:
-        """The ids of labels; ``UNKNOWN`` for those that training never saw."""
+        """The ids of labels; ``UNKNOWN`` for those that are not in the training data."""
         return [self._ids.get(label, UNKNOWN) for label in labels]
 
     def most_frequent(self) -> list[tuple[str, int]]:
         """Labels with their counts, the most frequent first, ties by label."""
         return sorted(zip(self.labels, self.counts, strict=True), key=lambda pair: (-pair[1], pair[0]))
+
+    def as_json(self) -> dict[str, Any]:
+        """The arguments that make this vocabulary again."""
+        return {
+            "labels": self.labels,
+            "counts": self.counts,
+            "items": self.items,
+            "root_counts": self.root_counts,
+        }

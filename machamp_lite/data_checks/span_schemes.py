@@ -2,27 +2,66 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from machamp_lite.config.schema import Config
+import numpy as np
+
+from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
-from machamp_lite.data.records import EMPTY
+from machamp_lite.data.ragged_array import RaggedArray
+from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.data.span_schemes import AUTO, EDGE, OUTSIDE, SCHEMES, Scheme, recognise
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.data_checks.label_files import LabelFile
-from machamp_lite.data_checks.label_slips import plain_label, with_escapes
-from machamp_lite.dataloading.cache import RunData
+from machamp_lite.data_checks.labels import plain_label, with_escapes
+from machamp_lite.dataloading.datasets import RunData
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.seq_bio import SeqBio
+from machamp_lite.errors import DataError
 
 KINDS_SHOWN = 5
 LABELS_SHOWN = 6
-# Span labels as people write them, with slips of case, separator and outer space.
+# Span labels as people write them, with mistakes in case, separator and outer space.
 _SPAN_LABEL = re.compile(r"([BIESLU])[-_:/.]\s*(.*)", re.IGNORECASE)
 # The digit, and the small letter.
 _LIKE_OUTSIDE = ("0", "o")
+
+
+@dataclass(frozen=True, slots=True)
+class _LabelFile:
+    """The labels of a span task in one data file: how often each occurs, and how often it follows each other one."""
+
+    dataset: DatasetConfig
+    path: str
+    task: str
+    counts: Counter[str]
+    steps: Counter[tuple[str, str]]
+
+    def where(self, matches: Callable[[str, str], bool]) -> str:
+        """The ``file:line`` of the first word for whose label, given the one before, ``matches`` is true.
+
+        At the end of a sentence, the label is ``EDGE`` and the word the last one.
+        """
+        options = self.dataset.tasks[self.task]
+        # A file that has changed since it was read may be unreadable.
+        with suppress(DataError, OSError):
+            for record in read_records(self.path, file_format_of(self.dataset)):
+                labels = record.rows and decoder_class(options).read_labels(
+                    record, task=self.task, config=options
+                )
+                for row, step in enumerate(pairwise([EDGE, *(labels or ()), EDGE])):
+                    if labels and matches(*step):
+                        return record.where(min(row, len(labels) - 1))
+        return self.path
+
+    def where_label(self, labels: Sequence[str]) -> str:
+        """The ``file:line`` of the first word with one of these labels."""
+        return self.where(lambda _, label: label in labels)
 
 
 def is_span_task(options: TaskOptions) -> bool:
@@ -41,7 +80,7 @@ def recognise_schemes(config: Config, data: RunData) -> dict[str, str]:
         asked: str = getattr(options, "scheme", AUTO)
         if asked == AUTO:
             files = _files(config, task, data.vocabularies[task], data.train)
-            asked = recognise(sum((file.steps() for file in files), Counter[tuple[str, str]]())).name
+            asked = recognise(sum((file.steps for file in files), Counter[tuple[str, str]]())).name
         schemes[task] = asked
     return schemes
 
@@ -62,19 +101,18 @@ def with_schemes(config: Config, schemes: Mapping[str, str]) -> Config:
 
 
 def scheme_warnings(config: Config, data: RunData) -> Iterator[str]:
-    """One line per file and kind of fault: labels that break the scheme, likely slips, and files without spans."""
+    """One line per file and kind of fault: labels that break the scheme, likely mistakes, and files without spans."""
     for task, name in data.schemes.items():
         options, scheme = config.tasks()[task], SCHEMES[name]
         seen = set()
-        for part, columns in (("training", data.train), ("dev", data.dev)):
-            for file in _files(config, task, data.vocabularies[task], columns):
-                path = file.columns.path
+        for part, stores in (("training", data.train), ("dev", data.dev)):
+            for file in _files(config, task, data.vocabularies[task], stores):
                 # A file that is both, or in two datasets, is reported once.
-                if path not in seen and file.counts().keys() != {EMPTY}:
-                    seen.add(path)
+                if file.path not in seen and file.counts.keys() != {EMPTY}:
+                    seen.add(file.path)
                     is_learnt = part == "training" and issubclass(decoder_class(options), SeqBio)
-                    yield from _of_scheme(file, task, scheme, is_auto=_is_auto(options), is_learnt=is_learnt)
-                    yield from _of_slips(file, task)
+                    yield from _scheme_breaks(file, task, scheme, is_auto=_is_auto(options), is_learnt=is_learnt)
+                    yield from _likely_mistakes(file, task)
 
 
 def _is_auto(options: Any) -> bool:
@@ -82,39 +120,54 @@ def _is_auto(options: Any) -> bool:
 
 
 def _files(
-    config: Config, task: str, vocabulary: Vocabulary, every_columns: Mapping[str, ExampleStore]
-) -> Iterator[LabelFile]:
+    config: Config, task: str, vocabulary: Vocabulary, stores: Mapping[str, ExampleStore]
+) -> Iterator[_LabelFile]:
     for name, dataset in config.datasets.items():
-        if task in dataset.tasks and name in every_columns:
-            file = LabelFile.of(dataset, every_columns[name], task, vocabulary)
-            if file is not None and len(file.ids):
-                yield file
+        if task in dataset.tasks and name in stores:
+            store = stores[name]
+            # Examples of tasks that are switched off are dropped.
+            if len(store) and store.label_counts[task]:
+                steps = _count_steps(*store.label_rows(task, vocabulary.labels))
+                yield _LabelFile(dataset, store.path, task, store.label_counts[task], steps)
 
 
-def _of_scheme(
-    file: LabelFile, task: str, scheme: Scheme, *, is_auto: bool, is_learnt: bool
+def _count_steps(labels: Sequence[str], rows: RaggedArray) -> Counter[tuple[str, str]]:
+    """How often each label follows each other one; ``EDGE`` is the neighbour of the first and the last one."""
+    edge, width = len(labels), len(labels) + 1
+    ids, is_annotated = rows.values.astype(np.int64), rows.lengths > 0
+    before = np.append(edge, ids[:-1])
+    before[rows.starts[:-1][is_annotated]] = edge
+    lasts = ids[rows.starts[1:][is_annotated] - 1]
+    codes = np.append(before * width + ids, lasts * width + edge)
+    names, (distinct, counts) = [*labels, EDGE], np.unique(codes, return_counts=True)
+    pairs = zip(distinct.tolist(), counts.tolist(), strict=True)
+    return Counter({(names[code // width], names[code % width]): count for code, count in pairs})
+
+
+def _scheme_breaks(
+    file: _LabelFile, task: str, scheme: Scheme, *, is_auto: bool, is_learnt: bool
 ) -> Iterator[str]:
-    steps = file.steps()
+    steps = file.steps
     broken = _breaks(scheme, steps)
     if broken:
         # Steps between correct labels first: the other labels have a warning of their own.
-        kinds = sorted(broken.items(), key=lambda pair: (any(map(_is_slip, pair[0])), -pair[1]))
+        kinds = sorted(broken.items(), key=lambda pair: (any(map(_is_misspelt, pair[0])), -pair[1]))
         shown = ", ".join(f"{_as_text(*step)} {_times(count)}" for step, count in kinds[:KINDS_SHOWN])
         more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
         found = "recognised from the training data" if is_auto else "of the config"
         learnt = (
             "training keeps these labels, predictions always follow the scheme, and " if is_learnt else ""
         )
-        total = sum(broken.values())
+        where, total = file.where(lambda *step: step in broken), sum(broken.values())
         yield (
-            f"{file.where(file.first_step(broken))}: task '{task}': {total} of {len(file.ids)} labels break the scheme "
+            f"{where}: task '{task}': {total} of {file.counts.total()} labels break the scheme "
             f"{scheme.name} ({found}): {shown}{more}; {learnt}span_f1 counts only spans that are well formed in it; "
             f"{_advice(steps, total, is_auto=is_auto)}"
         )
     if not any(scheme.starts_span(*step) for step in steps):
-        labels = ", ".join(f"'{label}'" for label, _ in file.counts().most_common(KINDS_SHOWN))
+        labels = ", ".join(f"'{label}'" for label, _ in file.counts.most_common(KINDS_SHOWN))
         yield (
-            f"{file.columns.path}: task '{task}': found no span in the scheme {scheme.name}, so that span_f1 can only "
+            f"{file.path}: task '{task}': found no span in the scheme {scheme.name}, so that span_f1 can only "
             f"be 0 (most frequent labels: {labels}); check column_idx and the labels"
         )
 
@@ -133,16 +186,16 @@ def _breaks(scheme: Scheme, steps: Mapping[tuple[str, str], int]) -> dict[tuple[
     return {
         (before, label): count
         for (before, label), count in scheme.breaks(steps).items()
-        if not scheme.allows(before, label) or not (label == EMPTY or _is_slip(label))
+        if not scheme.allows(before, label) or not (label == EMPTY or _is_misspelt(label))
     }
 
 
-def _of_slips(file: LabelFile, task: str) -> Iterator[str]:
-    counts = file.counts()
+def _likely_mistakes(file: _LabelFile, task: str) -> Iterator[str]:
+    counts = file.counts
     zeros = [label for label in counts if label.strip() in _LIKE_OUTSIDE]
     if zeros and any(label.strip() == OUTSIDE for label in counts):
         yield (
-            f"{_where(file, zeros)}: task '{task}': found {_listed(zeros, counts)} beside '{OUTSIDE}', which is "
+            f"{file.where_label(zeros)}: task '{task}': found {_listed(zeros, counts)} beside '{OUTSIDE}', which is "
             "another label, and is read as outside; write each in one way"
         )
     groups: dict[str, list[str]] = {}
@@ -153,21 +206,22 @@ def _of_slips(file: LabelFile, task: str) -> Iterator[str]:
     if variants:
         shown = "; ".join(_listed(group, counts) for group in variants[:KINDS_SHOWN])
         more = f"; and {len(variants) - KINDS_SHOWN} more groups" if len(variants) > KINDS_SHOWN else ""
+        where = file.where_label([group[1] for group in variants])
         yield (
-            f"{_where(file, [group[1] for group in variants])}: task '{task}': labels that differ only by case, "
-            f"separator, outer space or Unicode form are different labels (found {shown}{more}); write each in one way"
+            f"{where}: task '{task}': labels that differ only by case, separator, "
+            f"outer space or Unicode form are different labels (found {shown}{more}); write each in one way"
         )
-    alone = [group[0] for group in groups.values() if len(group) == 1 and _is_slip(group[0])]
+    alone = [group[0] for group in groups.values() if len(group) == 1 and _is_misspelt(group[0])]
     if alone:
         yield (
-            f"{_where(file, alone)}: task '{task}': found {_listed(alone, counts)}, which mark no spans; expected "
+            f"{file.where_label(alone)}: task '{task}': found {_listed(alone, counts)}, which mark no spans; expected "
             f"labels such as '{_intended(alone[0])}'"
         )
     untyped = [label for label in counts if (match := _SPAN_LABEL.fullmatch(label)) and not match.group(2)]
     if untyped:
         yield (
-            f"{_where(file, untyped)}: task '{task}': found {_listed(untyped, counts)}, marks without a type, which is "
-            "a type of its own; expected labels such as 'B-PER'"
+            f"{file.where_label(untyped)}: task '{task}': found {_listed(untyped, counts)}, marks without a type, "
+            "which is a type of its own; expected labels such as 'B-PER'"
         )
 
 
@@ -184,12 +238,8 @@ def _intended(label: str) -> str:
     return f"{match.group(1).upper()}-{match.group(2)}" if match else text
 
 
-def _is_slip(label: str) -> bool:
+def _is_misspelt(label: str) -> bool:
     return _intended(label) != label
-
-
-def _where(file: LabelFile, labels: Sequence[str]) -> str:
-    return file.where(file.first_of(labels))
 
 
 def _listed(labels: Sequence[str], counts: Mapping[str, int]) -> str:

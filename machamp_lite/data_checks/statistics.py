@@ -7,9 +7,9 @@ import numpy as np
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.data_checks.label_counts import unseen_labels
+from machamp_lite.data_checks.labels import unseen_labels
 from machamp_lite.dataloading.example_store import ExampleStore
-from machamp_lite.dataloading.remarks import sentences
+from machamp_lite.dataloading.issues import sentences
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import shown_label
 
@@ -41,8 +41,8 @@ def describe_data(
             decoder = decoder_class(task_config)
             left_out = [
                 f"    {part}: {text}"
-                for part, columns in (("train", train.get(name)), ("dev", dev.get(name)))
-                if columns is not None and (text := _left_out(task, columns))
+                for part, examples in (("train", train.get(name)), ("dev", dev.get(name)))
+                if examples is not None and (text := _left_out(task, examples))
             ]
             lines.append(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
@@ -53,30 +53,30 @@ def describe_data(
                 continue
             weights = decoder(config=task_config, vocabulary=vocabularies[task], width=1).label_weights()
             lines.extend(f"    {line}" for line in _labels(vocabularies[task], weights))
-            unseen = unseen_labels(config, task, vocabularies[task], dev.get(name))
+            unseen = unseen_labels(task, vocabularies[task], dev.get(name))
             lines.extend(f"    {line}" for line in _unseen(unseen))
     return lines
 
 
-def _left_out(task: str, columns: ExampleStore) -> str:
+def _left_out(task: str, examples: ExampleStore) -> str:
     """How many sentences of a file are left out because of their labels; empty if there are none."""
-    kinds = [remark for remark in columns.table.remarks if remark.task == task and remark.left_out]
-    if not kinds:
+    excluded = examples.issues.excluded(task)
+    if not excluded:
         return ""
-    number = sum(remark.sentences for remark in kinds)
-    shown = ", ".join(f"{remark.sentences} {remark.kind}" for remark in kinds)
+    number = sum(count.occurrences for count in excluded)
+    shown = ", ".join(f"{count.occurrences} {count.issue.kind}" for count in excluded)
     return f"{sentences(number)} {'is' if number == 1 else 'are'} left out: {shown}"
 
 
 def _size(examples: ExampleStore, tokenizer: WordTokenizer) -> str:
-    words = int(examples.texts.sum())
+    words = int(examples.lengths("words").sum())
     subwords = examples.subword_ids()
     special = {*tokenizer.special.before, *tokenizer.special.between, *tokenizer.special.after}
     subwords = subwords[~np.isin(subwords, list(special))]
     unknown = float((subwords == tokenizer.unknown_id).mean()) if len(subwords) else 0.0
-    segments = int((examples.segments > 1).sum())
+    segments = int((examples.lengths("segment_starts") > 1).sum())
     cut = f", {segments} sentences longer than max_input_length" if segments else ""
-    unit = "words" if examples.has_items else "texts"
+    unit = "words" if examples.lengths("word_ends").any() else "texts"
     return (
         f"{len(examples)} sentences, {words} {unit}, {len(subwords)} subwords, "
         f"{100 * unknown:.2f}% unknown subwords{cut}"

@@ -1,6 +1,6 @@
 """The flat tensors of one step.
 
-The letters in shapes, here and everywhere: S subwords, P pieces of sentences, W words, B sentences, L the longest
+The letters in shapes, here and everywhere: S subwords, P segments of sentences, W words, B sentences, L the longest
 length in a batch, D the encoder's width, K layers, C labels, N items of a task (words or sentences).
 """
 
@@ -21,10 +21,10 @@ HOST = torch.device("cpu")
 
 @dataclass(frozen=True, slots=True)
 class TaskItems:
-    """What one task works on in a batch.
+    """The items of one task in a batch.
 
-    ``sentences`` are places in the batch; ``rows`` (N,) the words or sentences among all of the batch, None for
-    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) what the loss is given, on the
+    ``sentences`` are indices in the batch; ``rows`` (N,) the indices of the words or sentences in the batch, None for
+    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) the targets of the loss, on the
     device of the model.
     """
 
@@ -36,16 +36,16 @@ class TaskItems:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sentences laid end to end, special tokens included; nothing is padded.
+    """Sentences concatenated, special tokens included; nothing is padded.
 
-    All but gold is on the host, where it is worked out what stands where; what a device needs of it is sent.
+    All tensors but gold are on the CPU, where indices are computed; the model copies to its device what it needs.
     """
 
     subword_ids: Tensor  # (S,)
     type_ids: Tensor  # (S,)
     segment_lengths: Tensor  # (P,)
-    segments_per_sentence: Tensor  # (B,) the number of pieces of each sentence, summing to P
-    word_ends: Tensor  # (W,) the last subword of each word (or the subwords that are items), into S
+    segments_per_sentence: Tensor  # (B,) the number of segments of each sentence, P in all
+    word_ends: Tensor  # (W,) indices of the last subword of each word (or of the subwords that are items)
     examples: tuple[Example, ...]
     tasks: dict[str, TaskItems]
     # The data set of each word (W,) and sentence (B,); None where no data set has ids.
@@ -65,10 +65,10 @@ def make_batch(
     device: torch.device = HOST,
     only_annotated: bool,
 ) -> Batch:
-    """Lays instances end to end.
+    """Concatenates examples.
 
-    ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, a task works
-    on the sentences that have its labels, and has their gold; else on all sentences of its datasets.
+    ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, the items of
+    a task are those of sentences with its labels, and have gold; without, those of all sentences of its datasets.
     """
     segments = [example.segments for example in examples]
     sizes = np.array([len(segment.subword_ids) for segment in segments])
@@ -90,15 +90,15 @@ def make_batch(
     decoders = {task: decoder for dataset in tasks.values() for task, decoder in dataset.items()}
     for task, decoder in decoders.items():
         chosen = [
-            place
-            for place, example in enumerate(examples)
+            index
+            for index, example in enumerate(examples)
             if task in tasks[example.dataset]
-            and example.view == decoder.Options.input_type
+            and example.input_type == decoder.Options.input_type
             and (task in example.gold or not only_annotated)
         ]
         if chosen:
             rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level)
-            gold = _join([examples[place].gold[task] for place in chosen]) if only_annotated else None
+            gold = _join([examples[index].gold[task] for index in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,
                 None if rows is None else torch.from_numpy(rows),
@@ -129,12 +129,12 @@ def _task_rows(
     if everything:
         return None, lengths
     ends = np.cumsum(word_counts)
-    rows = [np.arange(ends[place] - word_counts[place], ends[place]) for place in chosen]
+    rows = [np.arange(ends[index] - word_counts[index], ends[index]) for index in chosen]
     return np.concatenate(rows), lengths
 
 
 def _join(gold: Sequence[np.ndarray]) -> np.ndarray:
-    """Lays gold end to end; where items have several ids, rows are filled with -1 to the longest."""
+    """Concatenates gold; where items have several ids, rows are padded with -1 to the longest."""
     widths = {rows.shape[1:] for rows in gold}
     if len(widths) > 1:
         width = max(rows.shape[1] for rows in gold)

@@ -1,4 +1,4 @@
-"""Which instances make a batch, and in what order; a function of seed and epoch alone."""
+"""Which examples make a batch, and in which order: a function of seed and epoch alone."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ POOL_BATCHES = 32
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Training instances, each of which is seen once in so many epochs.
+    """Training examples, each of which is used once in ``epochs`` epochs.
 
-    With ``sampling_weights``, as many are drawn in an epoch, with repetition.
+    With ``sampling_weights``, the same number is drawn per epoch, with repetition.
     """
 
     examples: Sequence[Example]
@@ -29,37 +29,37 @@ class Stream:
 
 
 class Batches(Sequence[list[Example]]):
-    """The batches of an epoch as numbers; the instances of one are made when its turn comes."""
+    """The batches of an epoch as indices of examples, which are made when their batch is accessed."""
 
-    def __init__(self, sampler: "BatchSampler", numbers: Sequence[Sequence[int]]) -> None:
+    def __init__(self, sampler: "BatchSampler", indices: Sequence[Sequence[int]]) -> None:
         self.sampler = sampler
-        self.numbers = numbers
+        self.indices = indices
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[list[Example]]:
-        return (self.sampler.examples(batch) for batch in self.numbers)
+        return (self.sampler.examples(batch) for batch in self.indices)
 
     @overload
-    def __getitem__(self, place: int) -> list[Example]: ...
+    def __getitem__(self, index: int) -> list[Example]: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "Batches": ...
+    def __getitem__(self, index: slice) -> "Batches": ...
 
-    def __getitem__(self, place: int | slice) -> "list[Example] | Batches":
-        if isinstance(place, slice):
-            return Batches(self.sampler, self.numbers[place])
-        return self.sampler.examples(self.numbers[place])
+    def __getitem__(self, index: int | slice) -> "list[Example] | Batches":
+        if isinstance(index, slice):
+            return Batches(self.sampler, self.indices[index])
+        return self.sampler.examples(self.indices[index])
 
     @property
     def words(self) -> int:
-        """The number of words in all of them."""
-        return sum(int(self.sampler.words[batch].sum()) for batch in self.numbers)
+        """The number of words in all batches."""
+        return sum(int(self.sampler.words[batch].sum()) for batch in self.indices)
 
 
 class BatchSampler:
-    """Cuts the instances of all streams into the batches of an epoch."""
+    """Groups the examples of all streams into the batches of an epoch."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class BatchSampler:
         seed: int,
         processes: int = 1,
     ) -> None:
-        """Batches of several ``processes`` are so many times larger: each has a part of every batch."""
+        """With several ``processes``, batches are that many times larger, and each process has a part of each."""
         sizes = {"max_tokens": processes * batching.max_tokens, "batch_size": processes * batching.batch_size}
         batching = batching.model_copy(update=sizes)
         self.streams = streams
@@ -84,10 +84,10 @@ class BatchSampler:
             np.concatenate([np.zeros(0, np.int64), *columns]) for columns in zip(*of_streams, strict=True)
         )
 
-    def examples(self, numbers: Sequence[int]) -> list[Example]:
-        """The instances that have these numbers among those of all streams."""
-        places = [(bisect_right(self.ends, number), number) for number in numbers]
-        return [self.streams[place].examples[number - self.ends[place]] for place, number in places]
+    def examples(self, indices: Sequence[int]) -> list[Example]:
+        """The examples with these indices among those of all streams."""
+        found = [(bisect_right(self.ends, index), index) for index in indices]
+        return [self.streams[stream].examples[index - self.ends[stream]] for stream, index in found]
 
     def epoch(self, epoch: int) -> Batches:
         """The batches of one epoch, counted from 1."""
@@ -103,26 +103,26 @@ class BatchSampler:
             for part, size, stream in zip(parts, self._sample_sizes(parts), self.streams, strict=True)
         ]
         if self.batching.diverse:
-            # All in one, so that a batch may hold several.
+            # Merged into one, so that a batch may hold examples of several streams.
             merged = np.concatenate(sampled)
             sampled = [random.permutation(merged) if self.batching.shuffle else merged]
-        batches = [batch for stream in sampled for batch in self._cut_stream(stream, random)]
+        batches = [batch for stream in sampled for batch in self._split_stream(stream, random)]
         if self.batching.shuffle:
             order = random.permutation(len(batches))
-            batches = [batches[number] for number in order]
+            batches = [batches[index] for index in order]
         return Batches(self, batches)
 
     def _part(self, members: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
-        """The part of a stream that an epoch sees: one of so many, which together are the whole."""
+        """The part of a stream that an epoch uses: one of ``epochs`` parts."""
         if epochs == 1:
             return members
         order = np.random.default_rng(self.seed).permutation(members)
-        place = (epoch - 1) % epochs
-        # Fewer sentences than epochs: each epoch has one.
-        return np.array_split(order, epochs)[place] if len(order) >= epochs else order[[place % len(order)]]
+        part = (epoch - 1) % epochs
+        # With fewer sentences than epochs, each epoch has one.
+        return np.array_split(order, epochs)[part] if len(order) >= epochs else order[[part % len(order)]]
 
     def _sample_sizes(self, parts: Sequence[np.ndarray]) -> list[int]:
-        """Sentences an epoch of each stream: in proportion to size ** smoothing, the sum unchanged."""
+        """The sentences per epoch of each stream: in proportion to size ** smoothing, the sum unchanged."""
         sizes = np.array([len(part) for part in parts], dtype=float)
         smoothing = self.batching.sampling_smoothing
         if smoothing == 1.0:
@@ -131,16 +131,16 @@ class BatchSampler:
         return [max(1, round(share * sizes.sum())) for share in shares]
 
     def _sample(self, part: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-        """``size`` instances: every one equally often, the remainder drawn without repetition."""
+        """``size`` examples: each equally often, the remainder drawn without repetition."""
         whole, rest = divmod(size, len(part))
         parts = [part] * whole + [random.permutation(part)[:rest]]
         if self.batching.shuffle:
             parts = [random.permutation(again) for again in parts]
         return np.concatenate(parts)
 
-    def _cut_stream(self, stream: np.ndarray, random: np.random.Generator) -> list[list[int]]:
+    def _split_stream(self, stream: np.ndarray, random: np.random.Generator) -> list[list[int]]:
         if not self.batching.sort_by_size:
-            return cut(stream, self.lengths, self.segments, self.batching)
+            return make_batches(stream, self.lengths, self.segments, self.batching)
         mean = max(1.0, float(self.lengths[stream].mean()))
         batch_size = min(self.batching.batch_size, max(1, int(self.batching.max_tokens / mean)))
         pool = POOL_BATCHES * batch_size
@@ -148,56 +148,51 @@ class BatchSampler:
         for start in range(0, len(stream), pool):
             part = stream[start : start + pool]
             ordered = part[np.argsort(self.lengths[part], kind="stable")]
-            batches.extend(cut(ordered, self.lengths, self.segments, self.batching))
+            batches.extend(make_batches(ordered, self.lengths, self.segments, self.batching))
         return batches
 
 
 def sizes_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The subwords of the longest piece of each instance, its pieces and its words. *Shape:* (instances,) each."""
+    """The subwords of the longest segment of each example, its segments and its words. *Shape:* (examples,) each."""
     if isinstance(examples, ExampleStore):
-        return examples.longest_segments, examples.segments, examples.words
-    lengths = [example.longest_segment for example in examples]
+        return examples.column("longest"), examples.lengths("segment_starts"), examples.column("num_words")
+    lengths = [example.segments.longest for example in examples]
     segments = [len(example.segments.segment_starts) for example in examples]
-    return np.array(lengths), np.array(segments), np.array(list(map(words_of, examples)))
+    return np.array(lengths), np.array(segments), np.array([example.num_words for example in examples])
 
 
-def words_of(example: Example) -> int:
-    """Words of an instance; what is no word, as texts of a TSV, is counted by its spaces."""
-    return len(("" if example.view == "raw" else " ").join(example.words).split())
-
-
-def cut(
+def make_batches(
     order: Sequence[int] | np.ndarray, lengths: np.ndarray, segments: np.ndarray, batching: BatchingParams
 ) -> list[list[int]]:
-    """Cuts a sequence into batches within ``max_tokens``, padding counted, and ``batch_size`` sentences.
+    """Splits a sequence into batches within ``max_tokens``, padding included, and ``batch_size`` sentences.
 
-    A sentence that is over the budget alone makes a batch of its own.
+    A sentence that exceeds ``max_tokens`` is a batch by itself.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
     longest = rows = 0
-    places = np.asarray(order, dtype=np.int64)
-    sizes = zip(places.tolist(), lengths[places].tolist(), segments[places].tolist(), strict=True)
-    for number, length, count in sizes:
+    indices = np.asarray(order, dtype=np.int64)
+    sizes = zip(indices.tolist(), lengths[indices].tolist(), segments[indices].tolist(), strict=True)
+    for index, length, count in sizes:
         longest, rows = max(longest, length), rows + count
         if not batch or len(batch) >= batching.batch_size or longest * rows > batching.max_tokens:
             batch = []
             batches.append(batch)
             longest, rows = length, count
-        batch.append(number)
+        batch.append(index)
     return batches
 
 
-def parts(batch: Sequence[Example], number: int) -> list[list[Example]]:
-    """Cuts a batch into so many parts with about the same number of subwords; some may be empty.
+def split_batch(batch: Sequence[Example], number: int) -> list[list[Example]]:
+    """Splits a batch into ``number`` parts with about the same number of subwords; some may be empty.
 
-    The longest sentence first, each goes to the part that has least; in a part they stand as in the batch.
+    Each sentence, the longest first, goes to the part with the fewest subwords; parts keep the order of the batch.
     """
     sizes = [len(example.segments.subword_ids) for example in batch]
     totals = [0] * number
     chosen: list[list[int]] = [[] for _ in range(number)]
-    for place in sorted(range(len(batch)), key=lambda place: -sizes[place]):
-        emptiest = totals.index(min(totals))
-        totals[emptiest] += sizes[place]
-        chosen[emptiest].append(place)
-    return [[batch[place] for place in sorted(places)] for places in chosen]
+    for index in sorted(range(len(batch)), key=lambda index: -sizes[index]):
+        smallest = totals.index(min(totals))
+        totals[smallest] += sizes[index]
+        chosen[smallest].append(index)
+    return [[batch[index] for index in sorted(indices)] for indices in chosen]

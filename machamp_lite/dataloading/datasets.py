@@ -1,119 +1,75 @@
-"""The data of a run, read and checked before the first step."""
+"""All data of a run, read from its files."""
 
-import logging
-import time
 from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from machamp_lite.config.schema import Config
+from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warnings
-from machamp_lite.data_checks.warnings import data_warnings
 from machamp_lite.dataloading.batch_sampler import Stream
-from machamp_lite.dataloading.cache import DataCache, RunData
 from machamp_lite.dataloading.dataset_reader import DatasetReader
-from machamp_lite.dataloading.example_store import VIEWS
-from machamp_lite.dataloading.oversampling import oversampling_weights
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import ConfigError, DataError, one_line
-from machamp_lite.model.multitask_model import Model
-from machamp_lite.model.pretrained import load_tokenizer
-from machamp_lite.model.sandbox import check_encoder_memory
-from machamp_lite.training.distributed import Processes
-from machamp_lite.training.resume_checks import changed_files, data_checksums
-from machamp_lite.training.warm_start import label_orders
-from machamp_lite.weighting.class_weights import faults_of
-
-logger = logging.getLogger(__name__)
+from machamp_lite.errors import DataError
+from machamp_lite.files.checksums import checksum
+from machamp_lite.weighting.class_weights import scheme_weights
+from machamp_lite.weighting.oversampling import sampling_weights
 
 
-def read_data(
-    config: Config,
-    init_model: Model | None = None,
-    *,
-    cache: Path | None = None,
-    writes: bool = True,
-    checksums: Mapping[str, str] | None = None,
-) -> RunData:
-    """Reads and checks all data of a config; raises ``DataError`` with the faults of all files.
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """All examples of a run by dataset, and the vocabularies and span schemes of tasks from its training data."""
 
-    ``checksums`` are those of the data files just now, by default taken here. A file that no longer has its checksum
-    when all is read is a fault too: the checksums of the data are those of the bytes that were read.
-
-    A run that starts from a former model has its tokenizer, and its order of labels where the labels are the same.
-    With the folder of a ``cache``, what was read before comes from there; what is new is put there if it ``writes``.
-    """
-    start = time.perf_counter()
-    if init_model is None:
-        check_encoder_memory(config.params.transformer_model)
-    tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
-    checksums = data_checksums(config) if checksums is None else checksums
-    read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
-    data, source = read({})
-    orders = label_orders(init_model, config, data.vocabularies) if init_model else {}
-    if orders:
-        # Ids are given while data is read, so that it is read again with those that fit the former weights.
-        data, source = read(orders)
-    logger.info("data: %s", source.format(seconds=time.perf_counter() - start))
-    _check_class_weights(config, data)
-    for task in config.switched_off():
-        logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
-    _drop_switched_off(config, data)
-    for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
-        logger.warning("%s", one_line(line))
-    data.schemes.update(recognise_schemes(config, data))
-    for task, scheme in data.schemes.items():
-        logger.info("task '%s': labels in the scheme %s", task, scheme)
-    for line in scheme_warnings(config, data):
-        logger.warning("%s", one_line(line))
-    return data
+    tokenizer: Any
+    vocabularies: dict[str, Vocabulary]
+    train: dict[str, ExampleStore]
+    dev: dict[str, ExampleStore]
+    # Of the bytes of all data files that were read, by path.
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    schemes: dict[str, str] = field(default_factory=dict)
 
 
-def _read_or_load(
+def data_files(config: Config) -> list[str]:
+    """The data files of a run."""
+    paths = [(dataset.train_data_path, dataset.dev_data_path) for dataset in config.datasets.values()]
+    return [path for pair in paths for path in pair if path is not None]
+
+
+def data_checksums(config: Config) -> dict[str, str]:
+    """The checksums of the data files of a run by path; empty for one that cannot be read, as its reader reports."""
+    return {path: _checksum_or_nothing(path) for path in data_files(config)}
+
+
+def changed_files(checksums: Mapping[str, str]) -> list[str]:
+    """The data files that no longer have these checksums."""
+    return [path for path, before in checksums.items() if _checksum_or_nothing(path) != before]
+
+
+def _checksum_or_nothing(path: str) -> str:
+    try:
+        return checksum(path)
+    except (OSError, ValueError):
+        return ""
+
+
+def read_files(
     config: Config,
     tokenizer: Any,
-    orders: Mapping[str, Sequence[str]],
     *,
+    label_orders: Mapping[str, Sequence[str]],
     checksums: Mapping[str, str],
-    folder: Path | None,
-    writes: bool,
-) -> tuple[RunData, str]:
-    """All data, and where it came from: a line with a place for the seconds that it took."""
-    cache = None
-    if folder is not None:
-        cache = DataCache(folder, config=config, tokenizer=tokenizer, orders=orders, checksums=checksums)
-    data = None if cache is None else cache.load()
-    if cache is not None and data is not None:
-        return data, f"from the cache {_plain(cache.path)} in {{seconds:.1f}} s"
-    data = _read_files(config, tokenizer, orders, checksums)
-    changed = changed_files(checksums)
-    if changed:
-        raise DataError(
-            f"{path}: has changed while it was read; start again once it is complete" for path in changed
-        )
-    if cache is not None and writes and cache.save(data):
-        return data, f"read in {{seconds:.1f}} s, cached in {_plain(cache.path)}"
-    return data, "read in {seconds:.1f} s"
-
-
-def _plain(path: Path) -> str:
-    """A path in a text that is yet to be formatted."""
-    return str(path).replace("{", "{{").replace("}", "}}")
-
-
-def _read_files(
-    config: Config, tokenizer: Any, orders: Mapping[str, Sequence[str]], checksums: Mapping[str, str]
 ) -> RunData:
-    """All data, with the labels of some tasks in a given order."""
+    """Reads all data; the vocabularies of some tasks begin with labels in a given order.
+
+    Raises ``DataError`` with the faults of all files.
+    """
     encoder = config.params.encoder
     words = WordTokenizer(tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input)
     vocabularies = {
-        task: decoder_class(task_config).make_vocabulary(tokenizer, labels=orders.get(task, ()))
+        task: decoder_class(task_config).make_vocabulary(tokenizer, labels=label_orders.get(task, ()))
         for task, task_config in config.tasks().items()
     }
     if config.has_dataset_ids:
@@ -141,56 +97,41 @@ def _read_files(
     return data
 
 
-def check_same_data(data: RunData, processes: Processes) -> None:
-    """Raises ``DataError`` if processes of a run have read different data: files were replaced in between."""
-    first = processes.told(dict(data.checksums))
-
-    def check() -> None:
-        changed = [path for path, present in data.checksums.items() if first.get(path) != present]
-        if changed:
-            raise DataError(f"{path}: has changed while it was read; start again" for path in changed)
-
-    processes.together(check)
-
-
-def _drop_switched_off(config: Config, data: RunData) -> None:
-    """Drops instances that only tasks that are switched off read, so that no step is spent on them."""
+def drop_unused_examples(config: Config, data: RunData) -> None:
+    """Removes examples of input types that only tasks with ``loss_weight`` 0 have, so that no step uses them."""
     for name, dataset in config.datasets.items():
         tasks = dataset.active().tasks
         if len(tasks) < len(dataset.tasks):
-            used = [VIEWS.index(options.input_type) for options in tasks.values()]
+            used = {options.input_type for options in tasks.values()}
             for part in (data.train, data.dev):
                 if name in part:
-                    order = part[name].order
-                    part[name] = part[name].take(order[np.isin(part[name].table.views[order], used)])
+                    part[name] = part[name].of_types(*used)
             if not tasks:
                 data.dev.pop(name, None)
 
 
 def training_streams(config: Config, data: RunData) -> list[Stream]:
-    """What training draws from: each dataset with its chances; text of ``mlm`` apart, shared out over the epochs."""
+    """The streams of training examples of each dataset: those of ``mlm``, split over the epochs, and all others."""
     streams = []
     for name, dataset in config.datasets.items():
-        masked = data.train[name].of_view("masked")
-        others = data.train[name].of_view("masked", others=True)
+        others = data.train[name].of_types("words", "subwords", "raw")
         if len(others):
-            sampling_weights = None
+            weights = None
             if dataset.oversample is not None:
-                sampling_weights = oversampling_weights(others, dataset, data.vocabularies[dataset.oversample])
-            streams.append(Stream(others, sampling_weights=sampling_weights))
+                weights = oversampling_weights(others, dataset, data.vocabularies[dataset.oversample])
+            streams.append(Stream(others, sampling_weights=weights))
+        masked = data.train[name].of_types("masked")
         if len(masked):
             streams.append(Stream(masked, config.params.training.num_epochs if dataset.split_mlm else 1))
     return streams
 
 
-def _check_class_weights(config: Config, data: RunData) -> None:
-    """Raises ``ConfigError`` where weights that the config spells out do not fit the labels of the training data."""
-    faults = []
-    for name, dataset in config.datasets.items():
-        for task, task_config in dataset.tasks.items():
-            if isinstance(task_config.class_weights, dict):
-                place = f"{config.sources.get(name, name)}: {name} -> tasks -> {task} -> class_weights"
-                labels = data.vocabularies[task].labels
-                faults += [f"{place}: {fault}" for fault in faults_of(task_config.class_weights, labels)]
-    if faults:
-        raise ConfigError(faults)
+def oversampling_weights(examples: ExampleStore, config: DatasetConfig, vocabulary: Vocabulary) -> np.ndarray:
+    """The probability of each sentence of a dataset with ``oversample`` to be drawn. *Shape:* (examples,)."""
+    task = str(config.oversample)
+    decoder, nothing = decoder_class(config.tasks[task]), np.zeros(0, np.int64)
+    beta = config.tasks[task].class_weights_beta
+    label_weights = np.array(scheme_weights(config.oversample_scheme, vocabulary.counts, beta=beta))
+    return sampling_weights(
+        (nothing if gold is None else decoder.class_ids(gold) for gold in examples.gold(task)), label_weights
+    )

@@ -1,4 +1,4 @@
-"""Instances: records with their subwords and the ids of their gold labels."""
+"""Examples: records with their subwords and the ids of their gold labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from machamp_lite.data.segments import Segments
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One sentence as the model sees it, for the tasks that read this ``view`` of it.
+    """One sentence as the model reads it, for the tasks with this ``input_type``.
 
-    ``labels`` and ``gold`` have the tasks for which the sentence is annotated: gold labels as strings, and what
-    the decoder's loss is given. ``dataset_ids`` say which data set each item, or a text, is from; 0 is unknown.
+    ``labels`` and ``gold`` have the tasks for which the sentence is annotated: gold labels as strings, and the tensors
+    for the decoder's loss. ``dataset_ids`` are the data set of each item, or of a text; 0 is unknown.
     """
 
     dataset: str
-    view: InputType
+    input_type: InputType
     source: str
     words: Sequence[str]
     segments: Segments
@@ -30,10 +30,9 @@ class Example:
     dataset_ids: np.ndarray | None = None
 
     @property
-    def longest_segment(self) -> int:
-        """The number of subwords of its longest piece."""
-        starts, subwords = self.segments.segment_starts, len(self.segments.subword_ids)
-        return subwords if len(starts) == 1 else int(np.diff(starts, append=subwords).max())
+    def num_words(self) -> int:
+        """The number of words; of texts, which have no words, what is between spaces."""
+        return len(("" if self.input_type == "raw" else " ").join(self.words).split())
 
 
 def file_format_of(config: DatasetConfig) -> FileFormat:

@@ -1,265 +1,256 @@
-"""The data of one file in flat columns: some bytes a word, and instances made when they are asked for."""
+"""The examples of one file, packed into flat arrays of about 20 bytes per word."""
 
-import functools
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
-from typing import Any, overload
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
+from itertools import chain
+from typing import Any, Self, overload
 
 import numpy as np
 
 from machamp_lite.config.task_types import InputType
-from machamp_lite.data.ragged_array import RaggedArray
+from machamp_lite.data.ragged_array import RaggedArray, StringIndex, lengths_of, smallest
 from machamp_lite.data.segments import Segments
 from machamp_lite.dataloading.example import Example
-from machamp_lite.dataloading.remarks import Remark
+from machamp_lite.dataloading.issues import IssueCount, IssueCounter
+from machamp_lite.decoders.base import LabelIssue
 
-VIEWS: tuple[InputType, ...] = ("words", "masked", "subwords", "raw")
-# Strings that are kept beside their bytes: most words of a text are some of the most frequent ones.
-STRINGS_KEPT = 2**14
-
-
-class Texts:
-    """Distinct strings, as the bytes of their UTF-8."""
-
-    def __init__(self, rows: RaggedArray) -> None:
-        self.rows = rows
-        self.text = functools.lru_cache(STRINGS_KEPT)(self._text)
-
-    @classmethod
-    def of(cls, texts: Sequence[str]) -> "Texts":
-        """Packs strings."""
-        encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-        lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-        return cls(RaggedArray.of(np.frombuffer(b"".join(encoded), np.uint8), lengths))
-
-    def _text(self, number: int) -> str:
-        return self.rows[number].tobytes().decode("utf-8", "surrogatepass")
-
-
-class Words(Sequence[str]):
-    """Some of these texts; each is made when it is asked for, which in training is never."""
-
-    def __init__(self, texts: Texts, numbers: np.ndarray) -> None:
-        self.texts = texts
-        self.numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    def __iter__(self) -> Iterator[str]:
-        return map(self.texts.text, self.numbers.tolist())
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> "Words": ...
-
-    def __getitem__(self, place: int | slice) -> "str | Words":
-        if isinstance(place, slice):
-            return Words(self.texts, self.numbers[place])
-        return self.texts.text(int(self.numbers[place]))
-
-    def __eq__(self, other: object) -> bool:
-        return list(self) == list(other) if isinstance(other, Sequence) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True)
-class FoundSlip:
-    """A probable mistake in the labels of a task: how often it was found, and the line of the first one."""
-
-    task: str
-    what: str
-    handling: str
-    count: int
-    line: int
+INPUT_TYPES: tuple[InputType, ...] = ("words", "masked", "subwords", "raw")
+_SEGMENTS = ("subword_ids", "type_ids", "segment_starts", "word_ends")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table:
-    """All columns of a file.
+class ExampleStore(Sequence[Example]):
+    """The examples of a file, or some of them; each is made when it is accessed.
 
-    ``order`` says where the instances stand in the other columns, ``words`` how many words each has as a person
-    counts them. Of ``rows``, "subwords", "types" (absent where all are 0), "piece_starts" and "word_ends" are those
-    of ``Segments``, "texts" numbers in ``texts``, "datasets" the ids of data sets (absent where there are none). For
-    each task, "gold TASK" is flat and "shape TASK" its shape, empty where a sentence is not annotated; "labels TASK"
-    are numbers in ``labels``, of dev data. ``slips`` are probable mistakes that only the reader of the file can see,
-    ``remarks`` count the sentences whose labels are doubtful.
+    ``numbers`` has one number per example of the file: its input type, its line, its words and its longest segment.
+    ``rows`` has one row per example: the arrays of ``Segments``, "words" as indices in ``strings``, "dataset_ids" if
+    there are any, and for each task "gold TASK", "shape TASK" (empty where a sentence is not annotated), and of dev
+    data "labels TASK" as indices in ``labels``. ``indices`` are those of the examples of this selection.
     """
 
-    order: np.ndarray
-    views: np.ndarray
-    lines: np.ndarray
-    words: np.ndarray
-    texts: Texts
+    dataset: str
+    path: str
+    tasks: Sequence[str]
+    numbers: Mapping[str, np.ndarray]
     rows: Mapping[str, RaggedArray]
+    strings: Sequence[str]
     labels: Mapping[str, Sequence[Any]]
-    slips: Sequence[FoundSlip] = ()
-    remarks: Sequence[Remark] = ()
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Everything as arrays by name, from which ``from_arrays`` makes it again."""
-        labels = json.dumps(self.labels).encode()
-        slips = json.dumps([astuple(slip) for slip in self.slips]).encode()
-        arrays = {"order": self.order, "views": self.views, "lines": self.lines, "words": self.words}
-        arrays["labels"] = np.frombuffer(labels, np.uint8)
-        arrays["slips"] = np.frombuffer(slips, np.uint8)
-        remarks = json.dumps([astuple(remark) for remark in self.remarks]).encode()
-        arrays["remarks"] = np.frombuffer(remarks, np.uint8)
-        for name, rows in {**self.rows, "": self.texts.rows}.items():
-            arrays |= {f"values {name}": rows.values, f"starts {name}": rows.starts}
-        return arrays
+    label_counts: Mapping[str, Counter[str]]
+    issues: IssueCounter
+    indices: np.ndarray
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Table":
-        """What ``arrays`` gave; raises ``LookupError`` or ``ValueError`` for anything else."""
-        names = [name.removeprefix("values ") for name in arrays if name.startswith("values ")]
-        rows = {name: RaggedArray(arrays[f"values {name}"], arrays[f"starts {name}"]) for name in names}
-        labels = {
-            task: [tuple(label) if isinstance(label, list) else label for label in table]
-            for task, table in json.loads(arrays["labels"].tobytes()).items()
-        }
-        texts = Texts(rows.pop(""))
-        order, views, lines, words = (arrays[name] for name in ("order", "views", "lines", "words"))
-        slips = [FoundSlip(*slip) for slip in json.loads(arrays["slips"].tobytes())]
-        remarks = [Remark(*remark) for remark in json.loads(arrays["remarks"].tobytes())]
-        return cls(order, views, lines, words, texts, rows, labels, slips, remarks)
-
-
-class ExampleStore(Sequence[Example]):
-    """The instances of a table, or some of them; each is made when it is asked for."""
-
-    def __init__(
-        self, table: Table, *, dataset: str, path: str, tasks: Sequence[str], order: np.ndarray | None = None
-    ) -> None:
-        self.table = table
-        self.dataset = dataset
-        self.path = path
-        self.tasks = list(tasks)
-        self.order = table.order if order is None else order
+    def pack(
+        cls,
+        chunks: Iterable[Sequence[Example]],
+        *,
+        dataset: str,
+        path: str,
+        tasks: Sequence[str],
+        label_counts: Mapping[str, Counter[str]],
+        issues: IssueCounter,
+    ) -> Self:
+        """Packs the examples of a file chunk by chunk; of the counts and issues, those at the end are kept."""
+        packer = _Packer(tasks)
+        # Without any examples, all arrays are there and empty.
+        for chunk in chain([[]], chunks):
+            packer.add(chunk)
+        numbers, rows = packer.arrays()
+        labels = {task: list(index) for task, index in packer.labels.items()}
+        indices = np.arange(len(numbers["line"]))
+        return cls(
+            dataset, path, tasks, numbers, rows, list(packer.strings), labels, label_counts, issues, indices
+        )
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.indices)
 
     def __iter__(self) -> Iterator[Example]:
-        return map(self._instance, self.order.tolist())
+        return map(self._example, self.indices.tolist())
 
     @overload
-    def __getitem__(self, place: int) -> Example: ...
+    def __getitem__(self, index: int) -> Example: ...
 
     @overload
-    def __getitem__(self, place: slice) -> "ExampleStore": ...
+    def __getitem__(self, index: slice) -> Self: ...
 
-    def __getitem__(self, place: int | slice) -> "Example | ExampleStore":
-        if isinstance(place, slice):
-            return self.take(self.order[place])
-        return self._instance(int(self.order[place]))
+    def __getitem__(self, index: int | slice) -> Example | Self:
+        if isinstance(index, slice):
+            return self.take(self.indices[index])
+        return self._example(int(self.indices[index]))
 
-    def take(self, order: np.ndarray) -> "ExampleStore":
-        """Those that stand at these places in the table."""
-        return ExampleStore(self.table, dataset=self.dataset, path=self.path, tasks=self.tasks, order=order)
+    def take(self, indices: np.ndarray) -> Self:
+        """The examples of the file with these indices."""
+        return replace(self, indices=indices)
 
-    def of_view(self, view: InputType, *, others: bool = False) -> "ExampleStore":
-        """Those of a view, or all ``others``."""
-        return self.take(self.order[(self.table.views[self.order] == VIEWS.index(view)) != others])
+    def of_types(self, *input_types: InputType) -> Self:
+        """The examples with one of these input types."""
+        found = [INPUT_TYPES.index(name) for name in input_types]
+        return self.take(self.indices[np.isin(self.numbers["input_type"][self.indices], found)])
 
-    def sentences(self) -> "ExampleStore":
-        """One instance a sentence: those of words where a sentence has several views, else those of another view."""
-        if not len(self):
-            return self
-        words = self.of_view("words")
-        return words if len(words) else self.of_view(VIEWS[self.table.views[self.order[0]]])
+    def sentences(self) -> Self:
+        """One example per sentence: those of words if sentences have several input types."""
+        words = self.of_types("words")
+        if len(words) or not len(self):
+            return words
+        return self.of_types(INPUT_TYPES[self.numbers["input_type"][self.indices[0]]])
 
-    def _of(self, numbers: np.ndarray) -> np.ndarray:
-        """What instances have of the numbers of all rows of the table. *Shape:* -> (instances,)."""
-        return numbers[self.order].astype(np.int64)
+    def column(self, name: str) -> np.ndarray:
+        """The "num_words" of each example, or the subwords of its "longest" segment. *Shape:* (examples,)."""
+        return self.numbers[name][self.indices].astype(np.int64)
 
-    @property
-    def words(self) -> np.ndarray:
-        """How many words each has; of texts, what stands between spaces. *Shape:* (instances,)."""
-        return self._of(self.table.words)
-
-    @property
-    def texts(self) -> np.ndarray:
-        """The length of ``words`` of each: of words, of texts, or of parts of raw text. *Shape:* (instances,)."""
-        return self._of(self.table.rows["texts"].lengths)
-
-    @property
-    def subwords(self) -> np.ndarray:
-        """How many subwords each has. *Shape:* (instances,)."""
-        return self._of(self.table.rows["subwords"].lengths)
-
-    @property
-    def segments(self) -> np.ndarray:
-        """How many pieces each has. *Shape:* (instances,)."""
-        return self._of(self.table.rows["segment_starts"].lengths)
-
-    @property
-    def longest_segments(self) -> np.ndarray:
-        """The number of subwords of the longest piece of each. *Shape:* (instances,)."""
-        starts, subwords = self.table.rows["segment_starts"], self.table.rows["subwords"]
-        if not len(subwords):
-            return np.zeros(0, np.int64)
-        within = np.append(starts.values[1:].astype(np.int64), 0)
-        within[starts.starts[1:].astype(np.int64) - 1] = subwords.lengths
-        return self._of(np.maximum.reduceat(within - starts.values, starts.starts[:-1].astype(np.int64)))
-
-    @property
-    def has_items(self) -> bool:
-        """Whether any has word ends."""
-        return bool(self._of(self.table.rows["word_ends"].lengths).any())
+    def lengths(self, name: str) -> np.ndarray:
+        """The lengths of the rows of a name, such as "words" or "segment_starts". *Shape:* (examples,)."""
+        return self.rows[name].lengths[self.indices]
 
     def subword_ids(self) -> np.ndarray:
-        """The subwords of all, end to end."""
-        return self.table.rows["subwords"].take(self.order).values
+        """The subwords of all examples, concatenated. *Shape:* (S,)."""
+        return self.rows["subword_ids"].take(self.indices).values
 
     def annotated(self, task: str) -> np.ndarray:
-        """Which of them have gold of a task. *Shape:* (instances,)."""
-        shapes = self.table.rows.get(f"shape {task}")
-        return np.zeros(len(self), bool) if shapes is None else self._of(shapes.lengths) > 0
-
-    def with_unknown(self, task: str) -> "ExampleStore":
-        """Those whose gold of a task has an id below 0, as labels have that training never saw."""
-        gold = self.table.rows.get(f"gold {task}")
-        if gold is None:
-            return self.take(self.order[:0])
-        return self.take(self.order[gold.sums(gold.values < 0)[self.order] > 0])
+        """Which examples have gold labels of a task. *Shape:* (examples,)."""
+        return self.lengths(f"shape {task}") > 0
 
     def gold(self, task: str) -> Iterator[np.ndarray | None]:
-        """The gold of each."""
-        return (self._gold(number, task) for number in self.order.tolist())
+        """The gold of each example."""
+        return (self._gold(index, task) for index in self.indices.tolist())
 
-    def _row(self, name: str, number: int) -> np.ndarray:
-        return self.table.rows[name][number].astype(np.int64)
+    def label_rows(self, task: str, labels: Sequence[str]) -> tuple[Sequence[str], RaggedArray]:
+        """The label ids of each example of a task with one label per word, and the labels of the ids.
 
-    def _gold(self, number: int, task: str) -> np.ndarray | None:
-        rows = self.table.rows
-        if f"shape {task}" not in rows or not len(shape := rows[f"shape {task}"][number].tolist()):
+        Ids of training data are those of the task's ``labels``.
+        """
+        names = self.labels.get(task, labels)
+        return names, self.rows[f"{'labels' if task in self.labels else 'gold'} {task}"].take(self.indices)
+
+    def document(self) -> dict[str, Any]:
+        """What is not in ``arrays``, as JSON."""
+        issues = [astuple(count) for count in self.issues]
+        counts = {task: dict(counts) for task, counts in self.label_counts.items()}
+        return {"strings": self.strings, "labels": self.labels, "label_counts": counts, "issues": issues}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All arrays by name."""
+        return {
+            **{f"numbers {name}": array for name, array in self.numbers.items()},
+            **{f"values {name}": rows.values for name, rows in self.rows.items()},
+            **{f"starts {name}": rows.starts for name, rows in self.rows.items()},
+        }
+
+    @classmethod
+    def load(
+        cls,
+        document: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        *,
+        dataset: str,
+        path: str,
+        tasks: Sequence[str],
+    ) -> Self:
+        """The store with this ``document`` and these ``arrays``."""
+        named = {
+            kind: {
+                name.removeprefix(kind + " "): array for name, array in arrays.items() if name.startswith(kind + " ")
+            }
+            for kind in ("numbers", "values", "starts")
+        }
+        rows = {name: RaggedArray(values, named["starts"][name]) for name, values in named["values"].items()}
+        labels = {
+            task: [tuple(label) if isinstance(label, list) else label for label in own]
+            for task, own in document["labels"].items()
+        }
+        counts = {task: Counter(own) for task, own in document["label_counts"].items()}
+        issues = IssueCounter(
+            IssueCount(task, LabelIssue(*issue), *rest) for task, issue, *rest in document["issues"]
+        )
+        indices = np.arange(len(named["numbers"]["line"]))
+        strings = document["strings"]
+        return cls(dataset, path, tasks, named["numbers"], rows, strings, labels, counts, issues, indices)
+
+    def _row(self, name: str, index: int) -> np.ndarray:
+        return self.rows[name][index].astype(np.int64)
+
+    def _gold(self, index: int, task: str) -> np.ndarray | None:
+        shape = self.rows[f"shape {task}"][index].tolist()
+        if not shape:
             return None
-        values = rows[f"gold {task}"][number]
+        values = self.rows[f"gold {task}"][index]
         return values.astype(np.int64 if values.dtype.kind in "iu" else values.dtype).reshape(shape)
 
-    def _instance(self, number: int) -> Example:
-        rows, texts = self.table.rows, self.table.texts
-        subwords = self._row("subwords", number)
-        types = self._row("types", number) if "types" in rows else np.zeros_like(subwords)
-        segments = Segments(subwords, types, self._row("segment_starts", number), self._row("word_ends", number))
-        gold = {task: own for task in self.tasks if (own := self._gold(number, task)) is not None}
-        labels = {
-            task: [self.table.labels[task][label] for label in rows[f"labels {task}"][number].tolist()]
-            for task in gold
-            if f"labels {task}" in rows
-        }
+    def _example(self, index: int) -> Example:
+        gold = {task: own for task in self.tasks if (own := self._gold(index, task)) is not None}
         return Example(
             self.dataset,
-            VIEWS[self.table.views[number]],
-            f"{self.path}:{self.table.lines[number]}",
-            Words(texts, rows["texts"][number]),
-            segments,
-            labels,
+            INPUT_TYPES[self.numbers["input_type"][index]],
+            f"{self.path}:{self.numbers['line'][index]}",
+            [self.strings[number] for number in self.rows["words"][index].tolist()],
+            Segments(*(self._row(name, index) for name in _SEGMENTS)),
+            {
+                task: [self.labels[task][label] for label in self.rows[f"labels {task}"][index].tolist()]
+                for task in gold
+                if task in self.labels
+            },
             gold,
-            self._row("datasets", number) if "datasets" in rows else None,
+            self._row("dataset_ids", index) if "dataset_ids" in self.rows else None,
         )
+
+
+class _Packer:
+    """Collects the arrays of examples chunk by chunk."""
+
+    def __init__(self, tasks: Sequence[str]) -> None:
+        self.tasks = tasks
+        self.strings: StringIndex[str] = StringIndex()
+        self.labels: dict[str, StringIndex[Any]] = {}
+        # One array per chunk.
+        self._numbers: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._values: dict[str, list[np.ndarray]] = defaultdict(list)
+        self._lengths: dict[str, list[np.ndarray]] = defaultdict(list)
+
+    def add(self, examples: Sequence[Example]) -> None:
+        """Adds the examples of one chunk."""
+        self._add_numbers("input_type", [INPUT_TYPES.index(example.input_type) for example in examples])
+        self._add_numbers("line", [int(example.source.rpartition(":")[2]) for example in examples])
+        self._add_numbers("num_words", [example.num_words for example in examples])
+        self._add_numbers("longest", [example.segments.longest for example in examples])
+        for name in _SEGMENTS:
+            self._add_rows(name, [getattr(example.segments, name) for example in examples])
+        self._add_indexed("words", [example.words for example in examples], self.strings)
+        ids = [example.dataset_ids for example in examples if example.dataset_ids is not None]
+        if ids:
+            self._add_rows("dataset_ids", ids)
+        for task in self.tasks:
+            self._add_task(task, examples)
+
+    def _add_task(self, task: str, examples: Sequence[Example]) -> None:
+        nothing = np.zeros(0, np.uint8)
+        gold = [example.gold.get(task) for example in examples]
+        self._add_rows(f"gold {task}", [nothing if own is None else own.ravel() for own in gold])
+        self._add_rows(f"shape {task}", [nothing if own is None else np.array(own.shape) for own in gold])
+        labels = [example.labels.get(task, ()) for example in examples]
+        if any(task in example.labels for example in examples):
+            self.labels.setdefault(task, StringIndex())
+        self._add_indexed(f"labels {task}", labels, self.labels.get(task, StringIndex()))
+
+    def _add_numbers(self, name: str, numbers: Sequence[int]) -> None:
+        self._numbers[name].append(smallest(np.array(numbers, np.int64)))
+
+    def _add_indexed(self, name: str, rows: Sequence[Sequence[Any]], index: StringIndex[Any]) -> None:
+        self._add_values(name, index.of(list(chain.from_iterable(rows))), lengths_of(rows))
+
+    def _add_rows(self, name: str, rows: Sequence[np.ndarray]) -> None:
+        self._add_values(name, np.concatenate([np.zeros(0, np.uint8), *rows]), lengths_of(rows))
+
+    def _add_values(self, name: str, values: np.ndarray, lengths: np.ndarray) -> None:
+        self._values[name].append(smallest(values))
+        self._lengths[name].append(smallest(lengths))
+
+    def arrays(self) -> tuple[dict[str, np.ndarray], dict[str, RaggedArray]]:
+        """The numbers and the rows of all chunks."""
+        numbers = {name: np.concatenate(arrays) for name, arrays in self._numbers.items()}
+        rows = {}
+        for name, arrays in self._values.items():
+            joined = RaggedArray.of(np.concatenate(arrays), np.concatenate(self._lengths[name]))
+            rows[name] = RaggedArray(joined.values, smallest(joined.starts))
+        return numbers, rows

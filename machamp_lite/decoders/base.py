@@ -7,9 +7,9 @@ several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from torch import Tensor, nn
@@ -25,25 +25,19 @@ from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, Margi
 LanguageModelKind = Literal["masked", "sequence"]
 
 
-class Slip(NamedTuple):
-    """A probable mistake in labels: ``what`` was found, and how it is handled."""
-
-    what: str
-    handling: str
-
-
 @dataclass(frozen=True, slots=True)
-class Doubt:
-    """What is wrong with the labels of one sentence, and at which word row.
+class LabelIssue:
+    """Gold labels of one sentence that can be read, but are unusual.
 
-    ``kind`` is the same for all such sentences: "with a cycle". A sentence that is ``left_out`` is neither trained on
-    nor scored.
+    ``kind`` is the same for all issues that are counted together, ``message`` describes this one if ``kind`` does not.
+    Labels that are ``excluded`` are neither trained on nor scored; ``handling`` says how others are used.
     """
 
     kind: str
-    what: str
-    row: int
-    left_out: bool
+    row: int = 0
+    message: str = ""
+    handling: str = ""
+    excluded: bool = False
 
 
 class Decoder(nn.Module, ABC):
@@ -109,22 +103,15 @@ class Decoder(nn.Module, ABC):
         """
 
     @classmethod
-    def find_slips(
-        cls, records: Sequence[Record], labels: Sequence[list[Any] | None], *, task: str, config: Any
-    ) -> Iterable[tuple[Slip, Record, int]]:
-        """Probable mistakes in the labels of many records, each with the record and the row; all can be read."""
+    def find_issues(
+        cls, records: Sequence[Record], labels: Sequence[list[Any]], *, task: str, config: Any
+    ) -> Iterable[tuple[int, LabelIssue]]:
+        """Issues with labels of many annotated records, each with the index of its record."""
         return ()
 
     @classmethod
     def check_record(cls, record: Record, *, task: str, config: TaskOptions) -> None:
         """Raises ``DataError`` for a record into which no labels of this task could be written."""
-
-    @classmethod
-    def doubts(
-        cls, sentences: Sequence[Sequence[Any]], *, task: str, config: TaskOptions
-    ) -> Mapping[int, Doubt]:
-        """Doubts about labels that ``read_labels`` could read, by the position of their sentence."""
-        return {}
 
     @classmethod
     def classes(cls, labels: Sequence[Any], words: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 import itertools
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -14,7 +14,7 @@ from machamp_lite.config.task_types import DependencyOptions, TaskOptions
 from machamp_lite.data.cells import header_hint
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Doubt, read_column, split
+from machamp_lite.decoders.base import Decoder, LabelIssue, read_column, split
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, joined
 from machamp_lite.errors import DataError
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
@@ -127,31 +127,28 @@ class Dependency(Decoder):
         )
 
     @classmethod
-    def doubts(
-        cls, sentences: Sequence[Sequence[Arc]], *, task: str, config: TaskOptions
-    ) -> Mapping[int, Doubt]:
-        """Heads that form a cycle, or do not have exactly one root; only a tree with several roots is used."""
-        lengths = np.array([len(arcs) for arcs in sentences], dtype=np.int64)
-        heads = np.array([head for arcs in sentences for head, _ in arcs], dtype=np.int64)
+    def find_issues(
+        cls, records: Sequence[Record], labels: Sequence[Sequence[Arc]], *, task: str, config: TaskOptions
+    ) -> Iterator[tuple[int, LabelIssue]]:
+        """Heads that form a cycle or do not have exactly one root; only a tree with several roots is used."""
+        lengths = np.array([len(arcs) for arcs in labels], dtype=np.int64)
+        heads = np.array([head for arcs in labels for head, _ in arcs], dtype=np.int64)
         if not len(heads):
-            return {}
+            return
         starts = np.cumsum(lengths) - lengths
         roots, cyclic = np.add.reduceat(heads == 0, starts, dtype=np.int64), cyclic_words(heads, lengths)
-        place = f"in column {config.column_idx} (task '{task}')"
-        found = {}
-        for number in np.flatnonzero((roots != 1) | (cyclic > 0)).tolist():
-            if roots[number] == 0:
-                found[number] = Doubt("without a root", f"no word has the head 0 {place}", 0, True)
-            elif cyclic[number]:
-                row = int(cyclic[number]) - 1
-                found[number] = Doubt(
-                    "with a cycle", f"the heads form a cycle {place}, expected a tree", row, True
-                )
+        column = f"in column {config.column_idx} (task '{task}')"
+        for index in np.flatnonzero((roots != 1) | (cyclic > 0)).tolist():
+            if roots[index] == 0:
+                yield index, LabelIssue("without a root", 0, f"no word has the head 0 {column}", excluded=True)
+            elif cyclic[index]:
+                message = f"the heads form a cycle {column}, expected a tree"
+                yield index, LabelIssue("with a cycle", int(cyclic[index]) - 1, message, excluded=True)
             else:
-                second = [row for row, (head, _) in enumerate(sentences[number]) if head == 0][1]
-                what = f"found {roots[number]} words with the head 0 {place}, expected one root"
-                found[number] = Doubt("with several roots", what, second, False)
-        return found
+                second = [row for row, (head, _) in enumerate(labels[index]) if head == 0][1]
+                message = f"found {roots[index]} words with the head 0 {column}, expected one root"
+                handling = "used, but a predicted tree has one root"
+                yield index, LabelIssue("with several roots", second, message, handling)
 
     @classmethod
     def count(cls, vocabulary: Vocabulary, labels: Sequence[Arc], class_ids: Sequence[int]) -> None:

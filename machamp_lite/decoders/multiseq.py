@@ -1,6 +1,7 @@
 """``multiseq``: any number of labels a word, joined by ``|`` in one column; ``_`` for none."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -12,15 +13,17 @@ from torch.nn import functional
 from machamp_lite.config.task_types import MultiSeqOptions, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Slip, read_column, split
+from machamp_lite.decoders.base import Decoder, LabelIssue, read_column, split
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.weighting.class_weights import given_weights, positive_weights
 from machamp_lite.weighting.losses import BinaryObjective
 
-EMPTY_PART = Slip("label sets with an empty part, such as 'a||b'", "empty parts are dropped")
-REPEATED = Slip("label sets with a label twice, such as 'a|a'", "it is counted once")
+EMPTY_PART = LabelIssue(
+    "label sets with an empty part, such as 'a||b'", handling="empty parts are dropped"
+)
+REPEATED = LabelIssue("label sets with a label twice, such as 'a|a'", handling="it is counted once")
 
 
 class MultiSeq(Decoder):
@@ -52,16 +55,16 @@ class MultiSeq(Decoder):
         return read_column(record, task=task, column=config.column_idx)
 
     @classmethod
-    def find_slips(
-        cls, records: Sequence[Record], labels: Sequence[list[str] | None], *, task: str, config: TaskOptions
-    ) -> Iterator[tuple[Slip, Record, int]]:
+    def find_issues(
+        cls, records: Sequence[Record], labels: Sequence[list[str]], *, task: str, config: TaskOptions
+    ) -> Iterator[tuple[int, LabelIssue]]:
         """Sets with empty or repeated parts."""
-        found = {joined: _slip(joined) for joined in set(chain.from_iterable(own or () for own in labels))}
-        if any(found.values()):
-            for record, own in zip(records, labels, strict=True):
-                for row, joined in enumerate(own or ()):
-                    if slip := found[joined]:
-                        yield slip, record, row
+        found = {joined: issue for joined in set(chain.from_iterable(labels)) if (issue := _issue(joined))}
+        if found:
+            for index, own in enumerate(labels):
+                for row, joined in enumerate(own):
+                    if joined in found:
+                        yield index, replace(found[joined], row=row)
 
     @classmethod
     def classes(cls, labels: Sequence[str], words: Sequence[str]) -> list[str]:
@@ -138,7 +141,7 @@ class MultiSeq(Decoder):
         record.set_column(config.column_idx, labels)
 
 
-def _slip(joined: str) -> Slip | None:
+def _issue(joined: str) -> LabelIssue | None:
     parts = joined.split("|")
     if len(parts) > 1 and not {"", EMPTY}.isdisjoint(parts):
         return EMPTY_PART

@@ -10,14 +10,16 @@ from torch.nn import functional
 from machamp_lite.config.task_types import COMMENT, ProbDistrOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, Slip, read_sentence_label
+from machamp_lite.decoders.base import Decoder, LabelIssue, read_sentence_label
 from machamp_lite.decoders.regression import read_number
 from machamp_lite.errors import DataError
 
 Distribution = tuple[float, ...]
 # How far the sum of probabilities may be from 1: in all, and for each of many that are rounded to two digits.
 ROUNDING, ROUNDING_OF_EACH = 0.02, 0.005
-NO_DISTRIBUTION = Slip("rows of probabilities that do not add up to 1", "they are divided by their sum")
+NO_DISTRIBUTION = LabelIssue(
+    "rows of probabilities that do not add up to 1", handling="they are divided by their sum"
+)
 
 
 class ProbDistr(Decoder):
@@ -54,17 +56,16 @@ class ProbDistr(Decoder):
         return [EMPTY] if comment is None else comment.split("|")
 
     @classmethod
-    def find_slips(
-        cls, records: Sequence[Record], labels: Sequence[list[Distribution] | None], *, task: str, config: Any
-    ) -> Iterator[tuple[Slip, Record, int]]:
+    def find_issues(
+        cls, records: Sequence[Record], labels: Sequence[list[Distribution]], *, task: str, config: Any
+    ) -> Iterator[tuple[int, LabelIssue]]:
         """Rows that are neither distributions nor counts."""
-        for record, own in zip(records, labels, strict=True):
-            if own is not None:
-                numbers = list(map(float, cls._texts(record, task=task, config=config)))
-                are_counts = all(map(float.is_integer, numbers))
-                rounding = max(ROUNDING, ROUNDING_OF_EACH * len(numbers))
-                if not are_counts and abs(sum(numbers) - 1) > rounding:
-                    yield NO_DISTRIBUTION, record, 0
+        for index, record in enumerate(records):
+            numbers = list(map(float, cls._texts(record, task=task, config=config)))
+            are_counts = all(map(float.is_integer, numbers))
+            rounding = max(ROUNDING, ROUNDING_OF_EACH * len(numbers))
+            if not are_counts and abs(sum(numbers) - 1) > rounding:
+                yield index, NO_DISTRIBUTION
 
     @classmethod
     def classes(cls, labels: Sequence[Distribution], words: Sequence[str]) -> list[str]:

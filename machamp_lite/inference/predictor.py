@@ -10,13 +10,14 @@ from typing import Any
 from machamp_lite.data.records import Record, in_chunks, read_records
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
-from machamp_lite.dataloading.remarks import Remarks, warnings
+from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError
 from machamp_lite.files.atomic import open_output, write_json
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, matching_dataset
-from machamp_lite.inference.evaluation import MetricTracker, Scores, predict_labels, rank_labels
+from machamp_lite.inference.engine import predict_labels, rank_labels
+from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
@@ -59,16 +60,16 @@ def predict_file(
     tracker: MetricTracker | None = None,
     warns: bool = True,
 ) -> Scores:
-    """Predicts every task of a dataset for a file and writes it with those labels, all else byte for byte.
+    """Predicts every task of a dataset for a file, and writes the file with the labels, all else byte for byte.
 
-    Scores, of the tasks for which the file has gold labels, are returned, and written to ``target.eval`` with those of
-    each label, if there are any; a ``keeper`` of the dataset's tasks that is given holds them afterwards. The options
-    are those of ``predict.py``. Raises ``DataError`` if the file cannot be read, ``ConfigError`` if ``check_pairs``
-    finds a fault, and ``OutputError`` if the disk is full; no file is written then.
+    Returns the scores of the tasks for which the file has gold labels, and writes them to ``target.eval`` with those
+    of each label; a given ``tracker`` of the dataset's tasks collects them. The options are those of ``predict.py``.
+    Raises ``DataError`` if the file cannot be read, ``ConfigError`` if ``check_pairs`` finds a fault, and
+    ``OutputError`` if the disk is full; then no file is written.
 
     Gold labels that cannot be used are counted in the scores file, and in a warning unless ``warns`` is false.
 
-    ``-`` is standard input or output. A pipe or a device is written to as prediction goes, and has no scores file.
+    ``-`` is standard input or output. Pipes and devices are written to during prediction, and have no scores file.
     """
     check_pairs([(source, target)], model_folder=model.folder)
     with readable(source) as source:
@@ -103,15 +104,15 @@ def predict_file(
         with _writing(scores_file):
             _write_scores(tracker, scores_file)
     if warns:
-        warn_of_gold(tracker, source)
+        for line in gold_warnings(tracker, source):
+            logger.warning("%s", line)
     return tracker.scores()
 
 
-def warn_of_gold(tracker: MetricTracker, source: AnyPath) -> None:
-    """Warns of gold labels of a predicted file that its scores leave out."""
-    lines = [f"{source}: {line}" for line in tracker.warnings()]
-    for line in [*warnings(tracker.remarks, str(source), left_out_of="the scores"), *lines]:
-        logger.warning("%s", line)
+def gold_warnings(tracker: MetricTracker, source: AnyPath) -> Iterator[str]:
+    """Warnings about unusual gold labels of a predicted file, and about those that its scores exclude."""
+    yield from tracker.issues.warnings(str(source), excluded_from="the scores")
+    yield from (f"{source}: {line}" for line in tracker.warnings())
 
 
 def predict_records(
@@ -126,10 +127,10 @@ def predict_records(
     sep: str = SEPARATOR,
     from_raw_text: bool = False,
 ) -> Iterator[Record]:
-    """Writes predicted labels into records, in order; with a keeper, gold labels are scored first.
+    """Writes predicted labels into records, in order; with a ``tracker``, gold labels are scored first.
 
-    Where a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones.
-    Words that were made ``from_raw_text`` are no gold for the task that makes them.
+    If a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones. Words
+    that were made ``from_raw_text`` are no gold labels for the task that makes them.
     """
     config = model.config.datasets[dataset].active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
@@ -146,15 +147,14 @@ def predict_records(
     reader = DatasetReader(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
-    remarks = Remarks() if tracker is None else tracker.remarks
+    issues = IssueCounter() if tracker is None else tracker.issues
     for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
-        gold = reader.annotations(with_words, remarks)
-        views = reader.examples(with_words, gold)
-        owners = [number for number, examples in enumerate(views) for _ in examples]
-        examples = [example for examples in views for example in examples]
-        for place, labels, ranked in rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size):
-            record, example = with_words[owners[place]], examples[place]
+        by_record = reader.examples(with_words, reader.read_labels(with_words, issues))
+        pairs = [(record, one) for record, own in zip(with_words, by_record, strict=True) for one in own]
+        examples = [example for _, example in pairs]
+        for index, labels, ranked in rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size):
+            record, example = pairs[index]
             if tracker is not None:
                 tracker.add(example.labels, labels, words=example.words)
             for task, task_labels in labels.items():
@@ -171,9 +171,9 @@ def predict_records(
 def predict_words(
     model: Model, sentences: Iterable[Iterable[str]], *, dataset: str | None = None
 ) -> list[dict[str, list[Any]]]:
-    """The labels of tokenised sentences (or of the texts of a TSV row) by task.
+    """The labels of tokenized sentences (or of the texts of a TSV row) by task.
 
-    Tasks that label no words or texts (``mlm``, ``tok``) have none.
+    Tasks that do not label words or texts (``mlm``, ``tok``) have none.
     """
     name = choose_dataset(model.config, dataset)
     records = []
@@ -190,14 +190,15 @@ def predict_words(
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )
-    views = reader.examples(records, [{} for _ in records])
-    examples = [
-        [example for example in examples if example.view in ("words", "subwords")] for examples in views
+    pairs = [
+        (number, example)
+        for number, own in enumerate(reader.examples(records, [{} for _ in records]))
+        for example in own
+        if example.input_type in ("words", "subwords")
     ]
-    owners = [number for number, own in enumerate(examples) for _ in own]
     predicted: list[dict[str, list[Any]]] = [{} for _ in records]
-    for place, labels in predict_labels(model, [example for own in examples for example in own]):
-        predicted[owners[place]] |= labels
+    for index, labels in predict_labels(model, [example for _, example in pairs]):
+        predicted[pairs[index][0]] |= labels
     return predicted
 
 
@@ -230,7 +231,7 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _write_scores(tracker: MetricTracker, path: str) -> None:
-    """Writes scores with those of each label; where nothing has gold labels, removes what an older run left."""
+    """Writes scores with those of each label; without gold labels, removes the file of an earlier prediction."""
     scores, labels, counts = tracker.scores(), tracker.label_scores_as_json(), tracker.counts()
     if not counts:
         Path(path).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.raw_text import (
     MISC,
     RawTextColumns,
@@ -15,12 +16,12 @@ from machamp_lite.data.raw_text import (
     split_at_word_boundaries,
 )
 from machamp_lite.data.records import EMPTY, FileFormat, Record, in_chunks, read_records
-from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
+from machamp_lite.dataloading.dataset_reader import CHUNK
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.tok import spans_of
 from machamp_lite.errors import ConfigError, FaultList
 from machamp_lite.inference.dataset_matching import can_read_raw_text, describe
-from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.multitask_model import Model
 
 logger = logging.getLogger(__name__)
@@ -143,13 +144,11 @@ def _split_by_model(
     """Each line as a sentence whose words are split by the model."""
     config = model.config.datasets[dataset]
     task = str(raw_task(config))
-    reader = DatasetReader(
-        name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
-    )
+    tokenizer = RawTextTokenizer(model.tokenizer)
     lines = (Record(source, number, [text], words=text.split()) for number, text in texts)
     for chunk in in_chunks(lines, CHUNK):
         examples = [
-            Example(dataset, "raw", line.where(), *reader.see.raw_text(line.lines[0]), {}, {})
+            Example(dataset, "raw", line.where(), *tokenizer(line.lines[0]), {}, {})
             for line in chunk
         ]
         tags = dict(predict_labels(model, examples, batch_size=batch_size))

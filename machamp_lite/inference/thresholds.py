@@ -18,7 +18,7 @@ from machamp_lite.decoders.base import split
 from machamp_lite.decoders.multiseq import MultiSeq
 from machamp_lite.errors import ConfigError, DataError, nearest
 from machamp_lite.files.atomic import write_json
-from machamp_lite.inference.evaluation import score_batches
+from machamp_lite.inference.engine import score_batches
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
 
@@ -124,12 +124,12 @@ def _gold_and_probabilities(
     model: Model, examples: Sequence[Example], task: str
 ) -> Iterator[tuple[list[Any], list[Tensor]]]:
     """The gold labels and the probabilities of the sentences in each batch that are annotated for a task."""
-    for places, batch, scores in score_batches(model, examples):
+    for indices, batch, scores in score_batches(model, examples):
         if task not in scores:
             continue
         items = batch.tasks[task]
         probabilities = scores[task].float().sigmoid().split(items.lengths.tolist())
-        labels = [examples[places[sentence]].labels for sentence in items.sentences]
+        labels = [examples[indices[sentence]].labels for sentence in items.sentences]
         annotated = [pair for pair in zip(labels, probabilities, strict=True) if task in pair[0]]
         if annotated:
             yield [by_task[task] for by_task, _ in annotated], [rows for _, rows in annotated]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from machamp_lite.config.schema import EncoderParams
 from machamp_lite.dataloading.batch import Batch
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, is_out_of_memory
 from machamp_lite.model.attention_probe import AttentionBehaviour, probe_attention
 from machamp_lite.model.segment_layout import EqualLengthLayout, PaddedLayout, SegmentLayout
 from machamp_lite.nn.lora import add_adapters, merge_adapters, without_adapters
@@ -30,6 +30,10 @@ class Encoded:
 
     words: Tensor
     sentences: Tensor
+
+
+class EncoderError(RuntimeError):
+    """The transformer raised an error, which is the cause of this one: the encoder's files may not fit each other."""
 
 
 def call_transformer(transformer: nn.Module, **inputs: Any) -> Any:
@@ -146,7 +150,12 @@ class Encoder(nn.Module):
         if not self.has_types:
             given.pop("token_type_ids", None)
         every_layer = tuple(layers) != (self.layers - 1,)
-        output = self.call(self.transformer, **given, output_hidden_states=every_layer)
+        try:
+            output = self.call(self.transformer, **given, output_hidden_states=every_layer)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise EncoderError(str(error)) from error
         if not every_layer:
             return [output.last_hidden_state]
         return [output.hidden_states[layer] for layer in layers]

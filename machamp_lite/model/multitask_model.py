@@ -116,7 +116,7 @@ class Model(nn.Module):
         """A batch on the model's device; while the model trains, other subwords are hidden each time."""
         if self.training and self.masker is not None:
             examples = [
-                self._mask_again(example) if example.view == "masked" else example
+                self._mask_again(example) if example.input_type == "masked" else example
                 for example in examples
             ]
         return make_batch(

@@ -9,23 +9,11 @@ import torch
 
 from machamp_lite.config.error_messages import show
 from machamp_lite.config.schema import Config
-from machamp_lite.files.checksums import checksum
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
 # Of the files of a state, and of the code that makes what it holds.
 STATE_FORMAT = 4
 _ABSENT = object()
-
-
-def data_checksums(config: Config) -> dict[str, str]:
-    """The checksums of the data files of a run by path; empty for one that cannot be read, as its reader reports."""
-    pairs = [(data.train_data_path, data.dev_data_path) for data in config.datasets.values()]
-    return {path: _checksum_or_nothing(path) for pair in pairs for path in pair if path is not None}
-
-
-def changed_files(checksums: Mapping[str, str]) -> list[str]:
-    """The data files that no longer have these checksums."""
-    return [path for path, init_model in checksums.items() if _checksum_or_nothing(path) != init_model]
 
 
 def conditions_of(config: Config, checksums: Mapping[str, str]) -> dict[str, Any]:
@@ -66,10 +54,3 @@ def _differences(before: Any, now: Any, *place: str) -> Iterator[tuple[tuple[str
 
 def _shown(value: Any) -> str:
     return "nothing" if value is _ABSENT else show(value)
-
-
-def _checksum_or_nothing(path: str) -> str:
-    try:
-        return checksum(path)
-    except (OSError, ValueError):
-        return ""

@@ -16,7 +16,7 @@ from machamp_lite.data_checks.span_schemes import with_schemes
 from machamp_lite.data_checks.statistics import describe_data
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
-from machamp_lite.dataloading.datasets import RunData, check_same_data, read_data, training_streams
+from machamp_lite.dataloading.datasets import RunData, changed_files, data_checksums, training_streams
 from machamp_lite.errors import ConfigError, DataError, TrainingError
 from machamp_lite.files.atomic import write_json
 from machamp_lite.files.checksums import checksum
@@ -41,10 +41,11 @@ from machamp_lite.training.checkpoint import (
     save_state,
     start_state,
 )
+from machamp_lite.training.data import check_same_data, read_data
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.randomness import random_states
-from machamp_lite.training.resume_checks import changed_files, conditions_of, data_checksums
+from machamp_lite.training.resume_checks import conditions_of
 from machamp_lite.training.run_folder import default_run_folder
 from machamp_lite.training.run_folder_lock import check_run_folders, lock_run_folder
 from machamp_lite.training.summary import log_data, log_model

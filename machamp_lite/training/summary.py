@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from machamp_lite.dataloading.cache import RunData
+from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from machamp_lite.dataloading.batch import Batch
-from machamp_lite.dataloading.batch_sampler import parts
+from machamp_lite.dataloading.batch_sampler import split_batch
 from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import TrainingError
-from machamp_lite.inference.evaluation import autocast
+from machamp_lite.inference.engine import autocast
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.shared_steps import (
@@ -75,7 +75,7 @@ def train_shared(
         optimizer.zero_grad(set_to_none=True)
         every_loss, fits = [], True
         for place, whole in enumerate(batches):
-            own = parts(whole, processes.count)[processes.rank]
+            own = split_batch(whole, processes.count)[processes.rank]
             losses, own_fits = _learn_in_parts(
                 model,
                 own,
@@ -90,7 +90,7 @@ def train_shared(
         fits = add_up_gradients(model, processes, are_whole=fits)
         if not fits:
             number *= 2
-            _tell_of_memory([part for whole in batches for part in parts(whole, processes.count)], number)
+            _tell_of_memory([part for whole in batches for part in split_batch(whole, processes.count)], number)
     _update(model, optimizer)
     return every_loss
 
@@ -132,7 +132,7 @@ def _learn_in_parts(
     """
     if not tasks:
         return BatchLosses(), True
-    own = [model.batch(part, only_annotated=True) for part in parts(examples, number) if part]
+    own = [model.batch(part, only_annotated=True) for part in split_batch(examples, number) if part]
     found, whole, fits = [], BatchLosses(), True
     try:
         # What the means of the whole batch are over has to be known before the first part's gradients.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from machamp_lite.dataloading.batch_sampler import BatchSampler, words_of
+from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import StoppedError, TrainingError
 from machamp_lite.inference.evaluation import MetricTracker, evaluate, sum_of_main_metrics
@@ -216,4 +216,4 @@ def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[E
 
 def _words(batch: Sequence[Example]) -> int:
     """Words of a batch; what is no word, as texts of a TSV, is counted by its spaces."""
-    return sum(map(words_of, batch))
+    return sum(example.num_words for example in batch)

@@ -11,9 +11,9 @@ from benchmarks.subject import Subject
 from machamp_lite.config import Config
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import read_records
-from machamp_lite.dataloading.datasets import read_data
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.model.pretrained import load_tokenizer
+from machamp_lite.training.data import read_data
 
 # The number of words that the targets are for.
 MILLION = 1_000_000

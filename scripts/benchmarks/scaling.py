@@ -91,5 +91,5 @@ def repeated(stream: Stream, times: int) -> Stream:
     """A stream in which each example is repeated, with its sampling weight split between the copies."""
     assert isinstance(stream.examples, ExampleStore)
     sampling_weights = None if stream.sampling_weights is None else np.tile(stream.sampling_weights, times) / times
-    examples = stream.examples.take(np.tile(stream.examples.order, times))
+    examples = stream.examples.take(np.tile(stream.examples.indices, times))
     return Stream(examples, stream.epochs, sampling_weights)

@@ -26,7 +26,7 @@ from machamp_lite.acceleration import accelerate
 from machamp_lite.acceleration.packing import PackedLayout
 from machamp_lite.config import Config
 from machamp_lite.dataloading.example import Example
-from machamp_lite.inference.evaluation import predict_labels, prediction_batches
+from machamp_lite.inference.engine import predict_labels, prediction_batches
 from machamp_lite.training.optimizer import make_optimizer
 
 # The defaults of BertConfig are the shape of BERT-base; such an encoder is measured on a quarter of the sentences.

@@ -16,7 +16,7 @@ from machamp_lite.config import Config, load_config
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import read_records
 from machamp_lite.dataloading.batch_sampler import BatchSampler, Stream
-from machamp_lite.dataloading.datasets import RunData, read_data, training_streams
+from machamp_lite.dataloading.datasets import RunData, training_streams
 from machamp_lite.dataloading.example import Example, file_format_of
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
@@ -24,7 +24,7 @@ from machamp_lite.model.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.checkpoint import TrainerState
 from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
 from machamp_lite.training.randomness import seed_everything
-from machamp_lite.training.run import build_model
+from machamp_lite.training.run import build_model, read_data
 from machamp_lite.training.trainer import train_epochs, train_step
 
 CPU = torch.device("cpu")

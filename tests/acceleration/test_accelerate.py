@@ -18,7 +18,7 @@ from machamp_lite.acceleration.reduced_vocabulary import ReducedVocabularyEmbedd
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.encoder import call_transformer
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.optimizer import make_optimizer

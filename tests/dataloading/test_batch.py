@@ -115,13 +115,13 @@ def test_each_distinct_word_is_tokenised_once(
     assert calls == [["a", "dog"], ["cat"]]
 
 
-def test_each_task_reads_its_own_view(
+def test_each_task_reads_its_own_input(
     write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
 ) -> None:
     dataset["tasks"] = {**dataset["tasks"], "words": {"task_type": "tok"}, "text": {"task_type": "mlm"}}
     config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params)
     examples = read_data(config).train["WORDS"]
-    assert [example.view for example in examples] == ["masked", "raw", "words"] * 4
+    assert [example.input_type for example in examples] == ["masked", "raw", "words"] * 4
     tasks = make_batch(
         examples,
         tasks={"WORDS": {**TASKS["WORDS"], "words": DECODERS["tok"], "text": DECODERS["mlm"]}},

@@ -67,7 +67,7 @@ def test_every_sentence_is_seen_exactly_once_an_epoch(options: dict[str, bool]) 
 def test_batches_stay_within_tokens_and_sentences() -> None:
     for batch in sampler(datasets(300)).epoch(1):
         assert len(batch) <= 8
-        assert len(batch) * max(example.longest_segment for example in batch) <= 120
+        assert len(batch) * max(example.segments.longest for example in batch) <= 120
 
 
 def test_a_sentence_over_the_budget_is_a_batch_of_its_own() -> None:
@@ -81,8 +81,8 @@ def test_a_sentence_over_the_budget_is_a_batch_of_its_own() -> None:
 
 def test_sorting_by_size_leaves_little_padding() -> None:
     def fill(batches: list[list[Example]]) -> float:
-        real = sum(example.longest_segment for batch in batches for example in batch)
-        return real / sum(len(batch) * max(example.longest_segment for example in batch) for batch in batches)
+        real = sum(example.segments.longest for batch in batches for example in batch)
+        return real / sum(len(batch) * max(example.segments.longest for example in batch) for batch in batches)
 
     data = datasets(2000)
     assert fill(sampler(data).epoch(1)) > 0.93

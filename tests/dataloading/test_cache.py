@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 from machamp_lite.cli import main as cli
 from machamp_lite.dataloading import cache as data_cache
 from machamp_lite.dataloading import datasets as run_data
+from machamp_lite.training.run import read_data
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_sources_name_the_present_files(
         config = load_config(
             [write_config(D={**dataset, "train_data_path": str(path)})], parameters_config=tiny_params
         )
-        data = run_data.read_data(config, cache=tmp_path / "cache")
+        data = read_data(config, cache=tmp_path / "cache")
         assert data.train["D"][0].source == f"{path}:1" and data.dev["D"][0].source == f"{treebank}:1"
     entry(tmp_path)
 
@@ -189,7 +190,7 @@ def test_every_flipped_byte_is_found(
     checked()
     config = load_config([flags[1]], parameters_config=flags[3])
     tokenizer = load_tokenizer(config.params.transformer_model)
-    cache = data_cache.DataCache(tmp_path / "cache", config=config, tokenizer=tokenizer, orders={})
+    cache = data_cache.DataCache(tmp_path / "cache", config=config, tokenizer=tokenizer, label_orders={})
     content = cache.path.read_bytes()
     assert cache.load() is not None
     for place in range(0, len(content), 97):
@@ -229,7 +230,7 @@ def test_entries_that_nobody_used_for_a_month_are_removed(
     checked: Callable[..., tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked()
-    old, others = entry(tmp_path), tmp_path / "cache" / "notes.safetensors"
+    old, others = entry(tmp_path), tmp_path / "cache" / "notes.cache"
     others.write_text("not ours")
     month_ago = time.time() - 31 * 24 * 3600
     for path in (old, others):
@@ -249,13 +250,14 @@ def test_what_only_looks_like_an_entry_is_not_removed(
     cache = tmp_path / "cache"
     checked()
     ours = entry(tmp_path)
-    names = ["data-mine.safetensors", f"data-{'0' * 64}.safetensors", ".data-mine.part", "data-x.safetensors"]
+    names = ["data-mine.cache", f"data-{'0' * 64}.cache", ".data-mine.part", "data-x.cache", "data-.cache"]
     for name in names:
         (cache / name).write_text("mine")
-    shutil.copy(ours, cache / f"data-{'1' * 64}.safetensors")
-    save_file({"x": np.zeros(3)}, cache / "data-others.safetensors", {"key": "1"})
+    shutil.copy(ours, cache / "data-.cache")
+    shutil.copy(ours, cache / f"data-{'1' * 64}.cache")
+    save_file({"x": np.zeros(3)}, cache / "data-others.cache", {"key": "1"})
     (tmp_path / "mine").write_text("mine")
-    (cache / "data-linked.safetensors").symlink_to(tmp_path / "mine")
+    (cache / "data-linked.cache").symlink_to(tmp_path / "mine")
     month_ago = time.time() - 31 * 24 * 3600
     before = {path.name for path in cache.iterdir()}
     for path in cache.iterdir():
@@ -273,11 +275,11 @@ def test_an_entry_that_is_cut_off_while_it_is_used_changes_nothing(
     checked()
     config = load_config([flags[1]], parameters_config=flags[3])
     expected = [
-        example.segments.subword_ids.tolist() for example in run_data.read_data(config).train["WORDS"]
+        example.segments.subword_ids.tolist() for example in read_data(config).train["WORDS"]
     ]
 
     def used() -> int:
-        data = run_data.read_data(config, cache=tmp_path / "cache", writes=False)
+        data = read_data(config, cache=tmp_path / "cache", writes=False)
         os.truncate(entry(tmp_path), 0)
         found = [example.segments.subword_ids.tolist() for example in data.train["WORDS"]]
         return 0 if found == expected else 1

@@ -1,5 +1,8 @@
-"""What columns say of all instances at once is what each instance says; they are small, and views of them agree."""
+"""What a store returns for all examples at once agrees with each example; it is small, and selections agree."""
 
+import dataclasses
+import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,11 @@ import pytest
 from machamp_lite.config import load_config
 from machamp_lite.data.ragged_array import RaggedArray, StringIndex, smallest
 from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.data_checks.labels import unseen_labels
 from machamp_lite.dataloading.batch_sampler import sizes_of
-from machamp_lite.dataloading.example_store import ExampleStore, Texts
+from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.training.run import read_data
 
 LONG = "".join(f"{number}\tdogs ran\tdog\tNOUN\t_\t_\t0\troot\t_\t_\n" for number in range(1, 90)) + "\n"
@@ -30,12 +36,13 @@ def columns(
 
 def test_what_is_said_of_all_is_said_by_each(columns: ExampleStore) -> None:
     every = list(columns)
-    assert [example.view for example in every[:5]] == ["masked", "raw", "words", "masked", "raw"]
-    assert (columns.segments > 1).any() and {own.view for own in every} == {"words", "masked", "raw"}
+    assert [example.input_type for example in every[:5]] == ["masked", "raw", "words", "masked", "raw"]
+    assert (columns.lengths("segment_starts") > 1).any()
+    assert {own.input_type for own in every} == {"words", "masked", "raw"}
     for found, expected in zip(sizes_of(columns), sizes_of(every), strict=True):
         assert found.tolist() == expected.tolist()
-    assert columns.subwords.tolist() == [len(example.segments.subword_ids) for example in every]
-    assert columns.texts.tolist() == [len(example.words) for example in every]
+    assert columns.lengths("subword_ids").tolist() == [len(example.segments.subword_ids) for example in every]
+    assert columns.lengths("words").tolist() == [len(example.words) for example in every]
     for task in columns.tasks:
         assert columns.annotated(task).tolist() == [task in example.gold for example in every]
         for found, example in zip(columns.gold(task), every, strict=True):
@@ -46,50 +53,42 @@ def test_what_is_said_of_all_is_said_by_each(columns: ExampleStore) -> None:
 
 def test_slices_and_views_are_the_same_instances(columns: ExampleStore) -> None:
     def told(examples: Any) -> list[tuple[str, str]]:
-        return [(example.source, example.view) for example in examples]
+        return [(example.source, example.input_type) for example in examples]
 
     every = told(columns)
     assert told(columns[2:7]) == every[2:7] and told([columns[-1]]) == every[-1:]
-    assert told(columns.of_view("words")) == [own for own in every if own[1] == "words"]
-    assert told(columns.of_view("masked", others=True)) == [own for own in every if own[1] != "masked"]
-    assert told(columns.sentences()) == told(columns.of_view("words"))
-    assert told(columns.of_view("raw").sentences()) == told(columns.of_view("raw"))
+    assert told(columns.of_types("words")) == [own for own in every if own[1] == "words"]
+    assert told(columns.of_types("words", "raw")) == [own for own in every if own[1] != "masked"]
+    assert told(columns.sentences()) == told(columns.of_types("words"))
+    assert told(columns.of_types("raw").sentences()) == told(columns.of_types("raw"))
     with pytest.raises(IndexError):
         columns[len(columns)]
 
 
-def test_words_are_a_list_of_strings_made_when_asked_for(columns: ExampleStore) -> None:
-    made = columns.table.texts.text.cache_info
-    before = made().misses
-    words = columns[2].words
-    assert made().misses == before
-    plain = list(words)
-    assert plain and all(type(word) is str for word in plain) and made().misses > before
-    assert words == plain and plain == words and words != [*plain, "more"] and words != "other"
-    assert words[1:3] == plain[1:3] and words[-1] == plain[-1] and len(words) == len(plain)
-    with pytest.raises(IndexError):
-        words[len(plain)]
+def test_labels_are_counted_and_those_that_training_never_saw_are_found(columns: ExampleStore) -> None:
+    counts = Counter(label for example in columns for label in example.labels.get("upos", ()))
+    assert columns.label_counts["upos"] == counts
+    known = Vocabulary([label for label in counts if label != "PUNCT"])
+    assert unseen_labels("upos", known, columns) == {"PUNCT": counts["PUNCT"]}
+    assert not unseen_labels("upos", Vocabulary(list(counts)), columns)
 
 
-def test_unknown_labels_are_found_without_looking_at_each_sentence(columns: ExampleStore) -> None:
-    assert not len(columns.with_unknown("upos"))
-    gold = columns.table.rows["gold upos"]
-    values = gold.values.astype(np.int64)
-    values[-1] = -1
-    columns.table.rows["gold upos"] = RaggedArray(values, gold.starts)  # type: ignore[index]
-    assert [example.source for example in columns.with_unknown("upos")] == [columns[-1].source]
-
-
-def test_columns_take_some_bytes_a_word(columns: ExampleStore) -> None:
-    words = columns.of_view("words")
-    assert all(array.itemsize <= 4 for name, array in columns.table.arrays().items() if "starts" not in name)
-    assert sum(array.nbytes for array in words.table.arrays().values()) < 80 * words.words.sum()
+def test_a_store_takes_few_bytes_per_word(columns: ExampleStore) -> None:
+    arrays = columns.arrays().values()
+    assert all(array.itemsize <= 4 for array in arrays)
+    assert sum(array.nbytes for array in arrays) < 60 * columns.of_types("words").column("num_words").sum()
 
 
 @pytest.mark.parametrize("texts", [[], [""], ["", "a", "", "\u3042\x00b"], ["\ud800", "\n"]])
-def test_texts_are_kept_as_they_are(texts: list[str]) -> None:
-    packed = Texts.of(texts)
-    assert [packed.text(number) for number in range(len(texts))] == texts
+def test_words_are_kept_as_they_are(columns: ExampleStore, texts: list[str]) -> None:
+    example = dataclasses.replace(columns[2], words=texts)
+    counts = {task: Counter[str]() for task in columns.tasks}
+    names: Any = {"dataset": "UD", "path": "path", "tasks": columns.tasks}
+    packed = ExampleStore.pack([[example], [], [example]], label_counts=counts, issues=IssueCounter(), **names)
+    document = json.loads(json.dumps(packed.document()))
+    for store in (packed, ExampleStore.load(document, packed.arrays(), **names)):
+        assert [list(one.words) for one in store] == [texts, texts]
+        assert [one.labels for one in store] == [example.labels, example.labels]
 
 
 @pytest.mark.parametrize(
@@ -129,4 +128,4 @@ def test_sentences_laid_out_together_are_those_laid_out_alone(encoders: dict[str
     for number, sentence in enumerate(sentences):
         for name in ("subword_ids", "type_ids", "segment_starts", "word_ends"):
             alone = getattr(words.sentence(sentence), name)
-            np.testing.assert_array_equal(getattr(together, name)[number], alone)
+            np.testing.assert_array_equal(getattr(together[number], name), alone)

@@ -12,7 +12,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.dataloading.cache import RunData
+from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.training.run import read_data
@@ -31,7 +31,7 @@ def arrays_of(example: Example) -> dict[str, np.ndarray | None]:
 def assert_same_instances(found: Sequence[Example], expected: Sequence[Example]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
-        for name in ("dataset", "view", "source", "words", "labels"):
+        for name in ("dataset", "input_type", "source", "words", "labels"):
             assert getattr(one, name) == getattr(other, name)
         types = [[type(label) for label in labels] for labels in one.labels.values()]
         assert types == [[type(label) for label in labels] for labels in other.labels.values()]
@@ -74,7 +74,7 @@ def test_columns_show_what_each_sentence_gives_alone(make: Callable[..., Setting
     setting = make(case)
     assert_same_instances(setting.data.dev["DATA"], list(one_by_one(setting)))
     unlabelled = [
-        Example(own.dataset, own.view, own.source, own.words, own.segments, {}, own.gold)
+        Example(own.dataset, own.input_type, own.source, own.words, own.segments, {}, own.gold)
         for own in one_by_one(setting)
     ]
     assert_same_instances(setting.data.train["DATA"], unlabelled)

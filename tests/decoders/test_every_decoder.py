@@ -14,10 +14,11 @@ from machamp_lite.acceleration.padded_linear import ROWS
 from machamp_lite.config import load_config
 from machamp_lite.data.records import FileFormat, Record, read_records
 from machamp_lite.dataloading.dataset_reader import DatasetReader
-from machamp_lite.dataloading.remarks import Remarks
+from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.evaluation import evaluate, predict_labels
+from machamp_lite.inference.engine import predict_labels
+from machamp_lite.inference.evaluation import evaluate
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import save_model
@@ -209,7 +210,7 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
     )
     records = setting.records()
     case.unannotated(records[0])
-    views = reader.examples(records, reader.annotations(records, Remarks()))
+    views = reader.examples(records, reader.read_labels(records, IssueCounter()))
     examples = [example for own in views for example in own]
     model = setting.model.eval()
 

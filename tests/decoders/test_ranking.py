@@ -18,7 +18,7 @@ from machamp_lite.decoders import DECODERS
 from machamp_lite.decoders import top_k as ranking
 from machamp_lite.decoders.dependency import Dependency
 from machamp_lite.decoders.top_k import Ranked, best_labels
-from machamp_lite.inference.evaluation import rank_labels, score_batches
+from machamp_lite.inference.engine import rank_labels, score_batches
 from machamp_lite.inference.predictor import predict_file
 
 __all__ = ["make"]

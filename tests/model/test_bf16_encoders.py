@@ -12,7 +12,7 @@ from test_encoder_kinds import TEXT_TASKS, WORD_TASKS, configure, every_kind, ma
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.reduced_vocabulary import reduce_vocabulary
 from machamp_lite.config.schema import Config
-from machamp_lite.inference.evaluation import score_batches
+from machamp_lite.inference.engine import score_batches
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_best_weights, save_model
 from machamp_lite.training.optimizer import make_optimizer

@@ -205,7 +205,7 @@ def test_a_long_text_is_read_as_the_mean_over_its_pieces(
     )
     data = read_data(config)
     model = build_model(config, data).eval()
-    views = {view: [own for own in data.train["DATA"] if own.view == view] for view in ("words", "subwords")}
+    views = {view: [own for own in data.train["DATA"] if own.input_type == view] for view in ("words", "subwords")}
     assert all(len(example.segments.segment_starts) == 1 for example in views["subwords"])
     long, short = views["words"]
     starts = [*long.segments.segment_starts, len(long.segments.subword_ids)]
@@ -233,7 +233,7 @@ def test_sentences_of_one_piece_are_the_same_bit_for_bit(
         model, examples = build(
             kind, f"encoder.max_input_length={length}", f"encoder.long_input={long_input}"
         )
-        examples = [example for example in examples if example.view == "words"]
+        examples = [example for example in examples if example.input_type == "words"]
         with torch.no_grad():
             states.append(model.encoder(model.batch(examples, only_annotated=False), [0, 1, 2]).sentences)
     whole = [place for place, own in enumerate(examples) if len(own.segments.segment_starts) == 1]

@@ -16,7 +16,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.attention_probe import probe_attention
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model

@@ -12,7 +12,7 @@ from tiny_encoders import Encoders
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
 from machamp_lite.nn import lora

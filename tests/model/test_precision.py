@@ -10,7 +10,7 @@ import torch
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.inference.evaluation import autocast
+from machamp_lite.inference.engine import autocast
 from machamp_lite.model import precision
 from machamp_lite.training.run import build_model, read_data
 

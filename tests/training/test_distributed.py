@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.dataloading.batch_sampler import parts
+from machamp_lite.dataloading.batch_sampler import split_batch
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.model.serialization import weights_of
 from machamp_lite.training import run as runs
@@ -197,7 +197,7 @@ def test_a_batch_is_cut_into_parts_with_about_the_same_number_of_subwords(
 ) -> None:
     data = runs.read_data(configs["static"])
     batch = [example for examples in data.train.values() for example in examples][:5]
-    cut = parts(batch, number)
+    cut = split_batch(batch, number)
     assert len(cut) == number
     assert sorted(id(one) for part in cut for one in part) == sorted(map(id, batch))
     totals = [sum(len(one.segments.subword_ids) for one in part) for part in cut]

@@ -11,7 +11,7 @@ from torch import Tensor
 from machamp_lite.config import load_config
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.errors import MachampError, TrainingError
-from machamp_lite.inference.evaluation import predict_labels
+from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.run import build_model, read_data, seed_everything
 from machamp_lite.training.train_step import train_together

@@ -1,34 +1,99 @@
-"""Headers that are read as data, and first lines of data that are skipped as headers."""
+"""Columns and header lines that are probably not what was meant."""
 
 import contextlib
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
+
+import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.cells import SKIP_HEADER, is_column_name, parse_number
 from machamp_lite.data.records import EMPTY, read_records
+from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError
 
 # Labels of a task that are needed before a label that occurs once says anything.
 FEWEST_LABELS = 6
+# Sentences that are inspected, and how many of their words or texts are needed for a warning.
+SENTENCES_READ, FEWEST = 200, 20
+# The share of rows that must agree, so that a few odd rows do not hide what a column holds.
+MOST = 0.9
+_NODE_ID = re.compile(r"[0-9]+([-.][0-9]+)?")
 
 # How often each label of a task is in a file, by task.
 LabelCounts = Mapping[str, Counter[str]]
 
 
+def column_warnings(
+    name: str, config: DatasetConfig, examples: ExampleStore, vocabularies: Mapping[str, Vocabulary]
+) -> Iterator[str]:
+    """A line per column of training data with other content than the config expects."""
+    sentences = examples.sentences()[:SENTENCES_READ]
+    key, unit = ("sent_idxs", "texts") if config.word_idx is None else ("word_idx", "words")
+    words = [list(sentence.words) for sentence in sentences]
+    for index, column in enumerate(config.text_columns()):
+        cells = list(chain.from_iterable(words)) if key == "word_idx" else [texts[index] for texts in words]
+        if len(cells) >= FEWEST and sum(map(_is_number, cells)) > MOST * len(cells):
+            yield (
+                f"{name}: column {column} of {examples.path}, which {key} reads as text, holds only numbers "
+                f"({', '.join(cells[:3])}, ...); set {key} to the column of the {unit}"
+            )
+    for task, options in config.tasks.items():
+        decoder = decoder_class(options)
+        label_columns = options.columns()
+        if not (
+            decoder.one_row_per_label
+            and decoder.labels_are_classes
+            and options.level == "word"
+            and len(label_columns) == 1
+        ):
+            continue
+        labels = vocabularies[task].labels
+        pairs = [
+            (word, labels[number])
+            for sentence in sentences
+            if task in sentence.gold
+            for word, number in zip(sentence.words, sentence.gold[task].tolist(), strict=True)
+        ]
+        if len(pairs) >= FEWEST and sum(word == label for word, label in pairs) > MOST * len(pairs):
+            yield (
+                f"{name}: task '{task}': column {label_columns[0]} of {examples.path} holds the word itself as label; "
+                "set column_idx to the column of the labels"
+            )
+
+
+def _is_number(text: str) -> bool:
+    return parse_number(text) is not None or _NODE_ID.fullmatch(text) is not None
+
+
+def empty_text_warning(name: str, examples: ExampleStore) -> str | None:
+    """A line on the rows of a TSV file in which a text is empty or white space."""
+    sentences = examples.sentences()
+    is_empty = np.array([not text.strip(" \t\r") for text in examples.strings], dtype=bool)
+    words = examples.rows["words"]
+    rows = sentences.indices[(words.sums(is_empty[words.values]) > 0)[sentences.indices]]
+    if not len(rows):
+        return None
+    plural = "instances have" if len(rows) > 1 else "instance has"
+    first = examples.numbers["line"][rows].min()
+    return f"{name}: {len(rows)} {plural} an empty text in {examples.path} (the first in line {first})"
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a file that looks like a header, though it is read as data; its label in each task."""
+    """The first line of a file, read as data, that looks like a header; and its label in each task."""
 
     path: str
     labels: Mapping[str, str]
 
     def warning(self, dataset: str, *, both: bool) -> str:
-        """A line on it; ``both`` if all files of its dataset have one."""
+        """A warning about the header; ``both`` if all files of its dataset have one."""
         tasks = ", ".join(f"'{label}' of task '{task}'" for task, label in self.labels.items())
         remedy = f"set {SKIP_HEADER} for {dataset}"
         if not both:
@@ -65,7 +130,7 @@ def find_header(config: DatasetConfig, path: str, counts: LabelCounts, *, known:
 
 
 def skipped_data(config: DatasetConfig, path: str, counts: LabelCounts) -> str | None:
-    """A line on the first line of a file that is skipped as a header, though its labels are those of other lines."""
+    """A warning about a first line that is skipped as a header, although other lines have its labels."""
     row = first_row(config, path) if config.skip_first_line else None
     if row is None or row[0].startswith("-DOCSTART-"):
         return None

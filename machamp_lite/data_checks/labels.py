@@ -1,0 +1,104 @@
+"""Labels of training and dev data that are probably not what was meant."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from unicodedata import combining, is_normalized, normalize
+
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.decoders import decoder_class
+from machamp_lite.decoders.dependency import MANY_ROOTS
+from machamp_lite.errors import shown_label
+
+LABELS_SHOWN = 5
+# Labels that are needed for a warning that most of them occur once, and the share of distinct labels.
+FEWEST, MOST = 20, 0.9
+_INVISIBLE = " \t\u200b\u2060\ufeff"
+
+
+def spelling_warning(task: str, counts: Mapping[str, int]) -> str | None:
+    """A line on labels that are the same except for case, outer spaces or Unicode form."""
+    groups: dict[str, list[str]] = {}
+    for label in counts:
+        groups.setdefault(plain_label(label), []).append(label)
+    several = [sorted(group, key=lambda label: (-counts[label], label)) for group in groups.values() if len(group) > 1]
+    if not several:
+        return None
+    several.sort(key=lambda group: -sum(counts[label] for label in group))
+    found = "; ".join(
+        ", ".join(f"{shown_label(with_escapes(label))} ({counts[label]})" for label in group)
+        for group in several[:LABELS_SHOWN]
+    )
+    more = f" and {len(several) - LABELS_SHOWN} more" if len(several) > LABELS_SHOWN else ""
+    return (
+        f"task '{task}': labels that differ only in case, outer spaces or Unicode form count as different labels: "
+        f"{found}{more}; use one spelling for each label"
+    )
+
+
+def plain_label(label: str) -> str:
+    """A label without case, outer spaces and differences of Unicode form."""
+    return normalize("NFC", normalize("NFC", label).strip().strip(_INVISIBLE).casefold())
+
+
+def with_escapes(label: str) -> str:
+    """A label whose combining characters are escaped unless it is in NFC, so that it differs from its NFC form."""
+    if is_normalized("NFC", label):
+        return label
+    return "".join(ascii(sign)[1:-1] if combining(sign) else sign for sign in label)
+
+
+def distinct_warning(name: str, config: DatasetConfig, task: str, path: str, counts: Counter[str]) -> str | None:
+    """A line on labels that almost all occur only once, like ids."""
+    decoder = decoder_class(config.tasks[task])
+    items = counts.total()
+    if not decoder.labels_are_classes or items < FEWEST or len(counts) <= MOST * items:
+        return None
+    place = decoder.place(task, config.tasks[task])
+    return (
+        f"{name}: task '{task}': found {len(counts)} labels for {items} items in {place} of {path}, expected labels "
+        "that occur more than once; if they are ids or texts, set column_idx to the column of the labels"
+    )
+
+
+def unseen_labels(task: str, vocabulary: Vocabulary, dev: ExampleStore | None) -> Counter[str]:
+    """The labels of dev data that are not in the training data, and how often they occur."""
+    counts = Counter[str]() if dev is None else dev.label_counts[task]
+    return Counter({label: count for label, count in counts.items() if label not in vocabulary})
+
+
+def unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, every: Counter[str]) -> str:
+    """A line on the labels of a dev file that are not in the training data; ``every`` are all labels of the file."""
+    labels = _listed([label for label, _ in unseen.most_common()])
+    if unseen.keys() == every.keys():
+        return (
+            f"{name}: task '{task}': none of the labels of {path} is in the training data, so that all "
+            f"{unseen.total()} count as wrong: {labels}; do both files have the same columns?"
+        )
+    return (
+        f"{name}: task '{task}': {len(unseen)} of the labels of {path} are not in the training data "
+        f"and count as wrong, {unseen.total()} times in all: {labels}"
+    )
+
+
+def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
+    """Lines on relations of roots that other words have too, and the other way round."""
+    for label, count, of_roots in zip(vocabulary.labels, vocabulary.counts, vocabulary.root_counts, strict=False):
+        if count > of_roots > count / 2:
+            number, whom, whose = count - of_roots, "words that are not the root", "roots"
+        elif 0 < of_roots <= min(count / 2, MANY_ROOTS * sum(vocabulary.root_counts)):
+            number, whom, whose = of_roots, "roots", "other words"
+        else:
+            continue
+        yield (
+            f"task '{task}': {number} of the {whom} in the training data have the relation '{label}', which mostly "
+            f"{whose} have; prediction gives it to {whose} only"
+        )
+
+
+def _listed(labels: Sequence[str]) -> str:
+    """The first labels, and how many more there are."""
+    more = len(labels) - LABELS_SHOWN
+    shown = ", ".join(map(shown_label, labels[:LABELS_SHOWN]))
+    return f"{shown} and {more} more" if more > 0 else shown

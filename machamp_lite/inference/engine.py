@@ -1,0 +1,234 @@
+"""Predicts examples in batches: labels, the best labels of each item, or scores."""
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from machamp_lite.config.schema import BatchingParams
+from machamp_lite.data.segments import Segments
+from machamp_lite.dataloading.batch import Batch
+from machamp_lite.dataloading.batch_sampler import make_batches
+from machamp_lite.dataloading.example import Example
+from machamp_lite.errors import MachampError, first_line
+from machamp_lite.model.encoder import EncoderError
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.precision import resolved
+
+logger = logging.getLogger(__name__)
+
+# In subwords. The scores of a parser grow with the square of a sentence's words: longer sentences are split between
+# words and predicted in parts. Longer texts are truncated.
+LONGEST_PART = 512
+LONGEST_TEXT = 2**16
+
+T = TypeVar("T")
+# Of one sentence by task: the decoded labels and the best ones.
+_Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
+
+
+def predict_labels(
+    model: Model, examples: Sequence[Example], *, batch_size: int | None = None
+) -> Iterator[tuple[int, dict[str, list[Any]]]]:
+    """The index of each example and its predicted labels by task, in batches of similar length."""
+    for index, labels, _ in rank_labels(model, examples, top_n={}, batch_size=batch_size):
+        yield index, labels
+
+
+def rank_labels(
+    model: Model, examples: Sequence[Example], *, top_n: Mapping[str, int], batch_size: int | None = None
+) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
+    """As ``predict_labels``, with the best labels of each item for the tasks of ``top_n``."""
+    split = [split_long_example(example) for example in examples]
+    owners = [(index, number) for index, parts in enumerate(split) for number in range(len(parts))]
+    if long := [parts[0] for parts in split if len(parts) > 1]:
+        message = "%s: a sentence of more than %d subwords (one of %d here) is predicted in parts"
+        logger.warning(message, long[0].source, LONGEST_PART, len(long))
+
+    def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
+        return list(zip(model.labels(batch, scores), _best_labels(model, batch, scores, top_n), strict=True))
+
+    incomplete: dict[int, dict[int, _Labels]] = {}
+    every_part = [part for parts in split for part in parts]
+    for indices, found in _in_batches(model, every_part, labels_of, batch_size=batch_size):
+        for index, labels in zip(indices, found, strict=True):
+            owner, number = owners[index]
+            done = incomplete.setdefault(owner, {})
+            done[number] = labels
+            if len(done) == len(split[owner]):
+                yield owner, *_joined(model, [done[number] for number in sorted(incomplete.pop(owner))])
+
+
+def _best_labels(
+    model: Model, batch: Batch, scores: dict[str, Any], top_n: Mapping[str, int]
+) -> list[dict[str, list[Any]]]:
+    """The best labels of each sentence for the tasks of ``top_n``."""
+    ranked: list[dict[str, list[Any]]] = [{} for _ in batch.examples]
+    for task in top_n.keys() & scores.keys():
+        sentences = batch.tasks[task].sentences
+        words = [batch.examples[sentence].words for sentence in sentences]
+        items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
+        for sentence, own in zip(sentences, items, strict=True):
+            ranked[sentence][task] = own
+    return ranked
+
+
+def _joined(model: Model, parts: Sequence[_Labels]) -> _Labels:
+    """The labels of a sentence from those of its parts."""
+    labels, ranked = parts[0]
+    if len(parts) == 1:
+        return labels, ranked
+    return (
+        {task: model.decoder(task).join([part[task] for part, _ in parts]) for task in labels},
+        {task: model.decoder(task).join_ranked([part[task] for _, part in parts]) for task in ranked},
+    )
+
+
+def score_batches(
+    model: Model, examples: Sequence[Example], *, batch_size: int | None = None
+) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
+    """The indices of the examples of each batch, the batch, and the scores of its tasks."""
+    for indices, (batch, scores) in _in_batches(
+        model, examples, lambda batch, scores: (batch, scores), batch_size=batch_size
+    ):
+        yield indices, batch, scores
+
+
+def _in_batches(
+    model: Model,
+    examples: Sequence[Example],
+    make: Callable[[Batch, dict[str, Any]], T],
+    *,
+    batch_size: int | None,
+) -> Iterator[tuple[list[int], T]]:
+    """The indices of the examples of each batch, and the result of ``make`` for the batch and its scores."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode(), autocast(model):
+            for indices in prediction_batches(examples, model.config.params.batching, batch_size=batch_size):
+                yield from _in_memory(model, examples, indices, make)
+    finally:
+        model.train(was_training)
+
+
+def prediction_batches(
+    examples: Sequence[Example], batching: BatchingParams, *, batch_size: int | None = None
+) -> list[list[int]]:
+    """The indices of the examples of each batch of prediction, those of similar length together."""
+    # Without gradients, four times the subwords of a training step fit in its memory.
+    sizes = {"max_tokens": 4 * batching.max_tokens, "batch_size": batch_size or 4 * batching.batch_size}
+    lengths = np.array([example.segments.longest for example in examples])
+    segments = np.array([len(example.segments.segment_starts) for example in examples])
+    return make_batches(
+        np.argsort(lengths, kind="stable"), lengths, segments, batching.model_copy(update=sizes)
+    )
+
+
+def _check_numbers(batch: Batch, scores: Any, task: str = "") -> None:
+    """Raises ``MachampError`` for scores that are NaN, from which no label can be decoded."""
+    if isinstance(scores, dict):
+        for name, own in scores.items():
+            _check_numbers(batch, own, name)
+    elif isinstance(scores, tuple):
+        for part in scores:
+            _check_numbers(batch, part, task)
+    elif isinstance(scores, torch.Tensor) and scores.is_floating_point() and bool(scores.isnan().any()):
+        raise MachampError(
+            f"{batch.examples[0].source}: the model cannot score its input (its scores for the task '{task}' are "
+            "NaN); its weights or its config are damaged, or its training diverged"
+        )
+
+
+def _in_memory(
+    model: Model,
+    examples: Sequence[Example],
+    indices: list[int],
+    make: Callable[[Batch, dict[str, Any]], T],
+) -> Iterator[tuple[list[int], T]]:
+    """The results for one batch, in halves if it does not fit the memory of a GPU."""
+    batch, made = model.batch([examples[index] for index in indices], only_annotated=False), None
+    try:
+        scores = model(batch)
+        _check_numbers(batch, scores)
+        made = make(batch, scores)
+    except torch.OutOfMemoryError as error:
+        if len(indices) == 1:
+            raise MachampError(
+                f"{batch.examples[0].source}: the model cannot score its input (a sentence of "
+                f"{len(batch.subword_ids)} subwords; {first_line(error)}); expected a shorter one, or --device -1"
+            ) from error
+    except EncoderError as error:
+        # With the traceback, for the log of a run.
+        logger.error("the encoder raised an error", exc_info=error)
+        cause = first_line(error.__cause__ or error)
+        raise MachampError(
+            f"{batch.examples[0].source}: the model cannot score its input (its encoder raised {cause})"
+        ) from error
+    if made is not None:
+        yield indices, made
+        return
+    logger.warning(
+        "%s: a batch of %d sentences and %d subwords does not fit the memory of the GPU: it is predicted in halves; "
+        "a lower --batch_size saves the time of finding out",
+        batch.examples[0].source,
+        len(indices),
+        len(batch.subword_ids),
+    )
+    half = len(indices) // 2
+    for part in (indices[:half], indices[half:]):
+        yield from _in_memory(model, examples, part, make)
+
+
+def autocast(model: Model) -> torch.autocast:
+    """The precision of a model, as a context."""
+    enabled = resolved(model.precision, model.device) == "bf16"
+    return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
+
+
+def split_long_example(example: Example) -> list[Example]:
+    """The example itself, or its parts without labels; each is as many whole segments as fit ``LONGEST_PART``."""
+    segments = example.segments
+    size, items = len(segments.subword_ids), len(segments.word_ends)
+    is_text = not items or example.input_type == "subwords"
+    longest = LONGEST_TEXT if is_text else LONGEST_PART
+    if size <= longest or len(segments.segment_starts) == 1:
+        return [example]
+    parts = [_part(example, start, end) for start, end in _spans(segments, longest)]
+    return parts[:1] if is_text else parts
+
+
+def _spans(segments: Segments, longest: int) -> Iterator[tuple[int, int]]:
+    """The start and end of each part, in subwords."""
+    ends = [*segments.segment_starts[1:].tolist(), len(segments.subword_ids)]
+    start = last = 0
+    for end in ends:
+        if end - start > longest and last > start:
+            yield start, last
+            start = last
+        last = end
+    yield start, last
+
+
+def _part(example: Example, start: int, end: int) -> Example:
+    segments, items = example.segments, len(example.segments.word_ends)
+    first, last = np.searchsorted(segments.word_ends, [start, end]).tolist()
+    inside = (segments.segment_starts >= start) & (segments.segment_starts < end)
+    part = Segments(
+        segments.subword_ids[start:end],
+        segments.type_ids[start:end],
+        segments.segment_starts[inside] - start,
+        segments.word_ends[first:last] - start,
+    )
+    words, ids = example.words, example.dataset_ids
+    return dataclasses.replace(
+        example,
+        segments=part,
+        words=words[first:last] if len(words) == items else words,
+        dataset_ids=ids[first:last] if ids is not None and len(ids) == items else ids,
+        labels={},
+        gold={},
+    )

@@ -1,0 +1,125 @@
+"""The data of a run: read or from the cache, checked, and the same on all processes."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.config.schema import Config
+from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warnings
+from machamp_lite.data_checks.warnings import data_warnings
+from machamp_lite.dataloading.cache import DataCache
+from machamp_lite.dataloading.datasets import (
+    RunData,
+    changed_files,
+    data_checksums,
+    drop_unused_examples,
+    read_files,
+)
+from machamp_lite.errors import ConfigError, DataError, one_line
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.pretrained import load_tokenizer
+from machamp_lite.model.sandbox import check_encoder_memory
+from machamp_lite.training.distributed import Processes
+from machamp_lite.training.warm_start import label_orders
+from machamp_lite.weighting.class_weights import faults_of
+
+logger = logging.getLogger(__name__)
+
+
+def read_data(
+    config: Config,
+    init_model: Model | None = None,
+    *,
+    cache: Path | None = None,
+    writes: bool = True,
+    checksums: Mapping[str, str] | None = None,
+) -> RunData:
+    """Reads and checks all data of a config; raises ``DataError`` with the faults of all files.
+
+    ``checksums`` are those of the data files, by default computed here. A file that no longer has its checksum at the
+    end is a fault too: the checksums of the data are those of the bytes that were read.
+
+    A run that starts from an ``init_model`` uses its tokenizer, and its order of labels if the labels are the same.
+    With the folder of a ``cache``, data comes from its entry there, or is added to it if ``writes`` is true.
+    """
+    start = time.perf_counter()
+    if init_model is None:
+        check_encoder_memory(config.params.transformer_model)
+    tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
+    checksums = data_checksums(config) if checksums is None else checksums
+    read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
+    data, source, stored = read(label_orders={})
+    orders = label_orders(init_model, config, data.vocabularies) if init_model else {}
+    if orders:
+        # Ids are assigned while data is read: it is read again with the ids of the initial model.
+        data, source, stored = read(label_orders=orders)
+    logger.info("data: %s in %.1f s%s", source, time.perf_counter() - start, stored)
+    _check_class_weights(config, data)
+    for task in config.switched_off():
+        logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
+    drop_unused_examples(config, data)
+    for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
+        logger.warning("%s", one_line(line))
+    data.schemes.update(recognise_schemes(config, data))
+    for task, scheme in data.schemes.items():
+        logger.info("task '%s': labels in the scheme %s", task, scheme)
+    for line in scheme_warnings(config, data):
+        logger.warning("%s", one_line(line))
+    return data
+
+
+def _read_or_load(
+    config: Config,
+    tokenizer: Any,
+    *,
+    label_orders: Mapping[str, Sequence[str]],
+    checksums: Mapping[str, str],
+    folder: Path | None,
+    writes: bool,
+) -> tuple[RunData, str, str]:
+    """All data, and the parts of a log line before and after the seconds."""
+    cache = None
+    if folder is not None:
+        cache = DataCache(
+            folder, config=config, tokenizer=tokenizer, label_orders=label_orders, checksums=checksums
+        )
+        data = cache.load()
+        if data is not None:
+            return data, f"from the cache {cache.path}", ""
+    data = read_files(config, tokenizer, label_orders=label_orders, checksums=checksums)
+    changed = changed_files(checksums)
+    if changed:
+        raise DataError(
+            f"{path}: has changed while it was read; start again once it is complete" for path in changed
+        )
+    if cache is not None and writes and cache.save(data):
+        return data, "read", f", cached in {cache.path}"
+    return data, "read", ""
+
+
+def check_same_data(data: RunData, processes: Processes) -> None:
+    """Raises ``DataError`` if the processes of a run have read different data, because files were replaced."""
+    first = processes.told(dict(data.checksums))
+
+    def check() -> None:
+        changed = [path for path, checksum in data.checksums.items() if first.get(path) != checksum]
+        if changed:
+            raise DataError(f"{path}: has changed while it was read; start again" for path in changed)
+
+    processes.together(check)
+
+
+def _check_class_weights(config: Config, data: RunData) -> None:
+    """Raises ``ConfigError`` for class weights in the config that do not fit the labels of the training data."""
+    faults = []
+    for name, dataset in config.datasets.items():
+        for task, task_config in dataset.tasks.items():
+            if isinstance(task_config.class_weights, dict):
+                key = f"{config.sources.get(name, name)}: {name} -> tasks -> {task} -> class_weights"
+                labels = data.vocabularies[task].labels
+                faults += [f"{key}: {fault}" for fault in faults_of(task_config.class_weights, labels)]
+    if faults:
+        raise ConfigError(faults)
