@@ -13,7 +13,7 @@ from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.run import build_model, read_data, seed_everything
-from machamp_lite.training.train_step import train_step, train_together
+from machamp_lite.training.train_step import train_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
@@ -68,10 +68,10 @@ def test_no_step_waits_for_the_gpu(
     model.to("cuda").train()
     optimizer = make_optimizer(model, model.config.params.training)
     # The first one sets up libraries and the optimizer's state.
-    train_step(model, model.batch(examples, only_annotated=True), optimizer)
+    train_step(model, [examples], optimizer)
     no_waiting()
     for part in (examples, examples[:2]):
-        train_step(model, model.batch(part, only_annotated=True), optimizer)
+        train_step(model, [part], optimizer)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,7 +80,7 @@ def test_every_kind_of_encoder_learns_and_predicts(build: Build, kind: str, prec
     model, examples = build(f"training.precision={precision}", kind=kind)
     model.to("cuda").train()
     optimizer = make_optimizer(model, model.config.params.training)
-    losses = train_step(model, model.batch(examples, only_annotated=True), optimizer)
+    losses = train_step(model, [examples], optimizer)[0].tasks
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert len(dict(predict_labels(model, examples))) == len(examples)
 
@@ -91,12 +91,12 @@ def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
         model, examples = build("training.precision=fp32")
         model.to(device).eval()
         optimizer = torch.optim.SGD(model.parameters(), lr=0.01, fused=True)
-        losses = train_together(model, [model.batch(examples, only_annotated=True)], optimizer)
+        losses = train_step(model, [examples], optimizer)[0].tasks
         labels = {
             place: {task: own for task, own in labels.items() if task in ("upos", "lemma", "tree", "bio")}
             for place, labels in predict_labels(model, examples)
         }
-        found.append(({task: loss.item() for task, loss in losses[0].items()}, labels))
+        found.append(({task: loss.item() for task, loss in losses.items()}, labels))
     (expected, labels), (on_gpu, labels_on_gpu) = found
     assert on_gpu == pytest.approx(expected, rel=1e-3)
     assert labels_on_gpu == labels
@@ -107,16 +107,16 @@ def test_a_batch_without_room_is_learnt_from_in_parts(build: Build, caplog: pyte
     model.to("cuda").train()
     optimizer = make_optimizer(model, model.config.params.training)
     many = examples * 3000
-    train_step(model, model.batch(examples, only_annotated=True), optimizer)
+    train_step(model, [examples], optimizer)
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
-    train_step(model, model.batch(many, only_annotated=True), optimizer)
+    train_step(model, [many], optimizer)
     whole = torch.cuda.max_memory_allocated()
     torch.cuda.empty_cache()
     total = torch.cuda.get_device_properties(0).total_memory
     torch.cuda.set_per_process_memory_fraction(0.6 * whole / total)
     try:
-        train_step(model, model.batch(many, only_annotated=True), optimizer)
+        train_step(model, [many], optimizer)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert "does not fit the memory of the GPU" in caplog.text

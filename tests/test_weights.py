@@ -17,7 +17,7 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training import run as runs
 from machamp_lite.training.optimizer import make_optimizer
-from machamp_lite.training.trainer import train_step
+from machamp_lite.training.train_step import train_step
 
 ROWS = [("dog", "X"), ("cat", "X"), ("ran", "Y"), ("the", "X"), ("he", "Z"), ("a", "X"), ("they", "Y")]
 
@@ -235,7 +235,7 @@ def test_learnt_weights_of_tasks_have_no_decay_and_move(load: Callable[..., Any]
     (group,) = [group for group in optimizer.param_groups if any(one is learnt[0] for one in group["params"])]
     assert group["weight_decay"] == 0
     assert len(group["params"]) == len(learnt) == 2
-    train_step(model, model.batch(data.train["D"], only_annotated=True), optimizer)
+    train_step(model, [data.train["D"]], optimizer)
     assert all(parameter.item() != 0 for parameter in learnt)
 
 

@@ -47,9 +47,9 @@ def _train(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(4096)
     # Before torch is imported, which takes seconds; several processes report an error of the config together.
     configs = None if os.environ.get("WORLD_SIZE") else _load_configs(flags)
-    from machamp_lite.training.distributed import joined
+    from machamp_lite.training.distributed import process_group
 
-    with joined(on_gpus=flags.device != -1) as processes:
+    with process_group(on_gpus=flags.device != -1) as processes:
         return _train_in_process(flags, configs, processes)
 
 
@@ -60,27 +60,28 @@ def _train_in_process(
     # To the terminal; the log file of a run comes with its folder.
     set_up_logging(silent=not processes.is_main_process)
     if configs is None:
-        configs = processes.together(lambda: _load_configs(flags))
+        configs = processes.run_on_all_ranks(lambda: _load_configs(flags))
     from machamp_lite.training import run as runs
+    from machamp_lite.training.check import check_all
 
     if flags.check or flags.sequential:
         cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_main_process}
-        lines = processes.together(lambda: runs.check_all(configs, retrain=flags.retrain, **cache))
+        lines = processes.run_on_all_ranks(lambda: check_all(configs, retrain=flags.retrain, **cache))
     if flags.check:
         if processes.is_main_process:
             print("\n".join(map(one_line, lines)))
         return 0
-    device = processes.together(lambda: _choose_device(flags.device, several=processes.count > 1))
+    device = processes.run_on_all_ranks(lambda: _choose_device(flags.device, several=processes.world_size > 1))
     if device == "cpu":
         keep_freed_memory()
     given = flags.resume or flags.model_dir
     if given is None and processes.is_main_process:
         given = str(runs.default_run_folder(flags.dataset_configs, flags.name))
-    folder = Path(processes.told(given))
+    folder = Path(processes.broadcast_object(given))
     folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
     if flags.resume is None:
         options = {"overwrite": flags.overwrite, "retrain": flags.retrain}
-        processes.together(lambda: runs.check_run_folders(folders, configs, **options))
+        processes.run_on_all_ranks(lambda: runs.check_run_folders(folders, configs, **options))
     init_model = flags.retrain
     for config, folder in zip(configs, folders, strict=True):
         _train_one(
@@ -136,7 +137,7 @@ def _train_one(
             log_to(folder / "log.txt")
         logger.info("run folder: %s", folder)
         with _with_resume_command(folder, processes.launcher):
-            trackers = runs.train_in(
+            trackers = runs.train_in_locked_folder(
                 folder, config, device=device, data_cache=data_cache, interrupts=interrupts(), **options
             )
     if processes.is_main_process:

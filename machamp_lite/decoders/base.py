@@ -1,7 +1,7 @@
 """What every decoder is: one task type's whole life, from the columns of a record back to them.
 
 In the order in which data meets them: ``read_labels`` (record -> labels as strings), ``classes`` (labels -> what
-is counted and predicted), ``encode`` (classes -> ids), ``forward`` (hidden states -> scores), ``loss`` or
+is counted and predicted), ``encode`` (classes -> ids), ``forward`` (hidden states -> scores), ``loss_sums`` or
 ``decode`` (two readings of the scores; ``decode`` gives labels again), ``write_labels`` (labels -> record). Where
 several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the place of the last two.
 """
@@ -55,8 +55,6 @@ class Decoder(nn.Module, ABC):
     one_row_per_label: ClassVar[bool] = False
     # False for classes that are made of labels and words: many of them are rare, and none is a label of the file.
     labels_are_classes: ClassVar[bool] = True
-    # Of how many means its loss is the sum.
-    loss_means: ClassVar[int] = 1
     # What a label of its vocabulary looks like, as a regular expression.
     label_form: ClassVar[str] = ".*"
 
@@ -124,7 +122,7 @@ class Decoder(nn.Module, ABC):
 
     @classmethod
     def encode(cls, labels: Sequence[Any], class_ids: Sequence[int]) -> np.ndarray:
-        """What ``loss`` is given of one sentence's labels, first axis N."""
+        """What ``loss_sums`` is given of one sentence's labels, first axis N."""
         return np.asarray(class_ids, dtype=np.int64)
 
     @classmethod
@@ -146,12 +144,16 @@ class Decoder(nn.Module, ABC):
         """Scores. *Shape:* hidden (N, D); lengths (B,), on the host, are each sentence's number of items, N in all."""
 
     @abstractmethod
-    def loss(self, scores: Any, gold: Tensor) -> Tensor:
-        """The mean loss of the N labelled items, not yet weighted."""
+    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """The terms of the loss, each summed over the labelled items and not yet divided by ``loss_counts``."""
 
-    def loss_parts(self, scores: Any, gold: Tensor) -> list[tuple[Tensor, Tensor | int]]:
-        """The ``loss_means`` means whose sum is ``loss``, each with what it is over: items, or their weights."""
-        return [(self.loss(scores, gold), self.objective.size(gold) if self.objective else len(gold))]
+    def loss_counts(self, gold: np.ndarray) -> list[float]:
+        """What each term is divided by: the number of items, or the sum of their weights. The loss adds up the means.
+
+        It depends on gold labels alone, so that processes and micro-batches know the counts of a whole batch before
+        they have scores. *Shape:* gold (N, ...), as ``encode`` returns it.
+        """
+        return [len(gold) if self.objective is None else self.objective.count(gold)]
 
     @abstractmethod
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
@@ -218,9 +220,9 @@ class LabelDecoder(Decoder):
         """*Shape:* (N, D) -> (N, C)."""
         return self.scores(self.dropout(hidden))
 
-    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
-        """*Shape:* (N, C), (N,) -> ()."""
-        return self.objective(scores, gold)
+    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """Cross-entropy. *Shape:* (N, C), (N,) -> () each."""
+        return [self.objective(scores, gold)]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The label with the highest score for each item."""

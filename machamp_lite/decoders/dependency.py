@@ -20,7 +20,6 @@ from machamp_lite.errors import DataError
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
 from machamp_lite.nn.ragged import flatten, is_item, pad, starts_of, to_device
 from machamp_lite.nn.spanning_tree import cyclic_words, decode_trees
-from machamp_lite.weighting.losses import label_loss
 
 Arc = tuple[int, str]
 # Words of a sentence that is learnt from: memory and time go with the square.
@@ -49,7 +48,6 @@ class Dependency(Decoder):
     """A biaffine parser (Dozat and Manning 2017) that scores relations only at gold or chosen heads."""
 
     one_row_per_label = True
-    loss_means = 2
     Options = DependencyOptions
     forbidden: Tensor
 
@@ -183,17 +181,16 @@ class Dependency(Decoder):
         arcs = self.arcs(pad(arc_dependent[:-1], lengths), _with_root(arc_head, lengths))
         return DependencyScores(arcs.float(), tag_dependent[:-1], tag_head, lengths)
 
-    def loss(self, scores: DependencyScores, gold: Tensor) -> Tensor:
-        """Mean cross-entropy of heads plus the loss of relations at gold heads. *Shape:* gold (W, 2)."""
-        (arcs, _), (relations, _) = self.loss_parts(scores, gold)
-        return arcs + relations
-
-    def loss_parts(self, scores: DependencyScores, gold: Tensor) -> list[tuple[Tensor, Tensor | int]]:
-        """Both of them; that of relations may be weighted."""
+    def loss_sums(self, scores: DependencyScores, gold: Tensor) -> list[Tensor]:
+        """Cross-entropy of heads, and the loss of relations at gold heads. *Shape:* gold (W, 2)."""
         heads, relations = gold.unbind(-1)
         arcs = flatten(_mask_padding(scores), scores.lengths)
-        loss = self.objective(self._relation_scores(scores, heads), relations)
-        return [(label_loss(arcs, heads), len(heads)), (loss, self.objective.size(relations))]
+        relation_loss = self.objective(self._relation_scores(scores, heads), relations)
+        return [functional.cross_entropy(arcs, heads, reduction="sum"), relation_loss]
+
+    def loss_counts(self, gold: np.ndarray) -> list[float]:
+        """Words for heads; relations may be weighted."""
+        return [len(gold), self.objective.count(gold[:, 1])]
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
         """The best tree with one root for each sentence, and the best relation of each of its arcs.

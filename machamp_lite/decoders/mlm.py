@@ -61,9 +61,9 @@ class Mlm(Decoder):
         """*Shape:* (N, D) -> see ``MaskedScores``."""
         return MaskedScores(self.head(self.dropout(hidden)).float(), lengths)
 
-    def loss(self, scores: Any, gold: Tensor) -> Tensor:
-        """*Shape:* ``MaskedScores``, (N,) -> ()."""
-        return functional.cross_entropy(scores.logits, gold)
+    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """Cross-entropy. *Shape:* ``MaskedScores``, (N,) -> () each."""
+        return [functional.cross_entropy(scores.logits, gold, reduction="sum")]
 
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Log-probabilities over the vocabulary for each hidden subword."""

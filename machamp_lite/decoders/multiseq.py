@@ -88,11 +88,15 @@ class MultiSeq(Decoder):
         """*Shape:* (N, D) -> (N, C)."""
         return self.scores(self.dropout(hidden))
 
-    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
-        """*Shape:* (N, C), (N, most labels of an item) -> ()."""
-        # One more column in front takes what is no label.
+    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """Binary cross-entropy. *Shape:* (N, C), (N, most labels of an item) -> () each."""
+        # One more column in front takes the -1 that rows are filled with.
         targets = scores.new_zeros(len(scores), scores.shape[1] + 1, dtype=torch.float32)
-        return self.objective(scores, targets.scatter(1, gold + 1, 1.0)[:, 1:])
+        return [self.objective(scores, targets.scatter(1, gold + 1, 1.0)[:, 1:])]
+
+    def loss_counts(self, gold: np.ndarray) -> list[float]:
+        """One decision per item and label."""
+        return [len(gold) * len(self.vocabulary)]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """All labels above the threshold, joined in alphabetical order, or ``_``."""

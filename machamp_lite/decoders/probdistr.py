@@ -81,9 +81,9 @@ class ProbDistr(Decoder):
         """Log-probabilities. *Shape:* (B, D) -> (B, C)."""
         return self.scores(self.dropout(hidden)).float().log_softmax(-1)
 
-    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
-        """The mean Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> ()."""
-        return functional.kl_div(scores, gold, reduction="batchmean")
+    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """The Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> () each."""
+        return [functional.kl_div(scores, gold, reduction="sum")]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The distribution of each sentence."""

@@ -58,9 +58,9 @@ class Regression(Decoder):
         """*Shape:* (B, D) -> (B,)."""
         return self.score(self.dropout(hidden)).squeeze(-1).float()
 
-    def loss(self, scores: Tensor, gold: Tensor) -> Tensor:
-        """The mean squared error, in units of the spread. *Shape:* (B,), (B,) -> ()."""
-        return functional.mse_loss(scores, (gold - self.mean) / self.spread)
+    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """The squared error, in units of the standard deviation. *Shape:* (B,), (B,) -> () each."""
+        return [functional.mse_loss(scores, (gold - self.mean) / self.spread, reduction="sum")]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The number of each sentence."""

@@ -84,8 +84,8 @@ class Seq2Seq(Decoder):
         states = pad(self.dropout(hidden), lengths)
         return Memory(states, to_device(is_item(lengths, states.shape[1]).long(), states.device))
 
-    def loss(self, scores: Any, gold: Tensor) -> Tensor:
-        """The mean over all subwords of the targets. *Shape:* ``Memory``, (B, T), filled with -1 -> ()."""
+    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """Cross-entropy of the subwords of the targets. *Shape:* ``Memory``, (B, T), filled with -1 -> () each."""
         gold = gold[:, : self.config.max_output_length]
         labels = gold.masked_fill(gold < 0, IGNORED)
         output = self.model(
@@ -95,11 +95,11 @@ class Seq2Seq(Decoder):
             use_cache=False,
         )
         logits = output.logits.float().flatten(0, 1)
-        return functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED)
+        return [functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")]
 
-    def loss_parts(self, scores: Any, gold: Tensor) -> list[tuple[Tensor, Tensor | int]]:
-        """The loss, over the subwords of the targets."""
-        return [(self.loss(scores, gold), (gold[:, : self.config.max_output_length] >= 0).sum())]
+    def loss_counts(self, gold: np.ndarray) -> list[float]:
+        """The subwords of the targets."""
+        return [float((gold[:, : self.config.max_output_length] >= 0).sum())]
 
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The best output of a beam search for each text."""

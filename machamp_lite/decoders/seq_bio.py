@@ -41,10 +41,10 @@ class SeqBio(Seq):
         """*Shape:* (N, D), (B,) -> see ``BioScores``."""
         return BioScores(pad(super().forward(hidden, lengths).float(), lengths), lengths)
 
-    def loss(self, scores: Any, gold: Tensor) -> Tensor:
-        """The sum of the sentences' losses by the number of words, to keep its size beside other tasks.
+    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """The losses of sentences; the count is that of words, so that it has the size of other tasks' losses.
 
-        *Shape:* ``BioScores``, (N,) -> ().
+        *Shape:* ``BioScores``, (N,) -> () each.
         """
         emissions, lengths = scores
         margins = self.objective(gold)
@@ -54,7 +54,7 @@ class SeqBio(Seq):
             lengths,
             margins=None if margins is None else pad(margins, lengths),
         )
-        return losses.sum() / len(gold)
+        return [losses.sum()]
 
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The best labels in the scheme for each sentence."""

@@ -1,7 +1,8 @@
 """The model: one encoder, one decoder a task."""
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.dataloading.batch import Batch, make_batch
+from machamp_lite.dataloading.batch import Batch, join_gold, make_batch
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.base import Decoder, LanguageModelKind
@@ -24,6 +25,9 @@ from machamp_lite.model.pretrained import Pretrained
 from machamp_lite.nn.ragged import to_device
 from machamp_lite.nn.scalar_mix import ScalarMix, mix
 from machamp_lite.weighting.task_weighting import make_task_weights
+
+# By task: what each term of its loss is divided by.
+LossCounts = Mapping[str, Sequence[float]]
 
 
 class Model(nn.Module):
@@ -174,26 +178,35 @@ class Model(nn.Module):
             mixed = torch.cat([mixed, vectors.expand(len(tasks), -1, -1)], dim=-1)
         return self.dropout(mixed)
 
-    def losses(self, batch: Batch, scores: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The mean loss of each task, not weighted."""
-        gold = {task: batch.tasks[task].gold for task in scores}
-        return {
-            task: self.decoder(task).loss(scores[task], ids) for task, ids in gold.items() if ids is not None
-        }
+    def losses(
+        self, batch: Batch, scores: Mapping[str, Any], counts: LossCounts | None = None
+    ) -> dict[str, Tensor]:
+        """The mean loss of each task, without its task weight.
 
-    def loss_parts(
-        self, batch: Batch, scores: Mapping[str, Any]
-    ) -> dict[str, list[tuple[Tensor, Tensor | int]]]:
-        """The means that the losses are sums of, each with what it is over."""
-        gold = {task: batch.tasks[task].gold for task in scores}
+        ``counts`` are by default those of the batch. With those of a larger batch, of which this is a part, the losses
+        of all parts add up to those of the larger batch.
+        """
+        counts = self.loss_counts(batch.examples) if counts is None else counts
+        losses = {}
+        for task, task_scores in scores.items():
+            gold = batch.tasks[task].gold
+            if gold is not None:
+                sums = self.decoder(task).loss_sums(task_scores, gold)
+                # The count is 0 if all items have the weight 0; then there is no loss.
+                means = [total / (count or math.inf) for total, count in zip(sums, counts[task], strict=True)]
+                losses[task] = torch.stack(means).sum() if len(means) > 1 else means[0]
+        return losses
+
+    def loss_counts(self, examples: Sequence[Example]) -> LossCounts:
+        """What the loss terms of each task with gold labels are divided by; tasks that are switched off have none."""
+        tasks = [task for task in self.tasks if task in self.task_weights.numbers]
+        gold = {task: [example.gold[task] for example in examples if task in example.gold] for task in tasks}
         return {
-            task: self.decoder(task).loss_parts(scores[task], ids)
-            for task, ids in gold.items()
-            if ids is not None
+            task: self.decoder(task).loss_counts(join_gold(arrays)) for task, arrays in gold.items() if arrays
         }
 
     def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor | None:
-        """The sum of the losses times their weights; None if no task of the batch has a weight."""
+        """The sum of the losses times their task weights; None if no task of the batch has a weight."""
         return self.task_weights.total(losses)
 
     def labels(self, batch: Batch, scores: Mapping[str, Any]) -> list[dict[str, list[Any]]]:

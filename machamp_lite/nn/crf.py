@@ -37,7 +37,7 @@ class LinearChainCRF(nn.Module):
     def negative_log_likelihood(
         self, emissions: Tensor, gold: Tensor, lengths: Tensor, *, margins: Tensor | None = None
     ) -> Tensor:
-        """-log p(gold path) of each sentence. *Shape:* (B, L, C), (B, L), (B,), margins (B, L) -> (B,).
+        """-log p(gold path) for each sentence. *Shape:* (B, L, C), (B, L), (B,), margins (B, L) -> (B,).
 
         With ``margins``, all labels but the gold one of a word score this much more in the sum over paths: the
         softmax-margin of Gimpel and Smith (2010). A gold path that leaves the scheme is added to that sum, so that

@@ -102,14 +102,14 @@ def _read_or_load(
 
 def check_same_data(data: RunData, processes: Processes) -> None:
     """Raises ``DataError`` if the processes of a run have read different data, because files were replaced."""
-    first = processes.told(dict(data.checksums))
+    first = processes.broadcast_object(dict(data.checksums))
 
     def check() -> None:
         changed = [path for path, checksum in data.checksums.items() if first.get(path) != checksum]
         if changed:
             raise DataError(f"{path}: has changed while it was read; start again" for path in changed)
 
-    processes.together(check)
+    processes.run_on_all_ranks(check)
 
 
 def _check_class_weights(config: Config, data: RunData) -> None:

@@ -1,19 +1,20 @@
-"""The processes of a run that ``torchrun`` starts: what they tell each other, and what one does for all.
+"""The processes of a run that ``torchrun`` starts, and what they send to each other.
 
-What is told goes over the CPU (gloo), gradients from GPU to GPU (nccl). Nothing is pickled: it is told as JSON.
+Tensors go through gloo on CPUs and nccl on GPUs. Objects are sent as JSON over gloo, never pickled.
 """
 
 import contextlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from machamp_lite.errors import (
     ConfigError,
@@ -25,10 +26,10 @@ from machamp_lite.errors import (
 )
 
 # How long a process waits for the others within a step. One that has died is noticed at once.
-TIME_LIMIT = timedelta(minutes=10)
-# How long while another one reads, scores, predicts or saves.
-PATIENCE = timedelta(days=7)
-MOST_PROCESSES = 10**6
+STEP_TIMEOUT = timedelta(minutes=10)
+# How long it waits while another one reads, scores, predicts or saves.
+OBJECT_TIMEOUT = timedelta(days=7)
+MAX_WORLD_SIZE = 10**6
 _VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 T = TypeVar("T")
@@ -36,178 +37,176 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Processes:
-    """This process among those of a run; by default it is alone, and everything is done at once.
+    """This process and the others of its run; by default there are no others.
 
-    What a method does, every process has to call in the same order. All raise ``LostProcessError`` if another one has
-    ended.
+    All processes have to call the same methods in the same order. The methods raise ``LostProcessError`` if another
+    process has ended.
     """
 
     rank: int = 0
-    count: int = 1
-    patient: Any = None
+    world_size: int = 1
+    object_group: Any = None
 
     @property
     def launcher(self) -> str:
-        """The beginning of a command that starts as many again."""
-        here = int(os.environ.get("LOCAL_WORLD_SIZE", "").strip() or self.count)
-        several = f"torchrun --nproc_per_node={here}" if here == self.count else "torchrun ..."
-        return "python" if self.count == 1 else several
+        """The beginning of a command that starts as many processes again."""
+        if self.world_size == 1:
+            return "python"
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "").strip() or self.world_size)
+        return f"torchrun --nproc_per_node={local}" if local == self.world_size else "torchrun ..."
 
     @property
     def is_main_process(self) -> bool:
-        """Whether it is the one that writes and scores."""
+        """Whether this is the process that writes and scores."""
         return self.rank == 0
 
-    def any_of(self, *flags: bool) -> tuple[bool, ...]:
-        """Which flags are set on any process."""
-        if self.count == 1:
-            return flags
-        numbers = torch.tensor(flags, dtype=torch.uint8)
-        with self._losing_plainly():
-            distributed.all_reduce(numbers, op=distributed.ReduceOp.MAX)
-        return tuple(bool(number) for number in numbers.tolist())
+    def data_parallel(self, module: nn.Module) -> nn.Module:
+        """The module, with gradients averaged over all processes; it starts with the weights of the main process."""
+        if self.world_size == 1:
+            return module
+        with self.reporting_lost_processes():
+            return DistributedDataParallel(
+                module,
+                # A batch has labels of some tasks only.
+                find_unused_parameters=True,
+                forward_sync_buffers=False,
+                gradient_as_bucket_view=True,
+            )
 
-    def add_up(self, tensor: Tensor) -> None:
-        """Puts the sum over all processes in the place of a tensor."""
-        if self.count > 1:
-            with self._losing_plainly():
-                distributed.all_reduce(tensor)
+    def all_reduce(self, tensor: Tensor, op: distributed.ReduceOp.RedOpType = distributed.ReduceOp.SUM) -> Tensor:
+        """The sum (or another reduction) over all processes; the tensor itself is changed."""
+        if self.world_size > 1:
+            with self.reporting_lost_processes():
+                distributed.all_reduce(tensor, op)
+        return tensor
 
-    def spread(self, tensors: Iterable[Tensor]) -> None:
-        """Puts what the first process has in the place of all others' tensors."""
-        if self.count > 1:
-            with self._losing_plainly():
-                for tensor in tensors:
-                    distributed.broadcast(tensor, 0)
+    def any_rank(self, *flags: bool) -> list[bool]:
+        """Which flags are set in at least one process."""
+        reduced = self.all_reduce(torch.tensor(flags, dtype=torch.uint8), distributed.ReduceOp.MAX)
+        return [bool(flag) for flag in reduced.tolist()]
 
-    def told(self, value: T) -> T:
-        """What the first process has, as JSON can hold it; the others wait for it."""
-        if self.count == 1:
-            return value
-        text = _as_bytes(value)
-        with self._losing_plainly():
-            length = torch.tensor(len(text))
-            distributed.broadcast(length, 0, group=self.patient)
-            if not self.is_main_process:
-                text = torch.empty(int(length), dtype=torch.uint8)
-            distributed.broadcast(text, 0, group=self.patient)
-        return _from_bytes(text)
+    def broadcast_object(self, value: T) -> T:
+        """The value of the main process; it must be JSON."""
+        return self.all_gather_object(value if self.is_main_process else None)[0]  # type: ignore[return-value]
 
-    def gathered(self, value: T) -> list[T]:
-        """What each process has, as JSON can hold it, by rank."""
-        if self.count == 1:
+    def all_gather_object(self, value: T) -> list[T]:
+        """The values of all processes, by rank; they must be JSON."""
+        if self.world_size == 1:
             return [value]
-        text = _as_bytes(value)
-        with self._losing_plainly():
-            lengths = [torch.tensor(0) for _ in range(self.count)]
-            distributed.all_gather(lengths, torch.tensor(len(text)), group=self.patient)
+        content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        with self.reporting_lost_processes():
+            lengths = [torch.tensor(0) for _ in range(self.world_size)]
+            distributed.all_gather(lengths, torch.tensor(len(content)), group=self.object_group)
             longest = max(map(int, lengths))
-            texts = [torch.empty(longest, dtype=torch.uint8) for _ in lengths]
-            own = torch.nn.functional.pad(text, (0, longest - len(text)))
-            distributed.all_gather(texts, own, group=self.patient)
-        return [_from_bytes(text[: int(length)]) for text, length in zip(texts, lengths, strict=True)]
+            contents = [torch.empty(longest, dtype=torch.uint8) for _ in lengths]
+            padded = nn.functional.pad(content, (0, longest - len(content)))
+            distributed.all_gather(contents, padded, group=self.object_group)
+        return [
+            json.loads(content[:length].numpy().tobytes())
+            for content, length in zip(contents, map(int, lengths), strict=True)
+        ]
 
-    def wait(self) -> None:
-        """Waits until all processes have come here."""
-        self.gathered(None)
+    def barrier(self) -> None:
+        """Waits until all processes have called it."""
+        self.all_gather_object(None)
 
-    def together(self, action: Callable[[], T]) -> T:
-        """What an action gives, after it has ended well on all; else ``DataError`` on all, with the faults of all."""
-        if self.count == 1:
+    def run_on_all_ranks(self, action: Callable[[], T]) -> T:
+        """Calls a function in every process; raises one ``DataError`` in all of them if it has failed in any."""
+        if self.world_size == 1:
             return action()
         faults: list[str] = []
         try:
             result = action()
         except MachampError as error:
             faults = error.faults
-        every_fault = dict.fromkeys(fault for found in self.gathered(faults) for fault in found)
-        if every_fault:
-            raise DataError(every_fault)
+        all_faults = dict.fromkeys(fault for found in self.all_gather_object(faults) for fault in found)
+        if all_faults:
+            raise DataError(all_faults)
         return result
 
     @contextlib.contextmanager
-    def _losing_plainly(self) -> Iterator[None]:
+    def reporting_lost_processes(self) -> Iterator[None]:
+        """Raises ``LostProcessError`` for the RuntimeError of gloo or nccl after another process has ended."""
         try:
             yield
-        # What gloo, nccl and the store raise when a peer has gone or the time is over.
         except RuntimeError as error:
-            raise _lost(self.rank, self.count, error) from None
+            if self.world_size == 1 or isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise _lost(self.rank, self.world_size, error) from None
 
 
 SINGLE_PROCESS = Processes()
 
 
 @contextlib.contextmanager
-def joined(*, on_gpus: bool) -> Iterator[Processes]:
-    """The processes that ``torchrun`` has started this one with; alone without it.
+def process_group(*, on_gpus: bool) -> Iterator[Processes]:
+    """Joins the processes that ``torchrun`` has started together with this one; without it there is only this one.
 
-    What goes wrong on all of them alike is left to the first one to tell: elsewhere the errors have no lines.
+    Errors are reported by the main process: those of the others have no lines, unless a process was lost.
     """
-    place = _place()
-    if place is None:
+    ranks = _rank_and_world_size()
+    if ranks is None:
         yield SINGLE_PROCESS
         return
-    rank, count = place
+    rank, world_size = ranks
     backend = "cpu:gloo,cuda:nccl" if on_gpus and torch.cuda.is_available() else "gloo"
     try:
-        distributed.init_process_group(backend, timeout=TIME_LIMIT)
-        patient = distributed.new_group(backend="gloo", timeout=PATIENCE)
+        distributed.init_process_group(backend, timeout=STEP_TIMEOUT)
+        object_group = distributed.new_group(backend="gloo", timeout=OBJECT_TIMEOUT)
     except RuntimeError as error:
-        raise _lost(rank, count, error) from None
-    takes_leave = True
+        raise _lost(rank, world_size, error) from None
+    destroys_group = True
     try:
-        yield Processes(rank, count, patient)
+        yield Processes(rank, world_size, object_group)
     except BaseException as error:
-        # Nobody can take leave of one that has gone, and on a GPU of one that still computes: it could take for ever.
+        # With a lost process, or a GPU that is still computing, destroying the group could block for ever.
         is_lost = isinstance(error, LostProcessError)
-        takes_leave = isinstance(error, StoppedError) or not (is_lost or torch.cuda.is_initialized())
+        destroys_group = isinstance(error, StoppedError) or not (is_lost or torch.cuda.is_initialized())
         if rank and isinstance(error, MachampError) and not is_lost:
             error.faults.clear()
         if rank and isinstance(error, KeyboardInterrupt):
             raise StoppedError([]) from None
         raise
     finally:
-        if takes_leave:
+        if destroys_group:
             distributed.destroy_process_group()
 
 
-def _place() -> tuple[int, int] | None:
-    """The rank of this process and the number of processes; None if it is the only one.
-
-    Raises ``ConfigError`` for values that ``torchrun`` does not set.
-    """
+def _rank_and_world_size() -> tuple[int, int] | None:
+    """From the variables that ``torchrun`` sets; None for a single process, ``ConfigError`` for other values."""
     # Some systems set variables to nothing instead of unsetting them.
-    given = {name: os.environ.get(name, "").strip() for name in _VARIABLES}
-    if not given["WORLD_SIZE"]:
+    values = {name: os.environ.get(name, "").strip() for name in _VARIABLES}
+    if not values["WORLD_SIZE"]:
         return None
-    count = _number("WORLD_SIZE", given["WORLD_SIZE"], least=1)
-    if count == 1:
+    world_size = _number("WORLD_SIZE", values["WORLD_SIZE"], lowest=1)
+    if world_size == 1:
         return None
-    for name, value in given.items():
+    for name, value in values.items():
         if not value:
             raise ConfigError(
-                f"{name}: is not set, but WORLD_SIZE is {count}; start several processes with torchrun, or unset "
+                f"{name}: is not set, but WORLD_SIZE is {world_size}; start several processes with torchrun, or unset "
                 "WORLD_SIZE for a single one"
             )
-    _number("LOCAL_RANK", given["LOCAL_RANK"], most=count - 1)
-    _number("MASTER_PORT", given["MASTER_PORT"], least=1, most=65535)
-    if os.environ.get("LOCAL_WORLD_SIZE", "").strip():
-        _number("LOCAL_WORLD_SIZE", os.environ["LOCAL_WORLD_SIZE"].strip(), least=1, most=count)
-    return _number("RANK", given["RANK"], most=count - 1), count
+    _number("LOCAL_RANK", values["LOCAL_RANK"], highest=world_size - 1)
+    _number("MASTER_PORT", values["MASTER_PORT"], lowest=1, highest=65535)
+    if local_world_size := os.environ.get("LOCAL_WORLD_SIZE", "").strip():
+        _number("LOCAL_WORLD_SIZE", local_world_size, lowest=1, highest=world_size)
+    return _number("RANK", values["RANK"], highest=world_size - 1), world_size
 
 
-def _number(name: str, value: str, *, least: int = 0, most: int = MOST_PROCESSES) -> int:
-    """The number in a variable of the environment; raises ``ConfigError`` for anything else."""
-    if not (value.isascii() and value.isdecimal() and len(value) < 10 and least <= int(value) <= most):
+def _number(name: str, value: str, *, lowest: int = 0, highest: int = MAX_WORLD_SIZE) -> int:
+    """The number in an environment variable; raises ``ConfigError`` for anything else."""
+    is_number = value.isascii() and value.isdecimal() and len(value) < 10
+    if not (is_number and lowest <= int(value) <= highest):
         raise ConfigError(
-            f"{name}: found {value[:60]!r} in the environment, expected a number from {least} to {most}; start several "
-            "processes with torchrun, or unset WORLD_SIZE for a single one"
+            f"{name}: found {value[:60]!r} in the environment, expected a number from {lowest} to {highest}; start "
+            "several processes with torchrun, or unset WORLD_SIZE for a single one"
         )
     return int(value)
 
 
 def set_local_device() -> int:
-    """Takes the GPU with the number that this process has on its machine; raises ``ConfigError`` without one."""
+    """Makes the GPU with the number of this process the current one; raises ``ConfigError`` if there is none."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= count:
         raise ConfigError(
@@ -218,18 +217,10 @@ def set_local_device() -> int:
     return number
 
 
-def _lost(rank: int, count: int, error: Exception) -> LostProcessError:
-    # Without the place in a library's source, and advice for whoever changes it.
+def _lost(rank: int, world_size: int, error: Exception) -> LostProcessError:
+    # Without the location in the library's source and its advice to developers.
     reason = re.sub(r"\[\S+:\d+\] ", "", first_line(error)).partition(". ")[0]
     return LostProcessError(
-        f"process {rank} of {count}: another one has ended or cannot be reached ({reason}); resume the run from its "
-        "last state with --resume"
+        f"process {rank} of {world_size}: another one has ended or cannot be reached ({reason}); resume the run from "
+        "its last state with --resume"
     )
-
-
-def _as_bytes(value: Any) -> Tensor:
-    return torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
-
-
-def _from_bytes(text: Tensor) -> Any:
-    return json.loads(text.numpy().tobytes())

@@ -6,81 +6,76 @@ from torch import nn
 from machamp_lite.config.schema import SchedulerParams, TrainingParams
 from machamp_lite.model.multitask_model import Model
 
-# The lowest rate is this part of the highest (Howard and Ruder 2018).
+# The highest learning rate divided by the lowest (Howard and Ruder 2018).
 RATE_RATIO = 32
 
 
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
-    """AdamW with one group for each rate.
+    """AdamW with one group per learning rate.
 
-    What is pretrained learns at ``lr`` times ``decay_factor``, a task's decoder and its mix of layers at its
-    ``learning_rate``, if it has one, and all else at ``lr``.
+    Pretrained parameters have the rate ``lr`` times ``decay_factor``, a task's decoder and its layer mix the task's
+    ``learning_rate``, if it has one, and all others ``lr``.
     """
-    rate, scheduler = training.optimizer.lr, training.learning_rate_scheduler
-    pretrained_rate = rate * scheduler.decay_factor if scheduler.discriminative_fine_tuning else rate
+    lr, scheduler = training.optimizer.lr, training.learning_rate_scheduler
+    pretrained_lr = lr * scheduler.decay_factor if scheduler.discriminative_fine_tuning else lr
     pretrained, task_weights = pretrained_parameters(model), list(model.task_weights.parameters())
-    trainable = model.config.params.encoder.update_weights_encoder
-    # A parameter has the first rate that it is given; those that do not learn have none.
-    peaks = {id(parameter): pretrained_rate if trainable else None for parameter in pretrained}
+    trains_encoder = model.config.params.encoder.update_weights_encoder
+    # A parameter keeps the first rate that it is given; parameters that are never trained have none.
+    rates = {id(parameter): pretrained_lr if trains_encoder else None for parameter in pretrained}
     tasks = model.config.tasks()
     for task, *modules in zip(model.tasks, model.decoders, model.mixes, strict=True):
-        own_rate = tasks[task].learning_rate or rate
         for module in modules:
             for parameter in module.parameters():
-                peaks.setdefault(id(parameter), own_rate)
-    decayless = {id(parameter) for parameter in task_weights}
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for parameter in [*_without(model, pretrained, task_weights), *pretrained, *task_weights]:
-        peak = peaks.get(id(parameter), rate)
-        if peak is not None and parameter.requires_grad:
-            groups.setdefault((peak, id(parameter) not in decayless), []).append(parameter)
+                rates.setdefault(id(parameter), tasks[task].learning_rate or lr)
+    # Weight decay would pull task weights towards 1.
+    not_decayed = {id(parameter) for parameter in task_weights}
+    listed = {id(parameter) for parameter in (*pretrained, *task_weights)}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in listed]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in (*others, *pretrained, *task_weights):
+        rate = rates.get(id(parameter), lr)
+        if rate is not None and parameter.requires_grad:
+            decay = 0.0 if id(parameter) in not_decayed else training.optimizer.weight_decay
+            groups.setdefault((rate, decay), []).append(parameter)
     beta1, beta2 = training.optimizer.betas
-    decay = training.optimizer.weight_decay
     return torch.optim.AdamW(
         [
-            # Decay would pull the weights of tasks towards 1.
-            {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay if decays else 0.0}
-            for (peak, decays), parameters in groups.items()
+            {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
         ],
-        lr=rate,
+        lr=lr,
         betas=(beta1, beta2),
         fused=True,
     )
 
 
 def pretrained_parameters(model: Model) -> list[nn.Parameter]:
-    """The parameters of the encoder and of what decoders have taken over from pretraining, each once."""
+    """The parameters of the encoder and of the pretrained parts of decoders, each once."""
     parameters = list(model.encoder.parameters())
     for task in model.tasks:
         parameters += model.decoder(task).pretrained_parameters()
     return list({id(parameter): parameter for parameter in parameters}.values())
 
 
-def _without(model: Model, *left_out: list[nn.Parameter]) -> list[nn.Parameter]:
-    """The parameters of a model but for those in some lists."""
-    known = {id(parameter) for parameters in left_out for parameter in parameters}
-    return [parameter for parameter in model.parameters() if id(parameter) not in known]
-
-
 def slanted_triangle(step: int, *, steps: int, cut_frac: float) -> float:
-    """The share of the highest rate at a step: up over ``cut_frac`` of the steps, then down (Howard and Ruder 2018)."""
+    """The factor of the learning rate: up over ``cut_frac`` of the steps, then down (Howard and Ruder 2018)."""
     cut = max(1, int(steps * cut_frac))
     height = step / cut if step < cut else 1 - (step - cut) / max(1, steps - cut)
     return (1 + max(0.0, height) * (RATE_RATIO - 1)) / RATE_RATIO
 
 
 def set_rates(optimizer: torch.optim.Optimizer, *, step: int, steps: int, scheduler: SchedulerParams) -> None:
-    """Sets the rate of each group for an update, counted from 0."""
+    """Sets the learning rate of each group for an update, counted from 0."""
     factor = slanted_triangle(step, steps=steps, cut_frac=scheduler.cut_frac)
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+        group["lr"] = group["initial_lr"] * factor
 
 
 def set_encoder_trainable(model: Model, *, epoch: int) -> None:
-    """Freezes what is pretrained where params say so: always, or with gradual unfreezing in the first epoch."""
+    """Freezes pretrained parameters if the params say so: always, or with gradual unfreezing in the first epoch."""
     params = model.config.params
     waits = params.training.learning_rate_scheduler.gradual_unfreezing and params.training.num_epochs > 1
-    trainable = params.encoder.update_weights_encoder and not (waits and epoch == 1)
-    never = {id(parameter) for parameter in model.encoder.frozen_parameters()}
+    is_trainable = params.encoder.update_weights_encoder and not (waits and epoch == 1)
+    frozen = {id(parameter) for parameter in model.encoder.frozen_parameters()}
     for parameter in pretrained_parameters(model):
-        parameter.requires_grad_(trainable and id(parameter) not in never)
+        parameter.requires_grad_(is_trainable and id(parameter) not in frozen)

@@ -1,4 +1,4 @@
-"""What a run depends on, and what of it is no longer as it was: versions, data files, config."""
+"""What a run depends on: versions, data files and the config, which have to be the same when it is resumed."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,8 +11,8 @@ from machamp_lite.config.error_messages import show
 from machamp_lite.config.schema import Config
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
-# Of the files of a state, and of the code that makes what it holds.
-STATE_FORMAT = 4
+# Raised when the files of a state change, or the code that resumes from it computes something else.
+STATE_FORMAT = 5
 _ABSENT = object()
 
 
@@ -23,17 +23,17 @@ def conditions_of(config: Config, checksums: Mapping[str, str]) -> dict[str, Any
         "data": dict(checksums),
         "configs": config_documents(config),
     }
-    # As it is when it is read again.
+    # Equal to what is read from a state: tuples become lists.
     return dict(json.loads(json.dumps(conditions)))
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) -> Iterator[str]:
-    """A line for each version, data file and key of the config that is not as it was when a run was started."""
+    """A line for each version, data file and key of the config that has changed since a run was started."""
     for name, version in now["versions"].items():
-        if (init_model := before["versions"].get(name)) != version:
-            yield f"{name}: found {version}, but {folder} was started with {init_model}, so it cannot be resumed"
-    for path, present in now["data"].items():
-        if path in before["data"] and before["data"][path] != present:
+        if (expected := before["versions"].get(name)) != version:
+            yield f"{name}: found {version}, but {folder} was started with {expected}, so it cannot be resumed"
+    for path, found in now["data"].items():
+        if path in before["data"] and before["data"][path] != found:
             yield f"{path}: has changed since {folder} was started, so it cannot be resumed"
     for name in (PARAMS_CONFIG, DATASET_CONFIGS):
         for key, old, new in _differences(before["configs"][name], now["configs"][name]):
@@ -43,13 +43,13 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any], *, folder: Path) 
             )
 
 
-def _differences(before: Any, now: Any, *place: str) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
+def _differences(before: Any, now: Any, *keys: str) -> Iterator[tuple[tuple[str, ...], Any, Any]]:
     """The keys that lead to a difference, and both values."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in {**before, **now}:
-            yield from _differences(before.get(key, _ABSENT), now.get(key, _ABSENT), *place, key)
+            yield from _differences(before.get(key, _ABSENT), now.get(key, _ABSENT), *keys, key)
     elif before != now:
-        yield place, before, now
+        yield keys, before, now
 
 
 def _shown(value: Any) -> str:

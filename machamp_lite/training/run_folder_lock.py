@@ -87,7 +87,7 @@ def lock_run_folder(
             if recorded_checksums(folder) is None:
                 mark_run_folder(folder)
 
-        processes.together(lock)
+        processes.run_on_all_ranks(lock)
         yield folder
 
 

@@ -1,189 +1,218 @@
-"""One update: forward, weighted sum of losses, backward, clipped gradients; alone or shared with other processes."""
+"""One update of the weights: forward and backward passes over micro-batches, clipping, the optimizer's step.
 
+A batch is shared by all processes, and each process may split its share into micro-batches. Losses are divided by the
+counts of the whole batch, so that the gradients are those of one process with enough memory for the whole batch.
+"""
+
+import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from machamp_lite.dataloading.batch import Batch
 from machamp_lite.dataloading.batch_sampler import split_batch
 from machamp_lite.dataloading.example import Example
-from machamp_lite.errors import TrainingError
+from machamp_lite.errors import LostProcessError, TrainingError
 from machamp_lite.inference.engine import autocast
-from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.multitask_model import LossCounts, Model
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
-from machamp_lite.training.shared_steps import (
-    add_up_gradients,
-    fork_rng,
-    losses_of,
-    means_and_sizes,
-    sums_of,
-    tasks_of,
-)
 
 logger = logging.getLogger(__name__)
 
 
-class BatchLosses(dict[str, Tensor]):
-    """The losses of a batch by task, not weighted; ``total`` is what was minimised, None if no task has a weight."""
+@dataclass(frozen=True, slots=True)
+class BatchLosses:
+    """The mean loss of each task over a batch, and the weighted total that was minimised; None without any task."""
 
-    total: Tensor | None = None
-
-
-def train_step(model: Model, batch: Batch, optimizer: torch.optim.Optimizer) -> BatchLosses:
-    """One update by one batch. Returns the losses."""
-    return train_together(model, [batch], optimizer)[0]
+    tasks: Mapping[str, Tensor]
+    total: Tensor | None
 
 
-def train_together(
-    model: Model, batches: Sequence[Batch], optimizer: torch.optim.Optimizer
-) -> list[BatchLosses]:
-    """One update by the mean of the batches' total losses. Returns the losses of each batch.
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """What one process passes through the model at once: a part of batch number ``batch``, possibly empty.
 
-    Batches that do not fit the memory of a GPU are learnt from part by part, with the same gradients. Raises
-    ``TrainingError`` if single sentences do not fit.
+    ``counts`` are the loss counts of the whole batch, and ``scale`` is the number of its parts in all processes.
+    ``seed`` is the same for all parts.
     """
-    number, losses = 1, None
-    while losses is None:
-        optimizer.zero_grad(set_to_none=True)
-        try:
-            losses = [_learn(model, batch, share=1 / len(batches), number=number) for batch in batches]
-        except torch.OutOfMemoryError:
-            # Gradients of a part of them may be there already: all is done again, once what did not fit is let go.
-            number *= 2
-        if losses is None:
-            _tell_of_memory([batch.examples for batch in batches], number)
-    _update(model, optimizer)
-    return losses
+
+    batch: int
+    examples: list[Example]
+    counts: LossCounts
+    scale: int
+    seed: int
 
 
-def train_shared(
+class WeightedLoss(nn.Module):
+    """The forward pass from a micro-batch to the loss, as the one module that ``DistributedDataParallel`` wraps."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+        # DistributedDataParallel needs a gradient in every process, even for an empty micro-batch. It warns if all
+        # parameters are used, although in most batches some are not.
+        self.used = nn.Parameter(torch.zeros((), device=model.device))
+        self.unused = nn.Parameter(torch.zeros((), device=model.device))
+
+    def forward(self, micro_batch: MicroBatch | None) -> tuple[Tensor, Tensor]:
+        """The weighted total and the loss of each task, whose means over all micro-batches are those of the batch.
+
+        Without a micro-batch they are 0. *Shape:* -> (), (T,) for the T tasks of ``counts``.
+        """
+        model, nothing = self.model, self.used * 0.0
+        if micro_batch is None:
+            return nothing, nothing.detach()
+        losses = dict.fromkeys(micro_batch.counts, nothing)
+        if micro_batch.examples:
+            batch = model.batch(micro_batch.examples, only_annotated=True)
+            with autocast(model):
+                losses |= model.losses(batch, model(batch), micro_batch.counts)
+        losses = {task: loss * micro_batch.scale for task, loss in losses.items()}
+        # Random task weights are drawn once per batch, not once per part of it.
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(micro_batch.seed)
+            total = model.total_loss(losses)
+        assert total is not None, "loss_counts has only tasks with a weight"
+        return total + nothing, torch.stack([loss.detach().float() for loss in losses.values()])
+
+
+def train_step(
     model: Model,
     batches: Sequence[Sequence[Example]],
     optimizer: torch.optim.Optimizer,
     *,
-    step: int,
-    processes: Processes,
+    step: int = 0,
+    loss_module: nn.Module | None = None,
+    processes: Processes = SINGLE_PROCESS,
 ) -> list[BatchLosses]:
-    """The same of several processes, each of which learns from a part of each batch. Returns the losses of all.
+    """One update by the mean of the batches' total losses. Returns the losses of each batch.
 
-    What does not fit on one of them is learnt from in smaller parts on all.
+    Several processes get the same batches, and ``processes.data_parallel(WeightedLoss(model))`` as ``loss_module``.
+    ``step`` seeds random task weights. Batches that do not fit the memory of a GPU are split into micro-batches in all
+    processes. Raises ``TrainingError`` if single sentences do not fit.
     """
-    seed, number, fits = model.config.params.random_seed, 1, False
-    while not fits:
+    loss_module = WeightedLoss(model) if loss_module is None else loss_module
+    num_micro_batches, losses = 1, None
+    while losses is None:
         optimizer.zero_grad(set_to_none=True)
-        every_loss, fits = [], True
-        for place, whole in enumerate(batches):
-            own = split_batch(whole, processes.count)[processes.rank]
-            losses, own_fits = _learn_in_parts(
-                model,
-                own,
-                tasks_of(model, whole),
-                share=1 / len(batches),
-                number=number,
-                draws=(seed, step, place),
-                processes=processes,
-            )
-            fits = fits and own_fits
-            every_loss.append(losses)
-        fits = add_up_gradients(model, processes, are_whole=fits)
-        if not fits:
-            number *= 2
-            _tell_of_memory([part for whole in batches for part in split_batch(whole, processes.count)], number)
-    _update(model, optimizer)
-    return every_loss
-
-
-def _learn(model: Model, batch: Batch, *, share: float, number: int) -> BatchLosses:
-    """Adds the gradients of a batch, in so many parts; raises ``OutOfMemoryError`` if one does not fit."""
-    if number > 1:
-        in_parts, fits = _learn_in_parts(
-            model,
-            batch.examples,
-            tasks_of(model, batch.examples),
-            share=share,
-            number=number,
-            draws=(int(torch.randint(2**62, ())),),
-            processes=SINGLE_PROCESS,
+        work = micro_batches(
+            model, batches, num_micro_batches=num_micro_batches, step=step, processes=processes
         )
-        if not fits:
-            raise torch.OutOfMemoryError
-        return in_parts
-    with autocast(model):
-        losses = model.losses(batch, model(batch))
-    return _backward(model, losses, share=share)
-
-
-def _learn_in_parts(
-    model: Model,
-    examples: Sequence[Example],
-    tasks: Sequence[str],
-    *,
-    share: float,
-    number: int,
-    draws: tuple[int, ...],
-    processes: Processes,
-) -> tuple[BatchLosses, bool]:
-    """Adds the gradients of what one process has of a batch, so that only one part at a time takes memory.
-
-    Returns the losses of the whole batch, and whether all parts did fit: where they do not, the process still says to
-    the others what they wait for.
-    """
-    if not tasks:
-        return BatchLosses(), True
-    own = [model.batch(part, only_annotated=True) for part in split_batch(examples, number) if part]
-    found, whole, fits = [], BatchLosses(), True
-    try:
-        # What the means of the whole batch are over has to be known before the first part's gradients.
-        with torch.set_grad_enabled(number == 1), autocast(model):
-            found = [means_and_sizes(model, part, tasks) for part in own]
-    except torch.OutOfMemoryError:
-        own, found, fits = [], [], False
-    found = found or [means_and_sizes(model, None, tasks)]
-    sums = sums_of(found)
-    processes.add_up(sums)
-    try:
-        for place, part in enumerate(own or [None]):
-            # Weights of tasks see the losses of the whole batch: their gradient is whole with the first part.
-            model.task_weights.requires_grad_(not place)
-            with autocast(model):
-                is_new = number > 1 and part is not None
-                means, sizes = means_and_sizes(model, part, tasks) if is_new else found[0]
-                losses = losses_of(model, tasks, means=means, sizes=sizes, sums=sums)
-            with fork_rng(*draws):
-                whole = _backward(model, losses, share=share)
-    except torch.OutOfMemoryError:
-        fits = False
-    finally:
-        model.task_weights.requires_grad_(True)
-    return whole, fits
-
-
-def _backward(model: Model, losses: dict[str, Tensor], *, share: float) -> BatchLosses:
-    total = model.total_loss(losses)
-    if total is not None and total.requires_grad:
-        (total * share).backward()
-    detached = BatchLosses((task, loss.detach()) for task, loss in losses.items())
-    detached.total = None if total is None else total.detach()
-    return detached
-
-
-def _update(model: Model, optimizer: torch.optim.Optimizer) -> None:
-    """One step with clipped gradients."""
+        losses = _compute_gradients(loss_module, work, num_batches=len(batches), processes=processes)
+        if losses is None:
+            num_micro_batches *= 2
+            shares = [share for batch in batches for share in split_batch(batch, processes.world_size)]
+            _report_memory(shares, num_micro_batches)
     grad_norm = model.config.params.training.grad_norm
     if grad_norm is not None:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, grad_norm)
-    # Without gradients, as in a batch of tasks that are switched off, this changes nothing.
+        nn.utils.clip_grad_norm_(parameters, grad_norm)
+    # Without gradients, as for a batch of tasks that are switched off, this changes nothing.
     optimizer.step()
+    return losses
 
 
-def _tell_of_memory(batches: Sequence[Sequence[Example]], number: int) -> None:
-    """Says that batches are learnt from in parts; raises ``TrainingError`` where they were single sentences."""
+def micro_batches(
+    model: Model,
+    batches: Sequence[Sequence[Example]],
+    *,
+    num_micro_batches: int,
+    step: int,
+    processes: Processes,
+) -> list[MicroBatch]:
+    """This process's micro-batches of some batches; all processes have the same number of them."""
+    found = []
+    for number, batch in enumerate(batches):
+        counts = model.loss_counts(batch)
+        seeds = np.random.SeedSequence([model.config.params.random_seed, step, number])
+        if counts:
+            found += [
+                MicroBatch(
+                    number,
+                    examples,
+                    counts,
+                    scale=processes.world_size * num_micro_batches,
+                    seed=int(seeds.generate_state(1, np.uint64)[0]) >> 1,
+                )
+                for examples in split_batch(split_batch(batch, processes.world_size)[processes.rank], num_micro_batches)
+            ]
+    return found
+
+
+def _compute_gradients(
+    loss_module: nn.Module, work: Sequence[MicroBatch], *, num_batches: int, processes: Processes
+) -> list[BatchLosses] | None:
+    """Adds up the gradients of all micro-batches; returns the losses of the batches, or None if memory is short.
+
+    The gradients of all processes are averaged in the last backward pass. All processes enter it, or none.
+    """
+    values: dict[int, list[Tensor]] = {micro_batch.batch: [] for micro_batch in work}
+
+    def forward(micro_batch: MicroBatch) -> Tensor:
+        total, losses = loss_module(micro_batch)
+        values[micro_batch.batch].append(torch.cat([losses, total.detach().float().unsqueeze(0)]))
+        parts_of_batch = micro_batch.scale // processes.world_size
+        return total / (parts_of_batch * num_batches)
+
+    if not work:
+        return [BatchLosses({}, None)] * num_batches
+    last_total = None
+    try:
+        with loss_module.no_sync() if isinstance(loss_module, DistributedDataParallel) else contextlib.nullcontext():
+            for micro_batch in work[:-1]:
+                forward(micro_batch).backward()
+        last_total = forward(work[-1])
+    except torch.OutOfMemoryError:
+        pass
+    (is_short,) = processes.any_rank(last_total is None)
+    if is_short and processes.world_size > 1:
+        # Where the last forward pass has succeeded, DistributedDataParallel waits for a backward pass.
+        last_total = None
+        _backward(loss_module(None)[0], processes)
+    if is_short or last_total is None or not _backward(last_total, processes):
+        return None
+    return _losses_of_batches(values, work, num_batches=num_batches, processes=processes)
+
+
+def _backward(total: Tensor, processes: Processes) -> bool:
+    """A backward pass in which processes exchange gradients; returns whether there was enough memory."""
+    try:
+        with processes.reporting_lost_processes():
+            total.backward()
+    except torch.OutOfMemoryError:
+        if processes.world_size > 1:
+            # The others are waiting in the exchange and cannot start the step again.
+            raise LostProcessError(
+                f"process {processes.rank} of {processes.world_size}: a backward pass does not fit the memory of the "
+                "GPU; expected a lower batching.max_tokens"
+            ) from None
+        return False
+    return True
+
+
+def _losses_of_batches(
+    values: Mapping[int, Sequence[Tensor]], work: Sequence[MicroBatch], *, num_batches: int, processes: Processes
+) -> list[BatchLosses]:
+    """The losses and totals of whole batches, from those of the micro-batches of all processes."""
+    losses = [BatchLosses({}, None)] * num_batches
+    tasks = {micro_batch.batch: list(micro_batch.counts) for micro_batch in work}
+    means = [torch.stack(list(values[batch])).mean(0) for batch in tasks]
+    reduced = processes.all_reduce(torch.cat(means)) / processes.world_size
+    for batch, mean in zip(tasks, reduced.split([len(mean) for mean in means]), strict=True):
+        *of_tasks, total = mean.unbind()
+        losses[batch] = BatchLosses(dict(zip(tasks[batch], of_tasks, strict=True)), total)
+    return losses
+
+
+def _report_memory(batches: Sequence[Sequence[Example]], num_micro_batches: int) -> None:
+    """Logs that batches are split; raises ``TrainingError`` if they were single sentences already."""
     largest = max(batches, key=_subwords_of)
     size = f"{len(largest)} sentences and {_subwords_of(largest)} subwords"
-    if number >= 2 * max(map(len, batches)):
+    if num_micro_batches >= 2 * max(map(len, batches)):
         raise TrainingError(
             f"{largest[0].source}: a batch of {size} does not fit the memory of the GPU even sentence by "
             "sentence; expected a lower encoder.max_input_length or a smaller encoder"
@@ -191,14 +220,13 @@ def _tell_of_memory(batches: Sequence[Sequence[Example]], number: int) -> None:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     logger.warning(
-        "%s: a batch of %s does not fit the memory of the GPU: it is learnt from in %d parts; a lower "
-        "batching.max_tokens saves the time of finding out",
+        "%s: a batch of %s does not fit the memory of the GPU: it is split into %d micro-batches; a lower "
+        "batching.max_tokens saves the failed attempts",
         largest[0].source,
         size,
-        number,
+        num_micro_batches,
     )
 
 
 def _subwords_of(examples: Sequence[Example]) -> int:
-    """The subwords of a batch."""
     return sum(len(example.segments.subword_ids) for example in examples)

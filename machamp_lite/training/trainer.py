@@ -1,208 +1,233 @@
-"""The training loop."""
+"""The training loop: epochs of steps, dev scores after each epoch, and what the log says of them."""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import StoppedError, TrainingError
 from machamp_lite.inference.evaluation import MetricTracker, evaluate, sum_of_main_metrics
+from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
-from machamp_lite.training.checkpoint import TrainerState
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
-from machamp_lite.training.randomness import seed_everything
-from machamp_lite.training.summary import epoch_lines
-from machamp_lite.training.train_step import train_shared, train_step, train_together
-
-__all__ = ["seed_everything", "train_epochs", "train_shared", "train_step", "train_together"]
+from machamp_lite.training.train_step import BatchLosses, WeightedLoss, train_step
+from machamp_lite.training.trainer_state import TrainerState
 
 logger = logging.getLogger(__name__)
 
-# How often the loss is looked at: on a GPU each look waits for it.
+# How often the loss is read: on a GPU, reading it waits for all steps so far.
 LOG_EVERY_N_STEPS = {"cpu": 1, "cuda": 50}
 SOURCES_SHOWN = 5
+LOW_RECALL = 0.5
+LABELS_SHOWN = 5
 
 
-def train_epochs(
-    model: Model,
-    *,
-    optimizer: torch.optim.Optimizer,
-    done: TrainerState,
-    sampler: BatchSampler,
-    dev: Mapping[str, Sequence[Example]],
-    after_epoch: Callable[[TrainerState], None],
-    within_epoch: Callable[[TrainerState], None],
-    should_stop: Callable[[], bool],
-    show_bar: bool = True,
-    processes: Processes = SINGLE_PROCESS,
-) -> None:
-    """Trains a model for what is not ``done`` yet of its epochs, or until patience is at its end.
+@dataclass(kw_only=True)
+class Trainer:
+    """Trains a model for the remaining epochs of a ``state``, or until the params' patience is used up.
 
-    ``after_epoch`` is called with what is done, which says the best epoch: the one with the highest sum of main dev
-    metrics, or the last one where there is no dev data. ``within_epoch`` is called every ``save_minutes``, and when
-    ``should_stop``, asked after each step, says so: then ``StoppedError`` is raised. Raises ``TrainingError`` if
-    losses or weights are no finite numbers; neither is called then.
+    ``after_epoch`` is called after each epoch, when the state has its scores. The best epoch is the one with the
+    highest sum of main dev metrics, or the last one without dev data. ``save`` is called within epochs: every
+    ``save_minutes``, and when ``should_stop``, asked after each step, returns true; then ``StoppedError`` is raised. If
+    losses or weights are not finite, ``TrainingError`` is raised, and neither is called.
 
-    Of several ``processes``, each has a part of every batch of the sampler. All call ``after_epoch`` and
-    ``within_epoch``; the first one scores the dev data, and only its metrics are kept.
+    Each of several ``processes`` trains on a part of every batch and calls both functions. Only the main process scores
+    the dev data, and only its metrics are kept.
     """
-    training = model.config.params.training
-    epochs = range(1, training.num_epochs + 1)
-    # An epoch is a function of its number: batches are cut again when their turn comes, and not kept till then.
-    steps = sum(-(-len(sampler.epoch(epoch)) // training.accumulation_steps) for epoch in epochs)
-    saves = _Alarm(training.save_minutes)
 
-    def stop() -> NoReturn:
-        raise StoppedError(f"stopped after step {done.step} of {steps}")
+    model: Model
+    optimizer: torch.optim.Optimizer
+    state: TrainerState
+    sampler: BatchSampler
+    dev: Mapping[str, Sequence[Example]]
+    after_epoch: Callable[[TrainerState], None]
+    save: Callable[[TrainerState], None]
+    should_stop: Callable[[], bool]
+    show_bar: bool = True
+    processes: Processes = SINGLE_PROCESS
+    # Updates in all epochs.
+    steps: int = field(init=False)
+    last_save: float = field(init=False)
 
-    def stop_if_asked() -> None:
-        if should_stop():
-            stop()
+    def __post_init__(self) -> None:
+        training = self.model.config.params.training
+        # The batches of an epoch depend on nothing but its number: they are made again when it starts.
+        batches = (len(self.sampler.epoch(epoch)) for epoch in range(1, training.num_epochs + 1))
+        self.steps = sum(math.ceil(number / training.accumulation_steps) for number in batches)
+        self.last_save = time.monotonic()
 
-    for epoch in epochs[done.epoch :]:
-        if training.patience is not None and done.epochs_since_best >= training.patience:
-            logger.info(
-                "stops after epoch %d: %d epochs in a row were no better than epoch %d",
-                done.epoch,
-                done.epochs_since_best,
-                done.best_epoch,
-            )
-            break
+    def train(self) -> None:
+        """Trains; see the class."""
+        state, training = self.state, self.model.config.params.training
+        while state.epoch < training.num_epochs:
+            if training.patience is not None and state.epochs_since_best >= training.patience:
+                logger.info(
+                    "stops after epoch %d: %d epochs in a row were no better than epoch %d",
+                    state.epoch,
+                    state.epochs_since_best,
+                    state.best_epoch,
+                )
+                return
+            self._train_epoch(state.epoch + 1)
+            trackers, total = self._evaluate()
+            self._finish_epoch(trackers, total)
+
+    def _train_epoch(self, epoch: int) -> None:
+        """Takes the remaining steps of an epoch."""
+        model, state, running = self.model, self.state, self.state.running
         set_encoder_trainable(model, epoch=epoch)
-        batches, running = sampler.epoch(epoch), done.running
-        watch = LossMonitor(model)
+        # Once per epoch, because the trainable parameters of a distributed module cannot change.
+        loss_module = self.processes.data_parallel(WeightedLoss(model))
+        batches, monitor = self.sampler.epoch(epoch), LossMonitor(model)
         start = time.perf_counter() - running.seconds
         model.train()
-        with tqdm(
-            total=batches.words,
-            initial=running.words,
-            desc=f"epoch {epoch}/{training.num_epochs}",
-            unit=" words",
-            unit_scale=True,
-            disable=not (show_bar and processes.is_main_process),
-            leave=False,
-        ) as bar:
-            for group in _groups(batches[running.batches :], training.accumulation_steps):
-                set_rates(optimizer, step=done.step, steps=steps, scheduler=training.learning_rate_scheduler)
-                if processes.count == 1:
-                    losses = train_together(
-                        model, [model.batch(batch, only_annotated=True) for batch in group], optimizer
-                    )
-                else:
-                    losses = train_shared(model, group, optimizer, step=done.step, processes=processes)
-                for batch, batch_losses in zip(group, losses, strict=True):
-                    running.add(batch_losses, total=batch_losses.total, words=_words(batch))
-                    watch.add(batch_losses, batch)
-                done.step += 1
+        with self._progress_bar(epoch, words=batches.words) as bar:
+            for group in _groups(batches[running.batches :], model.config.params.training.accumulation_steps):
+                for batch, losses in zip(group, self._step(group, loss_module), strict=True):
+                    running.add(losses, words=sum(example.num_words for example in batch))
+                    monitor.add(losses, batch)
                 running.seconds = time.perf_counter() - start
                 bar.update(running.words - bar.n)
-                # First, for it notices who has gone: a loss that was computed with them never comes from a GPU.
-                asked, save = processes.any_of(should_stop(), saves.is_due())
-                if done.step % LOG_EVERY_N_STEPS.get(model.device.type, 1) == 0:
-                    bar.set_postfix_str(f"loss {watch.look():.3f}", refresh=False)
-                if asked or save:
-                    watch.check_finite_weights()
-                    within_epoch(done)
-                    saves.restart()
-                    if asked:
-                        stop()
-        watch.check_finite_weights()
-        trackers: dict[str, MetricTracker] = {}
-        broken_off = False
-        if processes.is_main_process:
-            try:
-                trackers = {
-                    name: evaluate(model, name, examples, before_each=stop_if_asked)
-                    for name, examples in dev.items()
-                }
-            except StoppedError:
-                broken_off = True
-        scores = {name: tracker.scores() for name, tracker in trackers.items()}
-        # Without any score, the last epoch is the best.
-        total = sum_of_main_metrics(scores, model.config.tasks()) if any(scores.values()) else None
-        broken_off, total = processes.told((broken_off, total))
-        if broken_off:
-            within_epoch(done)
-            stop()
-        weights, mean_losses = model.task_weights.weights(), running.mean_losses()
-        done.metrics.append(
-            {
-                "epoch": epoch,
-                "seconds": round(running.seconds, 2),
-                "words_per_second": round(running.words / running.seconds, 1),
-                "train": mean_losses,
-                "total_loss": running.mean_total(),
-                "task_weights": weights,
-                "dev": scores,
-                "counts": {name: tracker.counts() for name, tracker in trackers.items()},
-                "labels": {name: tracker.label_scores_as_json() for name, tracker in trackers.items()},
-            }
+                # Before losses are read: this notices a lost process, whose part of a loss would be awaited for ever.
+                stops, saves = self.processes.any_rank(self.should_stop(), self._save_is_due())
+                if state.step % LOG_EVERY_N_STEPS.get(model.device.type, 1) == 0:
+                    bar.set_postfix_str(f"loss {monitor.check_finite():.3f}", refresh=False)
+                if stops or saves:
+                    monitor.check_finite_weights()
+                    self._save_now()
+                if stops:
+                    raise self._stopped()
+        monitor.check_finite_weights()
+
+    def _step(self, batches: Sequence[Sequence[Example]], loss_module: nn.Module) -> list[BatchLosses]:
+        """Takes one step at its learning rates."""
+        scheduler = self.model.config.params.training.learning_rate_scheduler
+        set_rates(self.optimizer, step=self.state.step, steps=self.steps, scheduler=scheduler)
+        losses = train_step(
+            self.model,
+            batches,
+            self.optimizer,
+            step=self.state.step,
+            loss_module=loss_module,
+            processes=self.processes,
         )
-        model.task_weights.end_epoch(mean_losses)
-        is_best = done.finish_epoch(total, keep=training.keep_top_n)
-        for line in epoch_lines(done.metrics[-1], is_best=is_best and total is not None):
+        self.state.step += 1
+        return losses
+
+    def _evaluate(self) -> tuple[dict[str, MetricTracker], float | None]:
+        """Scores the dev data in the main process; returns the sum of main metrics in all, None without any score."""
+        trackers: dict[str, MetricTracker] = {}
+        was_stopped = False
+
+        def stop_if_asked() -> None:
+            if self.should_stop():
+                raise self._stopped()
+
+        if self.processes.is_main_process:
+            try:
+                for name, examples in self.dev.items():
+                    trackers[name] = evaluate(self.model, name, examples, before_each=stop_if_asked)
+            except StoppedError:
+                was_stopped = True
+        scores = {name: tracker.scores() for name, tracker in trackers.items()}
+        total = sum_of_main_metrics(scores, self.model.config.tasks()) if any(scores.values()) else None
+        was_stopped, total = self.processes.broadcast_object((was_stopped, total))
+        if was_stopped:
+            self._save_now()
+            raise self._stopped()
+        return trackers, total
+
+    def _finish_epoch(self, trackers: Mapping[str, MetricTracker], total: float | None) -> None:
+        """Adds the metrics of the epoch to the state, logs them, and has the epoch saved."""
+        state, running, task_weights = self.state, self.state.running, self.model.task_weights
+        mean_losses = running.mean_losses()
+        metrics = {
+            "epoch": state.epoch + 1,
+            "seconds": round(running.seconds, 2),
+            "words_per_second": round(running.words / running.seconds, 1),
+            "train": mean_losses,
+            "total_loss": running.mean_total(),
+            "task_weights": task_weights.weights(),
+            "dev": {name: tracker.scores() for name, tracker in trackers.items()},
+            "counts": {name: tracker.counts() for name, tracker in trackers.items()},
+            "labels": {name: tracker.label_scores_as_json() for name, tracker in trackers.items()},
+        }
+        state.metrics.append(metrics)
+        task_weights.end_epoch(mean_losses)
+        is_best = state.finish_epoch(total, keep=self.model.config.params.training.keep_top_n)
+        for line in epoch_lines(metrics, is_best=is_best and total is not None):
             logger.info("%s", line)
-        after_epoch(done)
-        saves.restart()
-        if processes.any_of(should_stop())[0]:
-            stop()
+        self.after_epoch(state)
+        self.last_save = time.monotonic()
+        if self.processes.any_rank(self.should_stop())[0]:
+            raise self._stopped()
 
+    def _progress_bar(self, epoch: int, *, words: int) -> Any:
+        return tqdm(
+            total=words,
+            initial=self.state.running.words,
+            desc=f"epoch {epoch}/{self.model.config.params.training.num_epochs}",
+            unit=" words",
+            unit_scale=True,
+            disable=not (self.show_bar and self.processes.is_main_process),
+            leave=False,
+        )
 
-class _Alarm:
-    """Says when so many minutes have gone by; without a number, never."""
+    def _save_is_due(self) -> bool:
+        minutes = self.model.config.params.training.save_minutes
+        return minutes is not None and time.monotonic() - self.last_save >= 60 * minutes
 
-    def __init__(self, minutes: float | None) -> None:
-        self.seconds = math.inf if minutes is None else 60 * minutes
-        self.restart()
+    def _save_now(self) -> None:
+        self.save(self.state)
+        self.last_save = time.monotonic()
 
-    def restart(self) -> None:
-        self.start = time.monotonic()
-
-    def is_due(self) -> bool:
-        return time.monotonic() - self.start >= self.seconds
+    def _stopped(self) -> StoppedError:
+        return StoppedError(f"stopped after step {self.state.step} of {self.steps}")
 
 
 class LossMonitor:
-    """Looks at losses, of which several batches may have come together, and at weights."""
+    """Checks that losses and weights are finite; losses may be added faster than they are checked."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.unseen: list[tuple[Mapping[str, Tensor], list[Example]]] = []
-        self.last: list[Example] = []
+        self.unchecked: list[tuple[Mapping[str, Tensor], Sequence[Example]]] = []
+        self.last_batch: Sequence[Example] = []
 
-    def add(self, losses: Mapping[str, Tensor], batch: list[Example]) -> None:
-        self.unseen.append((losses, batch))
-        self.last = batch
+    def add(self, losses: BatchLosses, batch: Sequence[Example]) -> None:
+        """Adds a batch that is to be checked."""
+        self.unchecked.append((losses.tasks, batch))
+        self.last_batch = batch
 
-    def look(self) -> float:
-        """The sum of the last batch's losses; raises ``TrainingError`` with the first batch that has a bad one."""
+    def check_finite(self) -> float:
+        """The sum of the last batch's losses; raises ``TrainingError`` for the first batch with a bad one."""
         total = 0.0
-        for losses, batch in self.unseen:
+        for losses, batch in self.unchecked:
             values = {task: loss.item() for task, loss in losses.items()}
             total = sum(values.values())
             bad = [task for task, value in values.items() if not math.isfinite(value)]
             if bad:
-                raise _no_number(f"the loss of {', '.join(bad)} is {values[bad[0]]} in the batch", batch)
-        self.unseen.clear()
+                raise _not_finite(f"the loss of {', '.join(bad)} is {values[bad[0]]} in the batch", batch)
+        self.unchecked.clear()
         return total
 
     def check_finite_weights(self) -> None:
-        """The same, and raises ``TrainingError`` if weights are no finite numbers: they are not to be saved."""
-        self.look()
+        """Raises ``TrainingError`` if losses or weights are not finite; called before weights are saved."""
+        self.check_finite()
         for name, parameter in self.model.named_parameters():
             if not parameter.isfinite().all():
-                raise _no_number(f"the weights {name} are no finite numbers after the batch", self.last)
+                raise _not_finite(f"the weights {name} are not finite after the batch", self.last_batch)
 
 
-def _no_number(what: str, batch: Sequence[Example]) -> TrainingError:
+def _not_finite(what: str, batch: Sequence[Example]) -> TrainingError:
     sources = ", ".join(example.source for example in batch[:SOURCES_SHOWN])
     return TrainingError(
         f"{what} with {sources}; expected a finite number: try a lower training.optimizer.lr"
@@ -210,10 +235,38 @@ def _no_number(what: str, batch: Sequence[Example]) -> TrainingError:
 
 
 def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[Example]]]:
-    """The batches of each update, made when its turn comes; the last one of an epoch may have fewer."""
+    """The batches of each update, loaded one group at a time; the last group of an epoch may be smaller."""
     return (list(batches[start : start + size]) for start in range(0, len(batches), size))
 
 
-def _words(batch: Sequence[Example]) -> int:
-    """Words of a batch; what is no word, as texts of a TSV, is counted by its spaces."""
-    return sum(example.num_words for example in batch)
+def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
+    """Log lines on one object of metrics.json: speed and losses, then the dev scores of each task."""
+    losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
+    yield (
+        f"epoch {metrics['epoch']}: {metrics['seconds']:.0f} s, {metrics['words_per_second']:.0f} words/s; "
+        f"loss {metrics['total_loss']:.4f} ({losses}){'; best so far' if is_best else ''}"
+    )
+    if any(weight != 1 for weight in metrics["task_weights"].values()):
+        weights = ", ".join(f"{task} {weight:.3f}" for task, weight in metrics["task_weights"].items())
+        yield f"  weights of tasks: {weights}"
+    for dataset, scores in metrics["dev"].items():
+        for task, values in scores.items():
+            shown = [f"{name} {METRICS[name].as_text(value)}" for name, value in values.items()]
+            low = ""
+            # Tasks that predict numbers or text have no labels.
+            if labels := metrics["labels"][dataset].get(task):
+                shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
+                low = _labels_of_low_recall(labels["labels"])
+            yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
+
+
+def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:
+    low = [
+        f"{label} {100 * row['recall']:.0f}% of {row['support']}"
+        for label, row in labels.items()
+        if row["support"] and row["recall"] < LOW_RECALL
+    ]
+    if not low:
+        return ""
+    more = f" and {len(low) - LABELS_SHOWN} more" if len(low) > LABELS_SHOWN else ""
+    return f"; recall below 50%: {', '.join(low[:LABELS_SHOWN])}{more}"

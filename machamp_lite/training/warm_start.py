@@ -1,4 +1,4 @@
-"""A run that starts from a former model: its encoder, and the decoders of tasks that are still the same."""
+"""Warm start: a run that starts from an earlier model takes its encoder, and its decoders for unchanged tasks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from machamp_lite.model.multitask_model import Model
 
 
 def with_encoder_of(init_model: Model, config: Config) -> Config:
-    """The config with the name of the encoder that the run has in truth."""
+    """The config with the name of the initial model's encoder."""
     name = init_model.config.params.transformer_model
     changes = {"transformer_model": name, "reset_transformer_model": False}
     return config.model_copy(update={"params": config.params.model_copy(update=changes)})
@@ -21,7 +21,7 @@ def with_encoder_of(init_model: Model, config: Config) -> Config:
 def label_orders(
     init_model: Model, config: Config, vocabularies: Mapping[str, Vocabulary]
 ) -> dict[str, list[str]]:
-    """The former order of the labels of tasks that have the same ones in another order."""
+    """The order of labels in the initial model, for tasks that have the same labels in another order."""
     old_tasks, orders = init_model.config.tasks(), {}
     for task, task_config in config.tasks().items():
         if task in old_tasks and old_tasks[task].task_type == task_config.task_type:
@@ -32,26 +32,26 @@ def label_orders(
 
 
 def copy_decoders(model: Model, init_model: Model) -> None:
-    """Copies the weights of the decoders, and of their mixes of layers, that ``reinitialized_tasks`` does not name."""
-    fresh = reinitialized_tasks(model, init_model)
+    """Copies the weights of decoders and their layer mixes, except for ``reinitialized_tasks``."""
+    reinitialized = reinitialized_tasks(model, init_model)
     with torch.no_grad():
         for task in model.tasks:
-            if task not in fresh:
+            if task not in reinitialized:
                 old = dict(_named_parameters(init_model, task))
                 for name, parameter in _named_parameters(model, task):
                     parameter.copy_(old[name])
 
 
 def reinitialized_tasks(model: Model, init_model: Model) -> dict[str, str]:
-    """The tasks whose decoders start anew, each with the reason; the model may be without weights."""
+    """The tasks whose decoders start with new weights, each with the reason; the model may be on the meta device."""
     reasons = {task: _why_reinitialized(model, init_model, task) for task in model.tasks}
     return {task: reason for task, reason in reasons.items() if reason is not None}
 
 
 def describe(model: Model, init_model: Model) -> list[str]:
-    """Lines on which decoders of the former model are kept."""
-    fresh = reinitialized_tasks(model, init_model)
-    lines = [f"task {task}: {_outcome(fresh.get(task))}" for task in model.tasks]
+    """Lines on which decoders are kept."""
+    reinitialized = reinitialized_tasks(model, init_model)
+    lines = [f"task {task}: {_outcome(reinitialized.get(task))}" for task in model.tasks]
     gone = [task for task in init_model.tasks if task not in model.tasks]
     return lines + ([f"not in this run any more: {', '.join(gone)}"] if gone else [])
 
@@ -69,10 +69,10 @@ def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None
     old_labels, new_labels = init_model.vocabularies[task].labels, model.vocabularies[task].labels
     if set(old_labels) != set(new_labels):
         return f"its labels have changed ({_changes(old_labels, new_labels)})"
-    old_layers, new_layers = (_layers(of, task) for of in (init_model, model))
+    old_layers, new_layers = (_layers(each, task) for each in (init_model, model))
     if old_layers != new_layers:
         return f"it read the layers {_listed(old_layers)}, and reads {_listed(new_layers)}"
-    old_shapes, new_shapes = (_shapes(of, task) for of in (init_model, model))
+    old_shapes, new_shapes = (_shapes(each, task) for each in (init_model, model))
     if old_shapes != new_shapes:
         changed = sorted(name for name, _ in set(old_shapes.items()) ^ set(new_shapes.items()))
         return f"{changed[0]} has another shape"
@@ -93,7 +93,7 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def _named_parameters(model: Model, task: str) -> list[tuple[str, nn.Parameter]]:
-    """Weights of a task's decoder and mix. Buffers are not among them: they are what config and data say."""
+    """The weights of a task's decoder and layer mix, without buffers, which follow from config and data."""
     mix: Any = model.mixes[model.tasks.index(task)]
     mixed = [(f"mix.{name}", parameter) for name, parameter in mix.named_parameters()]
     return [*model.decoder(task).named_parameters(), *mixed]

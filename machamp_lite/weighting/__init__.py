@@ -1,1 +1,1 @@
-"""What counts how much: classes, items and tasks."""
+"""Everything about weights in the loss: of classes, of items, and of tasks."""

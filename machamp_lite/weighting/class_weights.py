@@ -1,4 +1,4 @@
-"""Weights of a task's labels: from how often training shows them, or as the user gives them."""
+"""Class weights: the weight of each label of a task, from its count in the training data or given by the user."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -9,23 +9,24 @@ from machamp_lite.errors import did_you_mean
 Scheme = Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)
 
-# The key that gives all labels that are not named their weight.
+# The key for the weight of all labels that are not named.
 REST = "*"
 
-MOST_NAMED = 10
+LABELS_SHOWN = 10
 
 
 def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[float]:
-    """The weight of each label, from how often training data shows it.
+    """The weight of each label, from its count in the training data.
 
-    - ``balanced``: items / (labels * count), as in scikit-learn (King and Zeng 2001): each label weighs as much in sum
+    - ``balanced``: items / (labels * count), as in scikit-learn (King and Zeng 2001): every label has the same sum of
+      weights over its items
     - ``inverse``: 1 / count
     - ``max_ratio``: largest count / count: 1 for the most frequent label
-    - ``sqrt``: the square root of ``balanced``, halfway to no weights
-    - ``effective``: (1 - beta) / (1 - beta ** count), scaled to a mean of 1 (Cui et al. 2019); from no weights at
-      beta = 0 to the ratios of ``inverse`` as beta nears 1. Only this scheme reads ``beta``.
+    - ``sqrt``: the square root of ``balanced``, halfway to equal weights
+    - ``effective``: (1 - beta) / (1 - beta ** count), scaled to a mean of 1 (Cui et al. 2019); equal weights
+      at beta = 0, the ratios of ``inverse`` as beta approaches 1. Only this scheme uses ``beta``.
 
-    The first three differ in scale alone, which a loss that is divided by the weights of its items does not show.
+    The first three differ only in scale, which has no effect on a loss that is divided by the weights of its items.
 
     Raises ``ValueError`` for an unknown scheme, a count below 1, and a beta outside [0, 1).
     """
@@ -33,7 +34,7 @@ def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[f
         raise ValueError(f"found the scheme '{scheme}', expected one of {', '.join(SCHEMES)}")
     if min(counts, default=1) < 1:
         raise ValueError(
-            f"found a label with the count {min(counts)}, expected labels that training data has"
+            f"found a label with the count {min(counts)}, expected labels of the training data"
         )
     if scheme == "effective":
         return _effective_weights(counts, beta)
@@ -48,14 +49,14 @@ def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[f
 
 
 def positive_weights(scheme: str, counts: Sequence[int], *, items: int, beta: float) -> list[float]:
-    """The weight of each label's positives where labels are not exclusive, its negatives weighing 1.
+    """The weight of each label's positive items where an item has several labels; negative items have the weight 1.
 
-    ``counts`` says how many of the ``items`` have each label. Having it and not having it are taken for two exclusive
-    labels; the weight is the ratio of their ``scheme_weights``. So ``balanced`` is negatives / positives, as are
-    ``inverse`` and ``max_ratio``, which differ from it only in scale; ``sqrt`` is the square root of that, and
-    ``effective`` is (1 - beta ** negatives) / (1 - beta ** positives).
+    ``counts`` are the numbers of the ``items`` that have each label. Having a label and not having it are treated as
+    two exclusive labels; the weight is the ratio of their ``scheme_weights``. So ``balanced``, ``inverse`` and
+    ``max_ratio`` are all negatives / positives, ``sqrt`` is the square root of that, and ``effective`` is
+    (1 - beta ** negatives) / (1 - beta ** positives).
 
-    A label that all items have is weighted as if one item had it not: at a weight of 0 no item would ever teach it.
+    A label that all items have is weighted as if one item did not have it: with a weight of 0 it could not be learnt.
 
     Raises ``ValueError`` as ``scheme_weights`` does, and for a count above ``items``.
     """
@@ -66,12 +67,12 @@ def positive_weights(scheme: str, counts: Sequence[int], *, items: int, beta: fl
 
 
 def given_weights(given: Mapping[str, float], labels: Sequence[str]) -> list[float]:
-    """The weight of each label as the user gave it, by name or under ``*``; see ``faults_of`` for what may be wrong."""
+    """The weight of each label as the user gave it, by name or under ``*``; check it with ``faults_of`` first."""
     return [given[label] if label in given else given[REST] for label in labels]
 
 
 def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
-    """One plain line for each kind of fault of weights that a user gave for these labels of the training data."""
+    """One line per kind of fault in the weights that a user gave for these labels of the training data."""
     known = set(labels)
     missing = [label for label in labels if label not in given and REST not in given]
     unknown = [label for label in given if label not in known and label != REST]
@@ -101,21 +102,21 @@ def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
 def _effective_weights(counts: Sequence[int], beta: float) -> list[float]:
     if not 0 <= beta < 1:
         raise ValueError(f"found the beta {beta}, expected at least 0 and less than 1")
-    # The factor 1 - beta cancels in the mean; expm1 keeps the digits that 1 - beta ** count loses as beta nears 1.
+    # The factor 1 - beta cancels in the mean; expm1 keeps the digits that 1 - beta ** count loses as beta approaches 1.
     weights = [-1 / math.expm1(count * math.log(beta)) if beta else 1.0 for count in counts]
     total = math.fsum(weights)
     return [len(weights) * weight / total for weight in weights]
 
 
 def _named(labels: Sequence[str], *, show: Callable[[str], str] = "'{}'".format) -> str:
-    """How many labels there are, and the first of them.
+    """The number of labels, and the first ones.
 
     >>> _named(["NOUN", "VERB"])
     "2 labels: 'NOUN', 'VERB'"
     """
     number = f"{len(labels)} label{'s' if len(labels) > 1 else ''}"
-    first = f", the first {MOST_NAMED}" if len(labels) > MOST_NAMED else ""
-    return f"{number}{first}: {', '.join(show(label) for label in labels[:MOST_NAMED])}"
+    first = f", the first {LABELS_SHOWN}" if len(labels) > LABELS_SHOWN else ""
+    return f"{number}{first}: {', '.join(show(label) for label in labels[:LABELS_SHOWN])}"
 
 
 def _with_weight(given: Mapping[str, float]) -> Callable[[str], str]:
@@ -123,8 +124,8 @@ def _with_weight(given: Mapping[str, float]) -> Callable[[str], str]:
 
 
 def _unknown(labels: Sequence[str], known: Iterable[str]) -> str:
-    """Labels that training does not have, each with its nearest right name; once the known ones if one has none."""
-    hints = {label: did_you_mean(label, known).removeprefix("; ") for label in labels[:MOST_NAMED]}
+    """Unknown labels, each with the most similar known one; the known labels are listed if there is none for some."""
+    hints = {label: did_you_mean(label, known).removeprefix("; ") for label in labels[:LABELS_SHOWN]}
     nearest = {label: f" ({hint})" for label, hint in hints.items() if hint.startswith("did you mean")}
     listed = next((f"; {hint}" for label, hint in hints.items() if hint and label not in nearest), "")
     return _named(labels, show=lambda label: f"'{label}'{nearest.get(label, '')}") + listed

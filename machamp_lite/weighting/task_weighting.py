@@ -1,4 +1,4 @@
-"""Weights of tasks: what the losses of a step are multiplied by before they are summed."""
+"""Task weights: what the losses of a step are multiplied by before they are summed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from torch import Tensor, nn
 
 
 class TaskWeights(nn.Module, ABC):
-    """Base of all schemes. ``loss_weights`` says what each task counts; a task of 0 takes no part in any scheme.
+    """Base of all schemes. ``loss_weights`` are factors from the config; a task with a factor of 0 is left out.
 
-    K is the number of tasks that take part. All that is learnt or remembered is in the state dict, by the number of a
-    task among them, since a task's name may hold what a parameter's may not.
+    K is the number of the other tasks. Everything that is learnt or remembered is in the state dict. Tasks are numbered
+    there, because their names may have characters that names of parameters may not.
     """
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
         super().__init__()
         self.loss_weights = dict(loss_weights)
-        taking_part = [task for task, weight in loss_weights.items() if weight > 0]
-        self.numbers = {task: number for number, task in enumerate(taking_part)}
+        used = [task for task, weight in loss_weights.items() if weight > 0]
+        self.numbers = {task: number for number, task in enumerate(used)}
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor | None:
-        """The loss of a step, from those of the tasks in its batch; None if none of them takes part.
+        """The loss of a step, from the losses of the tasks in its batch; None if all of them are left out.
 
         Raises ``KeyError`` for a task that has no loss weight. *Shape:* () each -> ().
         """
@@ -33,7 +33,7 @@ class TaskWeights(nn.Module, ABC):
         return torch.stack(terms).sum() if terms else None
 
     def weights(self) -> dict[str, float]:
-        """What the loss of each task is multiplied by at present, its loss weight included."""
+        """What the loss of each task is multiplied by now, including its loss weight."""
         factors = self._factors()
         return {
             task: weight * factors[self.numbers[task]] if weight > 0 else 0.0
@@ -41,15 +41,15 @@ class TaskWeights(nn.Module, ABC):
         }
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
-        """Told after each epoch: the means over its steps of the tasks' losses, not weighted."""
+        """Called after each epoch, with the means of the tasks' unweighted losses over its steps."""
 
     @abstractmethod
     def _term(self, number: int, loss: Tensor) -> Tensor:
-        """What a task adds to the total, its loss weight aside. *Shape:* () -> ()."""
+        """What a task adds to the total, without its loss weight. *Shape:* () -> ()."""
 
     @abstractmethod
     def _factors(self) -> list[float]:
-        """What the loss of each of the K tasks is multiplied by, its loss weight aside."""
+        """What the loss of each of the K tasks is multiplied by, without its loss weight."""
 
 
 class StaticWeights(TaskWeights):
@@ -65,13 +65,14 @@ class StaticWeights(TaskWeights):
 class UncertaintyWeights(TaskWeights):
     """Weights learnt as the tasks' uncertainties (Kendall et al. 2018).
 
-    Each task has a learnt s, the log of its variance, 0 at first. The total is the sum over the tasks of the batch of
-    loss_weight * (exp(-s) * loss + s / 2); it is lowest where exp(s) is twice the loss, and can be negative.
+    Each task has a learnt s, the logarithm of its variance, which is 0 at first. The total is the sum of
+    loss_weight * (exp(-s) * loss + s / 2) over the tasks of the batch. It has its minimum where exp(s) is twice the
+    loss, and can be negative.
     """
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
         super().__init__(loss_weights)
-        # One parameter a task: those of tasks that a batch does not have get no gradient, and no step.
+        # One parameter per task, so that tasks that are not in a batch get no gradient and no update.
         self.log_variances = nn.ParameterList(nn.Parameter(torch.zeros(())) for _ in self.numbers)
 
     def _term(self, number: int, loss: Tensor) -> Tensor:
@@ -83,7 +84,7 @@ class UncertaintyWeights(TaskWeights):
 
 
 class _Multiplied(TaskWeights):
-    """Schemes that hold a multiplier a task, 1 at first and with a mean of 1."""
+    """Schemes with one multiplier per task; they are 1 at first, and their mean is 1."""
 
     multipliers: Tensor
 
@@ -92,7 +93,7 @@ class _Multiplied(TaskWeights):
         self.register_buffer("multipliers", torch.ones(len(self.numbers)))
 
     def _set(self, values: Tensor) -> None:
-        """Sets the multipliers to the softmax of values times K, which is exactly 1 where they are alike."""
+        """Sets the multipliers to K times the softmax of values, which is exactly 1 if all values are equal."""
         if len(values):
             shares = (values - values.max()).exp()
             # A new tensor: a backward pass may still need the old one.
@@ -108,9 +109,9 @@ class _Multiplied(TaskWeights):
 class DynamicWeightAverage(_Multiplied):
     """Tasks whose losses fall more slowly count more (DWA, Liu et al. 2019).
 
-    The multipliers of an epoch are K * softmax(r / 2), r being a task's mean loss of the last epoch divided by that of
-    the one before. Until a task has had two epochs its r is 1, so the first two epochs have multipliers of 1;
-    an epoch in which a task had no loss leaves its r as it was.
+    The multipliers of an epoch are K * softmax(r / 2), where r is a task's mean loss in the last epoch divided by that
+    in the epoch before. Until a task has had two epochs, r is 1, so the first two epochs have multipliers of 1. An
+    epoch in which a task had no loss does not change its r.
     """
 
     TEMPERATURE = 2
@@ -118,7 +119,7 @@ class DynamicWeightAverage(_Multiplied):
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
         super().__init__(loss_weights)
-        # *Shape:* (2, K), the last epoch but one and the last.
+        # *Shape:* (2, K): the last epoch but one, and the last epoch.
         self.register_buffer("mean_losses", torch.full((2, len(self.numbers)), float("nan")))
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
@@ -129,18 +130,18 @@ class DynamicWeightAverage(_Multiplied):
                 self.mean_losses[0, number] = self.mean_losses[1, number]
                 self.mean_losses[1, number] = loss
         older, newer = self.mean_losses
-        # A loss that was 0, like one that is not known yet, says nothing of how fast it falls.
+        # A loss that was 0 or is not known yet has no ratio.
         self._set(torch.where(older > 0, newer / older, 1.0) / self.TEMPERATURE)
 
 
 class RandomWeights(_Multiplied):
-    """Multipliers drawn anew for each step: K * softmax of K normal draws (RLW, Lin et al. 2022).
+    """New random multipliers in each step: K times the softmax of K normal draws (RLW, Lin et al. 2022).
 
-    They are drawn on the CPU from torch's global generator, so that its seed and state decide them on every device.
+    They are drawn from torch's global generator on the CPU, so that they do not depend on the device.
     """
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor | None:
-        """As of all schemes, with fresh multipliers for all tasks, whichever the batch has."""
+        """As in all schemes, with new multipliers for all tasks, whichever the batch has."""
         self._set(torch.randn(len(self.numbers)))
         return super().total(losses)
 

@@ -21,11 +21,12 @@ from machamp_lite.dataloading.example import Example, file_format_of
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_tokenizer, load_transformer
-from machamp_lite.training.checkpoint import TrainerState
+from machamp_lite.training.checkpoint import seed_everything
 from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
-from machamp_lite.training.randomness import seed_everything
 from machamp_lite.training.run import build_model, read_data
-from machamp_lite.training.trainer import train_epochs, train_step
+from machamp_lite.training.train_step import train_step
+from machamp_lite.training.trainer import Trainer
+from machamp_lite.training.trainer_state import TrainerState
 
 CPU = torch.device("cpu")
 # The arguments of an encoder. *Shape:* (B, L) each.
@@ -123,22 +124,22 @@ def take_steps(model: Model, batches: Sequence[list[Example]], optimizer: torch.
     """Training steps as the trainer takes them."""
     model.train()
     for examples in batches:
-        train_step(model, model.batch(examples, only_annotated=True), optimizer)
+        train_step(model, [examples], optimizer)
 
 
 def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Sequence[Stream]) -> None:
     """Trains for all epochs of the model's config as the trainer does, without dev data and without saving."""
-    train_epochs(
-        model,
+    Trainer(
+        model=model,
         optimizer=optimizer,
-        done=TrainerState(),
+        state=TrainerState(),
         sampler=BatchSampler(streams, model.config.params.batching, seed=1),
         dev={},
         after_epoch=_nothing,
-        within_epoch=_nothing,
+        save=_nothing,
         should_stop=lambda: False,
         show_bar=False,
-    )
+    ).train()
 
 
 def _nothing(_: TrainerState) -> None:

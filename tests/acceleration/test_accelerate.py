@@ -56,9 +56,9 @@ def losses_and_labels(model: Model, data: RunData) -> tuple[list[float], Any]:
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     optimizer = make_optimizer(model, model.config.params.training)
-    batch = model.batch(list(data.train["DATA"]), only_annotated=True)
-    losses = [train_step(model.train(), batch, optimizer) for _ in range(3)]
-    return [float(loss) for step in losses for loss in step.values()], dict(predict_labels(model, data.dev["DATA"]))
+    steps = [train_step(model.train(), [data.train["DATA"]], optimizer)[0] for _ in range(3)]
+    losses = [float(loss) for step in steps for loss in step.tasks.values()]
+    return losses, dict(predict_labels(model, data.dev["DATA"]))
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-4), ("bf16", 3e-2)])

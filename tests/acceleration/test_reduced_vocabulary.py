@@ -26,7 +26,7 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model, weights_of
 from machamp_lite.training import run as runs
 from machamp_lite.training.optimizer import make_optimizer
-from machamp_lite.training.trainer import train_step
+from machamp_lite.training.train_step import train_step
 
 TRAIN = """\
 # mood = statement
@@ -207,18 +207,18 @@ def test_only_updates_that_touch_the_rows_decay_the_others(configure: Callable[.
     model, data = make(configure("training.optimizer.weight_decay=0.5"))
     reduce_vocabulary(model, seen_subwords(data))
     optimizer = make_optimizer(model, model.config.params.training)
-    table, batch = table_of(model), model.batch(data.train["DATA"], only_annotated=True)
+    table, batches = table_of(model), [data.train["DATA"]]
     optimizer.step()
     assert table.decay == 1.0
     # As in a run that is resumed.
     optimizer.load_state_dict(optimizer.state_dict())
-    train_step(model.train(), batch, optimizer)
+    train_step(model.train(), batches, optimizer)
     rate = next(
         group["lr"] for group in optimizer.param_groups if any(one is table.rows for one in group["params"])
     )
     assert table.decay == 1 - rate * 0.5
     table.rows.requires_grad_(False)
-    train_step(model, batch, optimizer)
+    train_step(model, batches, optimizer)
     assert table.decay == 1 - rate * 0.5
 
 
@@ -228,7 +228,7 @@ def test_a_model_that_is_saved_while_it_trains_is_as_any_other(
     model, data = make(configure("training.optimizer.weight_decay=50"))
     reduce_vocabulary(model, seen_subwords(data))
     optimizer = make_optimizer(model, model.config.params.training)
-    train_step(model.train(), model.batch(data.train["DATA"], only_annotated=True), optimizer)
+    train_step(model.train(), [data.train["DATA"]], optimizer)
     save_model(model, tmp_path / "model")
     saved = load_model(tmp_path / "model")
     for name, value in weights_of(model).items():

@@ -20,8 +20,8 @@ from machamp_lite.dataloading import datasets as run_data
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training import checkpoint as states
+from machamp_lite.training import dev_predictions, trainer
 from machamp_lite.training import run as runs
-from machamp_lite.training import trainer
 
 TREEBANK = """\
 1\tThe\tthe\tDET
@@ -316,7 +316,7 @@ def test_one_training_has_a_folder_until_it_ends_even_by_a_kill(
 ) -> None:
     def held() -> int:
         # In the midst of everything: the data was read, and training or the prediction at its end begins.
-        trainer.train_together = runs.predict_file = lambda *_, **__: signal.pause()
+        trainer.train_step = dev_predictions.predict_file = lambda *_, **__: signal.pause()
         return cli.train(arguments)
 
     if RESUME not in (arguments, second):
@@ -366,14 +366,14 @@ def test_a_training_within_a_training_does_not_get_its_folder(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = load_config(["data.json"], parameters_config="params.json")
-    original = trainer.train_together
+    original = trainer.train_step
 
-    def train_together(*arguments: Any) -> Any:
+    def train_step(*arguments: Any, **options: Any) -> Any:
         with pytest.raises(ConfigError, match=f"new: is in use by process {os.getpid()} on "):
             runs.train(config, "new", overwrite=True, progress=False)
-        return original(*arguments)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(trainer, "train_together", train_together)
+    monkeypatch.setattr(trainer, "train_step", train_step)
     runs.train(config, "new", progress=False)
 
 
@@ -468,13 +468,13 @@ def test_a_resumed_run_computes_with_the_threads_of_its_start(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads = []
-    original = trainer.train_together
+    original = trainer.train_step
 
-    def train_together(*arguments: Any) -> Any:
+    def train_step(*arguments: Any, **options: Any) -> Any:
         threads.append(torch.get_num_threads())
-        return original(*arguments)
+        return original(*arguments, **options)
 
-    monkeypatch.setattr(trainer, "train_together", train_together)
+    monkeypatch.setattr(trainer, "train_step", train_step)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(before + 1)

@@ -14,6 +14,7 @@ from children import plain_lines, wait_for
 from forked import outcome, start_training, train_to_the_end
 
 from machamp_lite.cli import main as cli
+from machamp_lite.training import dev_predictions, trainer
 from machamp_lite.training import run as runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -120,14 +121,8 @@ def test_a_signal_is_heeded_wherever_it_comes(
     times: int,
     beginning: str,
 ) -> None:
-    module = "machamp_lite.training.run" if place == "predict_file" else "machamp_lite.training.trainer"
-    name = f"{module}.{'train_together' if place == 'train_step' else place}"
-    original = runs.predict_file
-    if place != "predict_file":
-        from machamp_lite.training import trainer
-
-        original = getattr(trainer, name.rpartition(".")[2])
-    calls = 0
+    module = dev_predictions if place == "predict_file" else trainer
+    original, calls = getattr(module, place), 0
 
     def interrupted(*arguments: Any, **options: Any) -> Any:
         nonlocal calls
@@ -142,7 +137,7 @@ def test_a_signal_is_heeded_wherever_it_comes(
     run, whole = tmp_path / "run", tmp_path / "whole"
     assert cli.train([*flags, "--model_dir", str(whole)]) == 0
     with monkeypatch.context() as patch:
-        patch.setattr(name, interrupted)
+        patch.setattr(module, place, interrupted)
         capsys.readouterr()
         assert cli.train([*flags, "--model_dir", str(run)]) == 130
     (reported,) = plain_lines(capsys.readouterr().err)

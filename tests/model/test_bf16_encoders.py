@@ -16,7 +16,7 @@ from machamp_lite.inference.engine import score_batches
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_best_weights, save_model
 from machamp_lite.training.optimizer import make_optimizer
-from machamp_lite.training.trainer import train_step
+from machamp_lite.training.train_step import train_step
 
 __all__ = ["configure"]
 
@@ -53,7 +53,7 @@ def test_what_is_scored_in_bf16_is_the_encoder_as_it_is_now(
     optimizer = make_optimizer(model, model.config.params.training)
     seen = []
     for number in range(3):
-        train_step(model.train(), model.batch(examples, only_annotated=True), optimizer)
+        train_step(model.train(), [examples], optimizer)
         save_model(model, tmp_path / str(number))
         seen.append(scores_of(model, examples))
         loaded = scores_of(load_accelerated(tmp_path / str(number)), examples)

@@ -20,9 +20,10 @@ from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.attention_probe import probe_attention
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
+from machamp_lite.training.check import check
 from machamp_lite.training.optimizer import make_optimizer
-from machamp_lite.training.run import build_model, check, read_data, seed_everything
-from machamp_lite.training.trainer import train_step
+from machamp_lite.training.run import build_model, read_data, seed_everything
+from machamp_lite.training.train_step import train_step
 
 WORD_TASKS: dict[str, Any] = {
     "upos": {"task_type": "seq", "column_idx": 3},
@@ -124,7 +125,7 @@ def test_every_task_type_learns_predicts_and_is_saved(
     model, examples = make(configure(kind, words=words, texts=texts))
     optimizer = make_optimizer(model, model.config.params.training)
     before = {name: value.detach().clone() for name, value in model.encoder.named_parameters()}
-    losses = train_step(model.train(), model.batch(examples, only_annotated=True), optimizer)
+    losses = train_step(model.train(), [examples], optimizer)[0].tasks
     assert losses.keys() == words.keys() | texts.keys()
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert any(not torch.equal(before[name], value) for name, value in model.encoder.named_parameters())

@@ -14,7 +14,7 @@ from machamp_lite.model.serialization import load_model
 from machamp_lite.training import resume_checks as conditions
 from machamp_lite.training import run as runs
 from machamp_lite.training import trainer
-from machamp_lite.training.checkpoint import STATE_FILE, load_document
+from machamp_lite.training.checkpoint import STATE_FILE, SavedState
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends a run like Ctrl-C once the state of an epoch has been written."""
     original = runs.save_state
 
-    def save_state(*arguments: Any, progress: Any, **options: Any) -> None:
-        original(*arguments, progress=progress, **options)
-        if progress.epoch == epoch:
+    def save_state(*arguments: Any, state: Any, **options: Any) -> None:
+        original(*arguments, state=state, **options)
+        if state.epoch == epoch:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "save_state", save_state)
@@ -215,16 +215,16 @@ def test_a_run_goes_on_within_an_epoch(
     assert cli.train([*flags, "--model_dir", str(whole)]) == 0
     original = runs.save_state
 
-    def stopping(*arguments: Any, progress: Any, **options: Any) -> None:
-        original(*arguments, progress=progress, **options)
-        if progress.step == step and progress.running.batches:
+    def stopping(*arguments: Any, state: Any, **options: Any) -> None:
+        original(*arguments, state=state, **options)
+        if state.step == step and state.running.batches:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(runs, "save_state", stopping)
         assert cli.train([*flags, "--model_dir", str(broken)]) == 130
     assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
-    assert f"after step {step}" in (broken / "log.txt").read_text()
+    assert f", step {step}\n" in (broken / "log.txt").read_text()
     assert outcome(broken) == outcome(whole)
 
 
@@ -240,9 +240,9 @@ def test_a_run_that_trains_the_vectors_of_few_subwords_goes_on_too(
     assert "the remaining embeddings get weight decay only" in (whole / "log.txt").read_text()
     original = runs.save_state
 
-    def stopping(*arguments: Any, progress: Any, **options: Any) -> None:
-        original(*arguments, progress=progress, **options)
-        if progress.step == step:
+    def stopping(*arguments: Any, state: Any, **options: Any) -> None:
+        original(*arguments, state=state, **options)
+        if state.step == step:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -259,9 +259,9 @@ def test_states_are_saved_within_epochs_as_often_as_asked(
     saved: list[tuple[int, int]] = []
     original = runs.save_state
 
-    def recording(*arguments: Any, progress: Any, **options: Any) -> None:
-        saved.append((progress.epoch, progress.running.batches))
-        original(*arguments, progress=progress, **options)
+    def recording(*arguments: Any, state: Any, **options: Any) -> None:
+        saved.append((state.epoch, state.running.batches))
+        original(*arguments, state=state, **options)
 
     monkeypatch.setattr(runs, "save_state", recording)
     run = tmp_path / "run"
@@ -299,25 +299,26 @@ def test_numbers_that_are_none_leave_the_last_good_state_and_the_best_model(
     whole, run = tmp_path / "whole", tmp_path / "run"
     flags = [*flags, "--set", "training.save_minutes=1e-9"]
     assert cli.train([*flags, "--model_dir", str(whole)]) == 0
-    original, calls = trainer.train_together, 0
+    original, calls = trainer.train_step, 0
 
-    def spoiling(model: Any, *arguments: Any) -> Any:
+    def spoiling(model: Any, *arguments: Any, **options: Any) -> Any:
         nonlocal calls
-        losses = original(model, *arguments)
+        losses = original(model, *arguments, **options)
         calls += 1
         if calls == 8 and bad == "weights":
             next(model.parameters()).data.fill_(float("inf"))
         elif calls == 8:
-            losses[0]["upos" if "upos" in losses[0] else "same"].fill_(float("nan"))
+            tasks = losses[0].tasks
+            tasks["upos" if "upos" in tasks else "same"].fill_(float("nan"))
         return losses
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "train_together", spoiling)
+        patch.setattr(trainer, "train_step", spoiling)
         capsys.readouterr()
         assert cli.train([*flags, "--model_dir", str(run)]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "expected a finite number" in line]
     assert re.search(r" batch with \S+:\d+", line)
-    assert load_document(run / "state")["step"] == 7
+    assert SavedState.load(run / "state").document["step"] == 7
     load_model(run)
     assert cli.train(["--resume", str(run), "--device", "-1"]) == 0
     assert outcome(run) == outcome(whole)

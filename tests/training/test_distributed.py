@@ -22,10 +22,10 @@ from machamp_lite.dataloading.batch_sampler import split_batch
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.model.serialization import weights_of
 from machamp_lite.training import run as runs
-from machamp_lite.training import shared_steps, trainer
-from machamp_lite.training.checkpoint import load_document
-from machamp_lite.training.distributed import SINGLE_PROCESS, Processes, joined
-from machamp_lite.training.trainer import train_shared, train_together
+from machamp_lite.training import trainer
+from machamp_lite.training.checkpoint import SavedState
+from machamp_lite.training.distributed import SINGLE_PROCESS, Processes, process_group
+from machamp_lite.training.train_step import WeightedLoss, train_step
 
 WORDS = {
     "upos": {"task_type": "seq", "column_idx": 3, "class_weights": "balanced"},
@@ -50,6 +50,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "uncertainty": ("wordpiece", WORDS, PAIRS, ["training.task_weighting=uncertainty"]),
     "texts": ("t5", {}, TEXTS, ["training.task_weighting=uncertainty"]),
     "random": ("wordpiece", {}, PAIRS, ["training.task_weighting=random"]),
+    "dwa": ("wordpiece", {}, PAIRS, ["training.task_weighting=dwa"]),
     "padded": ("wordpiece", WORDS, PAIRS, ["encoder.packing=false", "training.grad_norm=null"]),
 }
 # Of a loss, of the largest weight of a tensor, or of the largest gradient of a step.
@@ -95,14 +96,15 @@ def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:
     every_batch = [[both], [both[-4:]], [both[:1]], [[both[0], both[-1]], both[2:5]]]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, fused=True)
     found = {}
-    for step, whole in enumerate(every_batch):
-        if processes.count == 1:
-            batches = [model.batch(batch, only_annotated=True) for batch in whole]
-            losses = train_together(model, batches, optimizer)
-        else:
-            losses = train_shared(model, whole, optimizer, step=step, processes=processes)
+    loss_module = processes.data_parallel(WeightedLoss(model))
+    for step, batches in enumerate(every_batch):
+        losses = train_step(
+            model, batches, optimizer, step=step, loss_module=loss_module, processes=processes
+        )
         for number, of_batch in enumerate(losses):
-            found |= {f"{step} loss {number} {task}": loss for task, loss in of_batch.items()}
+            found |= {f"{step} loss {number} {task}": loss.clone() for task, loss in of_batch.tasks.items()}
+            # As if it were an epoch: the task weights of "dwa" change.
+            model.task_weights.end_epoch({task: loss.item() for task, loss in of_batch.tasks.items()})
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
                 found[f"{step} gradient {name}"] = parameter.grad.clone()
@@ -131,15 +133,10 @@ def configs(
     return found
 
 
-def test_two_processes_have_gradients_and_weights_of_one(
-    configs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # So that the tiny model's gradients are told in several messages.
-    monkeypatch.setattr(shared_steps, "BUCKET", 5000)
-
+def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any], tmp_path: Path) -> None:
     def work(rank: int) -> int:
-        with joined(on_gpus=False) as processes:
-            assert processes.count == 2
+        with process_group(on_gpus=False) as processes:
+            assert processes.world_size == 2
             for name, config in configs.items():
                 save_file(several_steps(config, processes), tmp_path / f"{name}{rank}")
         return 0
@@ -157,9 +154,6 @@ def assert_same_steps(name: str, expected: dict[str, torch.Tensor], folder: Path
     assert any("log_variances" in key for key in expected) == ("uncertainty" in str(CASES[name]))
     for key, value in expected.items():
         assert torch.equal(first[key], second[key]), key
-        if name == "random":
-            # What is drawn is the same in both, and not what one process would draw.
-            continue
         # A gradient that is a small difference of large ones has fewer digits of its own.
         alike = key.partition(" gradient ")[0] + " gradient " if " gradient " in key else key
         scale = max(float(other.abs().max()) for name, other in expected.items() if name.startswith(alike))
@@ -172,18 +166,15 @@ def test_processes_tell_each_other_what_they_have(tmp_path: Path) -> None:
         def fail() -> None:
             raise ConfigError(["both", f"only {rank}"])
 
-        with joined(on_gpus=False) as processes:
+        with process_group(on_gpus=False) as processes:
             numbers = torch.full((3,), float(rank + 5))
-            processes.spread([numbers])
-            assert numbers.tolist() == [5.0] * 3
-            processes.add_up(numbers)
-            assert numbers.tolist() == [10.0] * 3
-            assert processes.told([rank, None]) == [0, None]
-            assert processes.gathered("x" * 10 * rank) == ["", "x" * 10]
-            assert processes.any_of(rank == 0, False, True) == (True, False, True)
-            assert processes.together(lambda: rank) == rank
+            assert processes.all_reduce(numbers).tolist() == numbers.tolist() == [11.0] * 3
+            assert processes.broadcast_object([rank, None]) == [0, None]
+            assert processes.all_gather_object("x" * 10 * rank) == ["", "x" * 10]
+            assert processes.any_rank(rank == 0, False, True) == [True, False, True]
+            assert processes.run_on_all_ranks(lambda: rank) == rank
             with pytest.raises(DataError) as caught:
-                processes.together(fail)
+                processes.run_on_all_ranks(fail)
             assert caught.value.faults == ["both", "only 0", "only 1"]
         return 0
 
@@ -305,7 +296,7 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train_in_two([*flags, "--model_dir", str(whole)], tmp_path)[0] == [0, 0]
     command = [*flags, "--model_dir", str(broken)]
-    for place, rank, call in (("train_shared", 1, 2), ("evaluate", 0, 1), ("train_shared", 0, 3)):
+    for place, rank, call in (("train_step", 1, 2), ("evaluate", 0, 1), ("train_step", 0, 3)):
         prepare = stopping(place, rank=rank, call=call, number=signal.SIGTERM)
 
         def work(own_rank: int, command: list[str] = command, prepare: Any = prepare) -> int:
@@ -318,7 +309,7 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
         assert told.endswith(f"; to resume: torchrun --nproc_per_node=2 train.py --resume {broken}")
         assert plain_lines(printed[1]) == []
         command = ["--resume", str(broken), "--device", "-1"]
-    document = load_document(broken / "state")
+    document = SavedState.load(broken / "state").document
     (other,) = document["random_of_others"]
     # Torch's state begins with its seed.
     assert other["torch"][:8] != document["random"]["torch"][:8]
@@ -389,7 +380,7 @@ def test_empty_variables_of_a_launcher_are_none(
 def test_a_process_that_dies_ends_the_others_with_one_line(
     flags: list[str], tmp_path: Path, rank: int
 ) -> None:
-    prepare = stopping("train_shared", rank=rank, call=3, number=signal.SIGKILL)
+    prepare = stopping("train_step", rank=rank, call=3, number=signal.SIGKILL)
 
     def work(own_rank: int) -> int:
         prepare(own_rank)

@@ -14,7 +14,7 @@ from machamp_lite.errors import MachampError, TrainingError
 from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.run import build_model, read_data, seed_everything
-from machamp_lite.training.train_step import train_together
+from machamp_lite.training.train_step import train_step
 from machamp_lite.weighting.task_weighting import RandomWeights
 
 Build = Callable[..., tuple[Model, list[Any]]]
@@ -88,21 +88,20 @@ def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
         # In evaluation mode, so that no dropout makes them differ.
         model, examples = build(f"training.task_weighting={scheme}", NO_CLIPPING)
         groups = [examples, examples[:2]]
-        batches = [model.eval().batch(group, only_annotated=True) for group in groups]
+        model.eval()
         multipliers = torch.tensor([0.5, 1.5, 1.0, 0.7, 1.3, 0.9, 1.1])
         monkeypatch.setattr(
             RandomWeights, "_set", lambda self, values: setattr(self, "multipliers", multipliers)
         )
-        return train_together(model, batches, torch.optim.SGD(model.parameters(), lr=0.0)), gradients_of(
-            model
-        )
+        losses = train_step(model, groups, torch.optim.SGD(model.parameters(), lr=0.0))
+        return [dict(each.tasks) for each in losses], gradients_of(model)
 
     expected_losses, expected = learn()
     assert not caplog.records or "does not fit" not in caplog.text
     tried = that_holds(monkeypatch, 2, fails_late=fails_late)
     losses, found = learn()
     assert max(tried) == 4 and min(tried) <= 2
-    assert "a batch of 4 sentences" in caplog.text and "it is learnt from in 2 parts" in caplog.text
+    assert "a batch of 4 sentences" in caplog.text and "it is split into 2 micro-batches" in caplog.text
     for one, other in zip(losses, expected_losses, strict=True):
         assert one.keys() == other.keys()
         for task, loss in one.items():
@@ -120,9 +119,7 @@ def test_a_sentence_that_does_not_fit_alone_ends_training_in_one_line(
     with pytest.raises(
         TrainingError, match=r"treebank.conllu:\d+: a batch of 4 sentences .* sentence by sentence"
     ):
-        train_together(
-            model, [model.batch(examples, only_annotated=True)], torch.optim.SGD(model.parameters(), lr=0.1)
-        )
+        train_step(model, [examples], torch.optim.SGD(model.parameters(), lr=0.1))
     assert min(tried) == 1
 
 

@@ -78,12 +78,12 @@ def test_a_decoder_and_its_mix_learn_at_the_rate_of_their_task(
 ) -> None:
     model = model_with(*overrides)
     optimizer = make_optimizer(model, model.config.params.training)
-    found = {id(each): group["peak"] for group in optimizer.param_groups for each in group["params"]}
+    found = {id(each): group["initial_lr"] for group in optimizer.param_groups for each in group["params"]}
     for task, rate in expected.items():
         number = model.tasks.index(task)
         own = [*model.decoders[number].parameters(), *model.mixes[number].parameters()]
         assert {found[id(parameter)] for parameter in own} == {rate}
-    peaks = [group["peak"] for group in optimizer.param_groups]
+    peaks = [group["initial_lr"] for group in optimizer.param_groups]
     assert len(peaks) == len(set(peaks)), "one group a rate"
     factor = model.config.params.training.learning_rate_scheduler.decay_factor
     assert {found[id(parameter)] for parameter in model.encoder.parameters()} == {0.005 * factor}
@@ -104,7 +104,7 @@ def test_what_a_decoder_has_from_pretraining_goes_with_the_encoder(
     optimizer = make_optimizer(model, model.config.params.training)
     every = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     assert len(every) == len({id(parameter) for parameter in every}), "none is in two groups"
-    found = {id(each): group["peak"] for group in optimizer.param_groups for each in group["params"]}
+    found = {id(each): group["initial_lr"] for group in optimizer.param_groups for each in group["params"]}
     assert not any(id(parameter) in found for parameter in fixed.parameters())
     assert found[id(decoder.scores.bias)] == 0.02
     assert found.get(id(own)) == found.get(id(tied))

@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 from machamp_lite.cli import main as cli
 from machamp_lite.model.model_folder import WEIGHTS, model_metadata
 from machamp_lite.model.serialization import load_model
-from machamp_lite.training.checkpoint import TrainerState
 from machamp_lite.training.run_folder import epoch_folder, rotate_checkpoints
+from machamp_lite.training.trainer_state import TrainerState
 
 
 def write_epoch(folder: Path, epoch: int) -> None:

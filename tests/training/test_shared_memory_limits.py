@@ -10,7 +10,7 @@ from test_distributed import assert_same_steps, configs, in_two_processes, sever
 from test_memory_limits import that_holds
 
 from machamp_lite.errors import TrainingError
-from machamp_lite.training.distributed import SINGLE_PROCESS, joined
+from machamp_lite.training.distributed import SINGLE_PROCESS, process_group
 
 __all__ = ["configs"]
 # Of those of the other tests: weights that learn from losses, draws, and an encoder with a decoder.
@@ -24,7 +24,7 @@ def test_steps_are_those_of_one_process_with_all_memory(
 ) -> None:
     def work(rank: int) -> int:
         tried = that_holds(monkeypatch, 1 if rank == short else 1000, fails_late=fails_late)
-        with joined(on_gpus=False) as processes:
+        with process_group(on_gpus=False) as processes:
             for name in CASES:
                 save_file(several_steps(configs[name], processes), tmp_path / f"{name}{rank}")
         assert max(tried) > 1 and min(tried) == 1
@@ -42,7 +42,7 @@ def test_a_sentence_that_does_not_fit_alone_ends_all_of_them_in_one_line(
     def work(rank: int) -> int:
         that_holds(monkeypatch, 0 if rank else 1000, fails_late=False)
         try:
-            with joined(on_gpus=False) as processes:
+            with process_group(on_gpus=False) as processes:
                 several_steps(configs["static"], processes)
         except TrainingError as error:
             print("\n".join(error.faults))

@@ -14,7 +14,7 @@ from machamp_lite.errors import TrainingError
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training import run as runs
 from machamp_lite.training.optimizer import make_optimizer
-from machamp_lite.training.trainer import train_step, train_together
+from machamp_lite.training.train_step import train_step
 
 # Losses of five seeded steps: a change of code that is to change nothing leaves them as they are.
 GOLDEN = Path(__file__).with_name("golden_losses.json")
@@ -38,13 +38,18 @@ def model_and_batch(config: Any) -> tuple[Model, Any]:
     return model, model.batch([*data.train["WORDS"], *data.train["PAIRS"]], only_annotated=True)
 
 
+def step(model: Model, batch: Any, optimizer: Any) -> dict[str, torch.Tensor]:
+    (losses,) = train_step(model, [batch.examples], optimizer)
+    return dict(losses.tasks)
+
+
 def test_five_seeded_steps_give_the_golden_losses(load: Callable[..., Any]) -> None:
     rates = ["training.optimizer.lr=0.003", "training.learning_rate_scheduler.decay_factor=0.1"]
     # Padded: what dropout takes of packed rows is of other places.
     model, batch = model_and_batch(load(*rates, "encoder.packing=false"))
     optimizer = make_optimizer(model, model.config.params.training)
     losses = [
-        {task: loss.item() for task, loss in train_step(model, batch, optimizer).items()} for _ in range(5)
+        {task: loss.item() for task, loss in step(model, batch, optimizer).items()} for _ in range(5)
     ]
     golden = json.loads(GOLDEN.read_text())
     for found, expected in zip(losses, golden, strict=True):
@@ -82,7 +87,7 @@ def test_gradients_are_clipped_to_the_norm(load: Callable[..., Any]) -> None:
         model, batch = model_and_batch(config)
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0, fused=True)
         before = [parameter.detach().clone() for parameter in model.parameters()]
-        train_step(model, batch, optimizer)
+        step(model, batch, optimizer)
         squares = [((a - b) ** 2).sum() for a, b in zip(model.parameters(), before, strict=True)]
         return torch.stack(squares).sum().sqrt().item()
 
@@ -99,11 +104,12 @@ def test_batches_together_have_the_gradient_of_the_mean_of_their_losses(load: Ca
     data = runs.read_data(config)
     # Without the dropout inside the transformer.
     model = runs.build_model(config, data).eval()
-    batches = [model.batch(data.train[name], only_annotated=True) for name in ("WORDS", "PAIRS")]
+    examples = [data.train[name] for name in ("WORDS", "PAIRS")]
+    batches = [model.batch(each, only_annotated=True) for each in examples]
     totals = [model.total_loss(model.losses(batch, model(batch))) for batch in batches]
     torch.stack(totals).mean().backward()
     expected = [None if grad is None else grad.clone() for grad in gradients(model)]
-    train_together(model, batches, torch.optim.SGD(model.parameters(), lr=0.0))
+    train_step(model, examples, torch.optim.SGD(model.parameters(), lr=0.0))
     for found, wanted in zip(gradients(model), expected, strict=True):
         assert (found is None) == (wanted is None)
         if found is not None and wanted is not None:
@@ -118,11 +124,11 @@ def test_steps_of_the_schedule_are_updates(
     groups: list[int] = []
     steps: list[tuple[int, int]] = []
 
-    def recording(model: Model, batches: Any, optimizer: Any) -> Any:
+    def recording(model: Model, batches: Any, optimizer: Any, **options: Any) -> Any:
         groups.append(len(batches))
-        return train_together(model, batches, optimizer)
+        return train_step(model, batches, optimizer, **options)
 
-    monkeypatch.setattr("machamp_lite.training.trainer.train_together", recording)
+    monkeypatch.setattr("machamp_lite.training.trainer.train_step", recording)
     monkeypatch.setattr(
         "machamp_lite.training.trainer.set_rates",
         lambda optimizer, **options: steps.append((options["step"], options["steps"])),
@@ -157,18 +163,16 @@ def test_the_best_epoch_is_the_one_that_is_kept(
     monkeypatch.setattr(runs, "save_model", lambda model, folder: None)
     monkeypatch.setattr(runs, "load_best_weights", lambda model, folder: None)
     calls: list[bool] = []
-    original = runs.train_epochs
+    original = runs.Trainer
 
-    def recording(model: Model, **options: Any) -> Any:
-        after = options.pop("after_epoch")
+    def recording(*, after_epoch: Any, **options: Any) -> Any:
+        def recording_after_epoch(state: Any) -> None:
+            calls.append(state.best_epoch == state.epoch)
+            after_epoch(state)
 
-        def after_epoch(done: Any) -> None:
-            calls.append(done.best_epoch == done.epoch)
-            after(done)
+        return original(after_epoch=recording_after_epoch, **options)
 
-        return original(model, after_epoch=after_epoch, **options)
-
-    monkeypatch.setattr(runs, "train_epochs", recording)
+    monkeypatch.setattr(runs, "Trainer", recording)
     runs.train(load("training.num_epochs=4"), tmp_path / "run", progress=False)
     assert calls == [True, True, False, False]
 

@@ -14,7 +14,7 @@ from machamp_lite.config import load_config
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training import run as runs
-from machamp_lite.training.trainer import seed_everything
+from machamp_lite.training.checkpoint import seed_everything
 from machamp_lite.training.warm_start import copy_decoders, describe, reinitialized_tasks
 
 
@@ -90,9 +90,9 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ends a run like Ctrl-C once the state of an epoch has been written."""
     original = runs.save_state
 
-    def stopping(*positional: Any, progress: Any, **options: Any) -> None:
-        original(*positional, progress=progress, **options)
-        if progress.epoch == epoch:
+    def stopping(*positional: Any, state: Any, **options: Any) -> None:
+        original(*positional, state=state, **options)
+        if state.epoch == epoch:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "save_state", stopping)

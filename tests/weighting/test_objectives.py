@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, label_loss
+from machamp_lite.weighting.losses import BinaryObjective, LabelObjective
 
 OFF: dict[str, Any] = {
     "weights": None,
@@ -25,6 +25,12 @@ def objective(**options: Any) -> LabelObjective:
     return LabelObjective(**{**OFF, **options})
 
 
+def mean(objective: LabelObjective | BinaryObjective, scores: Tensor, gold: Tensor) -> Tensor:
+    """The loss of a batch, as a model divides it."""
+    count = objective.count(gold.numpy()) if isinstance(objective, LabelObjective) else gold.numel()
+    return objective(scores, gold) / (count or math.inf)
+
+
 def items(seed: int = 0, *, number: int = 20) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     scores = torch.randn(number, 4, generator=generator) * 3
@@ -37,8 +43,7 @@ def log_of(probabilities: list[list[float]]) -> Tensor:
 
 def test_with_everything_off_it_is_the_plain_loss() -> None:
     scores, gold = items()
-    assert torch.equal(objective()(scores, gold), functional.cross_entropy(scores, gold))
-    assert torch.equal(label_loss(scores, gold), functional.cross_entropy(scores, gold))
+    assert torch.equal(mean(objective(), scores, gold), functional.cross_entropy(scores, gold))
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
@@ -50,7 +55,7 @@ def test_weights_and_smoothing_are_those_of_torch(
     scores, gold = items(seed)
     weight = None if weights is None else torch.tensor(weights)
     expected = torch.nn.CrossEntropyLoss(weight=weight, label_smoothing=smoothing)(scores, gold)
-    loss = objective(weights=weights, label_smoothing=smoothing)(scores, gold)
+    loss = mean(objective(weights=weights, label_smoothing=smoothing), scores, gold)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(torch.autograd.grad(loss, scores), torch.autograd.grad(expected, scores))
 
@@ -59,9 +64,9 @@ def test_focal_factors_worked_by_hand() -> None:
     scores, gold = log_of([[0.9, 0.1], [0.5, 0.5]]), torch.tensor([0, 1])
     hard = [0.1**2 * -math.log(0.9), 0.5**2 * -math.log(0.5)]
     loss = LabelObjective(**{**OFF, "focal_gamma": 2.0, "counts": [1, 1]})
-    assert loss(scores, gold).item() == pytest.approx(sum(hard) / 2)
+    assert mean(loss, scores, gold).item() == pytest.approx(sum(hard) / 2)
     weighted = LabelObjective(**{**OFF, "focal_gamma": 2.0, "weights": [1.0, 3.0], "counts": [1, 1]})
-    assert weighted(scores, gold).item() == pytest.approx((hard[0] + 3 * hard[1]) / 4)
+    assert mean(weighted, scores, gold).item() == pytest.approx((hard[0] + 3 * hard[1]) / 4)
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
@@ -69,7 +74,7 @@ def test_logit_adjustment_adds_log_priors_inside_the_loss_alone(tau: float) -> N
     scores, gold = items()
     before = scores.detach().clone()
     adjusted = scores + tau * torch.tensor([0.5, 0.3, 0.1, 0.1]).log()
-    loss = objective(logit_adjustment=tau)(scores, gold)
+    loss = mean(objective(logit_adjustment=tau), scores, gold)
     torch.testing.assert_close(loss, functional.cross_entropy(adjusted, gold))
     assert torch.equal(scores, before)
 
@@ -80,7 +85,7 @@ def test_no_items_or_none_with_a_weight_are_a_zero_with_a_gradient(options: dict
     if "weights" in options:
         batches.append((items()[0], torch.full((20,), 2)))
     for scores, gold in batches:
-        loss = objective(**options)(scores, gold)
+        loss = mean(objective(**options), scores, gold)
         loss.backward()
         assert loss.shape == () and loss.item() == 0.0
         assert scores.grad is not None and not scores.grad.any()
@@ -92,7 +97,7 @@ def test_focal_losses_of_sure_decisions_have_finite_gradients(gamma: float) -> N
     labels = LabelObjective(**{**OFF, "focal_gamma": gamma, "counts": [1, 1]})
     binary = BinaryObjective(weights=None, focal_gamma=gamma)
     gold = torch.tensor([0, 0, 1])
-    for loss in (labels(scores, gold), binary(scores, functional.one_hot(gold, 2).float())):
+    for loss in (mean(labels, scores, gold), mean(binary, scores, functional.one_hot(gold, 2).float())):
         (gradient,) = torch.autograd.grad(loss, scores)
         assert loss.isfinite() and gradient.isfinite().all() and gradient.any()
 
@@ -101,9 +106,9 @@ def test_focal_losses_of_sure_decisions_have_finite_gradients(gamma: float) -> N
 def test_the_loss_of_bfloat16_scores_is_computed_in_float32(options: dict[str, Any]) -> None:
     scores, gold = items()
     scores = scores.bfloat16()
-    loss = objective(**options)(scores, gold)
+    loss = mean(objective(**options), scores, gold)
     assert loss.dtype == torch.float32
-    assert torch.equal(loss, objective(**options)(scores.float(), gold))
+    assert torch.equal(loss, mean(objective(**options), scores.float(), gold))
 
 
 def test_nothing_is_saved_with_the_model_and_the_adjustment_needs_counts() -> None:
@@ -122,7 +127,7 @@ def test_binary_losses_are_those_of_torch(seed: int, weights: list[float] | None
     gold = (scores.detach().roll(1, 0) > 1).float()
     pos_weight = None if weights is None else torch.tensor(weights)
     expected = torch.nn.BCEWithLogitsLoss(pos_weight=pos_weight)(scores, gold)
-    loss = BinaryObjective(weights=weights, focal_gamma=0.0)(scores, gold)
+    loss = mean(BinaryObjective(weights=weights, focal_gamma=0.0), scores, gold)
     assert torch.equal(loss, expected)
 
 
@@ -135,14 +140,14 @@ def test_binary_focal_factors_worked_by_hand() -> None:
         0.6**2 * -math.log(0.4),
         0.5**2 * -2 * math.log(0.5),
     ]
-    loss = BinaryObjective(weights=[3.0, 2.0], focal_gamma=2.0)(scores, gold)
+    loss = mean(BinaryObjective(weights=[3.0, 2.0], focal_gamma=2.0), scores, gold)
     assert loss.item() == pytest.approx(sum(expected) / 4)
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
 def test_binary_losses_of_no_items_are_a_zero_with_a_gradient(gamma: float) -> None:
     scores = torch.zeros(0, 4, requires_grad=True)
-    loss = BinaryObjective(weights=WEIGHTS, focal_gamma=gamma)(scores, torch.zeros(0, 4))
+    loss = mean(BinaryObjective(weights=WEIGHTS, focal_gamma=gamma), scores, torch.zeros(0, 4))
     loss.backward()
     assert loss.item() == 0.0 and scores.grad is not None
 

@@ -1,0 +1,58 @@
+"""Checks of runs before anything is trained: whether data, tasks and encoder fit, and what is in the data."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from machamp_lite.config.schema import Config
+from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.data_checks.statistics import describe_data
+from machamp_lite.dataloading.cache import AUTO, cache_folder
+from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.training import warm_start
+from machamp_lite.training.data import read_data
+from machamp_lite.training.run import build_model, with_init_model
+
+
+def check(
+    config: Config,
+    *,
+    retrain: str | Path | None = None,
+    data_cache: str = AUTO,
+    writes_cache: bool = True,
+) -> list[str]:
+    """Reads all data and describes it in lines; trains nothing, and writes nothing but ``data_cache``.
+
+    With ``retrain``, also describes which decoders of that model would be kept.
+    """
+    config, init_model = with_init_model(config, retrain)
+    data = read_data(config, init_model, cache=cache_folder(data_cache, config), writes=writes_cache)
+    with torch.device("meta"):
+        # Without weights: this only checks that tasks and encoder fit.
+        model = build_model(config, data, init_model=init_model, reset=True)
+    encoder = config.params.encoder
+    words = WordTokenizer(
+        data.tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
+    )
+    lines = describe_data(
+        config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
+    )
+    if init_model is not None:
+        lines += [f"from {retrain}", *(f"  {line}" for line in warm_start.describe(model, init_model))]
+    return lines
+
+
+def check_all(configs: Sequence[Config], **options: Any) -> list[str]:
+    """As ``check``, for runs one after another; raises one error with the faults of all."""
+    lines: list[str] = []
+    faults: list[str] = []
+    for config in configs:
+        try:
+            lines += check(config, **options)
+        except (ConfigError, DataError) as error:
+            faults += error.faults
+    if faults:
+        raise DataError(dict.fromkeys(faults))
+    return lines

@@ -1,0 +1,102 @@
+"""How far a run is: what the training loop counts, and what is resumed from."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from machamp_lite.training.train_step import BatchLosses
+
+
+@dataclass(slots=True)
+class RunningEpoch:
+    """What the unfinished epoch has added up so far.
+
+    ``sums`` and ``counts`` are the losses of each task and the number of batches that had it, ``total`` and ``totals``
+    the same for the total losses.
+    """
+
+    batches: int = 0
+    words: int = 0
+    seconds: float = 0.0
+    sums: dict[str, Tensor] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    total: Tensor | float = 0.0
+    totals: int = 0
+
+    def add(self, losses: BatchLosses, *, words: int) -> None:
+        """Counts one batch."""
+        self.batches += 1
+        self.words += words
+        for task, loss in losses.tasks.items():
+            self.sums[task] = self.sums.get(task, 0.0) + loss
+            self.counts[task] = self.counts.get(task, 0) + 1
+        if losses.total is not None:
+            self.total = self.total + losses.total
+            self.totals += 1
+
+    def mean_total(self) -> float:
+        """The mean of the minimised loss, over the batches that had labels of a trained task."""
+        return float(self.total) / max(1, self.totals)
+
+    def mean_losses(self) -> dict[str, float]:
+        """The mean loss of each task over its batches."""
+        return {task: total.item() / self.counts[task] for task, total in self.sums.items()}
+
+
+@dataclass(slots=True)
+class TrainerState:
+    """Finished epochs and steps, the epochs whose models are kept, and the metrics of each epoch.
+
+    ``best_epochs`` are pairs of a number and the sum of main dev metrics (None without dev data), the best first.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    best_epochs: list[tuple[int, float | None]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    running: RunningEpoch = field(default_factory=RunningEpoch)
+
+    @property
+    def best_epoch(self) -> int:
+        """The number of the best epoch; 0 before the first."""
+        return self.best_epochs[0][0] if self.best_epochs else 0
+
+    @property
+    def epochs_since_best(self) -> int:
+        """The number of epochs since the best one."""
+        return self.epoch - self.best_epoch
+
+    def finish_epoch(self, total: float | None, *, keep: int) -> bool:
+        """Counts one more epoch and ranks it by its sum of metrics; returns whether it is the best so far.
+
+        Of equal sums the first is the best; without sums, the last epoch is.
+        """
+        self.epoch += 1
+        self.running = RunningEpoch()
+        rank = 0
+        if total is not None:
+            # Not "at least as good": a sum that is NaN is never better.
+            rank = sum(not (other is None or total > other) for _, other in self.best_epochs)
+        self.best_epochs.insert(rank, (self.epoch, total))
+        del self.best_epochs[keep:]
+        return rank == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """The state as JSON, see ``from_json``."""
+        document = dataclasses.asdict(self)
+        running = document["running"]
+        running["sums"] = {task: float(total) for task, total in running["sums"].items()}
+        running["total"] = float(running["total"])
+        return document
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> "TrainerState":
+        """The state that ``as_json`` has returned; a damaged document raises any error that wrong types raise."""
+        running = RunningEpoch(**document["running"])
+        running.sums = {task: torch.tensor(total) for task, total in document["running"]["sums"].items()}
+        best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]
+        return cls(document["epoch"], document["step"], best_epochs, document["metrics"], running)
