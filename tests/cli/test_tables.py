@@ -9,7 +9,7 @@ import pytest
 
 from machamp_lite.cli.tables import score_table
 from machamp_lite.config import load_config
-from machamp_lite.training.run import check
+from machamp_lite.training.check import check
 
 
 @pytest.fixture
