@@ -64,6 +64,7 @@ class Trees:
         self.capsys.readouterr()
         code = cli.train([*self.config(**files), *flags])
         lines = [line[9:] if line[2:3] == ":" else line for line in self.capsys.readouterr().err.splitlines()]
+        lines = [line.removeprefix("warning: ") for line in lines]
         return code, [line for line in lines if line.startswith(("train:", "dev:"))]
 
     def check(self, **files: str) -> tuple[int, list[str]]:

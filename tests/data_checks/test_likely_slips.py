@@ -66,7 +66,7 @@ def warnings(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> Cal
     def warnings(layout: dict[str, Any], train: str, dev: str | None = None, cache: str = "off") -> list[str]:
         assert run(layout, train, dev, "--check", cache=cache) == 0
         lines = capsys.readouterr().err.splitlines()
-        return [line[9:] for line in lines if " data: read" not in line]
+        return [line[9:].removeprefix("warning: ") for line in lines if " data: read" not in line]
 
     return warnings
 
@@ -285,7 +285,8 @@ def warnings_of_all(
         )
         flags = ["--dataset_configs", config, "--parameters_config", tiny_params, "--device", "-1"]
         assert cli.train([*flags, "--check", "--data_cache", "off"]) == 0
-        return [line[9:] for line in capsys.readouterr().err.splitlines() if " data: read" not in line]
+        lines = capsys.readouterr().err.splitlines()
+        return [line[9:].removeprefix("warning: ") for line in lines if " data: read" not in line]
 
     return warnings
 
