@@ -27,10 +27,8 @@ def warned(
         flags = ["--dataset_configs", config, "--parameters_config", tiny_params, "--device", "-1"]
         ending = ["--check"] if check else ["--model_dir", str(tmp_path / "run"), "--overwrite"]
         assert cli.train([*flags, *ending]) == 0
-        lines = capsys.readouterr().err.splitlines()
-        return [
-            line[9:] for line in lines if re.search(" dev file | of the labels of | only the label ", line)
-        ]
+        lines = [line[9:].removeprefix("warning: ") for line in capsys.readouterr().err.splitlines()]
+        return [line for line in lines if re.search(" dev file | of the labels of | only the label ", line)]
 
     return warned
 
