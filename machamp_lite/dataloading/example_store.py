@@ -227,7 +227,10 @@ class _Packer:
         nothing = np.zeros(0, np.uint8)
         gold = [example.gold.get(task) for example in examples]
         self._add_rows(f"gold {task}", [nothing if own is None else own.ravel() for own in gold])
-        self._add_rows(f"shape {task}", [nothing if own is None else np.array(own.shape) for own in gold])
+        shapes = [() if own is None else own.shape for own in gold]
+        self._add_values(
+            f"shape {task}", np.fromiter(chain.from_iterable(shapes), np.int64), lengths_of(shapes)
+        )
         labels = [example.labels.get(task, ()) for example in examples]
         if any(task in example.labels for example in examples):
             self.labels.setdefault(task, StringIndex())
