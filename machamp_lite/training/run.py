@@ -120,8 +120,7 @@ def train_in_locked_folder(
     processes: Processes = SINGLE_PROCESS,
 ) -> dict[str, MetricTracker]:
     """As ``train``, in a folder that is checked and locked already."""
-    state_folder = folder / run_folder.STATE
-    saved = processes.run_on_all_ranks(lambda: SavedState.load(state_folder)) if resume else None
+    saved = processes.run_on_all_ranks(lambda: SavedState.load(folder / run_folder.STATE)) if resume else None
     with saved.same_threads() if saved else nullcontext():
         seed_everything(config.params.random_seed)
         run = processes.run_on_all_ranks(
@@ -132,8 +131,7 @@ def train_in_locked_folder(
         if not processes.is_main_process:
             # Every process has its own dropout; the weights are those of the main process.
             seed_everything(config.params.random_seed + processes.rank)
-        subwords = (examples.subword_ids() for examples in run.data.train.values())
-        accelerate(run.model, seen_subwords=subwords)
+        accelerate(run.model, seen_subwords=(each.subword_ids() for each in run.data.train.values()))
         _log_model(run.model, processes)
         run.optimizer = make_optimizer(run.model, config.params.training)
         if saved is not None:
@@ -187,9 +185,8 @@ def _load(
             run_folder.rotate_checkpoints(folder, best_epochs)
         # The encoder and the order of labels are those at the start of the run, wherever they came from.
         init_model = load_model(saved.folder / run_folder.START)
-    writes = processes.is_main_process
     cache = cache_folder(data_cache, config)
-    data = read_data(config, init_model, cache=cache, writes=writes, checksums=checksums)
+    data = read_data(config, init_model, cache=cache, writes=processes.is_main_process, checksums=checksums)
     for name, examples in data.train.items():
         dev_sentences = len(data.dev[name].sentences()) if name in data.dev else 0
         logger.info("%s: %d training sentences, %d dev sentences", name, len(examples.sentences()), dev_sentences)
