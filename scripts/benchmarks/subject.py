@@ -135,15 +135,11 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
         state=TrainerState(),
         sampler=BatchSampler(streams, model.config.params.batching, seed=1),
         dev={},
-        after_epoch=_nothing,
-        save=_nothing,
+        after_epoch=lambda state: None,
+        save=lambda state: None,
         should_stop=lambda: False,
         show_bar=False,
     ).train()
-
-
-def _nothing(_: TrainerState) -> None:
-    """Called where a run would save."""
 
 
 def autocast(config: Config) -> torch.autocast:
@@ -194,9 +190,9 @@ def equal_length_groups(batches: Iterable[Sequence[Example]]) -> list[Inputs]:
     for batch in batches:
         rows = sorted(rows_of(batch), key=len)
         length = len(rows[len(rows) // 2])
-        alike = [row for row in rows if len(row) == length]
+        repeated = [row for row in rows if len(row) == length]
         number = max(1, round(sum(map(len, rows)) / length))
-        groups.append({"input_ids": torch.stack([alike[place % len(alike)] for place in range(number)])})
+        groups.append({"input_ids": torch.stack([repeated[index % len(repeated)] for index in range(number)])})
     return groups
 
 
@@ -216,10 +212,5 @@ def padded_groups(batches: Iterable[Sequence[Example]], *, pad_id: int) -> list[
 
 def rows_of(batch: Sequence[Example]) -> list[torch.Tensor]:
     """The subwords of each segment of a batch. *Shape:* (L,) each."""
-    return [
-        row
-        for example in batch
-        for row in torch.from_numpy(np.array(example.segments.subword_ids)).split(
-            segment_lengths(example).tolist()
-        )
-    ]
+    ids = ((torch.from_numpy(np.array(each.segments.subword_ids)), segment_lengths(each).tolist()) for each in batch)
+    return [row for values, lengths in ids for row in values.split(lengths)]

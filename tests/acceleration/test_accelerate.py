@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+import machamp_lite
 from machamp_lite.acceleration import NAMES, WITHOUT, accelerate, disabled
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.acceleration.bf16_copy import BF16InferenceCopy
@@ -124,3 +126,13 @@ def test_acceleration_draws_no_random_numbers(build: Build) -> None:
     before = torch.get_rng_state()
     accelerate(model)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_only_runs_and_commands_import_acceleration() -> None:
+    package = Path(machamp_lite.__file__).parent
+    importing = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "machamp_lite.acceleration" in path.read_text(encoding="utf-8") and path.parent.name != "acceleration"
+    }
+    assert importing == {"__init__.py", "cli/main.py", "training/run.py"}
