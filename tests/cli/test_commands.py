@@ -14,6 +14,7 @@ import torch
 
 from machamp_lite.cli import main as cli
 from machamp_lite.model.serialization import load_model, save_model, weights_of
+from machamp_lite.training import check
 from machamp_lite.training import run as runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -386,7 +387,7 @@ def test_what_stops_a_run_gives_its_exit_code(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(runs, "check", fail)
+    monkeypatch.setattr(check, "check", fail)
     assert cli.train([*arguments, "--check"]) == code
     assert capsys.readouterr().err == line
 

@@ -99,7 +99,8 @@ def command(
         lines = capsys.readouterr().err.splitlines()
         assert code == 0, lines
         # Without the time, and with paths as in the folder.
-        return [line[9:].replace(f"{tmp_path}/", "") for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)]
+        lines = [line[9:] for line in lines if re.match(r"\d\d:\d\d:\d\d ", line)]
+        return [line.removeprefix("warning: ").replace(f"{tmp_path}/", "") for line in lines]
 
     return run
 

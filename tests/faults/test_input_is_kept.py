@@ -40,7 +40,7 @@ def learn(here: Path) -> Learn:
 
 def logged(capsys: pytest.CaptureFixture[str], part: str) -> list[str]:
     """The log lines on the terminal that have a part, without the time."""
-    return [line[9:] for line in capsys.readouterr().err.splitlines() if part in line]
+    return [line[9:].removeprefix("warning: ") for line in capsys.readouterr().err.splitlines() if part in line]
 
 
 CONLLU = {
