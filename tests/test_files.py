@@ -54,7 +54,7 @@ def test_a_failure_leaves_the_older_folder_and_nothing_else(tmp_path: Path) -> N
     assert os.listdir(tmp_path) == ["folder"]
 
 
-def test_errors_name_the_file_that_was_wanted(tmp_path: Path) -> None:
+def test_errors_name_the_requested_file(tmp_path: Path) -> None:
     path = tmp_path / "missing" / "file"
     with pytest.raises(FileNotFoundError) as caught, replacing_file(path):
         pass

@@ -88,7 +88,7 @@ def test_the_new_task_type_is_trained_and_predicted(copy: Path) -> None:
         assert [*changed[:2], *changed[3:]] == [*cells[:2], *cells[3:]]
 
 
-def test_a_label_that_is_not_on_the_scale_is_told_with_its_place(copy: Path) -> None:
+def test_a_label_that_is_not_on_the_scale_is_reported_with_its_place(copy: Path) -> None:
     smaller = (copy / "my.json").read_text(encoding="utf-8").replace(', "entails"', "")
     (copy / "small.json").write_text(smaller, encoding="utf-8")
     shown = run(copy, "python train.py --dataset_configs small.json --check", code=2)

@@ -102,7 +102,7 @@ def test_every_head_takes_class_weights(
         ({"*": 0}, ["0"]),
     ],
 )
-def test_weights_that_do_not_fit_the_labels_are_told_with_their_place(
+def test_weights_that_do_not_fit_the_labels_are_reported_with_their_place(
     load: Callable[..., Any], weights: dict[str, float], parts: list[str]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -124,7 +124,7 @@ def test_weights_that_do_not_fit_the_labels_are_told_with_their_place(
         ({"label_smoothing": 1}, "label_smoothing"),
     ],
 )
-def test_what_does_not_go_together_is_told(
+def test_options_that_cannot_be_combined_are_reported(
     load: Callable[..., Any], options: dict[str, Any], key: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -142,7 +142,7 @@ def test_what_does_not_go_together_is_told(
         (["D.oversample=tag", "D.tasks.tag.logit_adjustment=1"], "'tag' has logit_adjustment too"),
     ],
 )
-def test_oversampling_that_means_nothing_is_told(
+def test_oversampling_without_effect_is_reported(
     load: Callable[..., Any], overrides: list[str], message: str
 ) -> None:
     with pytest.raises(ConfigError, match="D -> oversample: ") as caught:

@@ -1,4 +1,4 @@
-"""With and without each optimisation a model has the same losses and predictions."""
+"""A model has the same losses and predictions with and without each optimisation."""
 
 import os
 from collections.abc import Callable

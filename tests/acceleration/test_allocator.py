@@ -1,4 +1,4 @@
-"""Settings of a process: memory that is freed is there for the next step, unless its environment says otherwise."""
+"""Settings of a process: freed memory is kept for the next step, unless environment variables say otherwise."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import pytest
 
 from machamp_lite.acceleration import allocator as process
 
-# Page faults of taking and freeing the same memory for the third time.
+# Page faults when the same memory is allocated and freed for the third time.
 FAULTS = """
 import resource
 from machamp_lite.acceleration.allocator import keep_freed_memory

@@ -1,4 +1,4 @@
-"""Masks on a GPU are kept without reading them, and hide the same."""
+"""Masks on a GPU are kept without reading them, and mask the same positions."""
 
 from typing import Any
 

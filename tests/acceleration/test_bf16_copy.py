@@ -1,4 +1,4 @@
-"""The copy of a module with weights in bfloat16: what it holds, and when there is another one."""
+"""The copy of a module with weights in bfloat16: its content, and when it is made again."""
 
 from collections.abc import Callable
 
@@ -41,14 +41,14 @@ def test_weights_are_in_bf16_and_tied_as_before_and_all_else_is_shared() -> None
         assert torch.equal(value, before[name])
     assert all(value.requires_grad for value in module.parameters())
     assert copied(torch.tensor([1, 2])).dtype == torch.bfloat16
-    # Another module's numbers in fp32 are no fault.
+    # Parameters of other modules may stay in fp32.
     assert copied.norm(torch.ones(2, 3)).dtype == torch.float32
 
 
 @pytest.mark.parametrize(
     ("trains", "has_gradients", "in_bf16"), [(True, False, True), (False, True, True), (False, False, False)]
 )
-def test_it_is_the_module_itself_where_it_learns_and_in_fp32(
+def test_training_and_fp32_use_the_module_itself(
     trains: bool, has_gradients: bool, in_bf16: bool
 ) -> None:
     module = Tied().train(trains)
@@ -71,7 +71,7 @@ def update(module: Tied, copies: BF16InferenceCopy) -> None:
 
 
 @pytest.mark.parametrize("change", [load, replace, update])
-def test_it_is_made_again_when_the_weights_are_others(
+def test_it_is_made_again_when_weights_change(
     change: Callable[[Tied, BF16InferenceCopy], None],
 ) -> None:
     module, copies = Tied(), BF16InferenceCopy()
@@ -93,7 +93,7 @@ def test_weights_without_versions_are_copied_too() -> None:
 
 
 class Stubborn(nn.Linear):
-    """Asks for weights as it was made with."""
+    """Fails with weights in bf16."""
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         if self.weight.dtype != torch.float32:

@@ -1,4 +1,4 @@
-"""Dropout: what torch's does, drawn faster."""
+"""The faster dropout does what torch's does."""
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from machamp_lite.acceleration.cpu_dropout import Dropout, dropout, replace_drop
 
 
 @pytest.mark.parametrize("probability", [0.1, 0.33, 0.5, 0.9])
-def test_the_asked_share_is_dropped_and_the_mean_stays(probability: float) -> None:
+def test_the_given_share_is_dropped_and_the_mean_stays(probability: float) -> None:
     torch.manual_seed(3)
     values = dropout(torch.ones(1000, 1001), probability)
     share = float((values == 0).float().mean())
@@ -33,7 +33,7 @@ def test_gradients_pass_where_values_do(dtype: torch.dtype) -> None:
     assert torch.equal(values.grad, dropped)
 
 
-def test_a_seed_repeats_it_and_another_does_not() -> None:
+def test_the_same_seed_gives_the_same_values() -> None:
     def draw(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
         return dropout(torch.ones(50), 0.5)
@@ -48,7 +48,7 @@ def test_the_ends_of_the_range_are_all_and_nothing(probability: float, kept: int
     assert int((dropout(torch.ones(100), probability) != 0).sum()) == kept
 
 
-def test_it_takes_the_place_of_torchs_own_and_rests_in_evaluation() -> None:
+def test_it_replaces_torchs_dropout_and_does_nothing_in_evaluation() -> None:
     class Other(nn.Dropout):
         pass
 

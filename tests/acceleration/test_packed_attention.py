@@ -1,4 +1,4 @@
-"""Attention over pieces in one row is that of each piece alone."""
+"""Attention over segments in one row is that of each segment alone."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ from machamp_lite.acceleration.packed_attention import (
 
 
 @pytest.mark.parametrize("lengths", [[5], [1, 1, 1], [2, 2, 7, 7, 7, 3], [4, 2, 4]])
-def test_each_piece_attends_to_itself_alone(lengths: list[int]) -> None:
+def test_each_segment_attends_to_itself_alone(lengths: list[int]) -> None:
     torch.manual_seed(sum(lengths))
     states = [torch.randn(1, 3, sum(lengths), 8, requires_grad=True) for _ in range(3)]
     with segment_mask_context(lengths):
@@ -33,7 +33,7 @@ def test_each_piece_attends_to_itself_alone(lengths: list[int]) -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_dropout_is_of_the_attention_weights() -> None:
+def test_dropout_applies_to_the_attention_weights() -> None:
     states = [torch.randn(1, 2, 6, 4) for _ in range(3)]
     with segment_mask_context([3, 3]):
         kept, _ = packed_attention(torch.nn.Identity(), *states, None)
@@ -43,13 +43,13 @@ def test_dropout_is_of_the_attention_weights() -> None:
 
 
 @pytest.mark.parametrize("mask", ["none", "bool", "added"])
-def test_attention_written_out_for_dropout_is_torchs_own_without_any(mask: str) -> None:
+def test_attention_for_fast_dropout_equals_torchs_without_dropout(mask: str) -> None:
     torch.manual_seed(3)
     states = [torch.randn(2, 3, 5, 4, requires_grad=True) for _ in range(3)]
     seen = torch.ones(2, 1, 5, 5, dtype=torch.bool)
     seen[1, ..., 3:] = False
     masks = {"none": None, "bool": seen, "added": torch.zeros(2, 1, 5, 5).masked_fill(~seen, float("-inf"))}
-    # So small a share drops nothing, and still takes the way of those that do.
+    # A probability this small drops nothing, but uses the same code.
     outcomes = [attend_with_fast_dropout(*states, masks[mask], dropout=share, scaling=None) for share in (0.0, 1e-9)]
     torch.testing.assert_close(*outcomes)
     gradients = [torch.autograd.grad(outcome.square().sum(), states) for outcome in outcomes]

@@ -64,7 +64,7 @@ def test_packed_sentences_have_the_states_and_gradients_of_padded_ones(
         ("false", [10, 1], False, False),
     ],
 )
-def test_batches_are_packed_but_for_full_ones_of_training_in_bf16(
+def test_all_batches_are_packed_except_full_ones_in_bf16_training(
     build: Callable[..., tuple[Model, list[Any]]],
     packing: str,
     lengths: list[int],
@@ -79,7 +79,7 @@ def test_batches_are_packed_but_for_full_ones_of_training_in_bf16(
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS.keys() - PACKABLE))
-def test_packing_that_is_asked_for_and_cannot_be_is_a_config_fault(
+def test_required_packing_that_is_not_possible_is_an_error(
     build: Callable[..., tuple[Model, list[Any]]], kind: str
 ) -> None:
     with pytest.raises(ConfigError, match=r"encoder -> packing: .* models cannot be packed, expected 'auto' or false"):

@@ -54,7 +54,7 @@ def test_multiplications_forward_and_backward_have_padded_rows() -> None:
         assert all(size % ROWS == 0 for shape in matmuls.shapes for size in shape), matmuls.shapes
 
 
-def test_it_takes_the_place_of_torchs_own_with_the_same_parameters() -> None:
+def test_it_replaces_torchs_layers_with_the_same_parameters() -> None:
     class Other(nn.Linear):
         pass
 

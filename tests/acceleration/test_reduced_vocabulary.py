@@ -118,7 +118,7 @@ def test_a_run_has_the_losses_scores_and_weights_of_one_that_trains_all(
     )
     assert weights.keys() == wanted_weights.keys()
     for key, value in wanted_weights.items():
-        # AdamW divides gradients by their size: of the smallest nothing but rounding is left.
+        # AdamW divides gradients by their size: the smallest ones consist of rounding errors.
         margin = 1e-6 if "word_embeddings" in key else 5e-5
         torch.testing.assert_close(weights[key], value, rtol=1e-5, atol=margin, msg=key)
     assert (tmp_path / "rows/DATA.out").read_bytes() == (tmp_path / "all/DATA.out").read_bytes()
@@ -175,7 +175,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Callable[[Model], None]]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_it_would_change_stays_as_it_is(
+def test_encoders_that_it_would_change_are_left_alone(
     configure: Callable[..., Config], dataset: dict[str, Any], seen: dict[str, Any], name: str
 ) -> None:
     options, change = REFUSED[name]
@@ -203,14 +203,14 @@ def test_an_embedding_with_few_unseen_subwords_stays(
     assert table_of(model).seen.tolist() == sorted(ids)
 
 
-def test_only_updates_that_touch_the_rows_decay_the_others(configure: Callable[..., Config]) -> None:
+def test_unseen_vectors_decay_only_in_updates_of_the_seen_ones(configure: Callable[..., Config]) -> None:
     model, data = make(configure("training.optimizer.weight_decay=0.5"))
     reduce_vocabulary(model, seen_subwords(data))
     optimizer = make_optimizer(model, model.config.params.training)
     table, batches = table_of(model), [data.train["DATA"]]
     optimizer.step()
     assert table.decay == 1.0
-    # As in a run that is resumed.
+    # As in a resumed run.
     optimizer.load_state_dict(optimizer.state_dict())
     train_step(model.train(), batches, optimizer)
     rate = next(
@@ -222,7 +222,7 @@ def test_only_updates_that_touch_the_rows_decay_the_others(configure: Callable[.
     assert table.decay == 1 - rate * 0.5
 
 
-def test_a_model_that_is_saved_while_it_trains_is_as_any_other(
+def test_a_model_saved_during_training_is_complete(
     configure: Callable[..., Config], tmp_path: Path
 ) -> None:
     model, data = make(configure("training.optimizer.weight_decay=50"))
@@ -247,7 +247,7 @@ def pair(padding_idx: int | None = 0) -> tuple[nn.Embedding, ReducedVocabularyEm
 
 
 def whole(embedding: ReducedVocabularyEmbedding) -> torch.Tensor:
-    """As AdamW would have left it."""
+    """The value after AdamW's weight decay."""
     table = embedding.table * embedding.decay
     table[SEEN] = embedding.rows.detach()
     return table
@@ -281,7 +281,7 @@ def test_training_on_a_row_that_was_not_seen_fails() -> None:
         pair()[1].train()(torch.tensor([1]))
 
 
-def test_rows_that_are_not_seen_decay_the_same_wherever_they_are_read() -> None:
+def test_unseen_vectors_decay_equally_everywhere() -> None:
     seen = changed(pair()[1]).eval()
     assert torch.equal(seen.weight, whole(seen))
     assert torch.equal(seen(EVERY_ID), whole(seen)[EVERY_ID])
@@ -292,7 +292,7 @@ def plain_state(module: nn.Module) -> dict[str, torch.Tensor]:
     return {name: value for name, value in module.state_dict().items() if name != EXTRA_STATE}
 
 
-def test_saved_it_is_the_embedding() -> None:
+def test_its_saved_weights_are_those_of_the_embedding() -> None:
     embedding, seen = pair()
     expected = {name: (value.shape, value.dtype) for name, value in embedding.state_dict().items()}
     assert {name: (value.shape, value.dtype) for name, value in plain_state(seen).items()} == expected

@@ -117,7 +117,7 @@ WRONG_TASKS = {
 
 
 @pytest.mark.parametrize(("line", "changes"), WRONG_TASKS.items(), ids=range(len(WRONG_TASKS)))
-def test_every_fault_of_a_task_is_told_in_one_line_with_its_place(line: str, changes: dict[str, Any]) -> None:
+def test_every_fault_of_a_task_is_reported_in_one_line_with_its_place(line: str, changes: dict[str, Any]) -> None:
     assert faults(lambda: load(task(**changes))) == [f"c.json: A -> tasks -> upos -> {line}"]
 
 
@@ -179,7 +179,7 @@ WRONG_DATASETS = {
 
 
 @pytest.mark.parametrize(("line", "wrong"), WRONG_DATASETS.items(), ids=range(len(WRONG_DATASETS)))
-def test_every_fault_of_a_dataset_is_told_in_one_line_with_its_place(line: str, wrong: Any) -> None:
+def test_every_fault_of_a_dataset_is_reported_in_one_line_with_its_place(line: str, wrong: Any) -> None:
     assert faults(lambda: load(wrong)) == [f"c.json: {line}"]
 
 
@@ -235,7 +235,7 @@ WRONG_PARAMS = {
 
 
 @pytest.mark.parametrize(("line", "params"), WRONG_PARAMS.items(), ids=range(len(WRONG_PARAMS)))
-def test_every_fault_of_params_is_told_in_one_line_with_its_place(line: str, params: dict[str, Any]) -> None:
+def test_every_fault_of_params_is_reported_in_one_line_with_its_place(line: str, params: dict[str, Any]) -> None:
     assert faults(lambda: load(dataset(), params=params)) == [f"p.json: {line}"]
 
 
@@ -297,7 +297,7 @@ def test_other_names_are_taken_as_they_are(name: str) -> None:
     assert list(load_config(["c.json"]).datasets) == [name]
 
 
-def test_all_faults_of_all_files_are_told_together() -> None:
+def test_all_faults_of_all_files_are_reported_together() -> None:
     Path("a.json").write_text(
         json.dumps({"A": task(task_type="sequ"), "B": dataset(word_idx=-1, max_sents=0)})
     )
@@ -340,7 +340,7 @@ def test_one_task_name_is_one_decoder(key: str) -> None:
     ]
 
 
-def test_one_task_may_stand_in_different_columns_and_spell_out_defaults() -> None:
+def test_one_task_may_have_different_columns_and_spell_out_defaults() -> None:
     config = load(task(), task(column_idx=2, loss_weight=1.0))
     assert [item.tasks["upos"].column_idx for item in config.datasets.values()] == [3, 2]
     assert list(config.tasks()) == ["upos"]
@@ -367,7 +367,7 @@ def test_jsonnet_has_comments_trailing_commas_variables_and_imports() -> None:
     assert load_config(["c.jsonnet"]).datasets["A"].tasks["upos"].column_idx == 3
 
 
-def test_imports_are_found_beside_the_file_that_imports(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_imports_are_found_next_to_the_file_that_imports(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("configs").mkdir()
     Path("configs/tasks.json").write_text(json.dumps({"upos": SEQ}))
     Path("configs/c.json").write_text(
@@ -400,7 +400,7 @@ def test_params_are_laid_over_the_defaults(params: dict[str, Any]) -> None:
     assert found == expected
 
 
-def test_every_default_stands_in_params() -> None:
+def test_every_default_is_in_params() -> None:
     default = json.loads(DEFAULT_PARAMS.read_text())
     assert load(dataset()).params.model_dump() == default
     # Each task says where its labels are.

@@ -63,7 +63,7 @@ def nested(key: str, value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("key", "value"), cases(LATER_PARAMS))
-def test_what_params_cannot_have_yet_is_told(key: str, value: Any) -> None:
+def test_unsupported_params_are_reported(key: str, value: Any) -> None:
     line = fault(params=nested(key, value))
     assert line.startswith(f"p.json: {key.replace('.', ' -> ')}: ")
     assert "not supported yet" in line
@@ -104,7 +104,7 @@ def test_the_older_name_of_dev_data_works() -> None:
         (3, "expected a text in quotes, found 3"),
     ],
 )
-def test_a_fault_is_told_under_the_name_that_the_user_wrote(value: Any, message: str) -> None:
+def test_a_fault_is_reported_under_the_name_that_the_user_wrote(value: Any, message: str) -> None:
     assert fault(dataset={"validation_data_path": value}) == f"c.json: A -> validation_data_path: {message}"
 
 
@@ -128,7 +128,7 @@ def test_the_older_place_of_layers_to_use_works() -> None:
 
 
 @pytest.mark.parametrize("decoders", [[], {"default_decoder": []}])
-def test_an_older_key_beside_a_broken_one_is_no_second_fault(decoders: Any) -> None:
+def test_an_older_key_next_to_a_broken_one_is_no_second_fault(decoders: Any) -> None:
     assert fault(params={"encoder": {"layers_to_use": [-1]}, "decoders": decoders}).startswith(
         "p.json: decoders"
     )

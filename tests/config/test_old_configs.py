@@ -297,7 +297,7 @@ def test_datasets_of_three_kinds_are_trained_jointly(train: Callable[..., Path],
     }
 
 
-def test_old_params_are_all_heeded(train: Callable[..., Path]) -> None:
+def test_all_old_params_are_used(train: Callable[..., Path]) -> None:
     params = json.loads((train("ud") / "params-config.json").read_text(encoding="utf-8"))
     assert params["encoder"]["dropout"] == 0.2
     assert params["encoder"]["dataset_embeds_dim"] == 12

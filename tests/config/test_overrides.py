@@ -128,7 +128,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "line"), WRONG.items())
 @pytest.mark.parametrize("params", [None, "p.json"])
-def test_a_wrong_one_is_told_as_what_the_user_wrote(text: str, line: str, params: str | None) -> None:
+def test_a_wrong_override_is_reported_as_the_user_wrote_it(text: str, line: str, params: str | None) -> None:
     Path("p.json").write_text("{}")
     with pytest.raises(ConfigError) as caught:
         load(text, parameters_config=params)
@@ -148,7 +148,7 @@ def test_a_misspelt_name_with_dots_is_suggested() -> None:
     assert caught.value.faults == ["--set en.ewtt.max_sents=3: unknown 'en.ewtt'; did you mean 'en.ewt'?"]
 
 
-def test_all_wrong_ones_are_told_together() -> None:
+def test_all_wrong_overrides_are_reported_together() -> None:
     texts = ["encoder.dropout=2", "x", "UD.max_sents=0", "encoder.max_input_length=1"]
     with pytest.raises(ConfigError) as caught:
         load(*texts)
@@ -165,7 +165,7 @@ def test_nothing_is_said_of_datasets_whose_file_cannot_be_read() -> None:
     assert caught.value.faults[0].startswith("c.json:1:2: ")
 
 
-def test_a_seed_is_set_and_a_wrong_one_told_by_its_flag() -> None:
+def test_a_seed_is_set_and_a_wrong_one_is_reported_with_its_flag() -> None:
     assert load("random_seed=3", seed=5).params.random_seed == 5
     with pytest.raises(
         ConfigError, match=r"^--seed: random_seed: expected a number of at least 0, found -1$"

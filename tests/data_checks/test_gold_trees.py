@@ -292,7 +292,7 @@ def test_a_slip_in_the_training_data_gives_no_other_word_the_relation_of_roots(t
     assert relations_are_right(Path("out"), {"root"})
 
 
-def test_a_missing_relation_beside_a_head_is_a_missing_label(trees: Trees) -> None:
+def test_a_missing_relation_next_to_a_head_is_a_missing_label(trees: Trees) -> None:
     partly = GOOD.replace("det", "_", 1)
     code, lines = trees.check(train=3 * GOOD + partly)
     assert code == 2 and lines[0].startswith("train:19: found no relation ('_') beside the head '2' (task 'dep')")

@@ -89,7 +89,7 @@ def test_the_probabilities_of_all_labels_sum_to_one(make: Callable[..., Setting]
         assert sum(value for _, value in ranked) == pytest.approx(1.0, abs=2e-4)
 
 
-def test_labels_that_are_no_classes_have_no_others_beside_them() -> None:
+def test_labels_without_classes_have_no_alternatives() -> None:
     assert {name for name, decoder in DECODERS.items() if not decoder.Options.supports_top_k} == {
         "regression",
         "probdistr",
@@ -188,7 +188,7 @@ def test_ranked_labels_are_written_where_labels_are_and_change_no_score(
                 assert label == plain_cell
 
 
-def test_heads_are_ranked_by_their_ids_and_relations_beside_them(make: Callable[..., Setting]) -> None:
+def test_heads_are_ranked_by_their_ids_together_with_their_relations(make: Callable[..., Setting]) -> None:
     setting = make(next(case for case in CASES if case.task_type == "dependency"))
     record = setting.records()[2]
     config = setting.model.config.tasks()["task"]

@@ -112,7 +112,7 @@ PLACES = [
 
 
 @pytest.mark.parametrize(("place", "times", "beginning"), PLACES)
-def test_a_signal_is_heeded_wherever_it_comes(
+def test_a_signal_stops_the_command_at_any_point(
     flags: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

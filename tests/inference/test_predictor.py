@@ -263,7 +263,7 @@ def test_a_failure_while_predicting_leaves_no_trace(
     assert sorted(here.iterdir()) == before
 
 
-def test_an_output_that_cannot_be_written_is_told_by_its_name(model: Model, here: Path) -> None:
+def test_an_output_that_cannot_be_written_is_reported_by_name(model: Model, here: Path) -> None:
     with pytest.raises(ConfigError, match=r"^/proc/out: cannot be written \("):
         predict_file(model, "ud", "/proc/out", dataset="UD")
     with pytest.raises(ConfigError, match=r"^no/out: the folder no does not exist$"):
@@ -325,7 +325,7 @@ def test_words_can_be_predicted_without_a_file(model: Model) -> None:
         (["Who ran ?"], "sentence 1: found the text 'Who ran ?', expected a list of words"),
     ],
 )
-def test_sentences_that_are_no_lists_of_words_are_told(model: Model, sentences: Any, message: str) -> None:
+def test_sentences_that_are_not_lists_of_words_are_reported(model: Model, sentences: Any, message: str) -> None:
     with pytest.raises(DataError) as caught:
         predict_words(model, sentences, dataset="UD")
     assert caught.value.faults == [message]

@@ -198,7 +198,7 @@ def test_one_blank_line_is_counted_also_before_max_sents(
     assert "in: 1 blank line is left out (line 2)" in caplog.messages
 
 
-def test_each_line_is_a_text_in_the_columns_that_the_tasks_want(model: Model) -> None:
+def test_each_line_is_a_text_in_the_columns_that_the_tasks_need(model: Model) -> None:
     Path("in").write_text("it ran\n\na\ttab # x\n")
     assert predict_file(model, "in", "out", dataset="TEXTS", raw_text=True) == {}
     rows = [line.split("\t") for line in Path("out").read_text().split("\n")]
@@ -269,7 +269,7 @@ def test_what_follows_the_first_sentences_is_not_written(
     assert ["\t".join(line.split("\t")[:2]) for line in lines] == expected.split("\n")
 
 
-def test_faults_of_the_first_sentences_are_told_and_those_after_them_are_not(model: Model) -> None:
+def test_faults_are_reported_for_the_first_sentences_only(model: Model) -> None:
     Path("in").write_text("1\n\n1\tran\n\n1\n\n")
     with pytest.raises(Exception, match=r"^in:1: found 1 column, ") as caught:
         predict_file(model, "in", "out", dataset="UD", max_sents=2)

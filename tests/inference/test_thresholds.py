@@ -101,7 +101,7 @@ def test_a_threshold_for_no_task_is_one_line_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_which_task_is_tuned_is_told_where_it_is_not_clear(model: Model, pairs: Path, tmp_path: Path) -> None:
+def test_an_ambiguous_choice_of_task_is_reported(model: Model, pairs: Path, tmp_path: Path) -> None:
     datasets = model.config.datasets
     assert choose_task(datasets["PAIRS"], "PAIRS", None, flag="--task") == "topics"
     for dataset, task, line in [

@@ -108,7 +108,7 @@ def test_older_names_of_weights_are_known(encoder: str, tmp_path: Path) -> None:
     assert all(torch.equal(value + 1, found[name]) for name, value in expected.items())
 
 
-def test_weights_that_are_not_there_are_told(
+def test_missing_weights_are_reported(
     encoder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = transformers.AutoModel.from_pretrained(encoder)
@@ -124,7 +124,7 @@ def test_weights_that_are_not_there_are_told(
         pretrained.load_transformer(str(tmp_path))
 
 
-def test_a_model_that_cannot_be_found_is_told_in_one_line_with_what_was_tried() -> None:
+def test_a_model_that_cannot_be_found_is_reported_in_one_line_with_what_was_tried() -> None:
     with pytest.raises(ConfigError) as caught:
         pretrained.load_transformer("nobody/no-such-model")
     line = str(caught.value)
@@ -138,13 +138,13 @@ def test_a_model_that_cannot_be_found_is_told_in_one_line_with_what_was_tried() 
         assert part in line
 
 
-def test_a_folder_without_a_model_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_reported_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no encoder that can be loaded") as caught:
         pretrained.load_transformer(str(tmp_path))
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_with_code_of_its_own_is_refused(encoder: str, tmp_path: Path) -> None:
+def test_a_model_with_custom_code_is_refused(encoder: str, tmp_path: Path) -> None:
     folder = tmp_path / "with_code"
     shutil.copytree(encoder, folder)
     config = (folder / "config.json").read_text().replace('"bert"', '"own_kind"')

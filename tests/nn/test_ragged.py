@@ -16,7 +16,7 @@ def test_folding_undoes_unfolding(lengths: list[int]) -> None:
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_rows_stand_in_order_and_the_rest_is_filled(lengths: list[int]) -> None:
+def test_rows_are_in_order_and_padding_is_filled(lengths: list[int]) -> None:
     flat = torch.arange(1, sum(lengths) + 1)
     padded = pad(flat, torch.tensor(lengths, dtype=torch.long), value=0)
     assert padded.shape == (len(lengths), max(lengths, default=0))

@@ -1,4 +1,4 @@
-"""A run that was stopped goes on as if it had never been."""
+"""A stopped run is resumed as if it had never stopped."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """All that a run leaves, but for the times it took."""
+    """All files of a run, without its times."""
     metrics = json.loads((folder / "metrics.json").read_text())
     names = ["model/model.safetensors", "model/labels.json", "WORDS.out", "WORDS.out.eval", "PAIRS.out"]
     return {
@@ -51,7 +51,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
 @pytest.mark.parametrize("epoch", [1, 3])
-def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, epoch: int
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -66,7 +66,7 @@ def test_a_resumed_run_ends_bit_for_bit_like_an_unbroken_one(
     assert not (broken / "state").exists()
 
 
-def test_a_run_with_a_frozen_encoder_goes_on_too(
+def test_a_run_with_a_frozen_encoder_can_be_resumed(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flags = [*flags, "--set", "training.learning_rate_scheduler.gradual_unfreezing=true"]
@@ -79,7 +79,7 @@ def test_a_run_with_a_frozen_encoder_goes_on_too(
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 4])
-def test_kept_epochs_patience_and_accumulation_go_on_too(
+def test_kept_epochs_patience_and_accumulation_are_resumed(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
     sums = [1.0, 3.0, 2.0, 2.5]
@@ -122,18 +122,18 @@ def stopped(
 
 
 @pytest.fixture
-def told(stopped: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
-    """Goes on with the stopped run, which must be refused, and gives the lines that say why."""
+def resume_errors(stopped: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
+    """A function that resumes the stopped run, which must fail, and returns the lines of the error."""
 
-    def told(*flags: str, folder: Path = stopped) -> list[str]:
+    def resume_errors(*flags: str, folder: Path = stopped) -> list[str]:
         assert cli.train(["--resume", str(folder), *flags, "--device", "-1"]) == 2
         return [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdecimal()]
 
-    return told
+    return resume_errors
 
 
 def edit(path: Path, **changes: Any) -> None:
-    """Changes values of a JSON file, given by the keys that lead to them, joined by two underscores."""
+    """Changes values of a JSON file; the keys of each are joined by two underscores."""
     document = json.loads(path.read_text())
     for keys, value in changes.items():
         *places, last = keys.split("__")
@@ -144,23 +144,23 @@ def edit(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_no_flag_changes_a_run_that_goes_on(told: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_no_flag_changes_a_resumed_run(resume_errors: Callable[..., list[str]], tmp_path: Path) -> None:
     for flag in (["--set", "training.num_epochs=9"], ["--retrain", "x"], ["--sequential"], ["--seed", "1"]):
-        (line,) = told(*flag)
+        (line,) = resume_errors(*flag)
         assert line.startswith(f"{flag[0]}: a resumed run keeps its config")
-    (line,) = told(folder=tmp_path / "none")
+    (line,) = resume_errors(folder=tmp_path / "none")
     assert "found no run to resume" in line
 
 
-def test_a_changed_config_is_told_key_by_key(told: Callable[..., list[str]], stopped: Path) -> None:
+def test_a_changed_config_is_reported_key_by_key(resume_errors: Callable[..., list[str]], stopped: Path) -> None:
     params, datasets = (stopped / name for name in ("params-config.json", "dataset-configs.json"))
     kept = params.read_text(), datasets.read_text()
     edit(params, training__num_epochs=9)
-    (line,) = told()
+    (line,) = resume_errors()
     assert line == (f"{params}: training -> num_epochs: found 9, expected 4, with which the run was started")
     edit(params, training__optimizer__lr=0.5)
     edit(datasets, WORDS__tasks__upos__loss_weight=2.0, WORDS__max_sents=3)
-    assert [line.split(": found")[0] for line in told()] == [
+    assert [line.split(": found")[0] for line in resume_errors()] == [
         f"{params}: training -> num_epochs",
         f"{params}: training -> optimizer -> lr",
         f"{datasets}: WORDS -> max_sents",
@@ -171,43 +171,43 @@ def test_a_changed_config_is_told_key_by_key(told: Callable[..., list[str]], sto
     document = json.loads(kept[1])
     del document["PAIRS"]
     datasets.write_text(json.dumps(document))
-    (line,) = told()
+    (line,) = resume_errors()
     assert line.startswith(f"{datasets}: PAIRS: found nothing, expected ")
     datasets.write_text(kept[1])
     assert cli.train(["--resume", str(stopped), "--device", "-1"]) == 0
 
 
-def test_changed_data_and_versions_are_told_by_name(
-    told: Callable[..., list[str]], stopped: Path, treebank: Path, monkeypatch: pytest.MonkeyPatch
+def test_changed_data_and_versions_are_reported_by_name(
+    resume_errors: Callable[..., list[str]], stopped: Path, treebank: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ending = "so it cannot be resumed"
     kept = treebank.read_text()
     treebank.write_text(kept + "\n")
-    assert told() == [f"{treebank}: has changed since {stopped} was started, {ending}"]
+    assert resume_errors() == [f"{treebank}: has changed since {stopped} was started, {ending}"]
     treebank.write_text(kept)
     with monkeypatch.context() as patch:
         patch.setattr(conditions, "STATE_FORMAT", 99)
-        (line,) = told()
+        (line,) = resume_errors()
         assert line.startswith("the format of states: found 99, but ") and line.endswith(ending)
     version = str(torch.__version__)
     monkeypatch.setattr(torch, "__version__", "2.99.0")
-    assert told() == [f"torch: found 2.99.0, but {stopped} was started with {version}, {ending}"]
+    assert resume_errors() == [f"torch: found 2.99.0, but {stopped} was started with {version}, {ending}"]
 
 
 @pytest.mark.parametrize("damage", ["empty", "half", "other"])
-def test_a_damaged_state_is_told_in_one_line(
-    told: Callable[..., list[str]], stopped: Path, damage: str
+def test_a_damaged_state_is_reported_in_one_line(
+    resume_errors: Callable[..., list[str]], stopped: Path, damage: str
 ) -> None:
     path = stopped / "state" / STATE_FILE
     whole = path.read_bytes()
     path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "other": b"x" * 1000}[damage])
-    (line,) = told()
+    (line,) = resume_errors()
     assert line.startswith(f"{stopped / 'state'}: holds no state from which a run can be resumed (")
 
 
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
 @pytest.mark.parametrize("step", [1, 5])
-def test_a_run_goes_on_within_an_epoch(
+def test_a_run_is_resumed_within_an_epoch(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, step: int
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -229,7 +229,7 @@ def test_a_run_goes_on_within_an_epoch(
 
 
 @pytest.mark.parametrize("step", [1, 4, 6])
-def test_a_run_that_trains_the_vectors_of_few_subwords_goes_on_too(
+def test_a_run_with_a_reduced_vocabulary_can_be_resumed(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -253,7 +253,7 @@ def test_a_run_that_trains_the_vectors_of_few_subwords_goes_on_too(
 
 
 @pytest.mark.parametrize(("minutes", "within"), [("1e-9", True), ("15", False), ("null", False)])
-def test_states_are_saved_within_epochs_as_often_as_asked(
+def test_states_are_saved_within_epochs_every_save_minutes(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: str, within: bool
 ) -> None:
     saved: list[tuple[int, int]] = []
@@ -271,14 +271,14 @@ def test_states_are_saved_within_epochs_as_often_as_asked(
 
 
 @pytest.mark.parametrize("value", ["0", "-1", '"often"'])
-def test_save_minutes_are_a_positive_number(
+def test_save_minutes_must_be_positive(
     flags: list[str], capsys: pytest.CaptureFixture[str], value: str
 ) -> None:
     assert cli.train([*flags, "--set", f"training.save_minutes={value}", "--check"]) == 2
     assert "training -> save_minutes" in capsys.readouterr().err
 
 
-def test_a_state_that_is_kept_leads_to_the_same_end_again(flags: list[str], tmp_path: Path) -> None:
+def test_a_kept_state_can_be_resumed_again(flags: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert cli.train([*flags, "--set", "training.keep_state=true", "--model_dir", str(run)]) == 0
     assert {path.name for path in (run / "state").iterdir()} == {STATE_FILE, "start"}
@@ -289,7 +289,7 @@ def test_a_state_that_is_kept_leads_to_the_same_end_again(flags: list[str], tmp_
 
 
 @pytest.mark.parametrize("bad", ["loss", "weights"])
-def test_numbers_that_are_none_leave_the_last_good_state_and_the_best_model(
+def test_losses_that_are_nan_leave_the_last_good_state_and_the_best_model(
     flags: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

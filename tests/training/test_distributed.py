@@ -1,4 +1,4 @@
-"""Two processes do together what one does: the same gradients, the same run, the same end."""
+"""Two processes give the same gradients, the same run and the same errors as one."""
 
 import json
 import os
@@ -44,7 +44,7 @@ PAIRS = {
     "topics": {"task_type": "multiclas", "column_idx": 3},
 }
 TEXTS = {"reply": {"task_type": "seq2seq", "column_idx": 7}}
-# By name: encoder, tasks of both data files, params.
+# By name: the encoder, the tasks of both data files, and params.
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "static": ("wordpiece", WORDS, PAIRS, []),
     "uncertainty": ("wordpiece", WORDS, PAIRS, ["training.task_weighting=uncertainty"]),
@@ -53,12 +53,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "dwa": ("wordpiece", {}, PAIRS, ["training.task_weighting=dwa"]),
     "padded": ("wordpiece", WORDS, PAIRS, ["encoder.packing=false", "training.grad_norm=null"]),
 }
-# Of a loss, of the largest weight of a tensor, or of the largest gradient of a step.
+# Relative to a loss, to the largest weight of a tensor, or to the largest gradient of a step.
 CLOSE = 1e-5
 
 
 def in_two_processes(work: Callable[[int], int], folder: Path) -> tuple[list[int], list[str]]:
-    """The exit codes and what was printed of two forked children, that stand as torchrun starts its own."""
+    """The exit codes and the output of two forked processes, with the variables that torchrun sets."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -87,12 +87,12 @@ def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:
     """Losses and gradients of each step, and the weights after them."""
     runs.seed_everything(3)
     data = runs.read_data(config)
-    # Without the dropout inside the transformer, and with the same subwords hidden each time.
+    # Without the dropout inside the transformer, and with the same masked subwords each time.
     model = runs.build_model(config, data).eval()
-    # From here on each process draws its own.
+    # From here on, the processes draw different random numbers.
     runs.seed_everything(3 + processes.rank)
     both = [example for examples in data.train.values() for example in examples]
-    # All, those of one dataset, a single sentence, and two of different tasks.
+    # All sentences, those of one dataset, a single sentence, and two sentences of different tasks.
     every_batch = [[both], [both[-4:]], [both[:1]], [[both[0], both[-1]], both[2:5]]]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, fused=True)
     found = {}
@@ -103,7 +103,7 @@ def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:
         )
         for number, of_batch in enumerate(losses):
             found |= {f"{step} loss {number} {task}": loss.clone() for task, loss in of_batch.tasks.items()}
-            # As if it were an epoch: the task weights of "dwa" change.
+            # Ends an epoch, so that the task weights of "dwa" change.
             model.task_weights.end_epoch({task: loss.item() for task, loss in of_batch.tasks.items()})
         for name, parameter in model.named_parameters():
             if parameter.grad is not None:
@@ -133,7 +133,7 @@ def configs(
     return found
 
 
-def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any], tmp_path: Path) -> None:
+def test_two_processes_have_the_gradients_and_weights_of_one(configs: dict[str, Any], tmp_path: Path) -> None:
     def work(rank: int) -> int:
         with process_group(on_gpus=False) as processes:
             assert processes.world_size == 2
@@ -148,20 +148,20 @@ def test_two_processes_have_gradients_and_weights_of_one(configs: dict[str, Any]
 
 
 def assert_same_steps(name: str, expected: dict[str, torch.Tensor], folder: Path) -> None:
-    """What two processes have saved of the steps of a case is what one had."""
+    """The steps that two processes have saved are equal to those of one process."""
     first, second = (load_file(folder / f"{name}{rank}") for rank in range(2))
     assert first.keys() == expected.keys() == second.keys()
     assert any("log_variances" in key for key in expected) == ("uncertainty" in str(CASES[name]))
     for key, value in expected.items():
         assert torch.equal(first[key], second[key]), key
-        # A gradient that is a small difference of large ones has fewer digits of its own.
+        # A small gradient that is the difference of large terms is less precise.
         alike = key.partition(" gradient ")[0] + " gradient " if " gradient " in key else key
         scale = max(float(other.abs().max()) for name, other in expected.items() if name.startswith(alike))
         error = float((first[key] - value).abs().max())
         assert error <= CLOSE * max(scale, 0.1), (key, error, scale)
 
 
-def test_processes_tell_each_other_what_they_have(tmp_path: Path) -> None:
+def test_processes_exchange_objects_and_tensors(tmp_path: Path) -> None:
     def work(rank: int) -> int:
         def fail() -> None:
             raise ConfigError(["both", f"only {rank}"])
@@ -183,7 +183,7 @@ def test_processes_tell_each_other_what_they_have(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 7])
-def test_a_batch_is_cut_into_parts_with_about_the_same_number_of_subwords(
+def test_a_batch_is_split_into_parts_with_about_the_same_number_of_subwords(
     configs: dict[str, Any], number: int
 ) -> None:
     data = runs.read_data(configs["static"])
@@ -204,7 +204,7 @@ def flags(
     encoder: str,
     tmp_path: Path,
 ) -> list[str]:
-    """A small run without any dropout."""
+    """A small run without dropout."""
     still = tmp_path / "still"
     shutil.copytree(encoder, still)
     settings = json.loads((still / "config.json").read_text())
@@ -223,7 +223,7 @@ def train_in_two(flags: list[str], folder: Path) -> tuple[list[int], list[str]]:
 
 
 def outcome(folder: Path) -> dict[str, Any]:
-    """All files that a run leaves, but for its log and the times it took."""
+    """All files of a run, without its log and its times."""
     files: dict[str, Any] = {
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob("*")
@@ -239,7 +239,7 @@ def small_batches(size: int, *, subwords: int = 40) -> list[str]:
 
 
 @pytest.mark.parametrize(("size", "subwords"), [(1, 99), (9, 20)])
-def test_a_run_of_two_is_a_run_of_one_with_batches_twice_as_large(
+def test_a_run_of_two_processes_equals_a_run_of_one(
     flags: list[str], tmp_path: Path, size: int, subwords: int
 ) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
@@ -247,7 +247,7 @@ def test_a_run_of_two_is_a_run_of_one_with_batches_twice_as_large(
     flags = [*flags, *small_batches(size, subwords=subwords), "--model_dir", str(two)]
 
     def work(rank: int) -> int:
-        # The first weights are those of the first process, whatever the others have drawn.
+        # The initial weights are those of the main process, whatever the other one has drawn.
         original = runs.seed_everything
         runs.seed_everything = lambda seed: original(seed + rank)
         return cli.train(flags)
@@ -265,7 +265,7 @@ def test_a_run_of_two_is_a_run_of_one_with_batches_twice_as_large(
 
 
 def stopping(name: str, *, rank: int, call: int, number: int) -> Callable[[int], None]:
-    """Sends a signal to one of the processes where it calls a function of the trainer for so many times."""
+    """Sends a signal to one process at a given call of a function of the trainer."""
     original, calls = getattr(trainer, name), 0
 
     def prepare(own_rank: int) -> None:
@@ -281,10 +281,10 @@ def stopping(name: str, *, rank: int, call: int, number: int) -> Callable[[int],
     return prepare
 
 
-def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
+def test_a_signal_to_any_process_stops_all_and_the_run_can_be_resumed(
     flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Draws of each process: they have to go on where they stood.
+    # The random generators of each process have to be restored.
     flags = [
         *flags,
         *small_batches(1),
@@ -305,8 +305,8 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
 
         codes, printed = in_two_processes(work, tmp_path)
         assert codes == [130, 130], printed
-        (told,) = plain_lines(printed[0])
-        assert told.endswith(f"; to resume: torchrun --nproc_per_node=2 train.py --resume {broken}")
+        (reported,) = plain_lines(printed[0])
+        assert reported.endswith(f"; to resume: torchrun --nproc_per_node=2 train.py --resume {broken}")
         assert plain_lines(printed[1]) == []
         command = ["--resume", str(broken), "--device", "-1"]
     document = SavedState.load(broken / "state").document
@@ -315,8 +315,8 @@ def test_a_signal_to_any_process_stops_all_and_two_go_on_to_the_same_end(
     assert other["torch"][:8] != document["random"]["torch"][:8]
     capsys.readouterr()
     assert cli.train(command) == 2
-    (told,) = plain_lines(capsys.readouterr().err)
-    assert told == f"processes: found 1, but {broken} was started with 2, so it cannot be resumed"
+    (reported,) = plain_lines(capsys.readouterr().err)
+    assert reported == f"processes: found 1, but {broken} was started with 2, so it cannot be resumed"
     assert train_in_two(command, tmp_path)[0] == [0, 0]
     assert outcome(broken) == outcome(whole)
 
@@ -347,7 +347,7 @@ LAUNCHED = {
         ({"WORLD_SIZE": "2"}, "RANK: is not set, but WORLD_SIZE is 2"),
     ],
 )
-def test_odd_variables_of_a_launcher_are_one_line(
+def test_invalid_launcher_variables_are_reported_in_one_line(
     flags: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -368,7 +368,7 @@ def test_odd_variables_of_a_launcher_are_one_line(
 
 
 @pytest.mark.parametrize("variables", [{"WORLD_SIZE": ""}, {**LAUNCHED, "WORLD_SIZE": " "}])
-def test_empty_variables_of_a_launcher_are_none(
+def test_empty_launcher_variables_are_ignored(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
 ) -> None:
     for name, value in variables.items():
@@ -377,7 +377,7 @@ def test_empty_variables_of_a_launcher_are_none(
 
 
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_that_dies_ends_the_others_with_one_line(
+def test_a_process_that_dies_ends_the_others_with_one_line_each(
     flags: list[str], tmp_path: Path, rank: int
 ) -> None:
     prepare = stopping("train_step", rank=rank, call=3, number=signal.SIGKILL)
@@ -389,8 +389,8 @@ def test_a_process_that_dies_ends_the_others_with_one_line(
     codes, printed = in_two_processes(work, tmp_path)
     assert codes[rank] == -signal.SIGKILL
     assert codes[1 - rank] == 1
-    (told,) = plain_lines(printed[1 - rank])
-    assert told.startswith(f"process {1 - rank} of 2: another one has ended or cannot be reached (")
+    (reported,) = plain_lines(printed[1 - rank])
+    assert reported.startswith(f"process {1 - rank} of 2: another one has ended or cannot be reached (")
 
 
 @pytest.mark.parametrize(
@@ -401,9 +401,9 @@ def test_a_process_that_dies_ends_the_others_with_one_line(
         (["--device", "0"], "--device: found 0, but torchrun"),
     ],
 )
-def test_faults_are_told_once(flags: list[str], tmp_path: Path, extra: list[str], place: str) -> None:
+def test_faults_are_reported_once(flags: list[str], tmp_path: Path, extra: list[str], place: str) -> None:
     codes, printed = train_in_two([*flags, *extra, "--model_dir", str(tmp_path / "run")], tmp_path)
     assert codes == [2, 2]
-    (told,) = plain_lines(printed[0])
-    assert place in told
+    (reported,) = plain_lines(printed[0])
+    assert place in reported
     assert plain_lines(printed[1]) == []

@@ -1,4 +1,4 @@
-"""What does not fit the memory of a GPU is done in parts, with the same outcome."""
+"""Batches that do not fit the memory of a GPU are split into micro-batches, with the same result."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ from machamp_lite.training.train_step import train_step
 from machamp_lite.weighting.task_weighting import RandomWeights
 
 Build = Callable[..., tuple[Model, list[Any]]]
-# SGD with a rate of 0 leaves gradients to be looked at.
+# SGD with a learning rate of 0 keeps the gradients for the test.
 NO_CLIPPING = "training.grad_norm=null"
 
 
@@ -33,7 +33,7 @@ def build(
             "degree": {"task_type": "regression", "column_idx": -1},
         }
         tasks["upos"] = {**tasks["upos"], "class_weights": "balanced", "loss_weight": 0.5}
-        # A sentence without most labels, so that parts differ in what they have.
+        # A sentence without most labels, so that the tasks of micro-batches differ.
         treebank.write_text(treebank.read_text().replace("# mood = order\n", ""))
         config = load_config(
             [write_config(DATA={**dataset, "tasks": tasks})],
@@ -54,7 +54,7 @@ def gradients_of(model: Model) -> dict[str, Tensor]:
 def that_holds(
     monkeypatch: pytest.MonkeyPatch, most: int, *, fails_late: bool, late: str = "total_loss"
 ) -> list[int]:
-    """Makes models hold so many sentences of a batch, in a forward pass or later; returns what was tried."""
+    """Simulates memory for a number of sentences, in the forward pass or later; returns the sizes that were tried."""
     tried: list[int] = []
     place = late if fails_late else "forward"
     original_forward, original = Model.forward, getattr(Model, place)
@@ -65,7 +65,7 @@ def that_holds(
 
     def failing(self: Model, *arguments: Any) -> Any:
         result = original(self, *arguments) if fails_late else forward(self, *arguments)
-        # A process without a part of a batch has losses and has tried nothing.
+        # A process whose micro-batch is empty still has losses.
         if tried and tried[-1] > most:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return result
@@ -77,7 +77,7 @@ def that_holds(
 
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
 @pytest.mark.parametrize("fails_late", [False, True])
-def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
+def test_micro_batches_have_the_gradients_and_losses_of_the_whole_batch(
     build: Build,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -85,7 +85,7 @@ def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
     fails_late: bool,
 ) -> None:
     def learn() -> tuple[list[dict[str, Tensor]], dict[str, Tensor]]:
-        # In evaluation mode, so that no dropout makes them differ.
+        # In evaluation mode, so that dropout makes no difference.
         model, examples = build(f"training.task_weighting={scheme}", NO_CLIPPING)
         groups = [examples, examples[:2]]
         model.eval()
@@ -111,7 +111,7 @@ def test_a_batch_in_parts_has_the_gradients_and_losses_of_the_whole(
         torch.testing.assert_close(gradient, expected[name], rtol=1e-4, atol=1e-6, msg=name)
 
 
-def test_a_sentence_that_does_not_fit_alone_ends_training_in_one_line(
+def test_a_sentence_that_does_not_fit_alone_ends_training_with_one_line(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, examples = build()
@@ -128,7 +128,7 @@ def test_a_batch_is_scored_and_decoded_in_halves(
     build: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fails_late: bool
 ) -> None:
     def labels() -> dict[int, dict[str, list[Any]]]:
-        # The number aside, which rounding changes.
+        # Without the number, which rounding changes.
         return {place: {**labels, "degree": []} for place, labels in predict_labels(model, examples)}
 
     model, examples = build()
@@ -139,7 +139,7 @@ def test_a_batch_is_scored_and_decoded_in_halves(
     assert "it is predicted in halves" in caplog.text
 
 
-def test_a_sentence_that_cannot_be_predicted_alone_is_told_in_one_line(
+def test_a_sentence_that_cannot_be_predicted_alone_is_reported_in_one_line(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, examples = build()

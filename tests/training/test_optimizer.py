@@ -43,7 +43,7 @@ def test_the_triangle_stays_in_range_for_short_runs(steps: int, cut_frac: float)
     assert all(0 < slanted_triangle(step, steps=steps, cut_frac=cut_frac) <= 1 for step in range(steps))
 
 
-def test_the_encoder_learns_at_the_decayed_rate(model_with: Callable[..., Model]) -> None:
+def test_the_encoder_has_the_decayed_learning_rate(model_with: Callable[..., Model]) -> None:
     scheduler = "training.learning_rate_scheduler"
     model = model_with(
         "training.optimizer.lr=0.01", f"{scheduler}.decay_factor=0.1", f"{scheduler}.cut_frac=0.5"
@@ -54,7 +54,7 @@ def test_the_encoder_learns_at_the_decayed_rate(model_with: Callable[..., Model]
     assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
 
 
-def test_without_discriminative_rates_all_learn_at_one(model_with: Callable[..., Model]) -> None:
+def test_without_discriminative_fine_tuning_there_is_one_learning_rate(model_with: Callable[..., Model]) -> None:
     model = model_with("training.learning_rate_scheduler.discriminative_fine_tuning=false")
     (group,) = make_optimizer(model, model.config.params.training).param_groups
     assert len(group["params"]) == len(list(model.parameters()))
@@ -73,7 +73,7 @@ RATES = [
 
 
 @pytest.mark.parametrize(("overrides", "expected"), RATES)
-def test_a_decoder_and_its_mix_learn_at_the_rate_of_their_task(
+def test_a_decoder_and_its_layer_mix_have_the_learning_rate_of_their_task(
     model_with: Callable[..., Model], overrides: list[str], expected: dict[str, float]
 ) -> None:
     model = model_with(*overrides)
@@ -90,7 +90,7 @@ def test_a_decoder_and_its_mix_learn_at_the_rate_of_their_task(
 
 
 @pytest.mark.parametrize("updated", [True, False])
-def test_what_a_decoder_has_from_pretraining_goes_with_the_encoder(
+def test_pretrained_parts_of_decoders_have_the_learning_rate_of_the_encoder(
     model_with: Callable[..., Model], monkeypatch: pytest.MonkeyPatch, updated: bool
 ) -> None:
     model = model_with(
@@ -98,7 +98,7 @@ def test_what_a_decoder_has_from_pretraining_goes_with_the_encoder(
     )
     decoder, fixed = model.decoder("upos"), model.decoder("lemma")
     own, tied = decoder.scores.weight, next(model.encoder.parameters())
-    # One of its own, and one that it shares with the encoder.
+    # One that only the decoder has, and one that it shares with the encoder.
     monkeypatch.setattr(decoder, "pretrained_parameters", lambda: [own, tied])
     fixed.requires_grad_(False)
     optimizer = make_optimizer(model, model.config.params.training)
@@ -126,7 +126,7 @@ def test_what_a_decoder_has_from_pretraining_goes_with_the_encoder(
         (["training.learning_rate_scheduler.gradual_unfreezing=true", "training.num_epochs=1"], [True]),
     ],
 )
-def test_the_encoder_is_frozen_where_params_say_so(
+def test_the_encoder_is_frozen_if_params_say_so(
     model_with: Callable[..., Model], overrides: list[str], trainable: list[bool]
 ) -> None:
     model = model_with(*overrides)

@@ -1,4 +1,4 @@
-"""The folder of a run: the epochs that are kept, and what else is written in it."""
+"""The folder of a run: the epochs that are kept, and the other files."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def found(folder: Path) -> dict[str, str]:
     return {str(path.parent.relative_to(folder)): path.read_text() for path in folder.rglob("number")}
 
 
-# The sums of epochs, how many are kept, and where that leaves which epoch.
+# The sums of metrics of the epochs, the number of epochs to keep, and the kept epochs by folder.
 KEPT = [
     ([1.0, 3.0, 2.0, 4.0], 1, {"model": "4"}),
     ([4.0, 3.0, 2.0, 1.0], 1, {"model": "1"}),
@@ -43,7 +43,7 @@ KEPT = [
 
 
 def run_of(sums: list[Any], keep: int, folder: Path) -> Iterator[list[int]]:
-    """What the loop does after each epoch, up to where the epochs settle."""
+    """Saves an epoch and rotates the checkpoints, as the training loop does."""
     progress = TrainerState()
     for epoch, total in enumerate(sums, start=1):
         progress.finish_epoch(total, keep=keep)
@@ -65,7 +65,7 @@ def test_the_best_epoch_is_the_model_and_the_next_best_are_kept(
 
 @pytest.mark.parametrize(("sums", "keep", "expected"), KEPT)
 @pytest.mark.parametrize("operation", range(1, 6))
-def test_epochs_settle_whenever_they_were_stopped(
+def test_an_interrupted_rotation_of_checkpoints_is_completed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     sums: list[Any],
@@ -121,7 +121,7 @@ def flags(write_config: Callable[..., str], dataset: dict[str, Any], tiny_params
 
 
 def with_sums(monkeypatch: pytest.MonkeyPatch, *sums: float) -> None:
-    """Makes these the sums of main metrics of the epochs to come."""
+    """Sets the sums of main metrics of the next epochs."""
     values = iter(sums)
     monkeypatch.setattr("machamp_lite.training.trainer.sum_of_main_metrics", lambda *_: next(values))
 

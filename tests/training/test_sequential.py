@@ -32,7 +32,7 @@ def test_each_run_of_a_sequence_starts_from_the_one_before(
         write_config("one.json", WORDS=dataset, PAIRS=pair_dataset),
         write_config("two.json", TURNED={**dataset, "train_data_path": str(turned)}),
     ]
-    # An override of one config's dataset is no fault of the other.
+    # An override of one config's dataset is no error in the other config.
     one = ["--set", "PAIRS.max_sents=3", "--sequential"]
     assert cli.train(["--dataset_configs", *configs, *flags, *one, "--name", "both"]) == 0
     (folder,) = Path("logs/both").iterdir()
@@ -46,7 +46,7 @@ def test_each_run_of_a_sequence_starts_from_the_one_before(
     assert [line for line in output.splitlines() if line.startswith("model: ")] == [
         f"model: {folder / number / 'model'}" for number in ("0", "1")
     ]
-    # The same by hand.
+    # The same with --retrain.
     second = ["--dataset_configs", configs[1], *flags, "--retrain", str(folder / "0"), "--model_dir", "hand"]
     assert cli.train(second) == 0
     for name in ("model/model.safetensors", "TURNED.out"):
@@ -61,7 +61,7 @@ def test_all_configs_of_a_sequence_are_checked_before_its_first_run(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def told(*configs: str) -> list[str]:
+    def errors(*configs: str) -> list[str]:
         arguments = ["--dataset_configs", *configs, *flags, "--sequential", "--model_dir", str(run)]
         assert cli.train(arguments) == 2
         return [line for line in capsys.readouterr().err.splitlines() if not line[:2].isdecimal()]
@@ -70,21 +70,21 @@ def test_all_configs_of_a_sequence_are_checked_before_its_first_run(
     right = write_config("right.json", A=dataset)
     wrong = write_config("wrong.json", B={**dataset, "word_idx": "1"})
     worse = write_config("worse.json", C={**dataset, "tasks": {}})
-    assert [line.split(": ")[0] for line in told(right, wrong, worse)] == [wrong, worse]
+    assert [line.split(": ")[0] for line in errors(right, wrong, worse)] == [wrong, worse]
     turned.write_text(turned.read_text().replace("\tDET\t", "\t\t"))
     data = write_config("data.json", B={**dataset, "train_data_path": str(turned)})
-    (line,) = told(right, data)
+    (line,) = errors(right, data)
     assert line.startswith(f"{turned}:") and "found an empty label" in line
     assert not run.exists()
     assert cli.train(["--dataset_configs", right, right, *flags, "--sequential", "--check"]) == 0
     assert capsys.readouterr().out.splitlines().count("dataset A") == 2
     (run / "1").mkdir(parents=True)
     (run / "1" / "params-config.json").touch()
-    (line,) = told(right, right)
+    (line,) = errors(right, right)
     assert line.startswith(f"{run / '1'}: a run is already here")
 
 
-def test_a_stopped_part_of_a_sequence_goes_on(
+def test_a_stopped_run_of_a_sequence_can_be_resumed(
     flags: list[str],
     write_config: Callable[..., str],
     dataset: dict[str, Any],

@@ -1,4 +1,4 @@
-"""Where one of several processes has too little memory, all learn in parts, and the outcome is the same."""
+"""If one of several processes has too little memory, all split their batches, and the result is the same."""
 
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from machamp_lite.errors import TrainingError
 from machamp_lite.training.distributed import SINGLE_PROCESS, process_group
 
 __all__ = ["configs"]
-# Of those of the other tests: weights that learn from losses, draws, and an encoder with a decoder.
+# Three cases of test_distributed.py: weights that depend on losses, random numbers, and an encoder with a decoder.
 CASES = ("static", "uncertainty", "random", "texts")
 
 
 @pytest.mark.parametrize("fails_late", [False, True])
 @pytest.mark.parametrize("short", [0, 1])
-def test_steps_are_those_of_one_process_with_all_memory(
+def test_steps_equal_those_of_one_process_with_enough_memory(
     configs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_late: bool, short: int
 ) -> None:
     def work(rank: int) -> int:
@@ -36,7 +36,7 @@ def test_steps_are_those_of_one_process_with_all_memory(
         assert_same_steps(name, several_steps(configs[name], SINGLE_PROCESS), tmp_path)
 
 
-def test_a_sentence_that_does_not_fit_alone_ends_all_of_them_in_one_line(
+def test_a_sentence_that_does_not_fit_alone_ends_all_processes_with_one_line(
     configs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def work(rank: int) -> int:

@@ -1,4 +1,4 @@
-"""What the log says of an epoch."""
+"""The log lines of an epoch."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def epoch(scores: dict[str, float], labels: LabelScores | None) -> dict[str, Any
     }
 
 
-def test_scores_of_labels_end_in_macro_f1_and_what_is_hardly_found() -> None:
+def test_macro_f1_and_labels_of_low_recall_are_logged() -> None:
     labels = LabelScores()
     labels.add(["a", "a", "b"], ["a", "a", "a"])
     first, line = epoch_lines(epoch({"accuracy": 2 / 3}, labels), is_best=True)
@@ -32,7 +32,7 @@ def test_tasks_without_labels_have_no_macro_f1() -> None:
     assert line == "  dev DATA task: avg_dist 0.2500, pearson 50.00"
 
 
-def test_weights_of_tasks_are_named_where_they_differ_from_one() -> None:
+def test_task_weights_other_than_one_are_logged() -> None:
     metrics = {**epoch({"perplexity": 12.5}, None), "task_weights": {"task": 0.5}}
     assert list(epoch_lines(metrics, is_best=False))[1:] == [
         "  weights of tasks: task 0.500",

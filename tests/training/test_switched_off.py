@@ -1,4 +1,4 @@
-"""A task of loss_weight 0 is switched off: not trained, not predicted, not written, not scored, and counted nowhere."""
+"""A task with a loss_weight of 0 is switched off: not trained, predicted, written, scored or counted."""
 
 import json
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def column(path: str, index: int) -> list[str]:
     return [row[index] for row in rows if row[0].isdecimal()]
 
 
-def test_a_run_and_its_predictions_have_nothing_of_it(
+def test_it_is_in_no_output_of_a_run(
     flags: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     spoilt = treebank.read_text().replace("\tsleep\tVERB", "\tSPOILT\tVERB")
@@ -111,7 +111,7 @@ def test_what_only_switched_off_tasks_read_is_not_trained_on(config: Callable[..
         loaded = config(*off(*tasks))
         return [len(stream.examples) for stream in training_streams(loaded, read_data(loaded))]
 
-    # Pairs, words and raw text together, masked text.
+    # Sentence pairs, words together with raw text, and masked text.
     assert views() == [4, 8, 4]
     assert views("mlm") == [4, 8]
     assert views("words") == [4, 4, 4]
@@ -119,7 +119,7 @@ def test_what_only_switched_off_tasks_read_is_not_trained_on(config: Callable[..
     assert views("upos", "lemma", "tree", "mood", "feats", "mlm", "words") == [4]
 
 
-def test_a_dataset_of_which_all_is_switched_off_is_not_predicted(
+def test_a_dataset_without_active_tasks_is_not_predicted(
     config: Callable[..., Any], treebank: Path
 ) -> None:
     loaded = config(*off("upos", "lemma", "tree", "mood", "feats", "mlm", "words"))
@@ -130,7 +130,7 @@ def test_a_dataset_of_which_all_is_switched_off_is_not_predicted(
     assert not Path("out").exists()
 
 
-def test_raw_text_is_split_as_if_its_task_were_not_there(config: Callable[..., Any]) -> None:
+def test_raw_text_is_split_without_it(config: Callable[..., Any]) -> None:
     loaded = config(*off("words"))
     model = build_model(loaded, read_data(loaded))
     Path("in").write_text("the dogs sleep\n")
@@ -143,7 +143,7 @@ def test_a_threshold_is_not_for_it(config: Callable[..., Any]) -> None:
     assert tasks_with_threshold(config(*off("feats")).datasets["UD"]) == []
 
 
-def test_it_cannot_say_what_is_oversampled(config: Callable[..., Any]) -> None:
+def test_it_cannot_be_oversampled(config: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError) as caught:
         config("UD.oversample=upos", *off("upos"))
     (line,) = caught.value.faults
@@ -163,7 +163,7 @@ def test_retraining_keeps_its_decoder_for_later(config: Callable[..., Any]) -> N
     assert "lemma" in json.loads(Path("on/UD.out.eval").read_text())
 
 
-def test_its_layers_are_not_computed_and_nothing_is_warned_of_it(
+def test_its_layers_are_not_computed_and_it_causes_no_warnings(
     config: Callable[..., Any], caplog: pytest.LogCaptureFixture, treebank: Path, tmp_path: Path
 ) -> None:
     other = tmp_path / "other"

@@ -16,7 +16,7 @@ from machamp_lite.training import run as runs
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.train_step import train_step
 
-# Losses of five seeded steps: a change of code that is to change nothing leaves them as they are.
+# Losses of five steps with a fixed seed: a refactoring must not change them.
 GOLDEN = Path(__file__).with_name("golden_losses.json")
 
 
@@ -45,7 +45,7 @@ def step(model: Model, batch: Any, optimizer: Any) -> dict[str, torch.Tensor]:
 
 def test_five_seeded_steps_give_the_golden_losses(load: Callable[..., Any]) -> None:
     rates = ["training.optimizer.lr=0.003", "training.learning_rate_scheduler.decay_factor=0.1"]
-    # Padded: what dropout takes of packed rows is of other places.
+    # Padded, because dropout draws other numbers for packed rows.
     model, batch = model_and_batch(load(*rates, "encoder.packing=false"))
     optimizer = make_optimizer(model, model.config.params.training)
     losses = [
@@ -65,7 +65,7 @@ def test_the_total_is_exactly_the_weighted_sum(load: Callable[..., Any], weight:
     assert set(losses) == {"upos", "lemma", "tree", "mood", "same"}
 
 
-def test_a_task_of_weight_zero_leaves_every_gradient_as_without_it(load: Callable[..., Any]) -> None:
+def test_a_task_with_weight_zero_changes_no_gradient(load: Callable[..., Any]) -> None:
     def encoder_gradients(model: Model, batch: Any, tasks: set[str]) -> list[torch.Tensor]:
         losses = model.losses(batch, model(batch))
         model.total_loss({task: loss for task, loss in losses.items() if task in tasks}).backward()
@@ -95,7 +95,7 @@ def test_gradients_are_clipped_to_the_norm(load: Callable[..., Any]) -> None:
     assert moved("null") > 0.1
 
 
-def test_batches_together_have_the_gradient_of_the_mean_of_their_losses(load: Callable[..., Any]) -> None:
+def test_accumulated_batches_have_the_gradient_of_their_mean_loss(load: Callable[..., Any]) -> None:
     def gradients(model: Model) -> list[torch.Tensor | None]:
         return [parameter.grad for parameter in model.parameters()]
 
@@ -133,7 +133,7 @@ def test_steps_of_the_schedule_are_updates(
         "machamp_lite.training.trainer.set_rates",
         lambda optimizer, **options: steps.append((options["step"], options["steps"])),
     )
-    # Four sentences and four pairs, each a batch of its own.
+    # Four sentences and four pairs, each in a separate batch.
     config = load("batching.batch_size=1", f"training.accumulation_steps={size}")
     runs.train(config, tmp_path / "run", progress=False)
     epoch = [size] * (8 // size) + ([8 % size] if 8 % size else [])
@@ -177,7 +177,7 @@ def test_the_best_epoch_is_the_one_that_is_kept(
     assert calls == [True, True, False, False]
 
 
-def test_a_loss_that_is_no_number_stops_with_the_sentences_of_its_batch(
+def test_a_loss_that_is_not_finite_is_reported_with_the_sentences_of_its_batch(
     load: Callable[..., Any], tmp_path: Path
 ) -> None:
     config = load("training.optimizer.lr=1e30", "training.grad_norm=null", "training.num_epochs=5")

@@ -1,4 +1,4 @@
-"""A run that starts from a former model: what it takes over, and what starts anew."""
+"""A run that starts from an earlier model: what it keeps, and what gets new weights."""
 
 import shutil
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def init_model(
 
 
 def started(config: Any, init_model: Path) -> tuple[Model, Model]:
-    """A model as a retrained run has it before its first step, and the former one."""
+    """The model of a retrained run before its first step, and the earlier model."""
     seed_everything(5)
     old = load_model(init_model)
     data = runs.read_data(config, old)
@@ -61,7 +61,7 @@ def same_weights(model: Model, init_model: Model, task: str) -> bool:
     return bool(pairs) and all(torch.equal(mine, theirs) for mine, theirs in pairs)
 
 
-def test_encoder_and_decoders_of_the_same_tasks_are_taken_over_whatever_the_order_of_labels(
+def test_encoder_and_decoders_of_the_same_tasks_are_kept_for_any_order_of_labels(
     init_model: Path,
     write_config: Callable[..., str],
     dataset: dict[str, Any],
@@ -70,7 +70,7 @@ def test_encoder_and_decoders_of_the_same_tasks_are_taken_over_whatever_the_orde
     tiny_params: str,
 ) -> None:
     dataset["train_data_path"] = str(turned)
-    # Another encoder is named, and the former model's is taken.
+    # The config names another encoder, but that of the earlier model is used.
     options = [f"transformer_model={encoders['bpe']}"]
     config = load_config([write_config(WORDS=dataset)], parameters_config=tiny_params, overrides=options)
     model, old = started(config, init_model)
@@ -129,7 +129,7 @@ FRESH = [
 
 
 @pytest.mark.parametrize(("change", "task", "reason"), FRESH)
-def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
+def test_a_changed_task_gets_a_new_decoder_and_the_reason_is_logged(
     init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],
@@ -156,7 +156,7 @@ def test_a_task_that_is_no_longer_the_same_starts_anew_and_is_told_why(
     assert all(line in log for line in lines)
 
 
-def test_what_config_and_new_data_say_of_labels_is_not_the_former_models(
+def test_label_weights_and_counts_come_from_the_new_config_and_data(
     init_model: Path, write_config: Callable[..., str], dataset: dict[str, Any], tiny_params: str
 ) -> None:
     dataset["tasks"] = {"upos": {**dataset["tasks"]["upos"], "class_weights": "balanced"}}
@@ -169,7 +169,7 @@ def test_what_config_and_new_data_say_of_labels_is_not_the_former_models(
     assert old.decoder("upos").label_weights() is None
 
 
-def test_learnt_task_weights_start_anew(
+def test_learnt_task_weights_are_reinitialized(
     init_model: Path, flags: list[str], write_config: Callable[..., str], dataset: dict[str, Any], tmp_path: Path
 ) -> None:
     learnt = ["--set", "training.task_weighting=uncertainty", "--set", "training.optimizer.lr=0.05"]
@@ -183,7 +183,7 @@ def test_learnt_task_weights_start_anew(
 
 
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_a_retrained_run_goes_on_bit_for_bit_without_the_former_model(
+def test_a_retrained_run_is_resumed_bit_for_bit_without_the_initial_model(
     init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],
@@ -212,7 +212,7 @@ def test_a_retrained_run_goes_on_bit_for_bit_without_the_former_model(
 
 
 @pytest.mark.parametrize(("kind", "task_type"), [("wordpiece", "mlm"), ("t5", "seq2seq")])
-def test_a_language_model_is_taken_over_and_goes_on_too(
+def test_a_retrained_language_model_can_be_resumed(
     flags: list[str],
     write_config: Callable[..., str],
     encoders: dict[str, str],
@@ -238,14 +238,14 @@ def test_a_language_model_is_taken_over_and_goes_on_too(
         assert cli.train([*arguments, "--model_dir", str(runs_of["broken"])]) == 130
     shutil.rmtree(runs_of["former"])
     assert cli.train(["--resume", str(runs_of["broken"]), "--device", "-1"]) == 0
-    # Not the bytes: the names of tied weights stand in the file in any order.
+    # Not the bytes: the order of tied weights in the file varies.
     whole, broken = (load_file(runs_of[name] / "model/model.safetensors") for name in ("whole", "broken"))
     assert whole.keys() == broken.keys()
     assert all(torch.equal(whole[name], broken[name]) for name in whole)
 
 
 @pytest.mark.parametrize("place", ["", "model"])
-def test_a_run_cannot_take_the_place_of_the_one_it_starts_from(
+def test_a_run_cannot_overwrite_its_initial_model(
     init_model: Path,
     flags: list[str],
     write_config: Callable[..., str],

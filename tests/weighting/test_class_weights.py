@@ -163,7 +163,7 @@ def test_each_kind_of_fault_is_one_line_that_names_its_labels(weights: dict, par
     assert all(part in line for part in parts) and "\n" not in line
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     weights = {"NUON": -1.0, "VERB": float("inf")}
     assert len(faults_of(weights, LABELS)) == 4
 
