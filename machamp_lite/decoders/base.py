@@ -1,13 +1,16 @@
-"""What every decoder is: one task type's whole life, from the columns of a record back to them.
+"""What every task type implements: from the labels in a record to a loss, and from scores back to the record.
 
-In the order in which data meets them: ``read_labels`` (record -> labels as strings), ``classes`` (labels -> what
-is counted and predicted), ``encode`` (classes -> ids), ``forward`` (hidden states -> scores), ``loss_sums`` or
-``decode`` (two readings of the scores; ``decode`` gives labels again), ``write_labels`` (labels -> record). Where
-several labels an item are asked for, ``rank`` and ``write_ranked`` stand in the place of the last two.
+The methods of ``Decoder`` are in the order in which data passes through them:
+
+- the class methods from ``read_labels`` to ``encode`` turn the labels of a record into an array of gold ids;
+- ``forward`` turns the encoder's hidden states into scores;
+- ``loss_sums`` computes the loss from the scores and the gold ids;
+- ``decode`` computes labels from the scores, ``rank`` the best labels of each item;
+- ``write_labels`` and ``write_ranked`` write them into the record.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -17,10 +20,10 @@ from torch import Tensor, nn
 from machamp_lite.config.task_types import COMMENT, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, joined
-from machamp_lite.errors import DataError
+from machamp_lite.decoders.label_cells import read_column, read_sentence_label
+from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
-from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, MarginObjective
+from machamp_lite.weighting.losses import LabelObjective
 
 LanguageModelKind = Literal["masked", "sequence"]
 
@@ -29,8 +32,8 @@ LanguageModelKind = Literal["masked", "sequence"]
 class LabelIssue:
     """Gold labels of one sentence that can be read, but are unusual.
 
-    ``kind`` is the same for all issues that are counted together, ``message`` describes this one if ``kind`` does not.
-    Labels that are ``excluded`` are neither trained on nor scored; ``handling`` says how others are used.
+    Issues of the same ``kind`` are counted together; ``message`` describes this one if ``kind`` does not. Labels that
+    are ``excluded`` are neither trained on nor scored; ``handling`` says how the others are used.
     """
 
     kind: str
@@ -41,22 +44,24 @@ class LabelIssue:
 
 
 class Decoder(nn.Module, ABC):
-    """Base of all decoders. N is the number of words or sentences, by ``level``; D the encoder's width.
+    """Base of all decoders.
 
-    With another view than words, the items of level ``word`` are the hidden subwords, all subwords, or the subwords of
-    the raw text.
+    An item has one label. Items are words or sentences, as ``Options.level`` says; with another ``input_type`` than
+    "words", the items of the level "word" are the masked subwords, all subwords, or the subwords of the raw text.
+    N is the number of items in a batch, B the number of sentences, D the width of the hidden states.
     """
 
-    # The options of a task, which also say what the config has to know about the task type.
+    # The options of the task type.
     Options: ClassVar[type[TaskOptions]]
-    # The pretrained language model around the encoder that ``adopt`` is given, if any.
+    # The pretrained language model whose head ``use_pretrained_head`` gets, if any.
     language_model: ClassVar[LanguageModelKind | None] = None
-    # Whether ``encode`` gives a row a label: it and ``classes`` then read many sentences at once, laid end to end.
+    # Whether ``encode`` returns one row per label. Then ``classes`` and ``encode`` get the labels of many sentences
+    # at once, as one list.
     one_row_per_label: ClassVar[bool] = False
-    # False for classes that are made of labels and words: many of them are rare, and none is a label of the file.
+    # False if the vocabulary does not consist of the labels in the file.
     labels_are_classes: ClassVar[bool] = True
-    # What a label of its vocabulary looks like, as a regular expression.
-    label_form: ClassVar[str] = ".*"
+    # The regular expression that each label in the vocabulary of a model folder must match.
+    label_pattern: ClassVar[str] = ".*"
 
     def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
         super().__init__()
@@ -66,73 +71,90 @@ class Decoder(nn.Module, ABC):
         self.dropout = nn.Dropout(config.dropout)
         self.objective: Any = self.make_objective()
 
-    def make_objective(self) -> LabelObjective | BinaryObjective | MarginObjective | None:
-        """The loss over labels, as the task's options weigh it; None for labels that have no classes."""
-        return LabelObjective(
-            weights=class_weights(self.config, self.vocabulary),
-            focal_gamma=self.config.focal_gamma,
-            label_smoothing=self.config.label_smoothing,
-            logit_adjustment=self.config.logit_adjustment,
-            counts=self.vocabulary.counts,
-        )
-
     @classmethod
     def make_vocabulary(cls, tokenizer: Any, **saved: Any) -> Vocabulary:
-        """The vocabulary of a task, empty or from what a model folder has ``saved`` of it."""
+        """An empty vocabulary, or one with the ``saved`` labels and counts of a model folder."""
         return Vocabulary(**saved)
 
+    def make_objective(self) -> nn.Module | None:
+        """The loss that uses class weights, and the similar options of the task; None if it has no such options."""
+        return None
+
     def use_pretrained_head(self, language_model: Any) -> None:
-        """Takes over the parts of the pretrained language model that ``language_model`` asks for."""
+        """Takes over parts of the pretrained ``language_model``."""
+
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """The pretrained parameters of the decoder, which have the learning rate of the encoder."""
+        return []
 
     @classmethod
     def place(cls, task: str, config: TaskOptions) -> str:
-        """Where the labels are, for error messages."""
+        """Where the labels are in a file, for messages."""
         columns = config.columns()
         if not columns:
             return f"comment '# {task} = LABEL'"
         return f"column{'s' * (len(columns) > 1)} {', '.join(map(str, columns))}"
 
     @classmethod
-    @abstractmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Any] | None:
-        """The gold labels of one record, one a word or one in all; None if it is not annotated.
+    def check_record(cls, record: Record, *, task: str, config: TaskOptions) -> None:
+        """Raises ``DataError`` for a record into which no labels of this task could be written."""
 
-        Raises ``DataError`` with a line for each label that cannot be read.
+    @classmethod
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Any] | None:
+        """The gold labels of one record, one per word or a single one; None if it is not annotated.
+
+        By default they are strings from ``column_idx``; that of a sentence may also be in a comment. Raises
+        ``DataError`` with one line for each label that cannot be read.
         """
+        if config.labels_words():
+            return read_column(record, task=task, column=config.column_idx)
+        label = read_sentence_label(record, task=task, column=config.column_idx)
+        return None if label is None or label == EMPTY else [label]
 
     @classmethod
     def find_issues(
         cls, records: Sequence[Record], labels: Sequence[list[Any]], *, task: str, config: Any
     ) -> Iterable[tuple[int, LabelIssue]]:
-        """Issues with labels of many annotated records, each with the index of its record."""
+        """Unusual labels of annotated records: the index of the record and the issue."""
         return ()
 
     @classmethod
-    def check_record(cls, record: Record, *, task: str, config: TaskOptions) -> None:
-        """Raises ``DataError`` for a record into which no labels of this task could be written."""
-
-    @classmethod
     def classes(cls, labels: Sequence[Any], words: Sequence[str]) -> list[str]:
-        """The class of each label: what the vocabulary counts. Most often the label itself."""
+        """The classes of the labels, which are added to the vocabulary: by default the labels themselves."""
         return list(labels)
 
     @classmethod
     def count(cls, vocabulary: Vocabulary, labels: Sequence[Any], class_ids: Sequence[int]) -> None:
-        """Counts in the vocabulary what else a decoder must know of the classes of training data."""
+        """Adds further counts of the labels of training data to the vocabulary."""
 
     @classmethod
     def encode(cls, labels: Sequence[Any], class_ids: Sequence[int]) -> np.ndarray:
-        """What ``loss_sums`` is given of one sentence's labels, first axis N."""
+        """The gold array of one sentence, for ``loss_sums``. *Shape:* (items, ...)."""
         return np.asarray(class_ids, dtype=np.int64)
 
     @classmethod
     def class_ids(cls, gold: np.ndarray) -> np.ndarray:
-        """The ids of the classes in what ``encode`` gave."""
+        """The ids of all classes in the gold array of one sentence."""
         return gold
 
-    def pretrained_parameters(self) -> list[nn.Parameter]:
-        """Those of its parameters that were pretrained, and so learn at the encoder's rate."""
-        return []
+    @abstractmethod
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
+        """Scores: a tensor, or a named tuple of tensors.
+
+        ``lengths``, on the host, are the numbers of items per sentence. *Shape:* (N, D), (B,).
+        """
+
+    @abstractmethod
+    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """The terms of the loss, each a sum over items. *Shape:* gold (N, ...) -> () each."""
+
+    def loss_counts(self, gold: np.ndarray) -> list[float]:
+        """What each term of the loss is divided by: the number of items, or the sum of their weights.
+
+        It depends on gold labels alone, so that the counts of a whole batch are known to each process and micro-batch
+        before the forward pass. *Shape:* (N, ...).
+        """
+        return [len(gold) if self.objective is None else self.objective.count(gold)]
 
     def label_weights(self) -> list[float] | None:
         """The weight of each label of the vocabulary; None without ``class_weights``."""
@@ -140,149 +162,122 @@ class Decoder(nn.Module, ABC):
         return None if weights is None else [float(weight) for weight in weights]
 
     @abstractmethod
-    def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
-        """Scores. *Shape:* hidden (N, D); lengths (B,), on the host, are each sentence's number of items, N in all."""
-
-    @abstractmethod
-    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
-        """The terms of the loss, each summed over the labelled items and not yet divided by ``loss_counts``."""
-
-    def loss_counts(self, gold: np.ndarray) -> list[float]:
-        """What each term is divided by: the number of items, or the sum of their weights. The loss adds up the means.
-
-        It depends on gold labels alone, so that processes and micro-batches know the counts of a whole batch before
-        they have scores. *Shape:* gold (N, ...), as ``encode`` returns it.
-        """
-        return [len(gold) if self.objective is None else self.objective.count(gold)]
-
-    @abstractmethod
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
-        """Labels of each sentence, from scores and the sentences' words."""
+        """The predicted labels of each sentence; ``sentences`` are their words."""
 
     def rank(self, scores: Any, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Any]]:
-        """The ``top_n`` best labels of each item with their probabilities: lists of ``Ranked``, one a sentence.
+        """Per sentence, the ``top_n`` best labels of each item with their probabilities.
 
-        The first is what ``decode`` gives, the others follow by probability.
+        The first one is the label that ``decode`` returns, the others follow by probability.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no labels beside the decoded ones")
+        raise NotImplementedError(f"{type(self).__name__} has no alternatives to the decoded labels")
 
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
-        """The labels of a sentence from those of its parts: a label of a sentence is that of the first part."""
+        """The labels of a long sentence that was predicted in parts; the first part decides on the whole sentence."""
         return [label for part in parts for label in part] if self.Options.level == "word" else parts[0]
 
-    # The same of what ``rank`` gave.
+    # The same for the results of ``rank``.
     join_ranked = join
 
     @classmethod
     def align_for_scoring(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
-        """The predicted labels as the metrics compare them with gold: most often as they are."""
+        """The predicted labels of one sentence as metrics compare them with ``gold``: by default unchanged."""
         return predicted
 
     @classmethod
     def label_pairs(
         cls, gold: Sequence[Any], predicted: Sequence[Any], words: Sequence[str]
     ) -> tuple[Sequence[str], Sequence[str]]:
-        """Gold and predicted classes side by side, for scores of single labels."""
+        """Gold and predicted classes of the same items, for the scores of each label."""
         return cls.classes(gold, words), cls.classes(predicted, words)
 
     @classmethod
-    @abstractmethod
     def write_labels(cls, record: Record, labels: Sequence[Any], *, task: str, config: TaskOptions) -> None:
         """Writes labels to where ``read_labels`` reads them."""
+        if config.column_idx == COMMENT:
+            record.set_comment(task, labels[0])
+        else:
+            record.set_column(config.column_idx, labels)
 
     @classmethod
     def write_ranked(
         cls, record: Record, ranked: Sequence[Any], *, task: str, config: TaskOptions, conn: str, sep: str
     ) -> None:
-        """Writes what ``rank`` gave of one record there, as ``label=0.9000|label=0.1000``."""
-        labels = [joined(item, conn=conn, sep=sep) for item in ranked]
+        """Writes the results of ``rank``, for example as ``NOUN=0.9000|VERB=0.1000``."""
+        labels = [format_ranked(item, conn=conn, sep=sep) for item in ranked]
         cls.write_labels(record, labels, task=task, config=config)
 
 
-def class_weights(config: TaskOptions, vocabulary: Vocabulary) -> list[float] | None:
-    """The weight of each label that a task's options ask for, schemes reading the counts of its training data."""
-    asked, beta = config.class_weights, config.class_weights_beta
-    if isinstance(asked, str):
-        return scheme_weights(asked, vocabulary.counts, beta=beta)
-    return None if asked is None else given_weights(asked, vocabulary.labels)
-
-
 class LabelDecoder(Decoder):
-    """A decoder with one class an item: one linear map, cross-entropy, argmax."""
+    """Scores C classes by one linear layer; by default one label per item, cross-entropy and argmax."""
 
-    one_row_per_label: ClassVar[bool] = True
+    one_row_per_label = True
 
-    def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
+    def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.scores = nn.Linear(width, len(vocabulary))
 
-    def forward(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+    def make_objective(self) -> nn.Module | None:
+        """Cross-entropy."""
+        return label_objective(self.config, self.vocabulary)
+
+    def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
         """*Shape:* (N, D) -> (N, C)."""
         return self.scores(self.dropout(hidden))
 
-    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
-        """Cross-entropy. *Shape:* (N, C), (N,) -> () each."""
+    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """*Shape:* (N, C), (N,) -> ()."""
         return [self.objective(scores, gold)]
 
-    def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
-        """The label with the highest score for each item."""
-        labels = [self.vocabulary.labels[number] for number in argmax(scores).tolist()]
-        return split(labels, [self.items(words) for words in sentences])
+    def best_ids(self, scores: Any) -> Tensor:
+        """The id of the predicted class of each item. *Shape:* -> (N,)."""
+        return argmax(scores)
 
-    def rank(self, scores: Tensor, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
-        """The labels with the highest scores, by their softmax."""
-        ranked = best_labels(
-            scores.float().log_softmax(-1), argmax(scores), labels=self.vocabulary.labels, top_n=top_n
-        )
-        return split(ranked, [self.items(words) for words in sentences])
+    def log_probabilities(self, scores: Any) -> Tensor:
+        """The log-probability of each class. *Shape:* -> (N, C)."""
+        return scores.float().log_softmax(-1)
 
-    @classmethod
-    def items(cls, words: Sequence[str]) -> int:
-        """How many labels a sentence of these words has."""
-        return len(words) if cls.Options.level == "word" else 1
+    def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """The predicted class of each item."""
+        labels = [self.vocabulary.labels[class_id] for class_id in self.best_ids(scores).tolist()]
+        return self.split_by_sentence(labels, sentences)
+
+    def rank(self, scores: Any, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
+        """The most probable classes of each item."""
+        log_probabilities, best_ids = self.log_probabilities(scores), self.best_ids(scores)
+        ranked = best_labels(log_probabilities, best_ids, labels=self.vocabulary.labels, top_n=top_n)
+        return self.split_by_sentence(ranked, sentences)
+
+    def split_by_sentence(self, labels: Sequence[Any], sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
+        """Splits the labels of a batch into one list per sentence."""
+        return split(labels, [len(words) if self.Options.level == "word" else 1 for words in sentences])
+
+
+def label_objective(config: TaskOptions, vocabulary: Vocabulary) -> LabelObjective:
+    """Cross-entropy with the options of a task."""
+    return LabelObjective(
+        weights=class_weights(config, vocabulary),
+        focal_gamma=config.focal_gamma,
+        label_smoothing=config.label_smoothing,
+        logit_adjustment=config.logit_adjustment,
+        counts=vocabulary.counts,
+    )
+
+
+def class_weights(
+    config: TaskOptions,
+    vocabulary: Vocabulary,
+    *,
+    from_counts: Callable[..., list[float]] = scheme_weights,
+) -> list[float] | None:
+    """The weight of each label of a task: those of the config, or by a scheme from the counts of the training data."""
+    weights = config.class_weights
+    if isinstance(weights, str):
+        return from_counts(weights, vocabulary.counts, beta=config.class_weights_beta)
+    return None if weights is None else given_weights(weights, vocabulary.labels)
 
 
 def split(labels: Sequence[Any], lengths: Sequence[int]) -> list[list[Any]]:
-    """Cuts one flat list into one list a sentence."""
+    """Splits a flat list into one list per sentence."""
     end = 0
     return [list(labels[(start := end) : (end := start + length)]) for length in lengths]
-
-
-def read_column(record: Record, *, task: str, column: int) -> list[str]:
-    """One label a word row; raises ``DataError`` for empty ones."""
-    labels = record.column(column)
-    lengths = [len(row) for row in record.rows]
-    if min(lengths) <= column < max(lengths) and labels.count(EMPTY) < len(labels):
-        row = next(row for row, length in enumerate(lengths) if length <= column)
-        raise DataError(f"{record.where(row)}: found no column {column} (task '{task}'), which other rows have")
-    if "" in labels:
-        raise DataError(
-            [
-                f"{record.where(row)}: found an empty label in column {column} (task '{task}'), expected a label; "
-                "'_' says that there is none"
-                for row, label in enumerate(labels)
-                if label == ""
-            ]
-        )
-    return labels
-
-
-def read_sentence_label(record: Record, *, task: str, column: int) -> str | None:
-    """The label of a sentence, from a column or a comment; None without the comment, ``DataError`` if it is empty."""
-    if column != COMMENT:
-        return read_column(record, task=task, column=column)[0]
-    labels = list(dict.fromkeys(record.comments(task)))
-    if "" in labels:
-        raise DataError(f"{record.where()}: found an empty comment '# {task} =', expected a label")
-    if len(labels) > 1:
-        found = f"several comments '# {task} =' ({', '.join(labels)})"
-        raise DataError(f"{record.where()}: found {found}, expected one label")
-    return labels[0] if labels else None
-
-
-def write_sentence_label(record: Record, label: str, *, task: str, column: int) -> None:
-    """Writes the label of a sentence to where ``read_sentence_label`` reads it."""
-    if column == COMMENT:
-        record.set_comment(task, label)
-    else:
-        record.set_column(column, [label])

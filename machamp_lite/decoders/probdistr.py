@@ -1,4 +1,4 @@
-"""``probdistr``: a distribution a sentence, from several TSV columns or from a ``# task = 0.2|0.8`` comment."""
+"""``probdistr``: a distribution per sentence, from several TSV columns or from a ``# task = 0.2|0.8`` comment."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,29 +10,26 @@ from torch.nn import functional
 from machamp_lite.config.task_types import COMMENT, ProbDistrOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, LabelIssue, read_sentence_label
-from machamp_lite.decoders.regression import read_number
+from machamp_lite.decoders.base import Decoder, LabelIssue
+from machamp_lite.decoders.label_cells import read_number, read_sentence_label
 from machamp_lite.errors import DataError
 
 Distribution = tuple[float, ...]
-# How far the sum of probabilities may be from 1: in all, and for each of many that are rounded to two digits.
-ROUNDING, ROUNDING_OF_EACH = 0.02, 0.005
+# How far the sum of rounded probabilities may be from 1: in total, and per probability if there are many.
+SUM_TOLERANCE, TOLERANCE_PER_PROBABILITY = 0.02, 0.005
 NO_DISTRIBUTION = LabelIssue(
     "rows of probabilities that do not add up to 1", handling="they are divided by their sum"
 )
 
 
 class ProbDistr(Decoder):
-    """One linear map and a softmax. Gold numbers are divided by their sum, so that votes are distributions too."""
+    """One linear layer and a softmax. Gold numbers are divided by their sum, so that they may also be counts."""
 
     Options = ProbDistrOptions
 
     def __init__(self, *, config: ProbDistrOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.scores = nn.Linear(width, config.width)
-
-    def make_objective(self) -> None:
-        """None: the loss is the divergence of distributions."""
 
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: Any) -> list[Distribution] | None:
@@ -63,13 +60,13 @@ class ProbDistr(Decoder):
         for index, record in enumerate(records):
             numbers = list(map(float, cls._texts(record, task=task, config=config)))
             are_counts = all(map(float.is_integer, numbers))
-            rounding = max(ROUNDING, ROUNDING_OF_EACH * len(numbers))
-            if not are_counts and abs(sum(numbers) - 1) > rounding:
+            tolerance = max(SUM_TOLERANCE, TOLERANCE_PER_PROBABILITY * len(numbers))
+            if not are_counts and abs(sum(numbers) - 1) > tolerance:
                 yield index, NO_DISTRIBUTION
 
     @classmethod
     def classes(cls, labels: Sequence[Distribution], words: Sequence[str]) -> list[str]:
-        """None: nothing is counted."""
+        """Empty: nothing is counted."""
         return []
 
     @classmethod
@@ -82,7 +79,7 @@ class ProbDistr(Decoder):
         return self.scores(self.dropout(hidden)).float().log_softmax(-1)
 
     def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
-        """The Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> () each."""
+        """The Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> ()."""
         return [functional.kl_div(scores, gold, reduction="sum")]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
@@ -91,7 +88,7 @@ class ProbDistr(Decoder):
 
     @classmethod
     def write_labels(cls, record: Record, labels: Sequence[Distribution], *, task: str, config: Any) -> None:
-        """Writes the columns or the comment, with four digits."""
+        """Writes the columns or the comment, with four significant digits."""
         texts = [f"{number:.4g}" for number in labels[0]]
         if config.column_idxs is None:
             record.set_comment(task, "|".join(texts))

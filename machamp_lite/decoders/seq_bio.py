@@ -1,30 +1,27 @@
 """``seq_bio``: one span label per word, from one column; predictions always follow the scheme of the labels."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
 from machamp_lite.config.task_types import SeqBioOptions, TaskOptions
 from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import class_weights, split
-from machamp_lite.decoders.seq import Seq
-from machamp_lite.decoders.top_k import Ranked, best_labels
+from machamp_lite.decoders.base import LabelDecoder, class_weights
 from machamp_lite.nn.crf import LinearChainCRF
 from machamp_lite.nn.ragged import flatten, pad
 from machamp_lite.weighting.losses import MarginObjective
 
 
 class BioScores(NamedTuple):
-    """Scores of each word's labels alone. *Shape:* emissions (B, L, C) in float32, lengths (B,)."""
+    """Scores of each word's labels, without transitions. *Shape:* emissions (B, L, C) in float32, lengths (B,)."""
 
     emissions: Tensor
     lengths: Tensor
 
 
-class SeqBio(Seq):
-    """As ``seq``, but a conditional random field scores and decodes sentences as wholes."""
+class SeqBio(LabelDecoder):
+    """As ``seq``, with a conditional random field that scores and decodes all labels of a sentence together."""
 
     Options = SeqBioOptions
 
@@ -37,34 +34,25 @@ class SeqBio(Seq):
         weights = class_weights(self.config, self.vocabulary)
         return MarginObjective(weights=weights, counts=self.vocabulary.counts)
 
-    def forward(self, hidden: Tensor, lengths: Tensor) -> Any:
+    def forward(self, hidden: Tensor, lengths: Tensor) -> BioScores:
         """*Shape:* (N, D), (B,) -> see ``BioScores``."""
         return BioScores(pad(super().forward(hidden, lengths).float(), lengths), lengths)
 
-    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
-        """The losses of sentences; the count is that of words, so that it has the size of other tasks' losses.
+    def loss_sums(self, scores: BioScores, gold: Tensor) -> list[Tensor]:
+        """The sum over sentences. It is divided by the number of words, as the losses of other tasks.
 
-        *Shape:* ``BioScores``, (N,) -> () each.
+        *Shape:* gold (N,) -> ().
         """
         emissions, lengths = scores
         margins = self.objective(gold)
-        losses = self.crf.negative_log_likelihood(
-            emissions,
-            pad(gold, lengths),
-            lengths,
-            margins=None if margins is None else pad(margins, lengths),
-        )
-        return [losses.sum()]
+        if margins is not None:
+            margins = pad(margins, lengths)
+        return [self.crf.negative_log_likelihood(emissions, pad(gold, lengths), lengths, margins=margins).sum()]
 
-    def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
-        """The best labels in the scheme for each sentence."""
-        numbers = flatten(self.crf.viterbi(*scores), scores.lengths).tolist()
-        labels = [self.vocabulary.labels[number] for number in numbers]
-        return split(labels, [len(words) for words in sentences])
+    def best_ids(self, scores: BioScores) -> Tensor:
+        """The best path of each sentence in the scheme. *Shape:* -> (N,)."""
+        return flatten(self.crf.viterbi(*scores), scores.lengths)
 
-    def rank(self, scores: Any, sentences: Sequence[Sequence[str]], *, top_n: int) -> list[list[Ranked]]:
-        """The most probable labels of each word, given its sentence: summed over all labellings in the scheme."""
-        best = flatten(self.crf.viterbi(*scores), scores.lengths)
-        marginals = flatten(self.crf.marginals(*scores), scores.lengths)
-        ranked = best_labels(marginals.log(), best, labels=self.vocabulary.labels, top_n=top_n)
-        return split(ranked, [len(words) for words in sentences])
+    def log_probabilities(self, scores: BioScores) -> Tensor:
+        """Marginal log-probabilities: sums over all paths of the sentence in the scheme. *Shape:* -> (N, C)."""
+        return flatten(self.crf.marginals(*scores), scores.lengths).log()

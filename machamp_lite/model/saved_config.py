@@ -128,4 +128,4 @@ def _is_label(label: str, config: TaskOptions | None) -> bool:
     if "\n" in label:
         return False
     decoder = decoder_class(config)
-    return not ("\t" in label and config.columns()) and bool(re.fullmatch(decoder.label_form, label))
+    return not ("\t" in label and config.columns()) and bool(re.fullmatch(decoder.label_pattern, label))

@@ -1,0 +1,116 @@
+"""Reads and checks gold dependency trees: heads in one column, relations in the next."""
+
+import itertools
+import operator
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+import numpy as np
+
+from machamp_lite.data.cells import header_hint
+from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.decoders.base import LabelIssue
+from machamp_lite.decoders.label_cells import read_column
+from machamp_lite.errors import DataError
+from machamp_lite.nn.spanning_tree import cyclic_words
+
+# The position of the head (0 is the root) and the relation of a word.
+Arc = tuple[int, str]
+# In words. The memory and time of training grow with the square.
+LONGEST_TREE = 2000
+
+
+def read_tree(record: Record, *, task: str, column: int) -> list[Arc] | None:
+    """The arc of each word; None if all heads are ``_``."""
+    heads = record.column(column)
+    if heads.count(EMPTY) == len(heads):
+        return None
+    if len(heads) > LONGEST_TREE:
+        raise DataError(
+            f"{record.where(0)}: found a sentence of {len(heads)} words, expected at most {LONGEST_TREE} for the "
+            f"task '{task}' (dependency); a blank line ends a sentence"
+        )
+    relations = read_column(record, task=task, column=column + 1)
+    positions = _head_positions(record, heads, task=task, column=column)
+    if EMPTY in relations and relations.count(EMPTY) < len(relations):
+        row = relations.index(EMPTY)
+        raise DataError(
+            f"{record.where(row)}: found no relation ('_') beside the head '{heads[row]}' (task '{task}'), "
+            "expected one, or none in the whole sentence"
+        )
+    return list(zip(positions, relations, strict=True))
+
+
+def _head_positions(record: Record, heads: list[str], *, task: str, column: int) -> list[int]:
+    """The positions of heads, from their ids."""
+    positions = list(map(dict(zip(head_ids(record), itertools.count(), strict=False)).get, heads))
+    if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
+        raise DataError(
+            f"{record.where(0)}: found the head '{heads[0]}' in column {column} (task '{task}'), "
+            f"expected a number{hint}"
+        )
+    if None in positions or any(map(operator.eq, positions, itertools.count(1))):
+        raise DataError(
+            f"{record.where(word - 1)}: found the head '{head}' in column {column} (task "
+            f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0"
+            for word, (head, position) in enumerate(zip(heads, positions, strict=True), start=1)
+            if position is None or position == word
+        )
+    return cast(list[int], positions)
+
+
+def head_ids(record: Record) -> list[str]:
+    """The ids of all possible heads by position, 0 for the root."""
+    return ["0", *(record.ids or map(str, range(1, len(record.rows) + 1)))]
+
+
+def check_ids(record: Record, *, task: str) -> None:
+    """Raises ``DataError`` if the ids to which heads refer repeat within the sentence, or count from 0."""
+    if record.ids is not None:
+        if "0" in record.ids:
+            row = record.ids["0"] - 1
+            raise DataError(
+                f"{record.where(row)}: found the id '0', expected ids that count from 1: for the task '{task}' "
+                "(dependency) the head 0 is the root"
+            )
+        return
+    numbers = record.column(0)
+    distinct = len(set(numbers))
+    if numbers == record.words or distinct in (1, len(numbers)) or not all(map(str.isdecimal, numbers)):
+        # The column contains the words, the number of a document, or other texts: heads are positions.
+        return
+    first_rows: dict[str, int] = {}
+    row = next(row for row, number in enumerate(numbers) if first_rows.setdefault(number, row) != row)
+    cause = (
+        f"a blank line is missing before line {record.first_line + record.row_lines[row]}"
+        if numbers[row] == numbers[0]
+        else "each word needs a different id"
+    )
+    raise DataError(
+        f"{record.where(row)}: found the id '{numbers[row]}' a second time in one sentence, to which the heads of "
+        f"the task '{task}' (dependency) refer: {cause}"
+    )
+
+
+def tree_issues(
+    trees: Sequence[Sequence[Arc]], *, task: str, column: int
+) -> Iterator[tuple[int, LabelIssue]]:
+    """The index and the issue of each tree with a cycle, or without exactly one root."""
+    lengths = np.array([len(arcs) for arcs in trees], dtype=np.int64)
+    heads = np.array([head for arcs in trees for head, _ in arcs], dtype=np.int64)
+    if not len(heads):
+        return
+    starts = np.cumsum(lengths) - lengths
+    roots, cyclic = np.add.reduceat(heads == 0, starts, dtype=np.int64), cyclic_words(heads, lengths)
+    where = f"in column {column} (task '{task}')"
+    for index in np.flatnonzero((roots != 1) | (cyclic > 0)).tolist():
+        if roots[index] == 0:
+            yield index, LabelIssue("without a root", 0, f"no word has the head 0 {where}", excluded=True)
+        elif cyclic[index]:
+            message = f"the heads form a cycle {where}, expected a tree"
+            yield index, LabelIssue("with a cycle", int(cyclic[index]) - 1, message, excluded=True)
+        else:
+            second = [row for row, (head, _) in enumerate(trees[index]) if head == 0][1]
+            message = f"found {roots[index]} words with the head 0 {where}, expected one root"
+            handling = "used, but a predicted tree has one root"
+            yield index, LabelIssue("with several roots", second, message, handling)

@@ -1,0 +1,49 @@
+"""Reads labels from the columns and comments of a record."""
+
+from machamp_lite.config.task_types import COMMENT
+from machamp_lite.data.cells import expected_number, header_hint, parse_number
+from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.errors import DataError
+
+
+def read_column(record: Record, *, task: str, column: int) -> list[str]:
+    """One label per row; raises ``DataError`` for empty ones."""
+    labels = record.column(column)
+    lengths = [len(row) for row in record.rows]
+    if min(lengths) <= column < max(lengths) and labels.count(EMPTY) < len(labels):
+        row = next(row for row, length in enumerate(lengths) if length <= column)
+        raise DataError(f"{record.where(row)}: found no column {column} (task '{task}'), which other rows have")
+    if "" in labels:
+        raise DataError(
+            [
+                f"{record.where(row)}: found an empty label in column {column} (task '{task}'), expected a label; "
+                "'_' says that there is none"
+                for row, label in enumerate(labels)
+                if label == ""
+            ]
+        )
+    return labels
+
+
+def read_sentence_label(record: Record, *, task: str, column: int) -> str | None:
+    """The label of a sentence, from a column or a comment; None without the comment, ``DataError`` if it is empty."""
+    if column != COMMENT:
+        return read_column(record, task=task, column=column)[0]
+    labels = list(dict.fromkeys(record.comments(task)))
+    if "" in labels:
+        raise DataError(f"{record.where()}: found an empty comment '# {task} =', expected a label")
+    if len(labels) > 1:
+        found = f"several comments '# {task} =' ({', '.join(labels)})"
+        raise DataError(f"{record.where()}: found {found}, expected one label")
+    return labels[0] if labels else None
+
+
+def read_number(text: str, record: Record, *, task: str) -> float:
+    """The number in a cell or a comment; raises ``DataError`` for anything else."""
+    number = parse_number(text)
+    if number is None:
+        raise DataError(
+            f"{record.where(0)}: found '{text}' (task '{task}'), {expected_number(text)}"
+            f"{header_hint(record, 0, text)}"
+        )
+    return number
