@@ -14,22 +14,22 @@ from machamp_lite.data.span_schemes import ALIASES
 from machamp_lite.weighting.class_weights import Scheme
 
 Level = Literal["word", "sentence"]
-# What the encoder reads for a task: the words (or the texts of a TSV); the same with some subwords masked; the same,
-# with hidden states for all subwords; or the characters of "# text".
+# What the encoder reads for a task: "words" and "subwords" are the words of a sentence or the texts of a TSV row, with
+# one hidden state per word or subword; "masked" is the same with some subwords masked; "raw" is the text in "# text".
 InputType = Literal["words", "masked", "subwords", "raw"]
 
 # The column_idx of a task whose labels are in a comment.
 COMMENT = -1
-# No file has this many columns; a written row is filled up to the column of its label.
+# No file has this many columns. Prediction fills rows up to the column of the label.
 MOST_COLUMNS = 10_000
-# float32 has room for products of several such numbers.
+# So far below the largest float32, 3.4e38, that a loss multiplied by it is finite.
 LARGEST_NUMBER = 1e30
 
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
-# The size of a vector; memory grows with its square.
+# The size of a vector. The memory for parameters grows with its square.
 Width = Annotated[int, Field(gt=0, le=8192)]
 Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
@@ -38,28 +38,28 @@ LABEL_METRICS: tuple[str, ...] = ("accuracy", "f1_micro", "f1_macro", "f1_binary
 
 
 def no_class_options(reason: str) -> dict[str, str]:
-    """The options that mean nothing for labels without classes, with the reason that the error message gives."""
+    """The options that need classes, as ``unsupported_options`` with one reason for all."""
     return dict.fromkeys(("class_weights", "focal_gamma", "label_smoothing", "logit_adjustment"), reason)
 
 
 class StrictModel(BaseModel):
-    """Frozen; unknown keys and values of another type are errors."""
+    """Base of all options: frozen; unknown keys and values of another type are errors."""
 
-    # Validators are built when they are first used: most configs have few of the task types.
+    # Building a validator takes time, and most configs have few task types: each is built when it is first used.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
 class TaskOptions(StrictModel):
-    """The options that every task has. A subclass adds those of its task type."""
+    """The options of every task. Subclasses add those of their task type."""
 
     level: ClassVar[Level]
     input_type: ClassVar[InputType] = "words"
     metrics: ClassVar[tuple[str, ...]]
-    # False for labels that are numbers or texts: they have no counts, weights or scores per label.
+    # False for numbers and texts, which have no counts, weights or scores per label.
     has_classes: ClassVar[bool] = True
-    # False for labels without ranked alternatives: numbers, and labels that are not written.
+    # False if ``topn`` has no effect: for numbers, and labels that are not written.
     supports_top_k: ClassVar[bool] = True
-    # Options of ``TaskOptions`` that mean nothing for this task type, with the reason that the error message gives.
+    # Options of ``TaskOptions`` that the task type does not have, with the reason for the error message.
     unsupported_options: ClassVar[dict[str, str]] = {}
 
     task_type: str
@@ -123,9 +123,9 @@ class SeqBioOptions(SeqOptions):
 
     metrics = ("span_f1", "accuracy", "f1_micro", "f1_macro")
     unsupported_options = {
-        "focal_gamma": "its loss is of whole sentences, and single words have no probability to take the factor from",
-        "label_smoothing": "its loss is of whole sentences, and single words have no distribution to smooth",
-        "logit_adjustment": "its loss is of whole sentences, expected class_weights",
+        "focal_gamma": "its loss is computed per sentence, without probabilities of single words",
+        "label_smoothing": "its loss is computed per sentence, without distributions of single words",
+        "logit_adjustment": "its loss is computed per sentence, expected class_weights",
     }
 
 
@@ -177,7 +177,7 @@ class RegressionOptions(TaskOptions):
     has_classes = False
     supports_top_k = False
     metrics = ("avg_dist", "pearson", "spearman")
-    unsupported_options = no_class_options("its labels are numbers, and numbers are no classes")
+    unsupported_options = no_class_options("its labels are numbers, not classes")
 
 
 class ProbDistrOptions(TaskOptions):
@@ -212,7 +212,7 @@ class ProbDistrOptions(TaskOptions):
 
 
 class MlmOptions(TaskOptions):
-    """Masked language modelling: the text is the label, and nothing is written."""
+    """Masked language modelling on the text; nothing is written."""
 
     level = "word"
     input_type = "masked"
@@ -245,7 +245,7 @@ class TokOptions(TaskOptions):
     has_classes = False
     supports_top_k = False
     metrics = ("span_f1", "accuracy")
-    unsupported_options = no_class_options("its classes are where words begin")
+    unsupported_options = no_class_options("its classes are positions where words begin")
 
     column_idx: NoColumn = COMMENT
     pre_split: bool
@@ -272,12 +272,12 @@ TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.p
 
 
 def options_class(task_type: str) -> type[TaskOptions]:
-    """The options of a task type; imports its file, and with it torch, if it is not built in."""
+    """The options of a task type. If it is not built in, imports its file, and thereby torch."""
     return BUILT_IN.get(task_type) or class_in(task_type, TaskOptions)
 
 
 def class_in(task_type: str, base: type) -> Any:
-    """The class that the file of a task type derives from ``base``."""
+    """The subclass of ``base`` in the file of a task type."""
     module = import_module(f"machamp_lite.decoders.{task_type}")
     for value in vars(module).values():
         if isinstance(value, type) and issubclass(value, base) and value.__module__ == module.__name__:

@@ -26,7 +26,7 @@ ROOT = "root"
 # The relations of Universal Dependencies for loosely connected parts, the best first.
 LOOSE = ("parataxis", "dep")
 
-# The best heads and the best relations of a word.
+# The best heads of one word, and the best relations.
 RankedArc = tuple[Ranked, Ranked]
 
 
@@ -226,7 +226,7 @@ def _forbidden_relations(vocabulary: Vocabulary) -> Tensor:
     are_roots = 2 * root_counts > counts
     allowed_for_roots = are_roots | (root_counts > MANY_ROOTS * root_counts.sum())
     allowed = torch.stack([allowed_for_roots, ~are_roots & (counts > 0)])
-    # A row without any allowed relation forbids none: all sentences have one word, or "root" is not a label.
+    # If a row would forbid all relations, it forbids none: all sentences have one word, or "root" is not a label.
     return ~allowed & allowed.any(1, keepdim=True)
 
 

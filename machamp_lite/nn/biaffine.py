@@ -8,7 +8,7 @@ from torch.nn import functional
 
 
 class ArcScores(nn.Module):
-    """Scores every head for every word: a bilinear form and a bias for each head."""
+    """Scores every head for every word: bilinear in both, with a bias per head."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class ArcScores(nn.Module):
         self.head_bias = nn.Parameter(torch.zeros(width))
         nn.init.orthogonal_(self.bilinear)
         with torch.no_grad():
-            # Scores start with a variance near one, so that the softmax over heads starts soft.
+            # Initial scores have a variance of about one, so that the softmax over heads is not peaked.
             self.bilinear.div_(math.sqrt(width))
 
     def forward(self, dependents: Tensor, heads: Tensor) -> Tensor:
@@ -36,7 +36,7 @@ class PairLabelScores(nn.Module):
         """The scores of each dependent with the head in the given row. *Shape:* (N, D), (M, D), (N,) -> (N, R)."""
         labels, width, _ = self.bilinear.shape
         heads = heads.index_select(0, rows)
-        # One multiplication over all labels, not one per label: nn.Bilinear's backward is many times slower.
+        # One multiplication for all labels: nn.Bilinear has one per label, and a backward pass many times slower.
         mapped = functional.linear(heads, self.bilinear.view(labels * width, width)).view(-1, labels, width)
         pairs = (mapped @ dependents.unsqueeze(-1)).squeeze(-1)
         return pairs + self.linear(torch.cat([dependents, heads], dim=-1))

@@ -1,4 +1,4 @@
-"""A linear-chain conditional random field (Lafferty et al. 2001) over labels in a scheme such as BIO."""
+"""A linear-chain conditional random field (Lafferty et al. 2001) over the labels of a span scheme such as BIO."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,17 @@ from torch.nn import functional
 from machamp_lite.data.span_schemes import BIO, EDGE, Scheme
 from machamp_lite.nn.ragged import is_item, to_device
 
-# The score of a step that violates the scheme: lower than any valid path, but finite, so that labels that no path
-# reaches have gradients of 0, not of NaN.
+# The score of a transition that violates the scheme: lower than that of any valid path, but finite, so that labels
+# in no valid path have gradients of 0 and not NaN.
 FORBIDDEN = -1e30
 
 
 class LinearChainCRF(nn.Module):
-    """Scores paths of labels, and computes the best path and the sum over all paths that follow the scheme.
+    """Scores paths of labels; finds the best of all paths that follow the scheme, and the sum over them.
 
-    Labels without a prefix of the scheme count as outside. The score of a path is the sum of its emissions, transitions
-    and end score. Each sentence has at least one word; emissions are float32.
+    The score of a path is the sum of its emissions, transitions and end score. Labels without a prefix of the scheme
+    count as outside of spans. Each sentence has at least one word; emissions are float32. C is the number of labels, L
+    the number of words of the longest sentence.
     """
 
     allowed: Tensor
@@ -26,7 +27,7 @@ class LinearChainCRF(nn.Module):
 
     def __init__(self, labels: Sequence[str], scheme: Scheme = BIO) -> None:
         super().__init__()
-        # The last row is the step into the first word.
+        # The last row is for transitions to the first word.
         allowed = [[scheme.allows(before, label) for label in labels] for before in [*labels, EDGE]]
         may_end = [scheme.allows(label, EDGE) for label in labels]
         self.register_buffer("allowed", torch.tensor(allowed, dtype=torch.bool), persistent=False)
@@ -39,15 +40,15 @@ class LinearChainCRF(nn.Module):
     ) -> Tensor:
         """-log p(gold path) for each sentence. *Shape:* (B, L, C), (B, L), (B,), margins (B, L) -> (B,).
 
-        With ``margins``, all labels but the gold one of a word score this much more in the sum over paths: the
-        softmax-margin of Gimpel and Smith (2010). A gold path that leaves the scheme is added to that sum, so that
-        every loss is finite and not below 0.
+        ``margins`` are added to the scores of all labels of a word but the gold one, in the sum over paths: the
+        softmax-margin loss of Gimpel and Smith (2010). A gold path that violates the scheme is added to that sum, so
+        that every loss is finite and not below 0.
         """
-        raised = emissions
+        with_margins = emissions
         if margins is not None:
             is_gold = functional.one_hot(gold, emissions.shape[-1]).bool()
-            raised = torch.where(is_gold, emissions, emissions + margins.unsqueeze(-1))
-        loss = self.log_partition(raised, lengths) - self.score(emissions, gold, lengths)
+            with_margins = torch.where(is_gold, emissions, emissions + margins.unsqueeze(-1))
+        loss = self.log_partition(with_margins, lengths) - self.score(emissions, gold, lengths)
         # -log(gold / (others + gold)) is softplus(log others - log gold).
         return torch.where(self.is_well_formed(gold, lengths), loss, functional.softplus(loss))
 
@@ -63,9 +64,9 @@ class LinearChainCRF(nn.Module):
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
 
-        They are the gradient of the log-partition (Eisner 2016), which replaces the backward recursion.
+        The gradient of the log-partition (Eisner 2016) replaces the backward recursion.
         """
-        # Prediction runs in inference mode, whose tensors have no gradients.
+        # Prediction runs in inference mode, in which tensors have no gradients.
         with torch.inference_mode(mode=False), torch.enable_grad():
             emissions = emissions.clone().detach().requires_grad_()
             total = self.log_partition(emissions, lengths.clone()).sum()
@@ -74,7 +75,8 @@ class LinearChainCRF(nn.Module):
     def score(self, emissions: Tensor, path: Tensor, lengths: Tensor) -> Tensor:
         """The scores of given paths. *Shape:* (B, L, C), (B, L), (B,) -> (B,).
 
-        A step out of the scheme scores 0: were it learnt, it would grow without bound to explain ill-formed gold.
+        Transitions that violate the scheme score 0: as parameters, they would grow without bound if gold paths have
+        them, because the log-partition does not.
         """
         is_word = self._is_word(lengths, path.shape[1])
         transitions = self.transitions.masked_fill(~self.allowed, 0.0)
@@ -85,7 +87,7 @@ class LinearChainCRF(nn.Module):
         return within + ends[path.gather(1, last).squeeze(1)]
 
     def is_well_formed(self, path: Tensor, lengths: Tensor) -> Tensor:
-        """Whether a path stays in the scheme. *Shape:* (B, L), (B,) -> (B,)."""
+        """Whether a path follows the scheme. *Shape:* (B, L), (B,) -> (B,)."""
         last = to_device(lengths - 1, path.device).unsqueeze(1)
         steps = (self.allowed[self._previous(path), path] | ~self._is_word(lengths, path.shape[1])).all(1)
         return steps & self.may_end[path.gather(1, last).squeeze(1)]
@@ -107,12 +109,12 @@ class LinearChainCRF(nn.Module):
         return torch.cat(path[::-1], dim=1)
 
     def _within_scheme(self) -> tuple[Tensor, Tensor]:
-        """The scores of steps into the first word, and between labels. *Shape:* (C,), (C, C)."""
+        """The scores of transitions to the first word, and between labels. *Shape:* (C,), (C, C)."""
         scores = self.transitions.masked_fill(~self.allowed, FORBIDDEN)
         return scores[-1], scores[:-1]
 
     def _ends_within_scheme(self) -> Tensor:
-        """The scores of ending a sentence with each label. *Shape:* (C,)."""
+        """The score of each label at the end of a sentence. *Shape:* (C,)."""
         return self.ends.masked_fill(~self.may_end, FORBIDDEN)
 
     def _previous(self, path: Tensor) -> Tensor:
@@ -120,5 +122,5 @@ class LinearChainCRF(nn.Module):
         return functional.pad(path, (1, 0), value=len(self.ends))[:, :-1]
 
     def _is_word(self, lengths: Tensor, width: int) -> Tensor:
-        """*Shape:* (B,) -> (B, width)."""
+        """Which positions are words, not padding. *Shape:* (B,) -> (B, width)."""
         return to_device(is_item(lengths, width), self.ends.device)

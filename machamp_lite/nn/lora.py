@@ -1,4 +1,4 @@
-"""Low-rank adapters for the linear layers of an encoder (Hu et al. 2022), by the package peft."""
+"""Low-rank adapters for the linear layers of an encoder (LoRA, Hu et al. 2022), with the package peft."""
 
 import warnings
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ _ADDED = "lora_"
 def add_adapters(
     transformer: nn.Module, *, rank: int, alpha: float, dropout: float, target_modules: Sequence[str] | None
 ) -> None:
-    """Freezes a transformer and gives each linear layer of the given names an adapter, whose output starts as zero.
+    """Freezes a transformer and adds adapters to the linear layers in ``target_modules``; their output is 0 at first.
 
-    Without names, every linear layer gets one. Raises ``ConfigError`` without peft, and for unknown names.
+    By default, all linear layers get one. Raises ``ConfigError`` without peft, and for unknown names of layers.
     """
     if find_spec("peft") is None:
         raise ConfigError(
@@ -45,7 +45,7 @@ def add_adapters(
 
 
 def merge_adapters(transformer: nn.Module) -> None:
-    """Adds the adapters, if there are any, to the weights of their layers, and restores plain layers."""
+    """Adds the adapters, if there are any, to the weights of their layers, and restores the original layers."""
     merged = False
     for parent in list(transformer.modules()):
         for name, module in list(parent.named_children()):
@@ -59,5 +59,5 @@ def merge_adapters(transformer: nn.Module) -> None:
 
 
 def without_adapters(transformer: nn.Module) -> list[nn.Parameter]:
-    """The parameters of the transformer itself."""
+    """The parameters of the transformer without those of adapters."""
     return [parameter for name, parameter in transformer.named_parameters() if _ADDED not in name]

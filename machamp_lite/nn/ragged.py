@@ -1,7 +1,7 @@
 """Conversion between flat and padded tensors.
 
-Lengths are on the host, on whatever device the rows are: reading them from a GPU would wait for it. Positions are
-computed on the host, too, and then copied to the device.
+Lengths are always on the host, because reading them from a GPU would wait for it. Positions are computed on the host
+and then copied to the device. B is the number of rows, N the sum of their lengths, L the largest length.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def starts_of(lengths: Tensor) -> Tensor:
-    """The starts of rows in a flat tensor, and the end of the last row. *Shape:* (B,) -> (B + 1,)."""
+    """The start of each row in a flat tensor, and the end of the last row. *Shape:* (B,) -> (B + 1,)."""
     return torch.nn.functional.pad(lengths.cumsum(0), (1, 0))
 
 
@@ -19,10 +19,7 @@ def longest_of(lengths: Tensor) -> int:
 
 
 def padded_positions(lengths: Tensor) -> Tensor:
-    """The position of each item of flat rows in a padded tensor (B, L), flattened to (B * L,); L is the largest length.
-
-    *Shape:* (B,) -> (N,), N the sum of the lengths.
-    """
+    """The position of each item of flat rows in a padded tensor, flattened to (B * L,). *Shape:* (B,) -> (N,)."""
     rows = torch.arange(len(lengths)).repeat_interleave(lengths)
     within = torch.arange(len(rows)) - starts_of(lengths)[:-1].repeat_interleave(lengths)
     return rows * longest_of(lengths) + within

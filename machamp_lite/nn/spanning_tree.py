@@ -14,9 +14,9 @@ _NO_ARC = complex(-np.inf, 0)
 def decode_trees(scores: Tensor, lengths: Sequence[int] | Tensor) -> np.ndarray:
     """The head of each word in the highest-scoring tree of its sentence, as one flat int64 array.
 
-    A tree has exactly one child of the root and no cycle. It has arcs of minus infinity (or NaN) only if there is no
-    tree with fewer of them. ``scores[s, d, h]`` is the score of head h for the word d + 1 of sentence s; head 0 is the
-    root and 1 the first word. Raises ``ValueError`` if scores and lengths do not fit.
+    A tree has exactly one child of the root and no cycle. It has as few arcs with a score of -inf or NaN as possible.
+    ``scores[s, d, h]`` is the score of head h for the word d + 1 of sentence s; head 0 is the root and 1 the first
+    word. Raises ``ValueError`` if scores and lengths do not fit.
     *Shape:* (B, L, L + 1), (B,) -> (sum of lengths,).
 
     If the best heads of all words are a tree, it is the best one; otherwise the algorithm of Chu & Liu (1965) and
@@ -46,28 +46,28 @@ def cyclic_words(heads: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     if not len(heads):
         return np.zeros(len(lengths), dtype=np.int64)
     starts = np.cumsum(lengths) - lengths
-    # All sentences are one graph: node 0 is the root, the other nodes are all words, numbered from 1.
+    # One graph for all sentences: node 0 is the root, the other nodes are the words, numbered from 1.
     graph = np.concatenate([[0], np.where(heads > 0, heads + np.repeat(starts, lengths), 0)])
     for _ in range(int(lengths.max()).bit_length()):
         graph = graph[graph]
-    # From a word, a step for each word of the sentence leads to the root or onto a cycle.
+    # After as many steps as the sentence has words, each path is at the root or on a cycle.
     ends = np.where(graph[1:] > 0, graph[1:], len(graph))
     first = np.minimum.reduceat(ends, starts)
     return np.where(first < len(graph), first - starts, 0)
 
 
 def _best_heads(scores: Tensor, sizes: np.ndarray) -> np.ndarray:
-    """The best head of each word, other than itself; not always a tree. *Shape:* (B, L, L + 1), (B,) -> (B, L)."""
+    """The best head of each word except itself; not always a tree. *Shape:* (B, L, L + 1), (B,) -> (B, L)."""
     position = torch.arange(scores.shape[2], device=scores.device)
     is_self = position == position[1:, None]
     is_padding = position > torch.as_tensor(sizes, device=scores.device)[:, None]
-    # Finite, so that the worst arc is better than a forbidden one.
+    # Finite, so that an arc of -inf is better than the word itself and padding.
     finite = scores.nan_to_num(nan=torch.finfo(scores.dtype).min)
     return finite.masked_fill(is_self | is_padding[:, None], -torch.inf).argmax(2).cpu().numpy()
 
 
 def _climb(heads: np.ndarray) -> np.ndarray:
-    """The end of the path upwards from each node: 0, the root, or a node of a cycle."""
+    """The end of the path from each node over its heads: 0 for the root, or a node of a cycle."""
     for _ in range(heads.shape[-1].bit_length()):
         heads = np.take_along_axis(heads, heads, -1)
     return heads
@@ -77,12 +77,12 @@ def _best_tree(scores: np.ndarray) -> np.ndarray:
     """The heads of the best tree with one child of the root. *Shape:* (W, W + 1) -> (W,).
 
     The search must include the constraint of one child (Zmigrod, Vieira & Cotterell 2020, "Please Mind the Root"). A
-    penalty on root arcs that exceeds all scores is exact (Stanojević & Cohen 2021, "A Root of a Problem"). Added to the
-    scores, it would cost precision, so it is the real part of a complex number whose imaginary part is the score: NumPy
-    compares the real parts first.
+    penalty on arcs from the root that exceeds all scores is exact (Stanojević & Cohen 2021, "A Root of a Problem").
+    Adding it to the scores would lose precision, so weights are complex numbers: the penalty is the real part, the
+    score the imaginary part. NumPy compares the real parts first.
 
-    With the penalty, nearly all nodes become one cycle before the root is reached. So the best tree without it is
-    computed first: if it has one child of the root, no tree is better.
+    With the penalty, the search is slower: nearly all nodes are contracted into one cycle before it reaches the root.
+    So the best tree without the penalty is computed first. If it has one child of the root, no tree is better.
     """
     words = len(scores)
     is_finite = np.abs(scores) < _INFINITE
@@ -92,21 +92,21 @@ def _best_tree(scores: np.ndarray) -> np.ndarray:
     np.fill_diagonal(weights, _NO_ARC)
     heads = _chu_liu_edmonds(weights.copy())[1:]
     if (heads == 0).sum() > 1:
-        # More than all infinite scores of a tree together.
+        # More than the difference between the real parts of any two trees.
         weights[1:, 0] -= 2 * words + 1
         heads = _chu_liu_edmonds(weights)[1:]
     return heads
 
 
 def _chu_liu_edmonds(weights: np.ndarray) -> np.ndarray:
-    """The head of each node in the best tree from node 0. *Shape:* (dependents, heads) -> (dependents,).
+    """The head of each node in the best tree with the root 0. *Shape:* (dependents, heads) -> (dependents,).
 
-    In Tarjan's order (1977, "Finding Optimum Branchings"): follow the best arcs upwards from a node until the path
-    reaches a node that is connected to the root; if the path meets itself, contract that cycle into one node.
+    In the order of Tarjan (1977, "Finding Optimum Branchings"): follow the best arc from each node to its head until
+    the path reaches a node that is connected to the root; if the path forms a cycle, contract it into one node.
     """
     count, every = len(weights), np.arange(len(weights))
-    # Of each node and each contracted cycle: the weight of its best arc from each node, the word that this arc enters,
-    # the part of the cycle that has this word, the chosen arc, and whether it is connected to the root.
+    # For each node and each contracted cycle: the weight of its best arc from each node, the word that this arc enters,
+    # the part of the cycle that contains this word, the chosen arc, and whether it is connected to the root.
     into, enters, parts = list(weights), [np.full(count, node) for node in every], [every] * count
     arcs, connected, outermost, cycles = [(0, 0)] * count, [True] + [False] * (count - 1), every.copy(), []
     for start in range(1, count):

@@ -1,1 +1,1 @@
-"""Everything about weights in the loss: of classes, of items, and of tasks."""
+"""Weights of classes, items, sentences and tasks in the loss."""

@@ -18,8 +18,8 @@ LABELS_SHOWN = 10
 def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[float]:
     """The weight of each label, from its count in the training data.
 
-    - ``balanced``: items / (labels * count), as in scikit-learn (King and Zeng 2001): every label has the same sum of
-      weights over its items
+    - ``balanced``: items / (labels * count), as in scikit-learn (King and Zeng 2001): the weights of the items of each
+      label have the same sum
     - ``inverse``: 1 / count
     - ``max_ratio``: largest count / count: 1 for the most frequent label
     - ``sqrt``: the square root of ``balanced``, halfway to equal weights
@@ -32,10 +32,7 @@ def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[f
     """
     if scheme not in SCHEMES:
         raise ValueError(f"found the scheme '{scheme}', expected one of {', '.join(SCHEMES)}")
-    if min(counts, default=1) < 1:
-        raise ValueError(
-            f"found a label with the count {min(counts)}, expected labels of the training data"
-        )
+    check_counts(counts)
     if scheme == "effective":
         return _effective_weights(counts, beta)
     if scheme == "inverse":
@@ -49,14 +46,14 @@ def scheme_weights(scheme: str, counts: Sequence[int], *, beta: float) -> list[f
 
 
 def positive_weights(scheme: str, counts: Sequence[int], *, items: int, beta: float) -> list[float]:
-    """The weight of each label's positive items where an item has several labels; negative items have the weight 1.
+    """The weight of each label's positive items, if an item can have several labels; negative items have the weight 1.
 
-    ``counts`` are the numbers of the ``items`` that have each label. Having a label and not having it are treated as
-    two exclusive labels; the weight is the ratio of their ``scheme_weights``. So ``balanced``, ``inverse`` and
+    ``counts`` says how many of the ``items`` have each label. Having a label and not having it are treated as two
+    exclusive labels; the weight is the ratio of their ``scheme_weights``. So ``balanced``, ``inverse`` and
     ``max_ratio`` are all negatives / positives, ``sqrt`` is the square root of that, and ``effective`` is
     (1 - beta ** negatives) / (1 - beta ** positives).
 
-    A label that all items have is weighted as if one item did not have it: with a weight of 0 it could not be learnt.
+    If all items have a label, its weight is computed as if one item did not: a weight of 0 would exclude the label.
 
     Raises ``ValueError`` as ``scheme_weights`` does, and for a count above ``items``.
     """
@@ -67,12 +64,12 @@ def positive_weights(scheme: str, counts: Sequence[int], *, items: int, beta: fl
 
 
 def given_weights(given: Mapping[str, float], labels: Sequence[str]) -> list[float]:
-    """The weight of each label as the user gave it, by name or under ``*``; check it with ``faults_of`` first."""
+    """The weight of each label, given by its name or by ``*``. ``faults_of`` finds those that are missing."""
     return [given[label] if label in given else given[REST] for label in labels]
 
 
 def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
-    """One line per kind of fault in the weights that a user gave for these labels of the training data."""
+    """The faults in the weights that a user gave for the labels of the training data, one line per kind."""
     known = set(labels)
     missing = [label for label in labels if label not in given and REST not in given]
     unknown = [label for label in given if label not in known and label != REST]
@@ -95,8 +92,14 @@ def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
             f"found weights below 0 for {_named(negative, show=_with_weight(given))}; expected 0 or more"
         )
     if labels and not missing and not any(given_weights(given, labels)):
-        faults.append(f"found a weight of 0 for {_named(labels)}, all there are; expected one above 0")
+        faults.append(f"found a weight of 0 for {_named(labels)}; expected at least one above 0")
     return faults
+
+
+def check_counts(counts: Sequence[int]) -> None:
+    """Raises ``ValueError`` for a label that does not occur in the training data."""
+    if min(counts, default=1) < 1:
+        raise ValueError(f"found a label with the count {min(counts)}, expected labels of the training data")
 
 
 def _effective_weights(counts: Sequence[int], beta: float) -> list[float]:

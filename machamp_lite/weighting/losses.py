@@ -1,6 +1,6 @@
-"""Losses over items: each gives a sum, and the number of items (or the sum of their weights) to divide it by.
+"""Losses as sums over items, each with a count to divide it by: the number of items, or the sum of their weights.
 
-The division is left to the caller (``Model.losses``), so that a batch can be split over processes and micro-batches.
+The model divides the sums (``Model.losses``), so that a batch can be split over processes and micro-batches.
 """
 
 import math
@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from machamp_lite.weighting.class_weights import check_counts
 
 # The margin of words whose gold label has the weight 0.
 NO_WEIGHT = -1e30
@@ -21,12 +23,13 @@ class LabelObjective(nn.Module):
     - ``weights``, one per label: an item counts as much as the weight of its gold label.
     - ``focal_gamma``: the loss of an item is multiplied by (1 - p) ** gamma, where p is the probability of its gold
       label. The count stays the sum of the weights (Lin et al. 2017). 0 is off.
-    - ``label_smoothing``: this part of the gold probability is spread over all labels (Szegedy et al. 2016). 0 is off.
+    - ``label_smoothing``: this part of the gold probability is divided equally among all labels (Szegedy et al. 2016).
+      0 is off.
     - ``logit_adjustment``, tau: the loss is computed from scores + tau * log(count / all counts), so that the scores
-      themselves need not favour frequent labels. Decoding reads them as they are (Menon et al. 2021). 0 is off.
+      do not have to favour frequent labels. Decoding uses the scores without this term (Menon et al. 2021). 0 is off.
 
-    With all options off it is ``torch.nn.functional.cross_entropy``. Raises ``ValueError`` if logits are adjusted and a
-    count is below 1.
+    With all options off it is ``torch.nn.functional.cross_entropy``. Raises ``ValueError`` for a count below 1 with
+    ``logit_adjustment``.
     """
 
     weights: Tensor | None
@@ -45,7 +48,7 @@ class LabelObjective(nn.Module):
         self.focal_gamma = focal_gamma
         self.label_smoothing = label_smoothing
         self.register_buffer("weights", _float_tensor(weights), persistent=False)
-        # On the host, so that counting the items of a batch never waits for a GPU.
+        # On the host, so that ``count`` never waits for a GPU.
         self.host_weights = None if weights is None else np.array(weights, dtype=np.float32)
         adjustment = _log_priors(counts) * logit_adjustment if logit_adjustment else None
         self.register_buffer("adjustment", adjustment, persistent=False)
@@ -75,9 +78,10 @@ class LabelObjective(nn.Module):
 class BinaryObjective(nn.Module):
     """Binary cross-entropy where each item has any number of C labels.
 
-    ``weights``, one per label, multiply the losses of its positives, as in ``BCEWithLogitsLoss(pos_weight=...)``; all
-    N * C decisions count alike. ``focal_gamma``: the loss of a decision is multiplied by (1 - p) ** gamma, where p is
-    the probability of the gold decision (Lin et al. 2017); 0 is off.
+    ``weights``, one per label, multiply the losses of its positive items, as in
+    ``BCEWithLogitsLoss(pos_weight=...)``; the sum is divided by N * C, the number of decisions. ``focal_gamma``: the
+    loss of a decision is multiplied by (1 - p) ** gamma, where p is the probability of the gold decision (Lin et al.
+    2017); 0 is off.
     """
 
     weights: Tensor | None
@@ -100,14 +104,15 @@ class BinaryObjective(nn.Module):
 
 
 class MarginObjective(nn.Module):
-    """Class weights for a loss over whole sentences: margins by which gold labels have to win.
+    """Class weights for a loss over whole sentences, as margins between gold labels and all other labels.
 
-    By softmax-margin (Gimpel and Smith 2010), all other labels of a word score log(weight of the gold label) more
-    while the loss is computed: errors on labels with a weight above 1 cost more than without weights, on those below 1
-    less. There is no sum of weights to divide by, so ``weights`` are scaled to a mean of 1 over the items counted in
-    ``counts``: only their ratios matter, as in the other losses, and the loss as a whole keeps its size. Equal weights
-    change nothing. A weight of 0 removes the other labels from the sum: such a word contributes only through the labels
-    next to it.
+    In the softmax-margin loss (Gimpel and Smith 2010), the log of the gold label's weight is added to the scores of all
+    other labels of a word. So errors on labels with a weight above 1 cost more than without weights, and errors on
+    labels with a weight below 1 cost less.
+
+    The loss is divided by the number of words, not by the sum of weights. So the ``weights`` are scaled to a mean of 1
+    over the items in ``counts``: only their ratios matter, as in the other losses, and equal weights have no effect. A
+    weight of 0 removes the other labels of a word from the sum over paths.
 
     Raises ``ValueError`` if weights are given and no item has one above 0.
     """
@@ -125,11 +130,11 @@ class MarginObjective(nn.Module):
 
     def forward(self, gold: Tensor) -> Tensor | None:
         """The margin of each item, None without weights. *Shape:* (N,) -> (N,)."""
-        # Finite, because margins are added up and have gradients; exp(NO_WEIGHT) is 0.
+        # Finite, because sums and gradients of infinite margins would be NaN; exp(NO_WEIGHT) is 0.
         return None if self.weights is None else self.weights.log().clamp_min(NO_WEIGHT)[gold]
 
     def count(self, gold: np.ndarray) -> float:
-        """The number of items, whatever their weights."""
+        """The number of items, independent of their weights. *Shape:* (N,)."""
         return len(gold)
 
 
@@ -138,12 +143,11 @@ def _float_tensor(values: Sequence[float] | None) -> Tensor | None:
 
 
 def _log_priors(counts: Sequence[int]) -> Tensor:
-    if min(counts, default=1) < 1:
-        raise ValueError(f"found a label with the count {min(counts)}, expected labels of the training data")
+    check_counts(counts)
     return torch.tensor(counts, dtype=torch.float32).log() - torch.tensor(float(sum(counts))).log()
 
 
 def _focal_factors(wrong: Tensor, gamma: float) -> Tensor:
-    """The factors of decisions, from the probabilities that they are wrong. The shape stays."""
-    # At 0, the gradient of a power below 1 is infinite, and 0 (the loss) times infinity is NaN.
+    """The factor of each decision, from the probability that it is wrong. *Shape:* any -> the same."""
+    # The gradient of a power below 1 is infinite at 0. Multiplied by the loss, which is 0, it would be NaN.
     return wrong.clamp_min(torch.finfo(wrong.dtype).tiny) ** gamma

@@ -1,4 +1,4 @@
-"""Task weights: what the losses of a step are multiplied by before they are summed."""
+"""Task weights: the factors of the tasks' losses in the loss of a training step."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class TaskWeights(nn.Module, ABC):
-    """Base of all schemes. ``loss_weights`` are factors from the config; a task with a factor of 0 is left out.
+    """Base of all schemes. ``loss_weights`` are those of the config; tasks with a loss weight of 0 are left out.
 
-    K is the number of the other tasks. Everything that is learnt or remembered is in the state dict. Tasks are numbered
-    there, because their names may have characters that names of parameters may not.
+    K is the number of the remaining tasks. The whole state of a scheme is in its state dict. There, tasks have numbers,
+    because their names may contain characters that are not allowed in names of parameters.
     """
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
@@ -21,7 +21,7 @@ class TaskWeights(nn.Module, ABC):
         self.numbers = {task: number for number, task in enumerate(used)}
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor | None:
-        """The loss of a step, from the losses of the tasks in its batch; None if all of them are left out.
+        """The loss of a training step, from the losses of the tasks in its batch; None if all of them are left out.
 
         Raises ``KeyError`` for a task that has no loss weight. *Shape:* () each -> ().
         """
@@ -33,7 +33,7 @@ class TaskWeights(nn.Module, ABC):
         return torch.stack(terms).sum() if terms else None
 
     def weights(self) -> dict[str, float]:
-        """What the loss of each task is multiplied by now, including its loss weight."""
+        """The current factor of each task's loss, including its loss weight."""
         factors = self._factors()
         return {
             task: weight * factors[self.numbers[task]] if weight > 0 else 0.0
@@ -41,19 +41,19 @@ class TaskWeights(nn.Module, ABC):
         }
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
-        """Called after each epoch, with the means of the tasks' unweighted losses over its steps."""
+        """Updates the weights after an epoch. ``mean_losses`` are the tasks' mean unweighted losses in it."""
 
     @abstractmethod
     def _term(self, number: int, loss: Tensor) -> Tensor:
-        """What a task adds to the total, without its loss weight. *Shape:* () -> ()."""
+        """The term of a task in the total, without its loss weight. *Shape:* () -> ()."""
 
     @abstractmethod
     def _factors(self) -> list[float]:
-        """What the loss of each of the K tasks is multiplied by, without its loss weight."""
+        """The factor of the loss of each of the K tasks, without its loss weight."""
 
 
 class StaticWeights(TaskWeights):
-    """The loss weights as they are."""
+    """The loss weights of the config."""
 
     def _term(self, number: int, loss: Tensor) -> Tensor:
         return loss
@@ -63,11 +63,11 @@ class StaticWeights(TaskWeights):
 
 
 class UncertaintyWeights(TaskWeights):
-    """Weights learnt as the tasks' uncertainties (Kendall et al. 2018).
+    """Weights from learnt uncertainties of the tasks (Kendall et al. 2018).
 
-    Each task has a learnt s, the logarithm of its variance, which is 0 at first. The total is the sum of
-    loss_weight * (exp(-s) * loss + s / 2) over the tasks of the batch. It has its minimum where exp(s) is twice the
-    loss, and can be negative.
+    Each task has a parameter s, the logarithm of its variance, which is 0 at first. The total is the sum of
+    loss_weight * (exp(-s) * loss + s / 2) over the tasks of the batch. Its minimum is at exp(s) = 2 * loss; it can be
+    negative.
     """
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
@@ -84,7 +84,7 @@ class UncertaintyWeights(TaskWeights):
 
 
 class _Multiplied(TaskWeights):
-    """Schemes with one multiplier per task; they are 1 at first, and their mean is 1."""
+    """Base of schemes with one multiplier per task. Multipliers are 1 at first, and their mean is always 1."""
 
     multipliers: Tensor
 
@@ -93,7 +93,7 @@ class _Multiplied(TaskWeights):
         self.register_buffer("multipliers", torch.ones(len(self.numbers)))
 
     def _set(self, values: Tensor) -> None:
-        """Sets the multipliers to K times the softmax of values, which is exactly 1 if all values are equal."""
+        """Sets the multipliers to K * softmax(values), which is exactly 1 if all values are equal."""
         if len(values):
             shares = (values - values.max()).exp()
             # A new tensor: a backward pass may still need the old one.
@@ -107,11 +107,10 @@ class _Multiplied(TaskWeights):
 
 
 class DynamicWeightAverage(_Multiplied):
-    """Tasks whose losses fall more slowly count more (DWA, Liu et al. 2019).
+    """Dynamic weight average: tasks whose losses decrease more slowly get larger weights (DWA, Liu et al. 2019).
 
-    The multipliers of an epoch are K * softmax(r / 2), where r is a task's mean loss in the last epoch divided by that
-    in the epoch before. Until a task has had two epochs, r is 1, so the first two epochs have multipliers of 1. An
-    epoch in which a task had no loss does not change its r.
+    The multipliers of an epoch are K * softmax(r / 2), where r is the ratio of a task's mean losses in the last two
+    epochs. In the first two epochs of a task, r is 1. An epoch in which a task had no loss does not change its r.
     """
 
     TEMPERATURE = 2
@@ -119,7 +118,7 @@ class DynamicWeightAverage(_Multiplied):
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
         super().__init__(loss_weights)
-        # *Shape:* (2, K): the last epoch but one, and the last epoch.
+        # In the second to last and in the last epoch. *Shape:* (2, K).
         self.register_buffer("mean_losses", torch.full((2, len(self.numbers)), float("nan")))
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
@@ -130,18 +129,18 @@ class DynamicWeightAverage(_Multiplied):
                 self.mean_losses[0, number] = self.mean_losses[1, number]
                 self.mean_losses[1, number] = loss
         older, newer = self.mean_losses
-        # A loss that was 0 or is not known yet has no ratio.
+        # There is no ratio if the older loss was 0, or is not known yet (NaN).
         self._set(torch.where(older > 0, newer / older, 1.0) / self.TEMPERATURE)
 
 
 class RandomWeights(_Multiplied):
-    """New random multipliers in each step: K times the softmax of K normal draws (RLW, Lin et al. 2022).
+    """New random multipliers in each step: K * softmax(z) for a standard normal z (RLW, Lin et al. 2022).
 
-    They are drawn from torch's global generator on the CPU, so that they do not depend on the device.
+    They come from torch's global generator on the CPU, so that they do not depend on the device.
     """
 
     def total(self, losses: Mapping[str, Tensor]) -> Tensor | None:
-        """As in all schemes, with new multipliers for all tasks, whichever the batch has."""
+        """As in other schemes, with new multipliers for all tasks, even those that are not in the batch."""
         self._set(torch.randn(len(self.numbers)))
         return super().total(losses)
 
@@ -155,7 +154,7 @@ SCHEMES: dict[str, type[TaskWeights]] = {
 
 
 def make_task_weights(name: str, tasks: Mapping[str, float]) -> TaskWeights:
-    """The scheme of this name for tasks with these loss weights; raises ``ValueError`` for an unknown name."""
+    """The scheme of this name; ``tasks`` maps tasks to loss weights. Raises ``ValueError`` for an unknown name."""
     if name not in SCHEMES:
         raise ValueError(f"found the scheme '{name}', expected one of {', '.join(SCHEMES)}")
     return SCHEMES[name](tasks)
