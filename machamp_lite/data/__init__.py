@@ -1,1 +1,1 @@
-"""Reads data files: records, words, labels and subwords; independent of decoders."""
+"""Reads and writes data files, and tokenizes text; independent of decoders."""

@@ -1,4 +1,4 @@
-"""What a cell of a data file contains: a number, or the name of a column in a header line."""
+"""Recognises numbers and column names in the cells of data files."""
 
 import re
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from machamp_lite.data.record import Record
 
-# The largest float32 is 3.4e38, and differences of two numbers must be finite too.
+# The largest float32 is 3.4e38, and the difference of two numbers must be finite too.
 LARGEST = 1e38
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
-# Compared without case, spaces and punctuation: "Sentence #" and "sentence_" are "sentence".
+# Compared without case, spaces and punctuation: "Sentence #" and "sentence_" count as "sentence".
 _COLUMN_NAMES = frozenset(
     """
     answer aspect body category class comment content context deprel document emotion feats feature features form
@@ -27,7 +27,7 @@ SKIP_HEADER = '"skip_first_line": true'
 
 
 def parse_number(text: str) -> float | None:
-    """The number in a cell: a decimal in the digits 0 to 9; None for anything else.
+    """The decimal number in a cell, written in the digits 0 to 9; None for anything else.
 
     >>> parse_number("-1.5e3"), parse_number("1_000"), parse_number("nan")
     (-1500.0, None, None)
@@ -55,7 +55,7 @@ def expected_number(text: str) -> str:
 
 
 def is_column_name(cell: str, tasks: Iterable[str] = ()) -> bool:
-    """Whether a cell looks like the name of a column in a header: a common name, or the name of a task.
+    """Whether a cell is a common column name or the name of one of the tasks.
 
     >>> is_column_name("Sentence_1"), is_column_name("ran"), is_column_name("Ran", ["ran"])
     (True, False, True)
@@ -71,7 +71,7 @@ def _normalized(name: str) -> str:
 def header_hint(record: "Record", row: int, cell: str) -> str:
     """The end of an error message about a cell that is not a number, if the row may be a header.
 
-    Empty for all lines of a file but the first, and for cells without letters.
+    Empty unless the row is the first line of the file and the cell has letters.
     """
     is_first_line = record.first_line + record.row_lines[row] == 1
     if (

@@ -1,12 +1,12 @@
-"""Edit scripts: the label that turns a word into its lemma or normalised form."""
+"""Edit scripts: labels that turn a word into its lemma or its normalised form."""
 
 import re
 from collections.abc import Callable
 from functools import lru_cache
 from os.path import commonprefix
 
-# The order matters: of equally good casings, the first is used. With `lower` before `keep`, "The" and "the" share a
-# script: an uncased encoder cannot distinguish them. `keep` remains for names.
+# If several casings fit equally well, the first is used. With `lower` before `keep`, "The" and "the" share a script,
+# because an uncased encoder cannot distinguish them. `keep` is used for names.
 _CASINGS: dict[str, Callable[[str], str]] = {
     "lower": str.lower,
     "keep": str,
@@ -18,7 +18,7 @@ _ABSOLUTE = "="
 _SCRIPT = re.compile(
     rf"({'|'.join(_CASINGS)})(?:<([0-9]{{1,9}})(?:\+(.*?))?)?(?:>([0-9]{{1,9}})(?:\+(.*))?)?", re.DOTALL
 )
-# In longer words, only common prefixes and suffixes are searched, which takes linear time.
+# For longer words, only common prefixes and suffixes are compared, which takes linear time.
 _MAX_SEARCH_LENGTH = 64
 
 
@@ -26,10 +26,10 @@ _MAX_SEARCH_LENGTH = 64
 def make_script(word: str, target: str) -> str:
     """The script that turns the word into the target, chosen so that many words share it.
 
-    A script is a casing (`keep`, `lower`, `title` or `upper`), then what to cut and add at the start, then at
-    the end: `lower>3+y` lower-cases a word, cuts three characters from its end and adds "y"; `keep<2>1+en`
-    cuts two from the start and one from the end, and adds "en". A target that has little in common with its
-    word is written out: `=go`. `apply_script(word, make_script(word, target)) == target` for all strings.
+    A script has a casing (`keep`, `lower`, `title` or `upper`), then an edit of the start and an edit of the end, each
+    of which cuts and adds characters: `lower>3+y` lower-cases a word, cuts three characters from its end and adds "y";
+    `keep<2>1+en` cuts two from the start and one from the end, and adds "en". A target that has little in common with
+    its word is written out: `=go`. `apply_script(word, make_script(word, target)) == target` for all strings.
 
     After the lemma rules of UDPipe (Straka 2018, "UDPipe 2.0 Prototype at CoNLL 2018 UD Shared Task").
 
@@ -41,14 +41,14 @@ def make_script(word: str, target: str) -> str:
     if word == target:
         return "lower" if word.lower() == target else "keep"
     script = _affix_script(word, target)
-    # Applied as a check, because an added string that looks like a cut would be parsed as one.
+    # The check is needed because an added string that looks like a cut would be parsed as one.
     return script if script and apply_script(word, script) == target else _ABSOLUTE + target
 
 
 def apply_script(word: str, script: str) -> str | None:
     """The result of applying a script to a word; None if it does not apply.
 
-    A string that is not a script applies to no word, and neither does a script that would cut the whole word.
+    A script does not apply if it would cut the whole word. A string that is not a script applies to no word.
 
     >>> apply_script("Cries", "lower>3+y"), apply_script("is", "lower>3+y"), apply_script("is", "=be")
     ('cry', None, 'be')
@@ -71,7 +71,7 @@ def _affix_script(word: str, target: str) -> str | None:
     cased_words = [(casing, change(word)) for casing, change in _CASINGS.items()]
     options = [(casing, cased, *_longest_common(cased, target)) for casing, cased in cased_words]
     casing, cased, start, in_target, kept = max(options, key=lambda option: option[-1])
-    # One common letter is chance: `=be` is shared by am, are and was; `lower<2+b` would be used for "are" only.
+    # One common letter is chance: "am", "are" and "was" share `=be`, but only "are" would have `lower<2+b`.
     if kept < min(2, len(target)) or 2 * kept < len(target):
         return None
     front = _affix("<", start, target[:in_target])

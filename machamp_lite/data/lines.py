@@ -1,4 +1,4 @@
-"""Reads the lines of a text file without changing them, and recognises files that are not UTF-8 text.
+"""Reads the lines of a text file without changes, and recognises files that are not UTF-8 text.
 
 Only a line feed ends a line; line ends are kept.
 """
@@ -12,7 +12,7 @@ from machamp_lite.errors import DataError, FaultList
 # A file is read in blocks of about this many bytes.
 BLOCK_BYTES = 2**18
 
-# The number of the first line, counted from 1, and the lines.
+# The number of the first line, from 1, and the lines.
 LineBlock = tuple[int, list[str]]
 
 # How many bytes are searched for signs of UTF-16 and UTF-32.
@@ -50,7 +50,7 @@ def read_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Line
     Raises ``DataError`` for a file that cannot be read or is not text.
     """
     if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
-        # Reading a pipe could block for ever, and training reads files twice.
+        # Reading a pipe could block forever, and training reads files twice.
         raise DataError(f"{path}: is a pipe or a device, expected a file")
     try:
         with open(path, "rb") as file:
@@ -62,8 +62,8 @@ def read_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Line
                     yield number, list(map(bytes.decode, lines))
                 except UnicodeDecodeError:
                     # One by one, so that faults are in the order of lines.
-                    for place, line in enumerate(lines, start=number):
-                        yield place, [_decode(line, f"{path}:{place}", faults)]
+                    for line_number, line in enumerate(lines, start=number):
+                        yield line_number, [_decode(line, f"{path}:{line_number}", faults)]
                 number += len(lines)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
@@ -104,11 +104,11 @@ def count_leading_lines(lines: Sequence[str], word_idx: int) -> int:
 
 
 def _is_comment(line: str, tabs: int, word_idx: int) -> bool:
-    """Whether a leading line that starts with ``#`` is a comment rather than a row whose first cell is a word.
+    """Whether a leading line that starts with ``#`` is a comment and not a row.
 
-    It is a comment if a space follows the ``#``, if it has no column of words, or if its number of columns differs
-    from that of the sentence's last line, ``tabs`` + 1. If words are in the first column, rows that begin with a
-    hashtag may have more or fewer columns than the last line.
+    It is a comment if a space follows the ``#``, if it has no column ``word_idx``, or if it has another number of
+    columns than the last line of the sentence, ``tabs`` + 1. If words are in the first column, a row that begins with
+    a hashtag may have more or fewer columns than the last line.
     """
     columns = line.count("\t")
     if line.startswith("# ") or columns < word_idx:
@@ -143,7 +143,7 @@ def check_format(path: str, start: bytes) -> None:
 
 
 def _other_encoding(head: bytes) -> str | None:
-    """Recognises UTF-16 and UTF-32 by a byte order mark or by NUL bytes next to white space; else None."""
+    """UTF-16 or UTF-32, recognised by a byte order mark or by NUL bytes next to white space; None for other text."""
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding

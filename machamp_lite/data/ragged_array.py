@@ -1,4 +1,4 @@
-"""Rows of different lengths, concatenated in one flat array."""
+"""Rows of different lengths in one flat array."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class RaggedArray:
         return np.diff(self.starts.astype(np.int64))
 
     def sums(self, values: np.ndarray | None = None) -> np.ndarray:
-        """The sum of each row, by default of its own values. *Shape:* values as ``self.values`` -> (rows,)."""
+        """The sum of each row of ``values``, by default the array's. *Shape:* as ``self.values`` -> (rows,)."""
         values = self.values if values is None else values
         return np.diff(np.append(0, np.cumsum(values, dtype=np.int64))[self.starts])
 
@@ -69,7 +69,7 @@ def lengths_of(rows: Iterable[object]) -> np.ndarray:
 
 
 def smallest(array: np.ndarray) -> np.ndarray:
-    """Converts integers to the smallest type that holds them; other types stay as they are."""
+    """Converts integers to the smallest type that fits; arrays of other types are returned unchanged."""
     if array.dtype.kind not in "iu":
         return array
     low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)

@@ -1,4 +1,4 @@
-"""Raw text as records: splits lines into words, at white space or by the Unicode rules for word boundaries."""
+"""Splits lines of raw text into words, at white space or at Unicode word boundaries, and makes records of them."""
 
 import logging
 import os
@@ -22,8 +22,8 @@ Span = tuple[int, int]
 MISC = 9
 
 _CHUNK = re.compile(r"\S+")
-# The WORD flag makes \b the word boundary of Unicode Standard Annex 29, which leaves Thai, Lao, Khmer and Burmese to
-# dictionaries. There are none here, so letters of these scripts are not split.
+# The WORD flag makes \b the word boundary of Unicode Standard Annex 29. Thai, Lao, Khmer and Burmese require a
+# dictionary, which this program does not have, so text in these scripts is split at white space only.
 _BOUNDARY = regex.compile(r"(?w)\b(?<!\p{Line_Break=SA}(?=\p{Line_Break=SA}))")
 # Control and format characters, such as a zero-width space.
 _INVISIBLE = regex.compile(r"[\p{Cc}\p{Cf}]+")
@@ -32,10 +32,10 @@ _WITHOUT_SPACES = regex.compile(r"[\p{Line_Break=SA}\p{Han}\p{Hiragana}\p{Kataka
 
 @dataclass(frozen=True, slots=True)
 class RawTextColumns:
-    """The columns of the rows that are made from raw text.
+    """The columns of rows that are made from raw text.
 
-    ``has_ids``: the first column contains word ids, unless words are there. ``has_misc``: the tenth column marks words
-    without a space after them, as in CoNLL-U.
+    ``has_ids``: the first column contains word ids, unless it contains the words. ``has_misc``: the tenth column marks
+    words that no space follows, as in CoNLL-U.
     """
 
     count: int
@@ -45,7 +45,7 @@ class RawTextColumns:
 
 
 def read_raw_text(path: str | os.PathLike[str], faults: FaultList | None = None) -> Iterator[tuple[int, str]]:
-    """Reads numbered lines without white space at their ends; skips blank lines, and logs how many."""
+    """Yields the number and the stripped text of each line; skips blank lines, and logs how many."""
     blank, first = 0, 0
     try:
         for record in read_records(path, FileFormat(), faults=faults):
@@ -65,14 +65,14 @@ def read_raw_text(path: str | os.PathLike[str], faults: FaultList | None = None)
 def raw_text_record(
     path: str, number: int, text: str, spans: Sequence[Span], columns: RawTextColumns
 ) -> Record:
-    """A line of raw text as a sentence with the words at ``spans``, and with the line itself as a comment."""
+    """Makes a sentence of a line: the words are at ``spans``, and a comment has the text."""
     has_ids = columns.has_ids and columns.word_idx > 0
     rows = []
     for position, (start, end) in enumerate(spans, start=1):
         row = [EMPTY] * max(columns.count, columns.word_idx + 1)
         if has_ids:
             row[0] = str(position)
-        # White space within a word becomes one space: a tab would start another column.
+        # White space in a word becomes one space, because a tab would start another column.
         row[columns.word_idx] = " ".join(text[start:end].split())
         if columns.has_misc and end < len(text) and not text[end].isspace():
             row[MISC] = "SpaceAfter=No"

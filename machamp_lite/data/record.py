@@ -1,4 +1,4 @@
-"""One sentence of a file, or one line of a TSV file: its lines, words, columns and comments."""
+"""A record of a file: one sentence of a CoNLL-like file, or one line of a TSV or raw text file."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
 class FileFormat:
     """How to read a file: CoNLL-like, with words in column ``word_idx``, or TSV, with texts in columns ``sent_idxs``.
 
-    With neither, it is plain text, one text per line. ``id_task`` is a task that writes the first column, which
-    therefore must not contain word ids.
+    With neither, it is plain text with one text per line. If a task writes the first column, which then must not
+    contain word ids, ``id_task`` is its name.
     """
 
     word_idx: int | None = None
@@ -29,8 +29,8 @@ class Record:
     """One sentence (CoNLL, raw text) or one line (TSV) of a file.
 
     ``lines`` are the lines of the file with their line ends. ``rows`` are the cells of the lines with words, and
-    ``row_lines`` the indices of these lines in ``lines``. A record without words (a header, comments alone) is written
-    back unchanged. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
+    ``row_lines`` are the indices of these lines in ``lines``. A record without rows (a header, only comments) is
+    written back unchanged. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
     """
 
     path: str
@@ -60,7 +60,7 @@ class Record:
     def comment_lines(self) -> Iterator[tuple[int, str]]:
         """The comments above the first row, with their indices in ``lines``."""
         end = self.row_lines[0] if self.row_lines else 0
-        return ((place, line) for place, line in enumerate(self.lines[:end]) if line.startswith("#"))
+        return ((index, line) for index, line in enumerate(self.lines[:end]) if line.startswith("#"))
 
     def comment(self, name: str) -> str | None:
         """The value of the first ``# name = value`` or ``# name: value``; None if there is no such comment."""
@@ -76,34 +76,34 @@ class Record:
         return [match.group(1) for match in matches if match]
 
     def set_comment(self, name: str, value: str) -> None:
-        """Writes the value of every comment with this name; if there is none, adds it below the other comments."""
+        """Writes the value of every comment with this name; if there is none, adds one below the other comments."""
         found = self._find_comments(name)
-        for place, match in found:
-            self.lines[place] = f"{match.group(1)}{value}{match.group(3)}"
+        for index, match in found:
+            self.lines[index] = f"{match.group(1)}{value}{match.group(3)}"
         if found:
             return
         first_row = self.row_lines[0]
         # Multiword rows and empty nodes before the first word are rows, not comments.
-        nodes = (place for place in range(first_row) if NODE_ID.match(self.lines[place]))
-        place = next(nodes, first_row)
-        self.lines.insert(place, f"# {name} = {value}{line_end(self.lines[place]) or chr(10)}")
+        nodes = (index for index in range(first_row) if NODE_ID.match(self.lines[index]))
+        index = next(nodes, first_row)
+        self.lines.insert(index, f"# {name} = {value}{line_end(self.lines[index]) or chr(10)}")
         self.row_lines[:] = [line + 1 for line in self.row_lines]
 
     def _find_comments(self, name: str) -> list[tuple[int, re.Match[str]]]:
         pattern = re.compile(rf"(#\s*{re.escape(name)}\s*[=:][ \t]*)(.*?)([ \t]*\r?\n?)", re.DOTALL)
-        matches = ((place, pattern.fullmatch(line)) for place, line in self.comment_lines())
-        return [(place, match) for place, match in matches if match]
+        matches = ((index, pattern.fullmatch(line)) for index, line in self.comment_lines())
+        return [(index, match) for index, match in matches if match]
 
     def text(self) -> str:
         """The text of the record as it is written to a file."""
         lines = self.lines.copy()
-        for row, place in zip(self.rows, self.row_lines, strict=True):
-            lines[place] = "\t".join(row) + line_end(lines[place])
+        for row, index in zip(self.rows, self.row_lines, strict=True):
+            lines[index] = "\t".join(row) + line_end(lines[index])
         return "".join(lines)
 
 
 def column_of(rows: Sequence[Sequence[str]], index: int) -> list[str]:
-    """The cells of one column of some rows; ``_`` where a row has no such column."""
+    """The cells of one column of the rows; ``_`` where a row has no such column."""
     try:
         return [row[index] for row in rows]
     except IndexError:

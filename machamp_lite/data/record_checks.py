@@ -1,4 +1,4 @@
-"""Checks of the records of a file while they are read: columns, their separator, empty words, word ids."""
+"""Checks the records of a file while they are read: columns, their separator, empty words, word ids."""
 
 import csv
 import logging
@@ -14,9 +14,9 @@ from machamp_lite.errors import DataError, FaultList
 
 logger = logging.getLogger(__name__)
 
-# How many sentences are read to decide whether the first column contains word ids.
+# The number of sentences that are read to decide whether the first column contains word ids.
 SENTENCES_INSPECTED = 100
-# How many rows are read to decide what separates columns, and the share of them that must agree.
+# The number of rows that are read to decide what separates columns, and the share of them that must agree.
 ROWS_INSPECTED = 200
 MIN_AGREEMENT = 0.9
 
@@ -25,7 +25,7 @@ def refuse_word_ids(path: str, records: Iterator[Record], task: str) -> Iterator
     """The same records; raises ``DataError`` if their first column contains word ids, as in CoNLL-U."""
     first = list(islice(records, SENTENCES_INSPECTED))
     sentences = [record for record in first if record.rows]
-    # In a sentence of one word, 1 may be a label.
+    # In a sentence with one word, 1 may be a label.
     longer = [record for record in sentences if len(record.rows) > 1] or sentences
     counted = sum(map(_has_consecutive_ids, longer))
     if longer and counted > len(longer) / 2:
@@ -44,7 +44,7 @@ def _has_consecutive_ids(record: Record) -> bool:
 
 @dataclass(slots=True)
 class EmptyWordChecker:
-    """Adds a fault for each empty word; without ``faults``, logs one warning for all."""
+    """Adds a fault for each empty word, or without ``faults`` logs one warning for all of them."""
 
     path: str
     word_idx: int | None
@@ -76,12 +76,13 @@ class EmptyWordChecker:
 class ColumnChecker:
     """Adds a fault for each row without a required column.
 
-    If columns are ``separated`` by something other than tabs, which is reported once, rows without tabs are skipped.
+    If another character than tab separates the columns, ``wrong_separator`` is true and rows without tabs are skipped:
+    ``check_separator`` has reported them.
     """
 
     required: dict[int, str]
     faults: FaultList
-    separated: bool = False
+    wrong_separator: bool = False
 
     def check(self, record: Record) -> None:
         """Adds the faults of one record."""
@@ -89,7 +90,7 @@ class ColumnChecker:
         if min(map(len, record.rows), default=needed) >= needed:
             return
         for number, row in enumerate(record.rows):
-            if len(row) < needed and not (self.separated and len(row) == 1):
+            if len(row) < needed and not (self.wrong_separator and len(row) == 1):
                 missing = min(column for column in self.required if column >= len(row))
                 self.faults.add(
                     f"{record.where(number)}: found {len(row)} column{'s' * (len(row) != 1)}, expected at least "
@@ -110,7 +111,7 @@ def check_separator(
     has_texts = file_format.word_idx is None
     rows = _rows(lines)
     separator = find_separator(rows, columns=columns, has_texts=has_texts)
-    first_row = (f"{path}:{place}" for place, line in enumerate(lines, start=number) if _is_row(line))
+    first_row = (f"{path}:{index}" for index, line in enumerate(lines, start=number) if _is_row(line))
     where = next(first_row, path)
     if separator is not None:
         faults.add(
@@ -128,8 +129,8 @@ def check_separator(
 def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str | None:
     """What separates the columns of rows without tabs: ``spaces``, ``commas`` or ``semicolons``.
 
-    None if some row has a tab, or if no separator gives at least ``columns`` columns. In files with texts, single
-    spaces are no separators.
+    None if some row has a tab, or if no separator gives at least ``columns`` columns. In files with texts, a single
+    space is not a separator.
     """
     if not rows or columns < 2 or any("\t" in row for row in rows):
         return None
@@ -143,7 +144,7 @@ def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str
         counts = list(map(count, rows))
         if sum(number >= columns for number in counts) >= MIN_AGREEMENT * len(rows):
             distinct_counts[name] = len(set(counts))
-    # The number of columns is the same in every row; the number of commas in texts is not.
+    # Every row has the same number of columns, but texts have different numbers of commas.
     return min(distinct_counts, key=lambda name: distinct_counts[name]) if distinct_counts else None
 
 

@@ -1,7 +1,7 @@
 """Reads data files record by record, so that they can be written back byte for byte.
 
-CoNLL-like files, TSV files and raw text become the same ``Record``. The joined lines of all records are the file:
-comments, multiword rows, empty nodes, blank lines and line ends included.
+CoNLL-like files, TSV files and raw text are all read as ``Record``. The lines of all records together are the file,
+including comments, multiword rows, empty nodes, blank lines and line ends.
 """
 
 import os
@@ -16,7 +16,7 @@ from machamp_lite.errors import DataError, FaultList
 __all__ = ["BYTE_ORDER_MARK", "EMPTY", "FileFormat", "Record", "in_chunks", "read_records"]
 
 BYTE_ORDER_MARK = "\ufeff"
-# A chunk of records ends after about this many words, for data with sentences many times longer than usual.
+# A chunk of records ends after about this many words, so that data with very long sentences fits in memory.
 MAX_CHUNK_WORDS = 2**17
 
 
@@ -30,8 +30,8 @@ def read_records(
 ) -> Iterator[Record]:
     """Reads a file record by record.
 
-    ``required`` maps each column that rows must have to what reads it, for messages. After the last line, raises
-    ``DataError`` with all ``faults`` of the file, including those that the caller has added.
+    ``required`` maps each column that rows must have to a description of what reads it, for messages. After the last
+    line, raises ``DataError`` with all ``faults`` of the file, including those that the caller has added.
     """
     faults = FaultList() if faults is None else faults
     blocks = read_lines(path, faults)
@@ -41,7 +41,7 @@ def read_records(
     yield from start
     columns = ColumnChecker(required or {}, faults)
     if required:
-        columns.separated = check_separator(path, *first_block, file_format, required, faults)
+        columns.wrong_separator = check_separator(path, *first_block, file_format, required, faults)
     empty_words = EmptyWordChecker(path, file_format.word_idx, faults=None if allow_empty_words else faults)
     blocks = chain([first_block], blocks)
     if file_format.word_idx is not None:
@@ -67,7 +67,7 @@ def read_records(
 def _read_start(
     path: str, blocks: Iterator[LineBlock], *, has_header: bool
 ) -> tuple[list[Record], LineBlock]:
-    """The byte order mark and the header line of a file as records, and the other lines of the first block."""
+    """The byte order mark and the header line of a file as records, and the rest of its first block."""
     number, lines = next(blocks, (1, [""]))
     first, *others = lines
     records = []
@@ -82,12 +82,12 @@ def _read_start(
 
 
 def in_chunks(records: Iterable[Record], max_records: int) -> Iterator[list[Record]]:
-    """Groups records into lists; with long sentences into shorter ones, so that memory does not grow with them."""
+    """Groups records into lists of at most ``max_records`` records and about ``MAX_CHUNK_WORDS`` words."""
     chunk: list[Record] = []
     size = 0
     for record in records:
         chunk.append(record)
-        # A text is one word; a long one counts as several.
+        # A text is one word; a long text counts as several.
         size += sum(1 + len(word) // 8 for word in record.words)
         if len(chunk) >= max_records or size >= MAX_CHUNK_WORDS:
             yield chunk
@@ -105,7 +105,7 @@ def _conll_records(path: str, blocks: Iterable[LineBlock], word_idx: int) -> Ite
         if word_idx > 0 and rows:
             firsts = [row[0] for row in rows]
             if not all(map(str.isdecimal, firsts)) and all(map(NODE_ID.fullmatch, firsts)):
-                # Multiword rows (1-2) and empty nodes (8.1) are not words: they remain in the lines only.
+                # Multiword rows (1-2) and empty nodes (8.1) are not words. They are kept in the lines only.
                 kept = [number for number, first in enumerate(firsts) if first.isdecimal()]
                 rows = [rows[number] for number in kept]
                 row_lines = [row_lines[number] for number in kept]
@@ -119,13 +119,13 @@ def _conll_records(path: str, blocks: Iterable[LineBlock], word_idx: int) -> Ite
 
 
 def _sentences(blocks: Iterable[LineBlock]) -> Iterator[tuple[int, list[str], list[str]]]:
-    """Sentences as (number of the first line, lines, the blank lines that follow)."""
+    """Yields sentences as (number of the first line, lines, blank lines that follow)."""
     first_line = 0
     sentence: list[str] = []
     blank: list[str] = []
     for number, lines in blocks:
         first_line = first_line or number
-        blanks = [place for place, line in enumerate(lines) if line.isspace() and is_blank(line)]
+        blanks = [index for index, line in enumerate(lines) if line.isspace() and is_blank(line)]
         start = 0
         for end in [*blanks, len(lines)]:
             if start < end:

@@ -1,4 +1,4 @@
-"""Chooses how words are passed to a tokenizer, so that they get the same subwords as in running text."""
+"""Chooses how words are passed to a tokenizer so that they get the same subwords as in running text."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -9,10 +9,10 @@ from machamp_lite.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
-# The key in tokenizer_config.json for the choice.
+# The key of the choice in tokenizer_config.json.
 KEY = "word_boundary"
 _AS_IS, _LEADING_SPACE, _SPACE_TOKEN = "as_is", "leading_space", "space_token"
-# Only in models of older versions, which ignored the spaces between parts of raw text.
+# Only in models of older versions, which ignored the spaces in raw text.
 _SPACE_TOKEN_OF_WORDS = "space_token_of_words"
 _DESCRIPTIONS = {
     _AS_IS: "as they are",
@@ -39,7 +39,7 @@ _WORDS_SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class WordBoundary:
-    """The string before each word, and the subword ids between words of a sentence and between parts of raw text."""
+    """The string before each word, and the subword ids between words of a sentence and between chunks of raw text."""
 
     prefix: str = ""
     between_words: tuple[int, ...] = ()
@@ -48,7 +48,7 @@ class WordBoundary:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The number of words that were compared with running text, and the words with other subwords."""
+    """The number of words that were compared with running text, and those with other subwords."""
 
     compared: int
     differing: list[str]
@@ -59,10 +59,10 @@ class Agreement:
 
 
 def choose_word_boundary(tokenizer: Any, name: str, *, is_saved_model: bool = False) -> None:
-    """Stores the boundary in the tokenizer with which words get the subwords of running text.
+    """Chooses the boundary with which words get the subwords of running text, and stores it in the tokenizer.
 
     The tokenizer of a saved model keeps its boundary, so that prediction equals training; models of older versions
-    have none. Raises ``ConfigError`` for an unknown value.
+    have none. Raises ``ConfigError`` if it has an unknown one.
     """
     stored = tokenizer.init_kwargs.get(KEY)
     if stored is None:
@@ -90,7 +90,7 @@ def _choose_for_older_model(tokenizer: Any, name: str) -> str:
 
 
 def _choose_for_encoder(tokenizer: Any, name: str) -> str:
-    """The boundary with which the fewest words differ from running text; the first of several."""
+    """The boundary with which the fewest words differ from running text; the first one if several are equal."""
     chosen, agreement = _AS_IS, compare_with_running_text(tokenizer, WordBoundary())
     for other in (_SPACE_TOKEN, _LEADING_SPACE):
         if not agreement.differing:
@@ -121,19 +121,19 @@ def word_boundary(tokenizer: Any) -> WordBoundary:
 def compare_with_running_text(tokenizer: Any, boundary: WordBoundary) -> Agreement:
     """Compares the subwords of single words with those in running text, from the second word of each sentence on.
 
-    The first word has no space before it, which makes a difference to some tokenizers.
+    The first word has no space before it, which changes its subwords with some tokenizers.
     """
     compared, differing = 0, []
     for words in _PROBES:
-        running = _ids(tokenizer, (" ".join(words[: place + 1]) for place in range(len(words))))
+        running = _ids(tokenizer, (" ".join(words[: index + 1]) for index in range(len(words))))
         alone = _ids(tokenizer, (boundary.prefix + word for word in words))
-        for place in range(1, len(words)):
-            if not alone[place]:
-                # It will become one unknown token.
+        for index in range(1, len(words)):
+            if not alone[index]:
+                # The word will become one unknown token.
                 continue
             compared += 1
-            if running[place] != [*running[place - 1], *boundary.between_words, *alone[place]]:
-                differing.append(words[place])
+            if running[index] != [*running[index - 1], *boundary.between_words, *alone[index]]:
+                differing.append(words[index])
     return Agreement(compared, differing)
 
 
@@ -162,7 +162,7 @@ def _ids(tokenizer: Any, texts: Iterable[str]) -> Sequence[list[int]]:
 
 
 def switch_off_padding(tokenizer: Any) -> None:
-    """Switches off padding and truncation, which tokenizer.json may switch on: they would change the subwords."""
+    """Switches off padding and truncation, which tokenizer.json may set and which would change the subwords."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
         backend.no_padding()

@@ -1,4 +1,4 @@
-"""Sentences as the encoder reads them: segments of subwords, special tokens included."""
+"""Arranges the subwords of sentences in segments, which the encoder reads separately."""
 
 from dataclasses import dataclass
 
@@ -9,9 +9,10 @@ from machamp_lite.data.ragged_array import RaggedArray
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """The segments of one sentence, concatenated, special tokens included.
+    """The segments of one sentence, concatenated, including special tokens.
 
-    *Shape:* ``subword_ids`` and ``type_ids`` (S,); ``segment_starts`` (P,) and ``word_ends`` (W,), indices of subwords.
+    *Shape:* ``subword_ids`` and ``type_ids`` (S,); ``segment_starts`` (P,), the index of each segment's first subword;
+    ``word_ends`` (W,), the index of each word's last subword.
     """
 
     subword_ids: np.ndarray
@@ -28,7 +29,7 @@ class Segments:
 
 @dataclass(frozen=True, slots=True)
 class SpecialTokens:
-    """The ids that a tokenizer puts before, between and after texts; any may be empty."""
+    """The ids that a tokenizer adds before, between and after texts (any may be empty), and the second text's type."""
 
     before: tuple[int, ...]
     between: tuple[int, ...]
@@ -45,11 +46,10 @@ def arrange_segments(
     unknown_id: int,
     max_subwords: int,
 ) -> list[Segments]:
-    """Arranges the words of sentences in segments of at most ``max_subwords`` subwords, split between words.
+    """Arranges sentences in segments of at most ``max_subwords`` subwords; a word is never split.
 
-    A sentence without words and special tokens is one ``unknown_id``.
-
-    *Shape:* a row of ``words`` is a word's subwords, at most ``max_subwords``; ``lengths`` (B,) counts words.
+    ``words`` has a row per word with its subwords, at most ``max_subwords``; ``lengths`` (B,) is the number of words
+    per sentence. A sentence without words becomes one ``unknown_id`` if the tokenizer adds no special tokens.
     """
     sizes = words.lengths
     begins = _segment_begins(sizes, lengths, space=len(between_words), max_subwords=max_subwords)
@@ -92,7 +92,7 @@ def arrange_segments(
 def _segment_begins(
     sizes: np.ndarray, lengths: np.ndarray, *, space: int, max_subwords: int
 ) -> np.ndarray:
-    """Which words begin a segment: the first of each sentence, and those that do not fit the segment before."""
+    """Whether each word begins a segment: the first of a sentence, and one that does not fit the segment before."""
     begins = np.zeros(len(sizes), dtype=bool)
     rows = RaggedArray.of(sizes, lengths)
     begins[rows.starts[:-1][lengths > 0]] = True

@@ -1,4 +1,4 @@
-"""Span schemes: which labels such as ``B-PER`` start, continue and end a span, and which may follow each other."""
+"""Span schemes: which labels such as ``B-PER`` start, continue and end spans, and which may follow each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _Step = tuple[str, str, bool]
 
 AUTO = "auto"
 OUTSIDE = "O"
-# The neighbour of the first and the last label of a sentence. No label is empty.
+# Takes the place of a label before the first and after the last label of a sentence. No label is empty.
 EDGE = ""
 # Older names of the same schemes.
 ALIASES = {"IOB2": "BIO", "IOBES": "BIOES", "BILUO": "BILOU"}
@@ -55,12 +55,12 @@ class Scheme:
         return (old == OUTSIDE or step in self.ends) and (new == OUTSIDE or step in self.starts)
 
     def starts_span(self, before: str, label: str) -> bool:
-        """Whether a span starts with ``label`` if it follows ``before``."""
+        """Whether a span starts at ``label`` after the label ``before``."""
         (old, old_kind), (new, kind) = self.parse(before), self.parse(label)
         return (old, new, kind == old_kind) in self.starts
 
     def spans(self, labels: Sequence[str]) -> list[Span]:
-        """The spans of a sentence; ill-formed labels are read as in the strict mode of seqeval.
+        """The spans of a sentence; labels that break the scheme are read as in the strict mode of seqeval.
 
         >>> SCHEMES["IOB1"].spans(["I-per", "I-per", "B-per", "O", "I-loc"])
         [(0, 2, 'per'), (2, 3, 'per'), (4, 5, 'loc')]
@@ -69,7 +69,7 @@ class Scheme:
         start, name = None, self.name
         before, kind = OUTSIDE, ""
         for position, label in enumerate([*labels, OUTSIDE]):
-            # A shortcut: most words are outside, and so is the word before them.
+            # For speed: most words are outside of spans and follow such words.
             if label == OUTSIDE and before == OUTSIDE:
                 continue
             mark, new_kind = _parse(name, label)
@@ -112,7 +112,7 @@ def _scheme(name: str, marks: Mapping[str, str], *, starts: str, continues: str,
 
 
 _FULL = {"starts": "?*B ?*S", "continues": "B=I B=E I=I I=E", "ends": "E*? S*?"}
-# In the order of preference, for labels that fit several schemes.
+# In the order of preference if labels fit several schemes.
 SCHEMES = {
     scheme.name: scheme
     for scheme in (
@@ -144,7 +144,7 @@ def scheme_of(config: object) -> Scheme:
 
 
 def recognise(steps: Mapping[tuple[str, str], int]) -> Scheme:
-    """The scheme that is broken by the fewest pairs of adjacent labels; the first of several.
+    """The scheme that the fewest pairs of adjacent labels break; the first one if several are equal.
 
     >>> recognise({(EDGE, "I-per"): 1, ("I-per", EDGE): 1}).name
     'IOB1'

@@ -1,15 +1,15 @@
-"""Computes how many times longer a tokenizer can make a text: untrusted ones may double it many times."""
+"""Computes how many times longer a tokenizer can make a text. Untrusted tokenizers may double it many times."""
 
 import base64
 import json
 from math import prod
 from typing import Any
 
-# ALBERT's tokenizer, which normalises in seven steps, can make some texts 2600 times longer.
+# ALBERT's tokenizer, which has seven steps of normalisation, can make some texts 2600 times longer.
 MAX_GROWTH = 10_000
-# The lengths of prefixes and suffixes of subwords, and of words: WordPiece tries all substrings of a word.
+# For prefixes and suffixes of subwords, and for words: WordPiece tries all substrings of a word.
 MAX_AFFIX_LENGTH, MAX_WORD_LENGTH = 100, 10_000
-# The most characters that a step makes of one. The other known steps only split, strip or mark texts.
+# The most characters that a step makes of one character. The other known steps only split, strip or mark texts.
 _GROWTH = {"NFC": 3, "NFD": 4, "NFKC": 18, "NFKD": 18, "Lowercase": 2, "BertNormalizer": 24, "Metaspace": 2}
 _SAME_LENGTH = {
     "Strip", "StripAccents", "Nmt", "BertPreTokenizer", "CharDelimiterSplit", "Digits", "FixedLength", "Punctuation",
@@ -19,7 +19,7 @@ _SAME_LENGTH = {
 
 
 def growth_fault(tokenizer: Any) -> str | None:
-    """The end of an error message about a tokenizer that makes texts too long; None if it does not."""
+    """The end of an error message about a tokenizer that can make texts too long; None if it cannot."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         # Files cannot add steps to tokenizers written in Python.
@@ -46,7 +46,7 @@ def _state(backend: Any, name: str) -> Any:
 
 
 def _growth(step: Any, part: str) -> float:
-    """The most characters, or copies of a text, that a step makes of one."""
+    """The factor by which a step can make a text longer."""
     if not isinstance(step, dict):
         return 1
     kind = step.get("type")
@@ -76,7 +76,7 @@ def _replacement(pattern: Any, content: str) -> float:
 
 
 def _longest_normal_form(encoded: str) -> float:
-    """The longest normal form in SentencePiece's map: the length of a trie, the trie, and zero-terminated forms."""
+    """The longest normal form in a map of SentencePiece: the length of a trie, the trie, zero-terminated forms."""
     data = base64.b64decode(encoded)
     forms = data[4 + int.from_bytes(data[:4], "little") :]
     return max(1, *(len(form) for form in forms.split(b"\0")))

@@ -1,4 +1,4 @@
-"""Words to subword ids: each distinct word is tokenized once, alone."""
+"""Tokenizes words and texts. Each distinct word is tokenized alone, and once."""
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
@@ -11,7 +11,7 @@ from machamp_lite.data.running_text import switch_off_padding, word_boundary
 from machamp_lite.data.segments import Segments, SpecialTokens, arrange_segments
 from machamp_lite.errors import ConfigError
 
-MOST_REMEMBERED = 2**17
+MAX_CACHED_WORDS = 2**17
 
 LongInput = Literal["truncate", "stride"]
 
@@ -19,7 +19,7 @@ _PROBE_WORDS = ("a", "the", "1", ".", "x")
 
 
 class WordTokenizer:
-    """Wraps a Hugging Face tokenizer and remembers the subwords of each word."""
+    """Wraps a Hugging Face tokenizer and caches the subwords of each word."""
 
     def __init__(self, tokenizer: Any, *, max_input_length: int, long_input: LongInput) -> None:
         self.tokenizer = tokenizer
@@ -28,25 +28,25 @@ class WordTokenizer:
         self.unknown_id = _unknown_id(tokenizer)
         self.special = _special_tokens(tokenizer)
         self.boundary = word_boundary(tokenizer)
-        # Of a segment, without special tokens.
+        # Per segment, without special tokens.
         self.max_subwords = max_input_length - len(self.special.before) - len(self.special.after)
         if self.max_subwords < 1:
             raise ConfigError(
-                f"encoder -> max_input_length: {max_input_length} leaves no room for a subword beside "
+                f"encoder -> max_input_length: {max_input_length} leaves no space for a subword after "
                 f"{len(self.special.before) + len(self.special.after)} special tokens"
             )
-        self._forget()
+        self._clear_cache()
 
-    def _forget(self) -> None:
+    def _clear_cache(self) -> None:
         # The row of each word in ``_subwords``.
         self._rows: dict[str, int] = {}
         self._subwords = RaggedArray(np.zeros(0, np.int64), np.zeros(1, np.int64))
 
-    def learn(self, words: Iterable[str]) -> None:
-        """Tokenizes the words that are not remembered, in one call."""
-        if len(self._rows) > MOST_REMEMBERED:
+    def cache_words(self, words: Iterable[str]) -> None:
+        """Tokenizes the words that are not in the cache, in one call."""
+        if len(self._rows) > MAX_CACHED_WORDS:
             # Words that do not occur again would fill the memory.
-            self._forget()
+            self._clear_cache()
         new = sorted(set(words).difference(self._rows))
         if not new:
             return
@@ -58,7 +58,7 @@ class WordTokenizer:
             return_token_type_ids=False,
             verbose=False,
         )
-        # The last subwords are kept, because the last one represents the word.
+        # Of long words, the last subwords are kept, because the last one represents the word.
         found = [ids[-self.max_subwords :] or [self.unknown_id] for ids in encoded["input_ids"]]
         ids = np.fromiter(chain.from_iterable(found), np.int64)
         self._subwords = RaggedArray.of(
@@ -66,19 +66,13 @@ class WordTokenizer:
         )
         self._rows.update(zip(new, range(len(self._rows), len(self._subwords)), strict=True))
 
-    def subwords(self, word: str) -> tuple[int, ...]:
-        """The subword ids of one word; the unknown token's id for a word that has none."""
-        self.learn([word])
-        return tuple(self._subwords[self._rows[word]].tolist())
-
-    def sentence(self, words: Sequence[str]) -> Segments:
-        """The subwords of a sentence, split between words into segments that fit ``max_input_length``."""
-        return self.sentences([words])[0]
-
     def sentences(self, sentences: Sequence[Sequence[str]]) -> list[Segments]:
-        """As ``sentence``, for many sentences."""
+        """The subwords of sentences, each in segments of at most ``max_input_length`` that do not split words.
+
+        A word without subwords becomes one unknown token.
+        """
         words = list(chain.from_iterable(sentences))
-        self.learn(words)
+        self.cache_words(words)
         rows = np.fromiter(map(self._rows.__getitem__, words), np.int64, len(words))
         return arrange_segments(
             self._subwords.take(rows),
@@ -89,16 +83,13 @@ class WordTokenizer:
             max_subwords=self.max_subwords,
         )
 
-    def texts(self, texts: Sequence[str], *, whole: bool = False) -> Segments:
-        """The subwords of one or more texts joined by the separator, the longest ones truncated until all fit.
+    def texts(self, rows: Sequence[Sequence[str]], *, may_overlap: bool = False) -> list[Segments]:
+        """The subwords of rows of one or more texts, joined by the separator.
 
-        With ``whole``, where ``long_input`` is ``stride``, the longest text is split into overlapping segments
-        instead, each with the other texts, which leave it at least half of the segment.
+        The longest texts of a row are truncated until all fit ``max_input_length``. If ``long_input`` is ``stride`` and
+        segments ``may_overlap``, the longest text is instead split into overlapping segments. Each segment repeats the
+        other texts, which are truncated to half of it.
         """
-        return self.encode_texts([texts], whole=whole)[0]
-
-    def encode_texts(self, rows: Sequence[Sequence[str]], *, whole: bool = False) -> list[Segments]:
-        """As ``texts``, for many rows of texts, which are tokenized in one call."""
         if not rows:
             return []
         encoded = self.tokenizer(
@@ -108,12 +99,12 @@ class WordTokenizer:
             verbose=False,
         )
         found = iter(encoded["input_ids"])
-        return [self._joined([list(next(found)) for _ in texts], whole) for texts in rows]
+        return [self._row_segments([list(next(found)) for _ in texts], may_overlap) for texts in rows]
 
-    def _joined(self, texts: list[list[int]], whole: bool) -> Segments:
+    def _row_segments(self, texts: list[list[int]], may_overlap: bool) -> Segments:
         size = max(self.max_subwords - len(self.special.between) * (len(texts) - 1), len(texts))
-        lengths = shorten([len(text) for text in texts], size)
-        if whole and self.long_input == "stride" and sum(lengths) < sum(map(len, texts)):
+        lengths = truncate_longest([len(text) for text in texts], size)
+        if may_overlap and self.long_input == "stride" and sum(lengths) < sum(map(len, texts)):
             rows = self._strides(texts, size)
         else:
             rows = [[text[:length] for text, length in zip(texts, lengths, strict=True)]]
@@ -128,60 +119,60 @@ class WordTokenizer:
         return Segments(*(np.asarray(values, dtype=np.int64) for values in (ids, types, starts, [])))
 
     def _strides(self, texts: list[list[int]], size: int) -> list[list[list[int]]]:
-        """The rows of texts that do not fit: each has another part of the longest one."""
+        """The texts of each segment if they do not fit in one: each has another part of the longest text."""
         lengths = [len(text) for text in texts]
         longest = lengths.index(max(lengths))
         others = lengths[:longest] + lengths[longest + 1 :]
-        short = shorten(others, size // 2)
-        stride = size - sum(short)
-        if lengths[longest] <= stride:
-            # The others alone are too long.
-            return [[text[:length] for text, length in zip(texts, shorten(lengths, size), strict=True)]]
-        short.insert(longest, 0)
+        truncated = truncate_longest(others, size // 2)
+        window = size - sum(truncated)
+        if lengths[longest] <= window:
+            # Only the other texts are too long.
+            return [[text[:length] for text, length in zip(texts, truncate_longest(lengths, size), strict=True)]]
+        truncated.insert(longest, 0)
         rows = []
-        for start in strides(lengths[longest], stride):
-            row = [text[:length] for text, length in zip(texts, short, strict=True)]
-            row[longest] = texts[longest][start : start + stride]
+        for start in window_starts(lengths[longest], window):
+            row = [text[:length] for text, length in zip(texts, truncated, strict=True)]
+            row[longest] = texts[longest][start : start + window]
             rows.append(row)
         return rows
 
     def _join(self, texts: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]:
-        """Ids and types of texts with the special tokens around and between them."""
+        """The ids and type ids of texts, including special tokens."""
         ids, types = list(self.special.before), [0] * len(self.special.before)
         for number, text in enumerate(texts):
-            kind = self.special.second_text_type if number else 0
+            type_id = self.special.second_text_type if number else 0
             if number:
                 ids.extend(self.special.between)
-                types.extend([0 if number == 1 else kind] * len(self.special.between))
+                types.extend([0 if number == 1 else type_id] * len(self.special.between))
             ids.extend(text)
-            types.extend([kind] * len(text))
+            types.extend([type_id] * len(text))
         ids.extend(self.special.after)
         types.extend([types[-1] if len(texts) > 1 else 0] * len(self.special.after))
         return (ids, types) if ids else ([self.unknown_id], [0])
 
 
-def strides(length: int, size: int) -> list[int]:
-    """The starts of segments of a size that cover a length and overlap by a quarter of their size."""
+def window_starts(length: int, size: int) -> list[int]:
+    """The starts of windows of a size that cover a length and overlap by a quarter of their size."""
     step = size - size // 4
     return list(range(0, max(1, length - size + step), step))
 
 
-def shorten(lengths: Sequence[int], size: int) -> list[int]:
-    """Reduces the longest lengths to a common limit, so that their sum is at most ``size``."""
+def truncate_longest(lengths: Sequence[int], size: int) -> list[int]:
+    """Reduces the longest lengths until their sum is at most ``size``."""
     result = list(lengths)
     while sum(result) > size:
         longest = max(result)
-        holders = [number for number, length in enumerate(result) if length == longest]
+        reducible = [index for index, length in enumerate(result) if length == longest]
         next_longest = max((length for length in result if length < longest), default=0)
-        step = max(1, min(longest - next_longest, -(-(sum(result) - size) // len(holders))))
-        for number in holders:
+        step = max(1, min(longest - next_longest, -(-(sum(result) - size) // len(reducible))))
+        for index in reducible:
             if sum(result) > size:
-                result[number] -= min(step, sum(result) - size)
+                result[index] -= min(step, sum(result) - size)
     return result
 
 
 def _unknown_id(tokenizer: Any) -> int:
-    """The id for a word without subwords: the unknown token, or else another special one."""
+    """The id for a word without subwords: the unknown token's, or else that of another special token."""
     for name in ("unk_token_id", "mask_token_id", "pad_token_id", "eos_token_id"):
         number = getattr(tokenizer, name, None)
         if number is not None:
@@ -190,7 +181,7 @@ def _unknown_id(tokenizer: Any) -> int:
 
 
 def _special_tokens(tokenizer: Any) -> SpecialTokens:
-    """Finds what the tokenizer adds around one text and between two, by comparing its outputs."""
+    """Compares outputs of the tokenizer to find what it adds around one text and between two."""
     for word in _PROBE_WORDS:
         alone = tokenizer(word, add_special_tokens=False)["input_ids"]
         full = tokenizer(word)["input_ids"]
@@ -210,7 +201,7 @@ def _special_tokens(tokenizer: Any) -> SpecialTokens:
 
 
 def _separator(tokenizer: Any) -> tuple[int, ...]:
-    """The token between texts if the tokenizer puts none there: without one they would be one text."""
+    """The token between texts if the tokenizer adds none, because two texts must differ from one text."""
     for name in ("sep_token_id", "eos_token_id"):
         number = getattr(tokenizer, name, None)
         if number is not None:

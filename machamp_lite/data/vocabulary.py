@@ -8,16 +8,16 @@ from typing import Any
 from machamp_lite.data.ragged_array import StringIndex
 
 UNKNOWN = -1
-# The key of the vocabulary of data set ids, among those of tasks.
+# The key of the vocabulary of data set ids among those of tasks.
 DATASET_IDS = "dataset_embed_idx"
 
 
 class Vocabulary:
-    """Labels and ids of one task, in the order in which they first occur in the training data.
+    """The labels of one task, whose ids are in the order in which they first occur in the training data.
 
-    Only training data adds labels; a label that is not in the training data has the id ``UNKNOWN``. ``items`` is the
-    number of words or sentences that have one or more labels. ``root_counts`` is for the relations of a parser: how
-    many of the ``counts`` are at the root of a tree; it is empty where that is not known.
+    Only training data adds labels; any other label has the id ``UNKNOWN``. ``items`` is the number of words or
+    sentences with labels. For the relations of a parser, ``root_counts`` is how many of the ``counts`` are at the root
+    of a tree; it is empty if that is not known.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Vocabulary:
         return label in self._ids
 
     def add(self, labels: Iterable[str], *, items: int) -> list[int]:
-        """Counts the labels of a number of items of training data, gives new ones new ids, and returns the ids."""
+        """Counts the labels of ``items`` items of training data, adds new labels, and returns the ids."""
         self.items += items
         ids = list(map(self._ids.__getitem__, labels))
         self.labels += islice(self._ids, len(self.labels), None)
@@ -50,7 +50,7 @@ class Vocabulary:
         return ids
 
     def count_roots(self, ids: Iterable[int]) -> None:
-        """Counts labels, given by their ids, that are at the root of a tree."""
+        """Counts the labels with these ids as labels at the root of a tree."""
         counts = Counter(ids)
         self.root_counts += [0] * (len(self.labels) - len(self.root_counts))
         for number, count in counts.items():
@@ -61,11 +61,11 @@ class Vocabulary:
         return [self._ids.get(label, UNKNOWN) for label in labels]
 
     def most_frequent(self) -> list[tuple[str, int]]:
-        """Labels with their counts, the most frequent first, ties by label."""
+        """Labels with their counts, the most frequent first; ties are sorted by label."""
         return sorted(zip(self.labels, self.counts, strict=True), key=lambda pair: (-pair[1], pair[0]))
 
     def as_json(self) -> dict[str, Any]:
-        """The arguments that make this vocabulary again."""
+        """The arguments of the constructor that make an equal vocabulary."""
         return {
             "labels": self.labels,
             "counts": self.counts,

@@ -1,1 +1,1 @@
-"""From records to the flat tensors of one step."""
+"""Turns records into examples, and examples into batches."""

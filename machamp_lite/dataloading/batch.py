@@ -1,6 +1,6 @@
 """The flat tensors of one step.
 
-The letters in shapes, here and everywhere: S subwords, P segments of sentences, W words, B sentences, L the longest
+Shapes use the same letters in all modules: S subwords, P segments of sentences, W words, B sentences, L the longest
 length in a batch, D the encoder's width, K layers, C labels, N items of a task (words or sentences).
 """
 
@@ -23,9 +23,9 @@ HOST = torch.device("cpu")
 class TaskItems:
     """The items of one task in a batch.
 
-    ``sentences`` are indices in the batch; ``rows`` (N,) the indices of the words or sentences in the batch, None for
-    all of them; ``lengths`` the number of items of each sentence; ``gold`` (N, ...) the targets of the loss, on the
-    device of the model.
+    ``sentences`` are the indices of the sentences in the batch. ``rows`` (N,) are the indices of the items among all
+    words or sentences of the batch; None means all of them. ``lengths`` (len(sentences),) is the number of items per
+    sentence. ``gold`` (N, ...) are the targets of the loss, on the device of the model.
     """
 
     sentences: list[int]
@@ -48,7 +48,7 @@ class Batch:
     word_ends: Tensor  # (W,) indices of the last subword of each word (or of the subwords that are items)
     examples: tuple[Example, ...]
     tasks: dict[str, TaskItems]
-    # The data set of each word (W,) and sentence (B,); None where no data set has ids.
+    # The id of the data set of each word (W,) and sentence (B,); None if no sentence of the batch has one.
     word_datasets: Tensor | None
     sentence_datasets: Tensor | None
 
@@ -67,25 +67,16 @@ def make_batch(
 ) -> Batch:
     """Concatenates examples.
 
-    ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, the items of
-    a task are those of sentences with its labels, and have gold; without, those of all sentences of its datasets.
+    ``tasks`` are the tasks of each dataset with their decoders. With ``only_annotated``, as in training, a task gets
+    the sentences that have labels of it, with their gold; without, it gets all sentences of its datasets.
     """
     segments = [example.segments for example in examples]
-    sizes = np.array([len(segment.subword_ids) for segment in segments])
+    sizes = np.array([len(own.subword_ids) for own in segments])
     starts = np.cumsum(sizes) - sizes
-    word_counts = np.array([len(segment.word_ends) for segment in segments])
-    segment_starts = np.concatenate(
-        [segment.segment_starts + start for segment, start in zip(segments, starts, strict=True)]
-    )
-    word_ends = np.concatenate([segment.word_ends + start for segment, start in zip(segments, starts, strict=True)])
-
-    known_ids = [
-        np.zeros(max(1, count), dtype=np.int64) if example.dataset_ids is None else example.dataset_ids
-        for example, count in zip(examples, word_counts, strict=True)
-    ]
-    has_ids = any(example.dataset_ids is not None for example in examples)
-    dataset_ids = [ids[:count] for ids, count in zip(known_ids, word_counts, strict=True)] if has_ids else []
-
+    word_counts = np.array([len(own.word_ends) for own in segments])
+    segment_starts = np.concatenate([own.segment_starts + start for own, start in zip(segments, starts, strict=True)])
+    word_ends = np.concatenate([own.word_ends + start for own, start in zip(segments, starts, strict=True)])
+    word_datasets, sentence_datasets = _dataset_ids(examples, word_counts)
     items = {}
     decoders = {task: decoder for dataset in tasks.values() for task, decoder in dataset.items()}
     for task, decoder in decoders.items():
@@ -106,27 +97,41 @@ def make_batch(
                 None if gold is None else to_device(torch.from_numpy(gold), device),
             )
     return Batch(
-        subword_ids=torch.from_numpy(np.concatenate([segment.subword_ids for segment in segments])),
-        type_ids=torch.from_numpy(np.concatenate([segment.type_ids for segment in segments])),
+        subword_ids=torch.from_numpy(np.concatenate([own.subword_ids for own in segments])),
+        type_ids=torch.from_numpy(np.concatenate([own.type_ids for own in segments])),
         segment_lengths=torch.from_numpy(np.diff(segment_starts, append=sizes.sum())),
-        segments_per_sentence=torch.from_numpy(np.array([len(segment.segment_starts) for segment in segments])),
+        segments_per_sentence=torch.from_numpy(np.array([len(own.segment_starts) for own in segments])),
         word_ends=torch.from_numpy(word_ends),
         examples=tuple(examples),
         tasks=items,
-        word_datasets=torch.from_numpy(np.concatenate(dataset_ids)) if dataset_ids else None,
-        sentence_datasets=torch.from_numpy(np.array([ids[0] for ids in known_ids])) if dataset_ids else None,
+        word_datasets=word_datasets,
+        sentence_datasets=sentence_datasets,
     )
+
+
+def _dataset_ids(
+    examples: Sequence[Example], word_counts: np.ndarray
+) -> tuple[Tensor | None, Tensor | None]:
+    """The ids of the data sets of words and of sentences; None if no example has any."""
+    if all(example.dataset_ids is None for example in examples):
+        return None, None
+    ids = [
+        np.zeros(max(1, count), dtype=np.int64) if example.dataset_ids is None else example.dataset_ids
+        for example, count in zip(examples, word_counts, strict=True)
+    ]
+    of_words = np.concatenate([own[:count] for own, count in zip(ids, word_counts, strict=True)])
+    return torch.from_numpy(of_words), torch.from_numpy(np.array([own[0] for own in ids]))
 
 
 def _task_rows(
     chosen: list[int], word_counts: np.ndarray, level: Level
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """The rows of the chosen sentences (None if they are all), and each one's number of items."""
-    everything = len(chosen) == len(word_counts)
+    """The rows of a task with these sentences (None means all rows), and the number of items per sentence."""
+    are_all = len(chosen) == len(word_counts)
     if level == "sentence":
-        return None if everything else np.array(chosen), np.ones(len(chosen), dtype=np.int64)
+        return None if are_all else np.array(chosen), np.ones(len(chosen), dtype=np.int64)
     lengths = word_counts[chosen]
-    if everything:
+    if are_all:
         return None, lengths
     ends = np.cumsum(word_counts)
     rows = [np.arange(ends[index] - word_counts[index], ends[index]) for index in chosen]

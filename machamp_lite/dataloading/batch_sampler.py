@@ -1,4 +1,4 @@
-"""Which examples make a batch, and in which order: a function of seed and epoch alone."""
+"""Chooses the examples of each batch and their order, as a function of seed and epoch alone."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -18,9 +18,9 @@ POOL_BATCHES = 32
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """Training examples, each of which is used once in ``epochs`` epochs.
+    """Training examples, which are split over ``epochs`` epochs; by default, each epoch uses all of them.
 
-    With ``sampling_weights``, the same number is drawn per epoch, with repetition.
+    With ``sampling_weights``, each epoch draws as many examples as it would use, with replacement.
     """
 
     examples: Sequence[Example]
@@ -29,7 +29,7 @@ class Stream:
 
 
 class Batches(Sequence[list[Example]]):
-    """The batches of an epoch as indices of examples, which are made when their batch is accessed."""
+    """The batches of an epoch. They are stored as indices; the examples of a batch are made when it is accessed."""
 
     def __init__(self, sampler: "BatchSampler", indices: Sequence[Sequence[int]]) -> None:
         self.sampler = sampler
@@ -69,7 +69,7 @@ class BatchSampler:
         seed: int,
         processes: int = 1,
     ) -> None:
-        """With several ``processes``, batches are that many times larger, and each process has a part of each."""
+        """With several ``processes``, batches are larger by that factor, and each process gets a part of each batch."""
         sizes = {"max_tokens": processes * batching.max_tokens, "batch_size": processes * batching.batch_size}
         batching = batching.model_copy(update=sizes)
         self.streams = streams
@@ -79,9 +79,9 @@ class BatchSampler:
         ends = np.cumsum(counts)
         self.members = [np.arange(end - count, end) for end, count in zip(ends, counts, strict=True)]
         self.ends = ends.tolist()
-        of_streams = [sizes_of(stream.examples) for stream in streams]
+        sizes_per_stream = [sizes_of(stream.examples) for stream in streams]
         self.lengths, self.segments, self.words = (
-            np.concatenate([np.zeros(0, np.int64), *columns]) for columns in zip(*of_streams, strict=True)
+            np.concatenate([np.zeros(0, np.int64), *columns]) for columns in zip(*sizes_per_stream, strict=True)
         )
 
     def examples(self, indices: Sequence[int]) -> list[Example]:
@@ -93,7 +93,7 @@ class BatchSampler:
         """The batches of one epoch, counted from 1."""
         random = np.random.default_rng([self.seed, epoch])
         parts = [
-            self._part(members, stream.epochs, epoch)
+            self._epoch_part(members, stream.epochs, epoch)
             for members, stream in zip(self.members, self.streams, strict=True)
         ]
         sampled = [
@@ -103,7 +103,7 @@ class BatchSampler:
             for part, size, stream in zip(parts, self._sample_sizes(parts), self.streams, strict=True)
         ]
         if self.batching.diverse:
-            # Merged into one, so that a batch may hold examples of several streams.
+            # As one stream, so that a batch may contain examples of several streams.
             merged = np.concatenate(sampled)
             sampled = [random.permutation(merged) if self.batching.shuffle else merged]
         batches = [batch for stream in sampled for batch in self._split_stream(stream, random)]
@@ -112,17 +112,17 @@ class BatchSampler:
             batches = [batches[index] for index in order]
         return Batches(self, batches)
 
-    def _part(self, members: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
-        """The part of a stream that an epoch uses: one of ``epochs`` parts."""
+    def _epoch_part(self, members: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
+        """The part of a stream that an epoch uses, if the stream is split over ``epochs`` epochs."""
         if epochs == 1:
             return members
         order = np.random.default_rng(self.seed).permutation(members)
         part = (epoch - 1) % epochs
-        # With fewer sentences than epochs, each epoch has one.
+        # With fewer examples than epochs, each epoch uses one.
         return np.array_split(order, epochs)[part] if len(order) >= epochs else order[[part % len(order)]]
 
     def _sample_sizes(self, parts: Sequence[np.ndarray]) -> list[int]:
-        """The sentences per epoch of each stream: in proportion to size ** smoothing, the sum unchanged."""
+        """The number of examples per epoch from each stream: proportional to size ** smoothing, with the same sum."""
         sizes = np.array([len(part) for part in parts], dtype=float)
         smoothing = self.batching.sampling_smoothing
         if smoothing == 1.0:
@@ -131,7 +131,7 @@ class BatchSampler:
         return [max(1, round(share * sizes.sum())) for share in shares]
 
     def _sample(self, part: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
-        """``size`` examples: each equally often, the remainder drawn without repetition."""
+        """Draws ``size`` examples: each equally often, and the remainder without replacement."""
         whole, rest = divmod(size, len(part))
         parts = [part] * whole + [random.permutation(part)[:rest]]
         if self.batching.shuffle:
@@ -153,7 +153,7 @@ class BatchSampler:
 
 
 def sizes_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The subwords of the longest segment of each example, its segments and its words. *Shape:* (examples,) each."""
+    """Per example: subwords of its longest segment, segments, words. *Shape:* (examples,) each."""
     if isinstance(examples, ExampleStore):
         return examples.column("longest"), examples.lengths("segment_starts"), examples.column("num_words")
     lengths = [example.segments.longest for example in examples]
@@ -164,9 +164,9 @@ def sizes_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray, np.nd
 def make_batches(
     order: Sequence[int] | np.ndarray, lengths: np.ndarray, segments: np.ndarray, batching: BatchingParams
 ) -> list[list[int]]:
-    """Splits a sequence into batches within ``max_tokens``, padding included, and ``batch_size`` sentences.
+    """Splits examples into batches of at most ``max_tokens`` subwords, padding included, and ``batch_size`` examples.
 
-    A sentence that exceeds ``max_tokens`` is a batch by itself.
+    An example with more than ``max_tokens`` subwords is a batch by itself.
     """
     batches: list[list[int]] = []
     batch: list[int] = []
@@ -186,7 +186,7 @@ def make_batches(
 def split_batch(batch: Sequence[Example], number: int) -> list[list[Example]]:
     """Splits a batch into ``number`` parts with about the same number of subwords; some may be empty.
 
-    Each sentence, the longest first, goes to the part with the fewest subwords; parts keep the order of the batch.
+    Each example, the longest first, goes to the part with the fewest subwords. Parts keep the order of the batch.
     """
     sizes = [len(example.segments.subword_ids) for example in batch]
     totals = [0] * number

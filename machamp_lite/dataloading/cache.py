@@ -1,7 +1,7 @@
-"""The data of a run as it was read, cached in one file, so that the next run does not read it again.
+"""Caches the data of a run in one file, so that the next run on the same data need not parse and tokenize it again.
 
-The name of an entry is a hash of everything it depends on, including the source code of this package: an outdated entry
-is never found. Its checksum is verified before it is parsed: a damaged entry is ignored, and the data read again.
+The name of an entry is a hash of everything it depends on, including the source code of this package, so an outdated
+entry is never found. Its checksum is verified before it is parsed; if it is damaged, the data files are read again.
 """
 
 import hashlib
@@ -37,15 +37,15 @@ logger = logging.getLogger(__name__)
 
 # Values of --data_cache that are not a folder.
 AUTO, OFF = "auto", "off"
-# In bytes of all data files: reading less takes no longer than reading an entry.
-WORTHWHILE = 10**6
-KEPT_SECONDS = 30 * 24 * 3600
+# Smaller data (bytes of all files) is read about as fast as an entry.
+MIN_BYTES = 10**6
+MAX_AGE_SECONDS = 30 * 24 * 3600
 _PREFIX, _SUFFIX = "data-", ".cache"
 # The first line of an entry, before its key and the checksum of the rest.
 _FIRST_LINE = "machamp_lite data cache"
-_LONGEST_FIRST_LINE = 256
+_MAX_FIRST_LINE_BYTES = 256
 _DISTRIBUTIONS = ("numpy", "tokenizers", "transformers")
-# Options that do not change what is read.
+# Options that do not change how data is read.
 _DATASET_OPTIONS = {"train_data_path", "dev_data_path", "split_mlm", "oversample", "oversample_scheme", "tasks"}
 _TASK_OPTIONS = set(TaskOptions.model_fields) - {"task_type", "column_idx"}
 
@@ -58,7 +58,7 @@ def cache_folder(choice: str, config: Config) -> Path | None:
     if choice != AUTO:
         return Path(choice)
     try:
-        if sum(os.path.getsize(path) for path in data_files(config)) < WORTHWHILE:
+        if sum(os.path.getsize(path) for path in data_files(config)) < MIN_BYTES:
             return None
         user_cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
         return (user_cache if user_cache.is_absolute() else Path.home() / ".cache") / "machamp_lite"
@@ -68,7 +68,7 @@ def cache_folder(choice: str, config: Config) -> Path | None:
 
 
 class DataCache:
-    """The entry of the data of one run, whose files have these ``checksums``, in a folder."""
+    """The cache entry for the data of one run in a folder; ``checksums`` are those of the data files."""
 
     def __init__(
         self,
@@ -87,11 +87,11 @@ class DataCache:
         self.path = folder / f"{_PREFIX}{self.key}{_SUFFIX}"
 
     def _key(self, label_orders: Mapping[str, Sequence[str]]) -> str:
-        """A hash of the data and all that decides how it is read; empty if some files cannot be read."""
+        """A hash of the data files and of everything that affects how they are read; empty if one cannot be read."""
         digests = [self.checksums[path] for path in data_files(self.config)]
         if not all(digests):
             return ""
-        rest = [_of_config(self.config, label_orders), _of_program(), _of_tokenizer(self.tokenizer)]
+        rest = [_config_state(self.config, label_orders), _program_state(), _tokenizer_state(self.tokenizer)]
         return hashlib.sha256(json.dumps([rest, digests]).encode()).hexdigest()
 
     def load(self) -> RunData | None:
@@ -99,7 +99,7 @@ class DataCache:
         if not self.key or not self.path.is_file():
             return None
         try:
-            # Read, not memory-mapped: a process is killed if it reads a mapped file that was truncated.
+            # Not memory-mapped, because a process that reads a truncated mapped file is killed.
             found, _, content = self.path.read_bytes().partition(b"\n")
         except OSError as error:
             self._warn(first_line(error))
@@ -114,10 +114,10 @@ class DataCache:
         return self._unpack(load_arrays(content))
 
     def _warn(self, reason: str) -> None:
-        logger.warning("%s: not a whole data cache, reads the data anew (%s)", self.path, reason)
+        logger.warning("%s: this data cache cannot be used (%s); reading the data files again", self.path, reason)
 
     def save(self, data: RunData) -> bool:
-        """Writes the entry, and removes those not used for a month; returns whether it was written."""
+        """Writes the entry and removes entries that were not used for a month; returns whether it was written."""
         if not self.key:
             return False
         try:
@@ -135,7 +135,7 @@ class DataCache:
     def _pack(self, data: RunData) -> dict[str, np.ndarray]:
         parts = {"train": data.train, "dev": data.dev}
         document = {
-            "vocabularies": {task: own.as_json() for task, own in data.vocabularies.items()},
+            "vocabularies": {task: vocabulary.as_json() for task, vocabulary in data.vocabularies.items()},
             **{part: {name: store.document() for name, store in parts[part].items()} for part in parts},
         }
         arrays = {"document": np.frombuffer(json.dumps(document).encode(), np.uint8)}
@@ -155,10 +155,10 @@ class DataCache:
             vocabularies[DATASET_IDS] = Vocabulary(**saved[DATASET_IDS])
         data = RunData(self.tokenizer, vocabularies, {}, {}, self.checksums)
         for part, stores in (("train", data.train), ("dev", data.dev)):
-            for number, (name, own) in enumerate(document[part].items()):
+            for number, (name, store) in enumerate(document[part].items()):
                 dataset, start = self.config.datasets[name], f"{part} {number} "
                 stores[name] = ExampleStore.load(
-                    own,
+                    store,
                     {key.removeprefix(start): array for key, array in arrays.items() if key.startswith(start)},
                     dataset=name,
                     path=str(dataset.train_data_path if part == "train" else dataset.dev_data_path),
@@ -171,8 +171,8 @@ def _first_line(key: str, content: bytes) -> bytes:
     return f"{_FIRST_LINE} {key} {hashlib.blake2b(content, digest_size=32).hexdigest()}\n".encode()
 
 
-def _of_config(config: Config, label_orders: Mapping[str, Sequence[str]]) -> list[Any]:
-    """The options that decide how data is read; the paths of the files do not."""
+def _config_state(config: Config, label_orders: Mapping[str, Sequence[str]]) -> list[Any]:
+    """The options that affect how data is read, without the paths of files."""
     datasets = [
         (
             name,
@@ -189,7 +189,7 @@ def _of_config(config: Config, label_orders: Mapping[str, Sequence[str]]) -> lis
     return [datasets, encoder.max_input_length, encoder.long_input, list(label_orders.items())]
 
 
-def _of_program() -> list[str]:
+def _program_state() -> list[str]:
     """The versions of the libraries that read data, and the source code of this package."""
     source = hashlib.blake2b()
     package = Path(__file__).resolve().parents[1]
@@ -199,17 +199,17 @@ def _of_program() -> list[str]:
     return [*map(version, _DISTRIBUTIONS), platform.python_version(), source.hexdigest()]
 
 
-def _of_tokenizer(tokenizer: Any) -> list[Any]:
+def _tokenizer_state(tokenizer: Any) -> list[Any]:
     """Everything that a tokenizer's output depends on."""
-    own = [type(tokenizer).__name__, str(tokenizer.special_tokens_map), list(tokenizer.model_input_names)]
-    own.append(str(tokenizer.init_kwargs.get(KEY)))
+    state = [type(tokenizer).__name__, str(tokenizer.special_tokens_map), list(tokenizer.model_input_names)]
+    state.append(str(tokenizer.init_kwargs.get(KEY)))
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is not None:
-        return [*own, hashlib.blake2b(backend.to_str().encode()).hexdigest()]
+        return [*state, hashlib.blake2b(backend.to_str().encode()).hexdigest()]
     with tempfile.TemporaryDirectory() as folder:
         tokenizer.save_pretrained(folder)
         files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
-        return [*own, *(f"{path.name} {checksum(path)}" for path in files)]
+        return [*state, *(f"{path.name} {checksum(path)}" for path in files)]
 
 
 def _remove_old(folder: Path) -> None:
@@ -217,7 +217,7 @@ def _remove_old(folder: Path) -> None:
     remove_dead_temporaries(folder)
     for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
         try:
-            is_old = time.time() - path.lstat().st_mtime > KEPT_SECONDS
+            is_old = time.time() - path.lstat().st_mtime > MAX_AGE_SECONDS
             if is_old and not path.is_symlink() and _is_entry(path):
                 path.unlink()
         except OSError:
@@ -226,7 +226,7 @@ def _remove_old(folder: Path) -> None:
 
 
 def _is_entry(path: Path) -> bool:
-    """Whether a file is an entry: its name has the key of its first line."""
+    """Whether a file is a cache entry: its first line contains the key in its name."""
     key = path.name.removeprefix(_PREFIX).removesuffix(_SUFFIX)
     with path.open("rb") as file:
-        return file.readline(_LONGEST_FIRST_LINE).startswith(f"{_FIRST_LINE} {key} ".encode())
+        return file.readline(_MAX_FIRST_LINE_BYTES).startswith(f"{_FIRST_LINE} {key} ".encode())

@@ -1,4 +1,4 @@
-"""Files of one dataset to examples, with all faults and issues of their labels."""
+"""Reads the files of one dataset as examples, and reports all faults and label issues in them."""
 
 import contextlib
 import gc
@@ -14,32 +14,32 @@ from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.errors import DataError, FaultList, did_you_mean
 
-# Records that are in memory at once: the examples of a chunk are packed before the next chunk is read.
+# The number of records that are in memory at once: their examples are packed before the next chunk is read.
 CHUNK = 4096
-# In subwords, of training and dev data.
-LONGEST_SENTENCE = 20_000
+# In training and dev data. The gradients of longer sentences do not fit in memory.
+MAX_SENTENCE_SUBWORDS = 20_000
 
 
 class DatasetReader(ExampleBuilder):
     """Reads files and records of one dataset."""
 
     def read_training(self, path: str | Path) -> ExampleStore:
-        """Reads training data within ``max_sents`` and ``max_words``; its labels enter the vocabularies.
+        """Reads training data up to ``max_sents`` and ``max_words``, and adds its labels to the vocabularies.
 
-        Raises ``DataError`` with every fault of the file.
+        Raises ``DataError`` with all faults of the file.
         """
         examples = self._read_file(path, training=True)
-        faults = [fault for task in self.config.tasks for fault in self._unlabelled(task, str(path), examples)]
+        faults = [fault for task in self.config.tasks if (fault := self._missing_labels(task, str(path), examples))]
         if faults:
             raise DataError(faults)
         return examples
 
     def read_evaluation(self, path: str | Path) -> ExampleStore:
-        """Reads a whole file of dev data; labels that are not in the training data have no id."""
+        """Reads all dev data of a file. Labels that are not in the training data get no id."""
         return self._read_file(path, training=False)
 
     def read_labels(self, records: Sequence[Record], issues: IssueCounter) -> list[Labels]:
-        """The gold labels of records for prediction; those that cannot be scored are counted in ``issues``.
+        """Reads the gold labels of records for prediction; labels that cannot be scored are counted in ``issues``.
 
         Raises ``DataError`` with a line for each record into which labels cannot be written.
         """
@@ -75,14 +75,14 @@ class DatasetReader(ExampleBuilder):
         counts: dict[str, Counter[str]],
         training: bool,
     ) -> Iterator[list[Example]]:
-        """The examples of a file in chunks, until its first fault; then the file is only checked."""
+        """Yields the examples of a file in chunks until its first fault; after that, only checks the rest."""
         required = self.config.required_columns()
         columns = max(required, default=-1) + 1
         records = read_records(
             path, file_format_of(self.config), required=required, allow_empty_words=False, faults=faults
         )
-        # Rows without a column are reported by read_records. Labels are read one record at a time, so that faults
-        # are in the file's order.
+        # read_records reports rows with too few columns. Labels are read one record at a time, so that faults are in
+        # the order of the file.
         annotated = (
             (record, self._labels_of(record, faults))
             for record in (self._limited(records) if training else records)
@@ -94,9 +94,9 @@ class DatasetReader(ExampleBuilder):
             in_chunk, labels = zip(*chunk, strict=True)
             self._check(in_chunk, labels, issues)
             examples = self.examples(in_chunk, labels, training=training, counts=counts)
-            for record, own in zip(in_chunk, examples, strict=True):
-                for example in own:
-                    if len(example.segments.subword_ids) > LONGEST_SENTENCE:
+            for record, examples_of_record in zip(in_chunk, examples, strict=True):
+                for example in examples_of_record:
+                    if len(example.segments.subword_ids) > MAX_SENTENCE_SUBWORDS:
                         faults.add(_too_long(record, example))
                         break
             yield list(chain.from_iterable(examples))
@@ -115,7 +115,7 @@ class DatasetReader(ExampleBuilder):
     def _labels_of(
         self, record: Record, faults: FaultList, *, unreadable: IssueCounter | None = None
     ) -> Labels:
-        """The labels of a record; those that cannot be read are faults, or with ``unreadable`` counted there."""
+        """The labels of a record. Unreadable labels are counted in ``unreadable``; without it, they are faults."""
         labels = {}
         for task, config in self.config.tasks.items():
             decoder = self.decoders[task]
@@ -138,47 +138,48 @@ class DatasetReader(ExampleBuilder):
         return labels
 
     def _check(self, records: Sequence[Record], labels: Sequence[Labels], issues: IssueCounter) -> None:
-        """Counts the issues of labels, and removes the labels that can neither be trained on nor scored."""
+        """Counts the label issues, and removes the labels that can be neither trained on nor scored."""
         for task, config in self.config.tasks.items():
-            indices = [index for index, own in enumerate(labels) if task in own]
+            indices = [index for index, by_task in enumerate(labels) if task in by_task]
             annotated = [records[index] for index in indices]
-            own_labels = [labels[index][task] for index in indices]
+            task_labels = [labels[index][task] for index in indices]
             for number, issue in self.decoders[task].find_issues(
-                annotated, own_labels, task=task, config=config
+                annotated, task_labels, task=task, config=config
             ):
                 issues.add(annotated[number], issue, task=task)
                 if issue.excluded:
                     del labels[indices[number]][task]
 
-    def _unlabelled(self, task: str, path: str, examples: ExampleStore) -> list[str]:
-        """A fault if no sentence of a training file has a label of the task."""
+    def _missing_labels(self, task: str, path: str, examples: ExampleStore) -> str | None:
+        """The fault if no sentence of a training file has a label of the task."""
         if examples.annotated(task).any():
-            return []
+            return None
         excluded = examples.issues.excluded(task)
         if excluded:
             first = min(excluded, key=lambda count: count.line)
             number = sum(count.occurrences for count in excluded)
             what = f"all {number} annotated sentences are left out, expected some for task '{task}'"
-            return [f"{path}:{first.line}: {first.issue.message}; {what}"]
+            return f"{path}:{first.line}: {first.issue.message}; {what}"
         place = self.decoders[task].place(task, self.config.tasks[task])
         if not place.startswith("comment"):
-            return [f"{path}: found no label in {place}, expected some for task '{task}'"]
+            return f"{path}: found no label in {place}, expected some for task '{task}'"
         records = islice(read_records(path, file_format_of(self.config)), 100)
         names = {name for record in records for name in record.comment_names()}
-        return [f"{path}: found no {place}, expected some for task '{task}'{did_you_mean(task, names)}"]
+        return f"{path}: found no {place}, expected some for task '{task}'{did_you_mean(task, names)}"
 
 
 def _too_long(record: Record, example: Example) -> str:
-    """The fault of a sentence whose gradients would fit no memory; most often blank lines are missing."""
+    """The fault of a sentence that is too long, most often because blank lines are missing."""
     return (
         f"{record.where()}: found a sentence of {len(example.words)} words and {len(example.segments.subword_ids)} "
-        f"subwords, expected at most {LONGEST_SENTENCE} subwords in training and dev data; a blank line ends a sentence"
+        f"subwords, expected at most {MAX_SENTENCE_SUBWORDS} subwords in training and dev data; "
+        "a blank line ends a sentence"
     )
 
 
 @contextlib.contextmanager
 def _garbage_collection_paused() -> Iterator[None]:
-    """Half of the time of reading a large file would go into searching millions of new objects for cycles."""
+    """Pauses garbage collection, which would take half of the time of reading a large file."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

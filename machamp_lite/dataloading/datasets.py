@@ -1,4 +1,4 @@
-"""All data of a run, read from its files."""
+"""Reads all data of a run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,34 +21,34 @@ from machamp_lite.weighting.oversampling import sampling_weights
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """All examples of a run by dataset, and the vocabularies and span schemes of tasks from its training data."""
+    """The examples of a run by dataset, and the vocabularies and span schemes of its tasks."""
 
     tokenizer: Any
     vocabularies: dict[str, Vocabulary]
     train: dict[str, ExampleStore]
     dev: dict[str, ExampleStore]
-    # Of the bytes of all data files that were read, by path.
+    # Of the data files, by path.
     checksums: Mapping[str, str] = field(default_factory=dict)
     schemes: dict[str, str] = field(default_factory=dict)
 
 
 def data_files(config: Config) -> list[str]:
-    """The data files of a run."""
+    """The paths of the training and dev files of a run."""
     paths = [(dataset.train_data_path, dataset.dev_data_path) for dataset in config.datasets.values()]
     return [path for pair in paths for path in pair if path is not None]
 
 
 def data_checksums(config: Config) -> dict[str, str]:
-    """The checksums of the data files of a run by path; empty for one that cannot be read, as its reader reports."""
-    return {path: _checksum_or_nothing(path) for path in data_files(config)}
+    """The checksums of the data files of a run by path; empty for a file that cannot be read."""
+    return {path: _checksum_or_empty(path) for path in data_files(config)}
 
 
 def changed_files(checksums: Mapping[str, str]) -> list[str]:
     """The data files that no longer have these checksums."""
-    return [path for path, before in checksums.items() if _checksum_or_nothing(path) != before]
+    return [path for path, before in checksums.items() if _checksum_or_empty(path) != before]
 
 
-def _checksum_or_nothing(path: str) -> str:
+def _checksum_or_empty(path: str) -> str:
     try:
         return checksum(path)
     except (OSError, ValueError):
@@ -62,9 +62,9 @@ def read_files(
     label_orders: Mapping[str, Sequence[str]],
     checksums: Mapping[str, str],
 ) -> RunData:
-    """Reads all data; the vocabularies of some tasks begin with labels in a given order.
+    """Reads all data of a run; raises ``DataError`` with the faults of all files.
 
-    Raises ``DataError`` with the faults of all files.
+    ``label_orders`` has, for some tasks, the labels with which their vocabularies begin.
     """
     encoder = config.params.encoder
     words = WordTokenizer(tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input)
@@ -80,7 +80,7 @@ def read_files(
         for name, dataset in config.datasets.items()
     }
     faults: list[str] = []
-    # All training data first: its labels must be known before dev data is encoded.
+    # All training data comes first: its labels must be known before dev data is encoded.
     for name, dataset in config.datasets.items():
         try:
             data.train[name] = readers[name].read_training(str(dataset.train_data_path))
@@ -98,7 +98,7 @@ def read_files(
 
 
 def drop_unused_examples(config: Config, data: RunData) -> None:
-    """Removes examples of input types that only tasks with ``loss_weight`` 0 have, so that no step uses them."""
+    """Removes the examples that only tasks with ``loss_weight`` 0 would use."""
     for name, dataset in config.datasets.items():
         tasks = dataset.active().tasks
         if len(tasks) < len(dataset.tasks):
@@ -111,7 +111,7 @@ def drop_unused_examples(config: Config, data: RunData) -> None:
 
 
 def training_streams(config: Config, data: RunData) -> list[Stream]:
-    """The streams of training examples of each dataset: those of ``mlm``, split over the epochs, and all others."""
+    """The training examples of each dataset: a stream for ``mlm``, which may be split over epochs, and one for the rest."""
     streams = []
     for name, dataset in config.datasets.items():
         others = data.train[name].of_types("words", "subwords", "raw")
@@ -127,11 +127,11 @@ def training_streams(config: Config, data: RunData) -> list[Stream]:
 
 
 def oversampling_weights(examples: ExampleStore, config: DatasetConfig, vocabulary: Vocabulary) -> np.ndarray:
-    """The probability of each sentence of a dataset with ``oversample`` to be drawn. *Shape:* (examples,)."""
+    """The sampling probability of each example of a dataset with ``oversample``. *Shape:* (examples,)."""
     task = str(config.oversample)
-    decoder, nothing = decoder_class(config.tasks[task]), np.zeros(0, np.int64)
+    decoder, no_classes = decoder_class(config.tasks[task]), np.zeros(0, np.int64)
     beta = config.tasks[task].class_weights_beta
     label_weights = np.array(scheme_weights(config.oversample_scheme, vocabulary.counts, beta=beta))
     return sampling_weights(
-        (nothing if gold is None else decoder.class_ids(gold) for gold in examples.gold(task)), label_weights
+        (no_classes if gold is None else decoder.class_ids(gold) for gold in examples.gold(task)), label_weights
     )

@@ -16,8 +16,9 @@ from machamp_lite.data.segments import Segments
 class Example:
     """One sentence as the model reads it, for the tasks with this ``input_type``.
 
-    ``labels`` and ``gold`` have the tasks for which the sentence is annotated: gold labels as strings, and the tensors
-    for the decoder's loss. ``dataset_ids`` are the data set of each item, or of a text; 0 is unknown.
+    ``source`` is its ``file:line``. ``labels`` (the gold labels as they are written) and ``gold`` (the same as arrays
+    for the loss) have an entry for each task for which the sentence is annotated. ``dataset_ids`` has the id of the
+    data set of each item, or one id for a text; 0 is unknown.
     """
 
     dataset: str
@@ -31,7 +32,7 @@ class Example:
 
     @property
     def num_words(self) -> int:
-        """The number of words; of texts, which have no words, what is between spaces."""
+        """The number of words; texts are split at white space."""
         return len(("" if self.input_type == "raw" else " ").join(self.words).split())
 
 

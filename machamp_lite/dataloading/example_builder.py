@@ -1,4 +1,4 @@
-"""Records and their labels to examples, some thousand sentences at once."""
+"""Turns records and their labels into examples, thousands at a time."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +10,9 @@ import numpy as np
 
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import InputType
-from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.ragged_array import RaggedArray, lengths_of
+from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
 from machamp_lite.data.records import Record
 from machamp_lite.data.segments import Segments
 from machamp_lite.data.tokenization import WordTokenizer
@@ -20,7 +20,7 @@ from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import decoder_class
 
-# The gold labels of a record by task.
+# The gold labels of one record by task.
 Labels = dict[str, list[Any]]
 
 _DATASET_KEY = "dataset_embed="
@@ -56,17 +56,18 @@ class ExampleBuilder:
     ) -> list[list[Example]]:
         """The examples of each record, one per input type.
 
-        In ``training``, labels enter the vocabularies and are not kept in the examples. Classes are added to the
-        ``counts`` of their task.
+        In ``training``, labels are added to the vocabularies and not stored in the examples. ``counts`` counts the
+        classes of each task.
         """
         found: list[list[Example]] = [[] for _ in records]
         indices = {
-            kind: self._indices(kind, records, labels, training=training) for kind in self.input_types
+            input_type: self._indices(input_type, records, labels, training=training)
+            for input_type in self.input_types
         }
         dataset_ids = self._dataset_ids(records, sorted(set(chain(*indices.values()))), training=training)
-        for kind, chosen in indices.items():
+        for input_type, chosen in indices.items():
             made = self._of_type(
-                kind,
+                input_type,
                 [records[index] for index in chosen],
                 [labels[index] for index in chosen],
                 [dataset_ids.get(index) for index in chosen],
@@ -79,7 +80,7 @@ class ExampleBuilder:
 
     def _of_type(
         self,
-        kind: InputType,
+        input_type: InputType,
         records: Sequence[Record],
         labels: Sequence[Labels],
         dataset_ids: Sequence[np.ndarray | None],
@@ -88,61 +89,68 @@ class ExampleBuilder:
         counts: Mapping[str, Counter[str]],
     ) -> Iterator[Example]:
         """The examples of one input type, one per record."""
-        texts, segments, hidden = self._read(kind, records)
-        if hidden is not None:
-            labels = [dict.fromkeys(own, ids.tolist()) for own, ids in zip(labels, hidden, strict=True)]
+        texts, segments, masked_ids = self._tokenize(input_type, records)
+        if masked_ids is not None:
+            labels = [dict.fromkeys(tasks, ids.tolist()) for tasks, ids in zip(labels, masked_ids, strict=True)]
         gold = {
             task: self._encode(task, labels, texts, training=training, counts=counts)
             for task, decoder in self.decoders.items()
-            if decoder.Options.input_type == kind
+            if decoder.Options.input_type == input_type
         }
         for index, record in enumerate(records):
-            own_gold = {task: encoded[index] for task, encoded in gold.items() if index in encoded}
-            own_labels = {} if training else {task: labels[index][task] for task in own_gold}
+            example_gold = {task: encoded[index] for task, encoded in gold.items() if index in encoded}
             ids = dataset_ids[index]
-            if ids is not None and kind != "words":
-                # Items that are not words, and texts, have the id of the first word.
+            if ids is not None and input_type != "words":
+                # Subwords and texts have the id of the first word.
                 ids = ids[:1].repeat(max(1, len(segments[index].word_ends)))
-            source = record.where()
-            yield Example(self.name, kind, source, texts[index], segments[index], own_labels, own_gold, ids)
+            yield Example(
+                dataset=self.name,
+                input_type=input_type,
+                source=record.where(),
+                words=texts[index],
+                segments=segments[index],
+                labels={} if training else {task: labels[index][task] for task in example_gold},
+                gold=example_gold,
+                dataset_ids=ids,
+            )
 
     def _indices(
-        self, kind: InputType, records: Sequence[Record], labels: Sequence[Labels], *, training: bool
+        self, input_type: InputType, records: Sequence[Record], labels: Sequence[Labels], *, training: bool
     ) -> list[int]:
         """The indices of the records that have an input of this type."""
-        if kind != "raw":
+        if input_type != "raw":
             return list(range(len(records)))
-        tasks = {task for task, decoder in self.decoders.items() if decoder.Options.input_type == "raw"}
+        raw_tasks = {task for task, decoder in self.decoders.items() if decoder.Options.input_type == "raw"}
         return [
             index
-            for index, (record, own) in enumerate(zip(records, labels, strict=True))
-            if record.comment("text") and not (training and tasks.isdisjoint(own))
+            for index, (record, annotated) in enumerate(zip(records, labels, strict=True))
+            if record.comment("text") and not (training and raw_tasks.isdisjoint(annotated))
         ]
 
-    def _read(
-        self, kind: InputType, records: Sequence[Record]
+    def _tokenize(
+        self, input_type: InputType, records: Sequence[Record]
     ) -> tuple[list[list[str]], list[Segments], list[np.ndarray] | None]:
-        """The words or texts of records, their segments, and the ids of their hidden subwords if any are hidden."""
-        if kind == "raw":
+        """The words or texts of records, their segments, and for masked inputs the original ids of masked subwords."""
+        if input_type == "raw":
             raw = [self.raw_text(str(record.comment("text"))) for record in records]
-            return [texts for texts, _ in raw], [own for _, own in raw], None
+            return [texts for texts, _ in raw], [segments for _, segments in raw], None
         texts = [record.words for record in records]
-        segments = self._segments(kind, texts)
-        if kind == "subwords":
+        segments = self._segments(texts, may_overlap=input_type == "words")
+        if input_type == "subwords":
             return texts, [replace(own, word_ends=np.arange(len(own.subword_ids))) for own in segments], None
-        if kind == "masked":
+        if input_type == "masked":
             assert self.masker is not None
-            masked = [self.masker.hide(own) for own in segments]
+            masked = [self.masker.mask(own) for own in segments]
             return texts, [own for own, _ in masked], [ids for _, ids in masked]
         return texts, segments, None
 
-    def _segments(self, kind: InputType, rows: Sequence[Sequence[str]]) -> list[Segments]:
+    def _segments(self, rows: Sequence[Sequence[str]], *, may_overlap: bool) -> list[Segments]:
         if self.config.word_idx is not None:
             return self.tokenizer.sentences(rows)
         if self.config.sent_idxs is not None:
-            # Segments may overlap, and no subword may be an item twice.
-            return self.tokenizer.encode_texts(rows, whole=kind == "words")
-        # Plain text: words by spaces, so that long lines are split into segments and not truncated.
+            # Where subwords are items, each must be in one segment only.
+            return self.tokenizer.texts(rows, may_overlap=may_overlap)
+        # Plain text is split at spaces, so that long lines are split into segments and not truncated.
         return self.tokenizer.sentences([[word for text in row for word in text.split()] for row in rows])
 
     def _encode(
@@ -157,31 +165,31 @@ class ExampleBuilder:
         """The gold of a task by the index of each annotated sentence."""
         decoder, vocabulary = self.decoders[task], self.vocabularies[task]
 
-        def encode(own: list[Any], words: list[str]) -> np.ndarray:
-            classes = decoder.classes(own, words)
+        def encode(items: list[Any], words: list[str]) -> np.ndarray:
+            classes = decoder.classes(items, words)
             if decoder.Options.has_classes and task in counts:
                 counts[task].update(classes)
             if not training:
-                return decoder.encode(own, vocabulary.ids(classes))
-            ids = vocabulary.add(classes, items=len(own))
-            decoder.count(vocabulary, own, ids)
-            return decoder.encode(own, ids)
+                return decoder.encode(items, vocabulary.ids(classes))
+            ids = vocabulary.add(classes, items=len(items))
+            decoder.count(vocabulary, items, ids)
+            return decoder.encode(items, ids)
 
-        annotated = [index for index, own in enumerate(labels) if task in own]
-        own_labels = [labels[index][task] for index in annotated]
+        annotated = [index for index, by_task in enumerate(labels) if task in by_task]
+        task_labels = [labels[index][task] for index in annotated]
         if decoder.one_row_per_label and annotated:
-            every_label = list(chain.from_iterable(own_labels))
+            every_label = list(chain.from_iterable(task_labels))
             rows = encode(every_label, list(chain.from_iterable(texts[index] for index in annotated)))
-            assert len(rows) == len(every_label), f"{task}: one_row_per_label of its decoder is not true"
-            encoded = RaggedArray.of(rows, lengths_of(own_labels)).rows()
+            assert len(rows) == len(every_label), f"{task}: its decoder has one_row_per_label, but other rows"
+            encoded = RaggedArray.of(rows, lengths_of(task_labels)).rows()
         else:
-            encoded = [encode(own, texts[index]) for index, own in zip(annotated, own_labels, strict=True)]
+            encoded = [encode(items, texts[index]) for index, items in zip(annotated, task_labels, strict=True)]
         return dict(zip(annotated, encoded, strict=True))
 
     def _dataset_ids(
         self, records: Sequence[Record], chosen: Sequence[int], *, training: bool
     ) -> dict[int, np.ndarray]:
-        """The data set ids of the rows of the chosen records; none if the dataset has none."""
+        """The data set id of each row of the chosen records, by their indices; empty without ``dataset_embed_idx``."""
         column = self.config.dataset_embed_idx
         if column is None:
             return {}
@@ -191,14 +199,14 @@ class ExampleBuilder:
             else list(map(dataset_name, records[index].column(column)))
             for index in chosen
         ]
-        vocabulary, every = self.vocabularies[DATASET_IDS], list(chain.from_iterable(names))
-        ids = vocabulary.add(every, items=len(every)) if training else vocabulary.ids(every)
+        vocabulary, all_names = self.vocabularies[DATASET_IDS], list(chain.from_iterable(names))
+        ids = vocabulary.add(all_names, items=len(all_names)) if training else vocabulary.ids(all_names)
         rows = RaggedArray.of(np.array(ids, dtype=np.int64) + 1, lengths_of(names)).rows()
         return dict(zip(chosen, rows, strict=True))
 
 
 def dataset_name(cell: str) -> str:
-    """The id of a data set from a cell that holds nothing else, or from one such as MISC of CoNLL-U.
+    """The name of a data set in a cell, which is the whole cell or an attribute as in the MISC column of CoNLL-U.
 
     >>> dataset_name("SpaceAfter=No|dataset_embed=blog"), dataset_name("news")
     ('blog', 'news')

@@ -1,4 +1,4 @@
-"""The examples of one file, packed into flat arrays of about 20 bytes per word."""
+"""Stores the examples of one file in flat arrays, which take about 20 bytes per word."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,12 +21,12 @@ _SEGMENTS = ("subword_ids", "type_ids", "segment_starts", "word_ends")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExampleStore(Sequence[Example]):
-    """The examples of a file, or some of them; each is made when it is accessed.
+    """The examples of a file or a selection of them; each is made when it is accessed.
 
-    ``numbers`` has one number per example of the file: its input type, its line, its words and its longest segment.
-    ``rows`` has one row per example: the arrays of ``Segments``, "words" as indices in ``strings``, "dataset_ids" if
-    there are any, and for each task "gold TASK", "shape TASK" (empty where a sentence is not annotated), and of dev
-    data "labels TASK" as indices in ``labels``. ``indices`` are those of the examples of this selection.
+    ``numbers`` has arrays with one number per example of the file: "input_type" (an index in ``INPUT_TYPES``), "line",
+    "num_words" and "longest" (segment). ``rows`` has one row per example: the arrays of ``Segments``, "words" as
+    indices in ``strings``, "dataset_ids" if there are any, and for each task "gold TASK", "shape TASK" (empty if the
+    sentence is not annotated) and, for dev data, "labels TASK" as indices in ``labels``. ``indices`` selects examples.
     """
 
     dataset: str
@@ -51,9 +51,9 @@ class ExampleStore(Sequence[Example]):
         label_counts: Mapping[str, Counter[str]],
         issues: IssueCounter,
     ) -> Self:
-        """Packs the examples of a file chunk by chunk; of the counts and issues, those at the end are kept."""
+        """Packs the examples of a file; ``label_counts`` and ``issues`` may still grow while chunks are read."""
         packer = _Packer(tasks)
-        # Without any examples, all arrays are there and empty.
+        # The empty chunk makes sure that all arrays exist.
         for chunk in chain([[]], chunks):
             packer.add(chunk)
         numbers, rows = packer.arrays()
@@ -86,22 +86,22 @@ class ExampleStore(Sequence[Example]):
 
     def of_types(self, *input_types: InputType) -> Self:
         """The examples with one of these input types."""
-        found = [INPUT_TYPES.index(name) for name in input_types]
-        return self.take(self.indices[np.isin(self.numbers["input_type"][self.indices], found)])
+        ids = [INPUT_TYPES.index(input_type) for input_type in input_types]
+        return self.take(self.indices[np.isin(self.numbers["input_type"][self.indices], ids)])
 
     def sentences(self) -> Self:
-        """One example per sentence: those of words if sentences have several input types."""
+        """One example per sentence: that of its words if it has several input types."""
         words = self.of_types("words")
         if len(words) or not len(self):
             return words
         return self.of_types(INPUT_TYPES[self.numbers["input_type"][self.indices[0]]])
 
     def column(self, name: str) -> np.ndarray:
-        """The "num_words" of each example, or the subwords of its "longest" segment. *Shape:* (examples,)."""
+        """The "num_words" or "longest" of each example. *Shape:* (examples,)."""
         return self.numbers[name][self.indices].astype(np.int64)
 
     def lengths(self, name: str) -> np.ndarray:
-        """The lengths of the rows of a name, such as "words" or "segment_starts". *Shape:* (examples,)."""
+        """The length of each example's row in ``rows[name]``. *Shape:* (examples,)."""
         return self.rows[name].lengths[self.indices]
 
     def subword_ids(self) -> np.ndarray:
@@ -109,23 +109,23 @@ class ExampleStore(Sequence[Example]):
         return self.rows["subword_ids"].take(self.indices).values
 
     def annotated(self, task: str) -> np.ndarray:
-        """Which examples have gold labels of a task. *Shape:* (examples,)."""
+        """Whether each example has gold labels of a task. *Shape:* (examples,)."""
         return self.lengths(f"shape {task}") > 0
 
     def gold(self, task: str) -> Iterator[np.ndarray | None]:
-        """The gold of each example."""
+        """The gold of each example; None if it is not annotated."""
         return (self._gold(index, task) for index in self.indices.tolist())
 
     def label_rows(self, task: str, labels: Sequence[str]) -> tuple[Sequence[str], RaggedArray]:
-        """The label ids of each example of a task with one label per word, and the labels of the ids.
+        """The label ids of each example of a task with one label per word, and the labels that these ids index.
 
-        Ids of training data are those of the task's ``labels``.
+        For training data, these are the ``labels`` of the task's vocabulary.
         """
         names = self.labels.get(task, labels)
         return names, self.rows[f"{'labels' if task in self.labels else 'gold'} {task}"].take(self.indices)
 
     def document(self) -> dict[str, Any]:
-        """What is not in ``arrays``, as JSON."""
+        """Everything that is not in ``arrays``, as JSON."""
         issues = [astuple(count) for count in self.issues]
         counts = {task: dict(counts) for task, counts in self.label_counts.items()}
         return {"strings": self.strings, "labels": self.labels, "label_counts": counts, "issues": issues}
@@ -148,7 +148,7 @@ class ExampleStore(Sequence[Example]):
         path: str,
         tasks: Sequence[str],
     ) -> Self:
-        """The store with this ``document`` and these ``arrays``."""
+        """The store from the results of ``document`` and ``arrays``."""
         named = {
             kind: {
                 name.removeprefix(kind + " "): array for name, array in arrays.items() if name.startswith(kind + " ")
@@ -157,10 +157,10 @@ class ExampleStore(Sequence[Example]):
         }
         rows = {name: RaggedArray(values, named["starts"][name]) for name, values in named["values"].items()}
         labels = {
-            task: [tuple(label) if isinstance(label, list) else label for label in own]
-            for task, own in document["labels"].items()
+            task: [tuple(label) if isinstance(label, list) else label for label in task_labels]
+            for task, task_labels in document["labels"].items()
         }
-        counts = {task: Counter(own) for task, own in document["label_counts"].items()}
+        counts = {task: Counter(task_counts) for task, task_counts in document["label_counts"].items()}
         issues = IssueCounter(
             IssueCount(task, LabelIssue(*issue), *rest) for task, issue, *rest in document["issues"]
         )
@@ -179,31 +179,30 @@ class ExampleStore(Sequence[Example]):
         return values.astype(np.int64 if values.dtype.kind in "iu" else values.dtype).reshape(shape)
 
     def _example(self, index: int) -> Example:
-        gold = {task: own for task in self.tasks if (own := self._gold(index, task)) is not None}
+        gold = {task: array for task in self.tasks if (array := self._gold(index, task)) is not None}
         return Example(
-            self.dataset,
-            INPUT_TYPES[self.numbers["input_type"][index]],
-            f"{self.path}:{self.numbers['line'][index]}",
-            [self.strings[number] for number in self.rows["words"][index].tolist()],
-            Segments(*(self._row(name, index) for name in _SEGMENTS)),
-            {
+            dataset=self.dataset,
+            input_type=INPUT_TYPES[self.numbers["input_type"][index]],
+            source=f"{self.path}:{self.numbers['line'][index]}",
+            words=[self.strings[number] for number in self.rows["words"][index].tolist()],
+            segments=Segments(*(self._row(name, index) for name in _SEGMENTS)),
+            labels={
                 task: [self.labels[task][label] for label in self.rows[f"labels {task}"][index].tolist()]
                 for task in gold
                 if task in self.labels
             },
-            gold,
-            self._row("dataset_ids", index) if "dataset_ids" in self.rows else None,
+            gold=gold,
+            dataset_ids=self._row("dataset_ids", index) if "dataset_ids" in self.rows else None,
         )
 
 
 class _Packer:
-    """Collects the arrays of examples chunk by chunk."""
+    """Packs chunks of examples into arrays, one per chunk and name, which ``arrays`` concatenates."""
 
     def __init__(self, tasks: Sequence[str]) -> None:
         self.tasks = tasks
         self.strings: StringIndex[str] = StringIndex()
         self.labels: dict[str, StringIndex[Any]] = {}
-        # One array per chunk.
         self._numbers: dict[str, list[np.ndarray]] = defaultdict(list)
         self._values: dict[str, list[np.ndarray]] = defaultdict(list)
         self._lengths: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -224,10 +223,10 @@ class _Packer:
             self._add_task(task, examples)
 
     def _add_task(self, task: str, examples: Sequence[Example]) -> None:
-        nothing = np.zeros(0, np.uint8)
+        empty = np.zeros(0, np.uint8)
         gold = [example.gold.get(task) for example in examples]
-        self._add_rows(f"gold {task}", [nothing if own is None else own.ravel() for own in gold])
-        shapes = [() if own is None else own.shape for own in gold]
+        self._add_rows(f"gold {task}", [empty if array is None else array.ravel() for array in gold])
+        shapes = [() if array is None else array.shape for array in gold]
         self._add_values(
             f"shape {task}", np.fromiter(chain.from_iterable(shapes), np.int64), lengths_of(shapes)
         )

@@ -1,4 +1,4 @@
-"""Issues with gold labels, counted by task and kind for one file."""
+"""Counts the issues with gold labels of one file by task and kind."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -11,9 +11,9 @@ UNREADABLE = "with labels that cannot be read"
 
 @dataclass(frozen=True, slots=True)
 class IssueCount:
-    """How often an issue of one kind occurs with the labels of a task, and its first occurrence.
+    """How often one kind of issue occurs in the labels of a task, and its first occurrence.
 
-    ``words`` is the number of words in the sentences of an issue whose labels are excluded.
+    ``words`` is the number of words in the sentences with the issue.
     """
 
     task: str
@@ -33,11 +33,11 @@ class IssueCounter:
         return iter(self._counts.values())
 
     def excluded(self, task: str) -> list[IssueCount]:
-        """The issues because of which labels of a task are neither trained on nor scored."""
+        """The issues that exclude labels of a task from training and scores."""
         return [count for count in self if count.task == task and count.issue.excluded]
 
     def add(self, record: Record, issue: LabelIssue, *, task: str, line: int | None = None) -> None:
-        """Counts one issue, by default in the line of its row."""
+        """Counts one issue; by default, its line is that of its row."""
         known = self._counts.get((task, issue.kind))
         if known is None:
             line = record.first_line + record.row_lines[issue.row] if line is None else line
@@ -47,13 +47,13 @@ class IssueCounter:
         )
 
     def add_unreadable(self, record: Record, fault: str, *, task: str) -> None:
-        """Counts labels that cannot be read because of a fault, a message that starts with ``file:line: ``."""
+        """Counts labels that cannot be read; ``fault`` is a message that starts with ``file:line: ``."""
         line, _, message = fault.removeprefix(f"{record.path}:").partition(": ")
         issue = LabelIssue(UNREADABLE, message=message, excluded=True)
         self.add(record, issue, task=task, line=int(line) if line.isdecimal() else record.first_line)
 
     def warnings(self, path: str, *, excluded_from: str, tasks: Sequence[str] | None = None) -> Iterator[str]:
-        """One line per kind of issue, of all or some tasks; ``excluded_from`` is "training" or "the scores"."""
+        """One line per kind of issue of all tasks or of ``tasks``; ``excluded_from`` is "training" or "the scores"."""
         for count in self:
             if tasks is not None and count.task not in tasks:
                 continue
@@ -69,7 +69,7 @@ class IssueCounter:
 
 
 def sentences(number: int) -> str:
-    """A number of sentences in words.
+    """A number with the noun "sentence".
 
     >>> sentences(1), sentences(2)
     ('1 sentence', '2 sentences')

@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterable, Iterator
 
 from machamp_lite.config.schema import DatasetConfig
-from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.raw_text import (
     MISC,
     RawTextColumns,
@@ -15,6 +14,7 @@ from machamp_lite.data.raw_text import (
     split_at_white_space,
     split_at_word_boundaries,
 )
+from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
 from machamp_lite.data.records import EMPTY, FileFormat, Record, in_chunks, read_records
 from machamp_lite.dataloading.dataset_reader import CHUNK
 from machamp_lite.dataloading.example import Example

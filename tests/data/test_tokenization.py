@@ -9,8 +9,8 @@ import pytest
 from tiny_tokenizers import FAMILIES, Tokenizers, write_tokenizer
 from transformers import AutoTokenizer
 
-from machamp_lite.data.character_tokenizer import RawTextTokenizer
-from machamp_lite.data.tokenization import LongInput, Segments, WordTokenizer, shorten, strides
+from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
+from machamp_lite.data.tokenization import LongInput, Segments, WordTokenizer, truncate_longest, window_starts
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.pretrained import load_tokenizer
 
@@ -76,6 +76,11 @@ def inner_ids(words: WordTokenizer, segments: Segments) -> list[int]:
     return ids[len(words.special.before) : len(ids) - len(words.special.after)]
 
 
+def subwords_of(words: WordTokenizer, word: str) -> list[int]:
+    """The subwords of one word."""
+    return inner_ids(words, words.sentences([[word]])[0])
+
+
 @every_family
 def test_words_have_the_subwords_of_running_text(
     tokenizers: Tokenizers, family: str, caplog: pytest.LogCaptureFixture
@@ -87,9 +92,9 @@ def test_words_have_the_subwords_of_running_text(
         text_ids, first_ids = published(tokenizers[family])(
             [" ".join(sentence), sentence[0]], add_special_tokens=False
         )["input_ids"]
-        segments = words.sentence(sentence)
+        segments = words.sentences([sentence])[0]
         ids = inner_ids(words, segments)
-        assert ids[len(words.subwords(sentence[0])) :] == text_ids[len(first_ids) :]
+        assert ids[len(subwords_of(words, sentence[0])) :] == text_ids[len(first_ids) :]
         assert len(ids) == len(text_ids)
         if family not in AFTER_SPACE:
             assert ids == text_ids
@@ -97,7 +102,7 @@ def test_words_have_the_subwords_of_running_text(
         space = len(SPACES.get(family, []))
         ends, end = [], len(words.special.before) - 1 - space
         for word in sentence:
-            end += space + len(words.subwords(word))
+            end += space + len(subwords_of(words, word))
             ends.append(end)
         assert segments.word_ends.tolist() == ends
 
@@ -110,7 +115,7 @@ def test_texts_are_tokenised_as_published(tokenizers: Tokenizers, family: str) -
         for texts in [text], [text, "the dog"], ["I  saw", " dogs "]:
             if len(texts) == 1 or family not in WITHOUT_SEPARATOR:
                 expected = published(tokenizers[family])(*texts)["input_ids"]
-                assert words.texts(texts).subword_ids.tolist() == expected
+                assert words.texts([texts])[0].subword_ids.tolist() == expected
 
 
 @every_family
@@ -122,7 +127,7 @@ def test_raw_text_has_the_subwords_of_running_text(tokenizers: Tokenizers, famil
     assert len(parts) == len(segments.word_ends)
     first = text.split()[0]
     text_ids, first_ids = published(tokenizers[family])([text, first], add_special_tokens=False)["input_ids"]
-    assert inner_ids(words, segments)[len(words.subwords(first)) :] == text_ids[len(first_ids) :]
+    assert inner_ids(words, segments)[len(subwords_of(words, first)) :] == text_ids[len(first_ids) :]
 
 
 @every_family
@@ -154,9 +159,10 @@ def test_a_saved_tokenizer_gives_the_same_subwords(
     assert caplog.text == ""
     assert (again.boundary, again.special) == (words.boundary, words.special)
     for sentence in SENTENCES:
-        assert again.sentence(sentence).subword_ids.tolist() == words.sentence(sentence).subword_ids.tolist()
+        segments, expected = again.sentences([sentence])[0], words.sentences([sentence])[0]
+        assert segments.subword_ids.tolist() == expected.subword_ids.tolist()
         text = " ".join(sentence)
-        assert again.texts([text]).subword_ids.tolist() == words.texts([text]).subword_ids.tolist()
+        assert again.texts([[text]])[0].subword_ids.tolist() == words.texts([[text]])[0].subword_ids.tolist()
 
 
 # What older versions made of "the dog , I saw" with the tokenizers for which words were not those of running text.
@@ -187,7 +193,7 @@ def test_a_model_of_an_older_version_keeps_its_subwords(
         words = WordTokenizer(
             load_tokenizer(str(tmp_path), is_saved_model=True), max_input_length=64, long_input="truncate"
         )
-    ids = inner_ids(words, words.sentence("the dog , I saw".split()))
+    ids = inner_ids(words, words.sentences(["the dog , I saw".split()])[0])
     assert words.tokenizer.convert_ids_to_tokens(ids) == IN_OLD_MODELS[family]
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == (family in GLUED)
@@ -204,7 +210,7 @@ def test_spaces_of_raw_text_are_left_out_for_a_model_of_an_older_version(
     )
     _, segments = RawTextTokenizer(words)("the dog")
     assert words.tokenizer.decode(inner_ids(words, segments)) == "thedog"
-    assert words.tokenizer.decode(inner_ids(words, words.sentence(["the", "dog"]))) == "the dog"
+    assert words.tokenizer.decode(inner_ids(words, words.sentences([["the", "dog"]])[0])) == "the dog"
 
 
 def test_words_that_cannot_be_those_of_running_text_are_one_warning(
@@ -223,7 +229,7 @@ def test_words_that_cannot_be_those_of_running_text_are_one_warning(
     (record,) = caplog.records
     assert f"{tmp_path}: words have other subwords than in running text (1 of " in record.getMessage()
     assert "such as 'dog'" in record.getMessage()
-    ids = inner_ids(words, words.sentence("the old dog saw".split()))
+    ids = inner_ids(words, words.sentences(["the old dog saw".split()])[0])
     assert words.tokenizer.convert_ids_to_tokens(ids) == ["▁the", "▁old", "▁dog", "▁saw"]
 
 
@@ -246,7 +252,7 @@ def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Tokenizers, kind: s
         (space if place else []) + words.tokenizer(before_word + word, add_special_tokens=False)["input_ids"]
         for place, word in enumerate(WORDS)
     ]
-    segments = words.sentence(WORDS)
+    segments = words.sentences([WORDS])[0]
     before, after = list(words.special.before), list(words.special.after)
     assert segments.subword_ids.tolist() == before + [number for ids in alone for number in ids] + after
     ends = [len(before) + sum(len(ids) for ids in alone[: place + 1]) - 1 for place in range(len(WORDS))]
@@ -258,12 +264,12 @@ def test_a_sentence_is_its_words_tokenised_alone(tokenizers: Tokenizers, kind: s
 def test_special_tokens_are_those_of_the_tokenizer(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind)
     expected = words.tokenizer("the dog", "a cat")
-    segments = words.texts(["the dog", "a cat"])
+    segments = words.texts([["the dog", "a cat"]])[0]
     if kind in WITHOUT_SEPARATOR:
         # They put nothing between texts, which would be one text.
         assert (
             expected["input_ids"]
-            == words.texts(["the dog"]).subword_ids.tolist() + words.texts(["a cat"]).subword_ids.tolist()
+            == words.texts([["the dog"]])[0].subword_ids.tolist() + words.texts([["a cat"]])[0].subword_ids.tolist()
         )
         assert words.special.between == (words.tokenizer.sep_token_id or words.tokenizer.eos_token_id,)
         return
@@ -278,14 +284,14 @@ def test_a_word_without_subwords_is_unknown(tokenizers: Tokenizers, kind: str, w
     words = tokenizer(tokenizers, kind)
     before_word = " " if word and kind in AFTER_SPACE else ""
     alone = words.tokenizer(before_word + word, add_special_tokens=False)["input_ids"]
-    assert list(words.subwords(word)) == (alone or [words.unknown_id])
-    assert len(words.sentence(["the", word, "dog"]).word_ends) == 3
+    assert subwords_of(words, word) == (alone or [words.unknown_id])
+    assert len(words.sentences([["the", word, "dog"]])[0].word_ends) == 3
 
 
 @every_kind
 def test_long_sentences_are_cut_between_words(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=10)
-    segments = words.sentence(WORDS * 3)
+    segments = words.sentences([WORDS * 3])[0]
     lengths = [*segments.segment_starts[1:], len(segments.subword_ids)] - segments.segment_starts
     assert max(lengths) <= 10
     assert len(lengths) > 1
@@ -293,7 +299,7 @@ def test_long_sentences_are_cut_between_words(tokenizers: Tokenizers, kind: str)
     for start in segments.segment_starts:
         assert tuple(segments.subword_ids[start : start + len(words.special.before)]) == words.special.before
     # Every word ends in the subword that it ends in alone.
-    ends = [words.subwords(word)[-1] for word in WORDS * 3]
+    ends = [subwords_of(words, word)[-1] for word in WORDS * 3]
     assert segments.subword_ids[segments.word_ends].tolist() == ends
 
 
@@ -301,20 +307,20 @@ def test_long_sentences_are_cut_between_words(tokenizers: Tokenizers, kind: str)
 def test_a_word_longer_than_the_limit_keeps_its_end(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=8)
     long = "the" * 30
-    subwords = words.subwords(long)
+    subwords = subwords_of(words, long)
     room = 8 - len(words.special.before) - len(words.special.after)
     before_word = " " if kind in AFTER_SPACE else ""
     assert (
-        list(subwords) == words.tokenizer(before_word + long, add_special_tokens=False)["input_ids"][-room:]
+        subwords == words.tokenizer(before_word + long, add_special_tokens=False)["input_ids"][-room:]
     )
-    assert len(words.sentence([long, "dog", long]).word_ends) == 3
+    assert len(words.sentences([[long, "dog", long]])[0].word_ends) == 3
 
 
 @every_kind
 @pytest.mark.parametrize("texts", [["dog " * 50], ["dog " * 50, "a cat"], ["", ""], ["dog " * 30] * 4])
 def test_texts_are_truncated_until_they_fit(tokenizers: Tokenizers, kind: str, texts: list[str]) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=16)
-    segments = words.texts(texts)
+    segments = words.texts([texts])[0]
     assert len(segments.subword_ids) <= 16
     assert len(segments.subword_ids) == len(segments.type_ids)
     if any(texts):
@@ -332,25 +338,25 @@ def test_texts_are_truncated_until_they_fit(tokenizers: Tokenizers, kind: str, t
     ],
 )
 def test_the_longest_texts_give_way(lengths: list[int], room: int, expected: list[int]) -> None:
-    assert shorten(lengths, room) == expected
+    assert truncate_longest(lengths, room) == expected
 
 
 @every_kind
 def test_characters_of_sentences_are_those_of_the_text(tokenizers: Tokenizers, kind: str) -> None:
     words = tokenizer(tokenizers, kind, max_input_length=16)
     if kind in SPACES:
-        segments = words.sentence(["the", "dog", "ran", "and", "ate"])
+        segments = words.sentences([["the", "dog", "ran", "and", "ate"]])[0]
         starts = [*segments.segment_starts, len(segments.subword_ids)]
         rows = [segments.subword_ids[start:end] for start, end in zip(starts, starts[1:], strict=False)]
         texts = [words.tokenizer.decode(row, skip_special_tokens=True) for row in rows]
         assert len(texts) == 2
         assert " ".join(texts) == "the dog ran and ate"
-    assert len(words.sentence([]).subword_ids) > 0
+    assert len(words.sentences([[]])[0].subword_ids) > 0
 
 
 @pytest.mark.parametrize(("length", "size"), [(n, size) for n in range(1, 30) for size in range(1, 12)])
 def test_strides_cover_a_text_and_overlap_by_a_quarter(length: int, size: int) -> None:
-    segments = [range(start, min(length, start + size)) for start in strides(length, size)]
+    segments = [range(start, min(length, start + size)) for start in window_starts(length, size)]
     assert {place for segment in segments for place in segment} == set(range(length))
     for left, right in zip(segments, segments[1:], strict=False):
         assert len(left) == size
@@ -385,7 +391,7 @@ def test_the_longest_text_is_split_next_to_the_others(
     others = [part for place, part in enumerate(parts) if place != longest]
     others = [
         part[:length]
-        for part, length in zip(others, shorten([len(own) for own in others], room // 2), strict=True)
+        for part, length in zip(others, truncate_longest([len(own) for own in others], room // 2), strict=True)
     ]
     size = room - sum(len(own) for own in others)
     assert size >= room / 2
@@ -401,7 +407,7 @@ def test_the_longest_text_is_split_next_to_the_others(
         if start + size >= len(parts[longest]):
             break
         start += size - size // 4
-    segments = words.texts(texts, whole=True)
+    segments = words.texts([texts], may_overlap=True)[0]
     if sum(map(len, parts)) <= room:
         expected = [expected[0]]
     assert rows_of(segments) == expected
@@ -415,7 +421,7 @@ def test_texts_that_fit_are_the_same_with_strides(
     tokenizers: Tokenizers, kind: str, texts: list[str]
 ) -> None:
     plain, strided = (
-        tokenizer(tokenizers, kind, long_input=long_input).texts(texts, whole=True)
+        tokenizer(tokenizers, kind, long_input=long_input).texts([texts], may_overlap=True)[0]
         for long_input in ("truncate", "stride")
     )
     assert rows_of(plain) == rows_of(strided)
@@ -426,8 +432,8 @@ def test_others_that_alone_are_too_long_are_truncated(tokenizers: Tokenizers) ->
     texts = ["dog " * 8] * 4
     plain, strided = (
         tokenizer(tokenizers, "wordpiece", max_input_length=24, long_input=long_input).texts(
-            texts, whole=True
-        )
+            [texts], may_overlap=True
+        )[0]
         for long_input in ("truncate", "stride")
     )
     assert rows_of(plain) == rows_of(strided)
@@ -435,5 +441,5 @@ def test_others_that_alone_are_too_long_are_truncated(tokenizers: Tokenizers) ->
 
 
 def test_no_room_for_a_subword_is_a_config_fault(tokenizers: Tokenizers) -> None:
-    with pytest.raises(ConfigError, match="max_input_length: 2 leaves no room"):
+    with pytest.raises(ConfigError, match="max_input_length: 2 leaves no space"):
         tokenizer(tokenizers, "wordpiece", max_input_length=2)

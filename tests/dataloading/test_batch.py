@@ -109,9 +109,9 @@ def test_each_distinct_word_is_tokenised_once(
         Counting(load_tokenizer(config.params.transformer_model)), max_input_length=20, long_input="truncate"
     )
     calls.clear()
-    tokenizer.learn(["a", "dog", "a"])
-    tokenizer.sentence(["a", "dog", "a", "dog"])
-    tokenizer.learn(["dog", "cat"])
+    tokenizer.cache_words(["a", "dog", "a"])
+    tokenizer.sentences([["a", "dog", "a", "dog"]])
+    tokenizer.cache_words(["dog", "cat"])
     assert calls == [["a", "dog"], ["cat"]]
 
 

@@ -83,7 +83,7 @@ def other_word_boundary(treebank: Path, encoders: dict[str, str], _: pytest.Monk
 
 
 def other_program(_: Path, __: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(data_cache, "_of_program", lambda: ["another version"])
+    monkeypatch.setattr(data_cache, "_program_state", lambda: ["another version"])
     return []
 
 
@@ -177,7 +177,7 @@ def test_what_is_damaged_is_read_again_and_mended(
     spoil(entry(tmp_path))
     again, told = checked()
     assert again == first
-    assert told.count("not a whole data cache") == 1 and "data: read in " in told
+    assert told.count("this data cache cannot be used") == 1 and "data: read in " in told
     assert "data: from the cache" in checked()[1]
 
 

@@ -127,5 +127,5 @@ def test_sentences_laid_out_together_are_those_laid_out_alone(encoders: dict[str
     together = words.sentences(sentences)
     for number, sentence in enumerate(sentences):
         for name in ("subword_ids", "type_ids", "segment_starts", "word_ends"):
-            alone = getattr(words.sentence(sentence), name)
+            alone = getattr(words.sentences([sentence])[0], name)
             np.testing.assert_array_equal(getattr(together[number], name), alone)

@@ -9,8 +9,8 @@ import pytest
 from test_every_decoder import CASES, IDS, Case, Setting, make
 
 from machamp_lite.config.schema import Config
-from machamp_lite.data.character_tokenizer import RawTextTokenizer
 from machamp_lite.data.masking import Masker
+from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.dataloading.example import Example
@@ -53,9 +53,9 @@ def one_by_one(setting: Setting) -> Iterator[Example]:
         if decoder.Options.input_type == "raw":
             texts, segments = RawTextTokenizer(words)(str(record.comment("text")))
         else:
-            segments = words.sentence(texts) if case.dataset == "words" else words.texts(texts)
+            segments = words.sentences([texts])[0] if case.dataset == "words" else words.texts([texts])[0]
         if decoder.Options.input_type == "masked":
-            segments, hidden = Masker(words.tokenizer).hide(segments)
+            segments, hidden = Masker(words.tokenizer).mask(segments)
             labels = hidden.tolist()
         if decoder.Options.input_type == "subwords":
             segments = type(segments)(

@@ -295,7 +295,7 @@ def test_parts_are_what_they_would_be_alone(many_tasks: Path, monkeypatch: pytes
 def test_long_lines_of_plain_text_are_refused_in_training(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader, "LONGEST_SENTENCE", 1000)
+    monkeypatch.setattr(reader, "MAX_SENTENCE_SUBWORDS", 1000)
     (here / "text").write_text(PLAIN + "dogs ran home " * 500 + "\n")
     edit_config(
         here,

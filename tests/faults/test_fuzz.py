@@ -432,10 +432,11 @@ def test_tokenizers(random: Random, known_tokenizers: dict[str, tuple[Any, WordT
         return
     running, first = published([" ".join(sentence), sentence[0]], add_special_tokens=False)["input_ids"]
     before, after = len(words.special.before), len(words.special.after)
-    ids = words.sentence(sentence).subword_ids.tolist()
+    ids = words.sentences([sentence])[0].subword_ids.tolist()
     ids = ids[before : len(ids) - after]
-    assert ids[len(words.subwords(sentence[0])) :] == running[len(first) :], (family, sentence)
-    text = words.texts([" ".join(sentence)]).subword_ids.tolist()
+    first_word = words.sentences([sentence[:1]])[0].subword_ids
+    assert ids[len(first_word) - before - after :] == running[len(first) :], (family, sentence)
+    text = words.texts([[" ".join(sentence)]])[0].subword_ids.tolist()
     assert text[before : len(text) - after] == running, (family, sentence)
 
 

@@ -132,7 +132,7 @@ def test_more_input_than_positions_is_a_config_fault(build: Callable[..., tuple[
 def test_relative_positions_have_no_limit(build: Callable[..., tuple[Model, list[Any]]], kind: str) -> None:
     model, examples = build(kind, "encoder.max_input_length=500")
     words = ["old", "dogs"] * 40
-    example = dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentence(words))
+    example = dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentences([words])[0])
     assert len(example.segments.segment_starts) == 1
     with torch.no_grad():
         encoded = model.encoder(model.batch([example], only_annotated=False), [2])
@@ -160,7 +160,7 @@ def test_sentences_of_several_pieces_are_read_as_long_input_says(
     length = 12 if kind == "canine" else 6
     model, examples = build(kind, f"encoder.max_input_length={length}", f"encoder.long_input={long_input}")
     made = [
-        dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentence(words))
+        dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentences([words])[0])
         for words in (LONG, ["dogs"], LONG[:5])
     ]
     with torch.no_grad():

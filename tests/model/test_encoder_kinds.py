@@ -153,7 +153,7 @@ def test_a_model_of_an_older_version_reads_words_as_it_did(
     assert f"{path.parent}: this model was trained by an older version" in record.getMessage()
     words = ["the", "old", "dog"]
     subwords = [
-        own.tokenizer.tokenizer.convert_ids_to_tokens(own.tokenizer.sentence(words).subword_ids.tolist())
+        own.tokenizer.tokenizer.convert_ids_to_tokens(own.tokenizer.sentences([words])[0].subword_ids.tolist())
         for own in (old, model)
     ]
     assert subwords == [["[CLS]", "the", "old", "dog", "[SEP]"], ["[CLS]", "Ġthe", "Ġold", "Ġdog", "[SEP]"]]
@@ -240,7 +240,7 @@ def test_the_state_of_a_sentence_depends_on_its_last_word(
 
 
 def _instance(model: Model, words: list[str]) -> Example:
-    return Example("WORDS", "words", "test", words, model.tokenizer.sentence(words), {}, {})
+    return Example("WORDS", "words", "test", words, model.tokenizer.sentences([words])[0], {}, {})
 
 
 @pytest.mark.parametrize("kind", sorted(CAUSAL))

@@ -1,4 +1,4 @@
-"""Raw text to subwords, each with its characters."""
+"""Splits raw text into subwords, and records which characters each subword covers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from machamp_lite.data.segments import Segments
-from machamp_lite.data.tokenization import MOST_REMEMBERED, WordTokenizer
+from machamp_lite.data.tokenization import MAX_CACHED_WORDS, WordTokenizer
 
 
 class RawTextTokenizer:
-    """Splits raw text at every subword; remembers the subwords of each chunk between white space."""
+    """Splits raw text into subwords, and caches those of each chunk between white space."""
 
     def __init__(self, words: WordTokenizer) -> None:
         self.words = words
@@ -18,13 +18,13 @@ class RawTextTokenizer:
         self._chunks: dict[str, list[tuple[int, int]]] = {}
 
     def __call__(self, text: str) -> tuple[list[str], Segments]:
-        """The substrings of a text that its subwords cover, which joined are the text, and its segments.
+        """The substring of each subword, which together are the whole text, and the segments of the text.
 
-        Every subword is an item, to which ``word_ends`` points. A text without subwords is one unknown token.
+        Every subword is an item: ``word_ends`` has its index. A text without subwords becomes one unknown token.
         """
         ids: list[int] = []
         starts: list[int] = []
-        # The index in ``ids`` of each item; the space between two chunks is not an item.
+        # The index of each item in ``ids``. The subwords of a space between two chunks are not items.
         items: list[int] = []
         for start, chunk in _chunks(text):
             if ids:
@@ -40,16 +40,16 @@ class RawTextTokenizer:
         return substrings, self._segments(ids, items)
 
     def _subwords(self, chunk: str) -> list[tuple[int, int]]:
-        """The id of each subword of a chunk and its offset in it, in order."""
+        """The id of each subword of a chunk, and its offset in the chunk."""
         if chunk not in self._chunks:
-            if len(self._chunks) > MOST_REMEMBERED:
+            if len(self._chunks) > MAX_CACHED_WORDS:
                 self._chunks.clear()
             self._chunks[chunk] = self._tokenize(chunk)
         return self._chunks[chunk]
 
     def _tokenize(self, chunk: str) -> list[tuple[int, int]]:
         if not self.is_fast:
-            # Slow tokenizers have no offsets, and nearly all of them read characters or bytes.
+            # Slow tokenizers return no offsets. Nearly all of them tokenize characters or bytes.
             characters: list[tuple[int, int]] = []
             for offset, character in enumerate(chunk):
                 ids: Sequence[int] = self.words.tokenizer(character, add_special_tokens=False)["input_ids"]
@@ -62,13 +62,13 @@ class RawTextTokenizer:
         found: list[tuple[int, int]] = []
         latest = 0
         for subword_id, (start, _) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
-            # Offsets may go back where a tokenizer normalises characters.
+            # Offsets may decrease if a tokenizer normalises characters.
             latest = max(latest, start - len(prefix))
             found.append((subword_id, latest))
         return found or [(self.words.unknown_id, 0)]
 
     def _segments(self, subwords: Sequence[int], items: Sequence[int]) -> Segments:
-        """Subwords split into segments; ``items`` are the indices of the items among them."""
+        """Splits subwords into segments; ``items`` are the indices of the items."""
         before, after = self.words.special.before, self.words.special.after
         size = self.words.max_subwords
         ids: list[int] = []
@@ -77,7 +77,7 @@ class RawTextTokenizer:
             segment_starts.append(len(ids))
             ids += [*before, *subwords[start : start + size], *after]
         word_ends = np.asarray(items, dtype=np.int64)
-        # Indices are shifted by the special tokens of all segments up to the item.
+        # The special tokens of all segments up to an item shift its index.
         word_ends += len(before) + word_ends // size * (len(before) + len(after))
         return Segments(
             np.asarray(ids, dtype=np.int64),
@@ -88,7 +88,7 @@ class RawTextTokenizer:
 
 
 def _chunks(text: str) -> list[tuple[int, str]]:
-    """The chunks between white space, each with its offset."""
+    """The chunks between white space, each after its offset."""
     chunks, start = [], None
     for offset, character in enumerate([*text, " "]):
         if character.isspace():
