@@ -111,7 +111,7 @@ def drop_unused_examples(config: Config, data: RunData) -> None:
 
 
 def training_streams(config: Config, data: RunData) -> list[Stream]:
-    """The training examples of each dataset: a stream for ``mlm``, which may be split over epochs, and one for the rest."""
+    """The training examples per dataset: a stream for ``mlm``, which may be split over epochs, and one of the rest."""
     streams = []
     for name, dataset in config.datasets.items():
         others = data.train[name].of_types("words", "subwords", "raw")

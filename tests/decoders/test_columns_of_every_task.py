@@ -103,7 +103,7 @@ def test_the_cache_gives_what_was_read(
     cache = tmp_path / "cache"
     first = read_data(config, cache=cache)
     assert len(list(cache.iterdir())) == 1
-    monkeypatch.setattr(WordTokenizer, "learn", None)
+    monkeypatch.setattr(WordTokenizer, "cache_words", None)
     second = read_data(config, cache=cache)
     for data in (first, second):
         assert_same_data(data, setting.data)
