@@ -22,9 +22,10 @@ test: gpu-test
 test-all: gpu-test
 	$(PYTEST)
 
-# Kills and resumes the train command 20 times, which is too slow for the tests.
+# Kills and resumes each run of the test 20 times; for example: make faults KILLS=100
+KILLS ?= 20
 faults: .venv/installed
-	$(BIN)/python scripts/kill_and_resume.py --kills 20
+	KILLS=$(KILLS) $(BIN)/python -m pytest tests/faults/test_kills.py
 
 # Searches longer for errors; for example: make fuzz FUZZ_EXAMPLES=100000
 FUZZ_EXAMPLES ?= 2000

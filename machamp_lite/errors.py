@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-# Enough to fill a screen. The faults of one file take one line fewer, so that their number fits too.
+# One screen. The faults of one file take one line less, because the last line has their number.
 LINES_SHOWN = 20
 FAULTS_SHOWN = LINES_SHOWN - 1
 LINE_NUMBERS_SHOWN = 3
@@ -33,11 +33,11 @@ class MachampError(Exception):
 
 
 class ConfigError(MachampError):
-    """Something in a config, a flag or a model folder cannot be used."""
+    """An error in a config, a flag or a model folder."""
 
 
 class DataError(MachampError):
-    """Something in a data file cannot be used."""
+    """An error in a data file."""
 
 
 class TrainingError(MachampError):
@@ -161,7 +161,7 @@ def first_line(error: BaseException) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message that suggests the most similar known name; empty if none is similar."""
     options = sorted(known)
-    # The second try ignores case.
+    # The second attempt ignores case.
     folded = {option.casefold(): option for option in reversed(options)}
     similar = get_close_matches(name, options, n=1, cutoff=0.6) or [
         folded[key] for key in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)

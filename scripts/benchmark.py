@@ -1,7 +1,7 @@
 """Measures training, prediction, memory and reading against the best possible values.
 
 A section interleaves what it measures with what it compares to; a figure is the median over rounds.
-docs/developing/performance.md says what each of them means.
+docs/developing/performance.md explains the figures.
 
     python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md
     python scripts/benchmark.py acceleration --settings minilm_fp32 --results runs.json --repeats 3
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--minutes", type=float, default=8.0, metavar="N", help="of acceleration: starts no run after N minutes"
     )
-    parser.add_argument("--busy", action="store_true", help="measure although the machine has other work")
+    parser.add_argument("--busy", action="store_true", help="measure even if the machine has other work")
     parser.add_argument("--json", metavar="FILE", help="where to write all figures")
     parser.add_argument("--markdown", metavar="FILE", help="where to write the table that is printed")
     return parser
@@ -96,7 +96,7 @@ def check_load(load: float, *, cores: int) -> None:
     if load > highest:
         raise MachampError(
             f"the load of this machine is {load:.1f}, expected at most {highest:.1f} for {cores} cores; wait, or "
-            "measure nevertheless with --busy"
+            "measure anyway with --busy"
         )
 
 

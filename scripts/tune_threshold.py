@@ -1,4 +1,4 @@
-"""Tries thresholds of a task with any number of labels on a file with gold labels, and prints what each gives.
+"""Tries thresholds of a task with sets of labels on a file with gold labels, and prints the score of each.
 
     python scripts/tune_threshold.py MODEL DEV_FILE [--dataset NAME] [--task TASK] [--metric METRIC] [--write]
 """
@@ -17,13 +17,13 @@ from machamp_lite.model.model_folder import find_model_folder
 
 
 def main() -> None:
-    """Prints a table and the best threshold; with ``--write`` the model folder keeps it."""
+    """Prints a table and the best threshold, which ``--write`` stores in the model folder."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
     parser.add_argument("file", metavar="DEV_FILE", help="a file with gold labels")
-    parser.add_argument("--dataset", help="default: the one that the file looks like")
+    parser.add_argument("--dataset", help="default: chosen by the format of the file")
     parser.add_argument("--task", help="default: the only one with a threshold")
     parser.add_argument("--metric", help="default: the task's main metric")
     parser.add_argument("--write", action="store_true", help="store the best threshold in the model folder")

@@ -14,7 +14,7 @@ and the commands, to their process, before they import torch (``allocator.py``):
 primitives          sets how many matrix multiplications oneDNN keeps prepared (CPU, bf16)
 allocator           keeps freed memory for the next step (CPU, glibc)
 
-The environment variable MACHAMP_LITE_WITHOUT names those to leave out, such as "dropout,packing".
+The environment variable MACHAMP_LITE_WITHOUT names optimisations to leave out, such as "dropout,packing".
 """
 
 import os
@@ -39,13 +39,13 @@ def accelerate(
     seen_subwords: "Iterable[np.ndarray] | None" = None,
     without: Collection[str] = (),
 ) -> "Model":
-    """Applies all optimisations but those named in ``without`` or by the environment; returns the same model.
+    """Applies all optimisations except those named in ``without`` or in the environment; returns the same model.
 
-    ``seen_subwords`` are the ids of the training data's subwords, if the model is to be trained: call this once it is
-    on its device, and before its optimizer is made. Raises ``ConfigError`` for an encoder that cannot be packed where
-    ``encoder.packing`` is true.
+    ``seen_subwords`` are the ids of the training data's subwords, for a model that will be trained. Call this when the
+    model is on its device, before its optimizer is created. Raises ``ConfigError`` for an encoder that cannot be
+    packed although ``encoder.packing`` is true.
     """
-    # The commands set their process before torch is imported.
+    # Not at the top: the commands import this module before torch, to configure their process.
     from machamp_lite.acceleration.attention_masks import skip_mask_sync
     from machamp_lite.acceleration.bf16_copy import BF16InferenceCopy
     from machamp_lite.acceleration.cpu_dropout import replace_dropout

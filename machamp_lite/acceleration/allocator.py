@@ -1,4 +1,4 @@
-"""Settings of the memory allocator and of oneDNN for a process; the user's environment variables come first.
+"""Settings of the memory allocator and of oneDNN for a process; environment variables of the user have priority.
 
 This module must not import torch: oneDNN reads its settings when it is loaded.
 """
@@ -17,16 +17,16 @@ NEVER, LARGEST_THRESHOLD = -1, 2**25
 def limit_onednn_primitives(number: int) -> None:
     """Sets how many primitives oneDNN keeps, one per shape of a matrix multiplication in bf16.
 
-    An epoch of training has more shapes than its default of 1024. 4096 primitives take half a gigabyte at most.
+    An epoch of training has more shapes than the default of 1024. 4096 primitives take at most half a gigabyte.
     """
     if "primitives" not in disabled():
         os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(number))
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc keep freed memory, because the next step needs as much; without glibc it does nothing.
+    """Makes glibc keep freed memory for the next step; without glibc it does nothing.
 
-    The system would have to clear each page before the process gets it again.
+    Returned memory would have to be cleared by the system, page by page, before it can be used again.
     """
     is_set = any(name in os.environ for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"))
     if is_set or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "") or "allocator" in disabled():

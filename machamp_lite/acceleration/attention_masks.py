@@ -1,6 +1,6 @@
 """Attention masks of transformers, built without waiting for the GPU.
 
-transformers omits a mask that hides nothing, and must read it for that: the host waits until the GPU has computed it.
+transformers omits a mask that masks nothing. To find out, it reads the mask, and waits until the GPU has computed it.
 """
 
 from collections.abc import Callable

@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 
 
 class BF16InferenceCopy:
-    """Calls a transformer, or in prediction in bf16 on a CPU its copy, which is made again when weights change.
+    """Calls a transformer, or for prediction in bf16 on a CPU its copy, which is renewed when weights change.
 
-    The copy shares the buffers and the layer norms, which take fp32 and bf16.
+    The copy shares the buffers and the layer norms, which accept fp32 and bf16.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class BF16InferenceCopy:
     def choose(self, module: nn.Module) -> nn.Module:
         """The copy of a module for prediction in bf16 on a CPU, in all other cases the module itself."""
         if module.training or torch.is_grad_enabled():
-            # Training changes the weights; fused optimizers leave no other trace.
+            # Training changes the weights, which fused optimizers do without changing their version.
             self._copy = None
             return module
         if self._failed or not uses_bf16_matmul(next(module.parameters()).device):
@@ -51,7 +51,7 @@ class BF16InferenceCopy:
         parameters = list(module.parameters())
         versions = [_version(parameter) for parameter in parameters]
         if self._copy is None or versions != self._versions:
-            # deepcopy takes these in place of the originals, and so never copies fp32 weights.
+            # deepcopy uses these instead of copying the fp32 weights.
             replaced = {id(buffer): buffer for buffer in module.buffers()}
             replaced |= {id(parameter): _in_bf16(parameter) for parameter in parameters}
             norms = (child for child in module.modules() if isinstance(child, nn.LayerNorm))
@@ -65,5 +65,5 @@ def _in_bf16(parameter: nn.Parameter) -> nn.Parameter:
 
 
 def _version(values: Tensor) -> tuple[int, int]:
-    """A value that differs once the tensor is changed in place or replaced."""
+    """A value that changes when the tensor is changed in place or replaced."""
     return values.data_ptr(), 0 if values.is_inference() else values._version

@@ -1,4 +1,4 @@
-"""Dropout that draws random bits for four values at a time: on a CPU, drawing them is most of dropout's cost."""
+"""Dropout that draws random bits for four values at a time, because drawing them is most of its cost on a CPU."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ STEPS = 2**16
 def dropout(values: Tensor, probability: float) -> Tensor:
     """Sets each value to 0 with a probability, rounded to 1/65536, and scales the others to keep the mean.
 
-    On a CPU one draw of torch's generator decides over four values. *Shape:* any -> the same.
+    On a CPU, one random number of torch's generator is used for four values. *Shape:* any -> the same.
     """
     dropped = min(round(probability * STEPS), STEPS - 1)
     if not dropped:
@@ -22,7 +22,7 @@ def dropout(values: Tensor, probability: float) -> Tensor:
         return functional.dropout(values, probability)
     draws = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    # Integers are written and multiplied several times as fast as booleans.
+    # Writing and multiplying integers is several times as fast as booleans.
     is_kept = torch.empty(values.shape, dtype=torch.int8)
     torch.ge(numbers, dropped - STEPS // 2, out=is_kept)
     return _Kept.apply(values, is_kept, STEPS / (STEPS - dropped))
@@ -44,7 +44,7 @@ class _Kept(torch.autograd.Function):
 
 
 class Dropout(nn.Dropout):
-    """``torch.nn.Dropout`` by ``dropout``."""
+    """``torch.nn.Dropout`` that uses ``dropout``."""
 
     def forward(self, input: Tensor) -> Tensor:
         """*Shape:* any -> the same."""
@@ -52,7 +52,7 @@ class Dropout(nn.Dropout):
 
 
 def replace_dropout(module: nn.Module) -> None:
-    """Makes every ``torch.nn.Dropout`` within a module a ``Dropout``."""
+    """Replaces the class of every ``torch.nn.Dropout`` within a module by ``Dropout``."""
     for child in module.modules():
         if type(child) is nn.Dropout:
             replaced: Any = child

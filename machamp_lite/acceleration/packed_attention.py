@@ -1,4 +1,4 @@
-"""Attention within segments that are packed end to end into one row.
+"""Attention within the segments of one packed row.
 
 A transformer whose ``attn_implementation`` is ``PACKED`` or ``PACKED_FAST_DROPOUT`` calls ``packed_attention`` in every
 layer. Outside of ``segment_mask_context`` it is the usual attention over padded rows.
@@ -21,14 +21,14 @@ from transformers.masking_utils import sdpa_mask
 from machamp_lite.acceleration.cpu_dropout import dropout as cpu_dropout
 
 PACKED, PACKED_FAST_DROPOUT = "machamp_packed", "machamp_packed_fast_dropout"
-# (length, number of segments) of each group of segments of one length in the row that is being encoded.
+# (length, number of segments) of each group of adjacent segments with the same length in the current row.
 _groups: ContextVar[Sequence[tuple[int, int]] | None] = ContextVar("groups", default=None)
 _Attend = Callable[..., Tensor]
 
 
 @contextmanager
 def segment_mask_context(lengths: Sequence[int]) -> Iterator[None]:
-    """Sets the lengths of the segments of a row; it is fastest if those of one length are adjacent."""
+    """Sets the lengths of the segments of a row; this is fastest if segments of the same length are adjacent."""
     token = _groups.set([(length, len(list(same))) for length, same in groupby(lengths)])
     try:
         yield
@@ -58,7 +58,7 @@ def attend_with_fast_dropout(
     dropout: float,
     scaling: float | None,
 ) -> Tensor:
-    """The same. On a CPU torch has no fast kernel for dropout: there it is written out, with a faster dropout."""
+    """As ``attend``; on a CPU, where torch has no fast kernel with dropout, it is composed with a faster dropout."""
     if not _is_slow(query, dropout):
         return attend(query, key, value, mask, dropout=dropout, scaling=scaling)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -93,7 +93,7 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
-    # Split all at once: the gradient of a slice would be as long as the row.
+    # Split in one call: the gradient of a slice would be as long as the row.
     sizes = [length * count for length, count in groups]
     states = (states[0].split(sizes, dim=1) for states in (query, key, value))
     parts = []

@@ -20,12 +20,12 @@ logger = logging.getLogger(__name__)
 
 # Training in bf16 is faster packed than padded if less than this share of a padded batch is subwords.
 MINIMUM_FILL = 0.92
-# The length of a probed segment that is long enough to show that attention sees nearby words only.
+# The length of a test segment, long enough to detect attention that is restricted to nearby words.
 PROBE_LENGTH = 192
 
 
 class PackedRow:
-    """The segments of a flat batch in one row, those of one length adjacent.
+    """The segments of a flat batch in one row, sorted by length.
 
     ``rows`` (S,) are the positions of the batch's subwords in the row; ``first_position`` is the number that the
     transformer gives to the first position of a text.
@@ -53,7 +53,7 @@ class PackedRow:
 
 
 class PackedLayout:
-    """Packs batches; with ``encoder.packing`` "auto" only where it is faster, and otherwise uses ``fallback``."""
+    """Packs batches: all of them if ``always``, otherwise those that are faster; others use ``fallback``."""
 
     def __init__(self, first_position: int, fallback: SegmentLayout, *, always: bool) -> None:
         self.first_position = first_position
@@ -82,9 +82,9 @@ class PackedLayout:
 
 
 def pack_segments(encoder: Encoder, *, fast_dropout: bool) -> None:
-    """Gives an encoder the packed layout as ``encoder.packing`` says, if it computes the same states packed.
+    """Gives an encoder the packed layout, unless ``encoder.packing`` is false or packed states would be different.
 
-    Raises ``ConfigError`` if it does not and ``encoder.packing`` is true.
+    Raises ``ConfigError`` for an encoder that cannot be packed if ``encoder.packing`` is true.
     """
     packing = encoder.params.packing
     is_useful = packing is True or encoder.device.type == "cpu"
@@ -106,7 +106,7 @@ def pack_segments(encoder: Encoder, *, fast_dropout: bool) -> None:
 
 
 def find_first_position(encoder: Encoder, implementation: str) -> int | None:
-    """The number of the first position with which packed segments have the states that they have alone.
+    """The number of the first position with which packed segments have the same states as single ones.
 
     Sets the transformer's attention to ``implementation``; None if the transformer cannot be packed.
     """
@@ -121,7 +121,7 @@ def find_first_position(encoder: Encoder, implementation: str) -> int | None:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             found = _try_positions(encoder, implementation)
     except Exception:
-        # Whatever a transformer raises for such inputs: it cannot be packed.
+        # A transformer that raises any error for such inputs cannot be packed.
         found = None
     finally:
         transformer.train(was_training)
@@ -140,7 +140,7 @@ def _try_positions(encoder: Encoder, implementation: str) -> int | None:
 
     expected = torch.cat([last_states({"input_ids": part.unsqueeze(0)}) for part in ids.split(lengths)])
     encoder.transformer.set_attn_implementation(implementation)
-    # Most transformers count positions from 0; RoBERTa and its relatives from the padding's id plus 1.
+    # Most transformers count positions from 0; RoBERTa and related models from the padding id plus 1.
     for first_position in (0, encoder.pad_id + 1):
         row = PackedRow(torch.tensor(lengths), first_position=first_position)
         with segment_mask_context(row.lengths):

@@ -1,7 +1,7 @@
 """Matrix multiplications in bf16 on a CPU, with their number of rows padded to a multiple of 16.
 
-oneDNN prepares a primitive for each new shape, which takes as long as ten multiplications, and each batch has another
-number of words and subwords.
+oneDNN prepares a primitive for each new shape, which takes as long as ten multiplications. Without padding, almost
+every batch would have new shapes.
 """
 
 from typing import Any
@@ -71,7 +71,7 @@ _REPLACEMENTS: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def replace_linear_layers(module: nn.Module) -> None:
-    """Makes every linear and biaffine layer within a module one with padded rows; parameters stay the same."""
+    """Replaces the class of every linear and biaffine layer within a module; parameters stay the same."""
     for child in module.modules():
         if type(child) in _REPLACEMENTS:
             replaced: Any = child

@@ -1,4 +1,4 @@
-"""Trains only the embeddings of subwords that the training data has: the others have no gradient, only weight decay.
+"""Trains only the embeddings of subwords in the training data: the others have no gradient and get weight decay only.
 
 In ``state_dict`` a ``ReducedVocabularyEmbedding`` looks like the embedding that it replaces, with all vectors as its
 ``weight``; the decay factor of the unseen vectors is its extra state, which only checkpoints of a run save.
@@ -20,16 +20,16 @@ from machamp_lite.model.serialization import EXTRA_STATE
 
 logger = logging.getLogger(__name__)
 
-# With a smaller share of unseen subwords there is little to gain.
+# With a smaller share of unseen subwords, little time is saved.
 MINIMUM_UNSEEN = 0.25
 
 
 class ReducedVocabularyEmbedding(nn.Module):
-    """Replaces an embedding while training looks up some of its vectors only.
+    """Replaces an embedding of which training uses only some vectors.
 
-    The vectors in ``rows`` of the ``seen`` ids are a parameter. AdamW would only decay the others, which have no
-    gradient: they are those of ``table`` times ``decay``, which follows the steps of the optimizer that has ``rows``.
-    *Shape:* seen (N,), among them the padding's id, table (V, D), rows (N, D).
+    The vectors of the ``seen`` ids are the parameter ``rows``. The others have no gradient, so AdamW would only apply
+    weight decay: they are the vectors of ``table`` times ``decay``, which is updated after each step of the optimizer.
+    *Shape:* seen (N,), including the padding id, table (V, D), rows (N, D).
     """
 
     table: Tensor
@@ -57,7 +57,7 @@ class ReducedVocabularyEmbedding(nn.Module):
         return (self.table * self.decay).index_copy(0, self.seen, self.rows)
 
     def forward(self, ids: Tensor) -> Tensor:
-        """The vectors of ids; in training all of them must be seen ones. *Shape:* (...) -> (..., D)."""
+        """The vectors of ids; in training, all ids must be seen ones. *Shape:* (...) -> (..., D)."""
         positions = self.positions[ids]
         if self.training:
             return functional.embedding(positions, self.rows, self.padding_position)
@@ -85,7 +85,7 @@ def _load_all_vectors(module: ReducedVocabularyEmbedding, state: dict[str, Any],
         return
     state[f"{prefix}rows"] = weight[module.seen.to(weight.device)]
     if prefix + EXTRA_STATE not in state:
-        # Saved weights of a model; a checkpoint has the decay of the vectors that the run started with.
+        # The weights of a model; only the state of a run has a decay factor.
         module.table.copy_(weight)
         state[prefix + EXTRA_STATE] = torch.ones((), dtype=torch.float64)
 
@@ -107,7 +107,7 @@ def _follow_optimizer(module: ReducedVocabularyEmbedding) -> None:
 
 
 def reduce_vocabulary(model: Model, seen_subwords: Iterable[np.ndarray]) -> None:
-    """Replaces the embedding of subwords, if the trained model is the same; call it before the optimizer is made.
+    """Replaces the embedding of subwords, if this does not change training; call it before the optimizer is created.
 
     ``seen_subwords`` are all ids of the training data, in one or several arrays.
     """
@@ -119,7 +119,7 @@ def reduce_vocabulary(model: Model, seen_subwords: Iterable[np.ndarray]) -> None
     is_seen = np.zeros(embedding.num_embeddings, dtype=bool)
     special = np.array([model.encoder.pad_id, *model.tokenizer.tokenizer.all_special_ids])
     for ids in (special, *seen_subwords):
-        # An id beyond the embedding fails in the forward pass, with or without this module.
+        # An id beyond the embedding raises an error in the forward pass, with or without this module.
         is_seen[ids[ids < len(is_seen)]] = True
     if embedding.padding_idx is not None:
         is_seen[embedding.padding_idx] = True
@@ -136,7 +136,7 @@ def reduce_vocabulary(model: Model, seen_subwords: Iterable[np.ndarray]) -> None
 
 
 def _embedding_name(model: Model) -> str | None:
-    """The name of the encoder's embedding of subwords, if it is trained, is a plain one, and has no other use."""
+    """The name of the encoder's embedding of subwords, if it is a plain, trained embedding without another use."""
     params = model.config.params.encoder
     # A language model reads all vectors, or gets random subwords as input.
     if not params.update_weights_encoder or params.lora is not None or model.pretrained.kind is not None:

@@ -10,7 +10,7 @@ from machamp_lite.errors import LONGEST_REASON, ConfigError, check_empty_names, 
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
 
-# Of numbers of sentences and labels.
+# The highest number of sentences or labels.
 LARGEST_NUMBER = 2**31 - 1
 
 
@@ -35,7 +35,7 @@ def _train_parser() -> _Parser:
     parser = _Parser(
         prog="train.py",
         allow_abbrev=False,
-        description="Trains one model for the tasks of all dataset configs, or one after another.",
+        description="Trains one model for the tasks of all dataset configs, or one model per config.",
     )
     parser.add_argument(
         "--dataset_configs",
@@ -55,7 +55,7 @@ def _train_parser() -> _Parser:
         default=[],
         dest="overrides",
         metavar="KEY=VALUE",
-        help="one value of params or of a dataset, as training.num_epochs=3 or DATASET.tasks.TASK.loss_weight=0.5; "
+        help="one value of params or of a dataset: training.num_epochs=3 or DATASET.tasks.TASK.loss_weight=0.5; "
         "may be repeated",
     )
     parser.add_argument(
@@ -84,8 +84,8 @@ def _train_parser() -> _Parser:
     parser.add_argument(
         "--sequential",
         action="store_true",
-        help="one run for each dataset config, in order, in DIR/0, DIR/1, ...; each starts from the best model of the "
-        "one before",
+        help="one run per dataset config, in order, in DIR/0, DIR/1, ...; each starts from the best model of the "
+        "previous one",
     )
     parser.add_argument(
         "--data_cache",
@@ -99,7 +99,7 @@ def _train_parser() -> _Parser:
 
 
 def _add_precision(parser: argparse.ArgumentParser) -> None:
-    """The flag of both commands."""
+    """Adds the flag that both commands have."""
     parser.add_argument(
         "--precision",
         choices=("auto", "fp32", "bf16"),
@@ -239,4 +239,4 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
         if not value or set(value) & set("\t\r\n"):
             yield f"--{name}: found {value!r}, expected a string that is not empty, without tabs and line ends"
     if flags.pre_tokenized and not flags.raw_text:
-        yield "--pre_tokenized: found no --raw_text, expected both"
+        yield "--pre_tokenized: has no effect without --raw_text, expected both"

@@ -76,8 +76,8 @@ def _report(error: BaseException) -> int:
     if is_out_of_memory(error):
         _print_lines(
             [
-                f"out of memory ({first_line(error)}); a smaller batching.max_tokens takes less, "
-                "in prediction a smaller --batch_size"
+                f"out of memory ({first_line(error)}); use a smaller batching.max_tokens, or in prediction a smaller "
+                "--batch_size"
             ]
         )
         return 1
@@ -101,7 +101,7 @@ def _report_bug(error: BaseException) -> int:
 
 
 def _print_lines(lines: Sequence[str]) -> None:
-    """Prints lines on stderr; an error that another process reports has none."""
+    """Prints lines on stderr; an error that another process reports has no lines."""
     # After SIGHUP, stderr is closed.
     with contextlib.suppress(OSError, ValueError):
         if lines:
@@ -112,4 +112,4 @@ def _shortened(faults: Sequence[str]) -> list[str]:
     """As many lines as fit on a screen."""
     if len(faults) <= LINES_SHOWN:
         return list(faults)
-    return [*faults[: LINES_SHOWN - 1], f"and {len(faults) - LINES_SHOWN + 1} lines more"]
+    return [*faults[: LINES_SHOWN - 1], f"and {len(faults) - LINES_SHOWN + 1} more lines"]

@@ -7,18 +7,18 @@ from machamp_lite.errors import one_line
 
 
 class _PlainFormatter(logging.Formatter):
-    """Shows control characters in labels and names as escapes, so that the terminal does not act on them."""
+    """Escapes control characters in labels and names, so that the terminal does not execute them."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The lines of a message, without control characters; ``mark`` is what the terminal shows before warnings."""
+        """The lines of a message, without control characters; ``mark`` is the prefix of warnings."""
         record.mark = "warning: " if record.levelno == logging.WARNING else ""
         return "\n".join(map(one_line, super().format(record).split("\n")))
 
 
 def set_up_logging(*, silent: bool = False) -> None:
-    """Sends logs to the terminal only; if ``silent``, nowhere."""
+    """Sends logs to the terminal only, or discards them if ``silent``."""
     handler = logging.StreamHandler()
-    # Errors are logged to the file only: the command prints them as plain lines.
+    # Errors are logged to the file only, because the command prints them as plain lines.
     handler.addFilter(lambda record: record.levelno < logging.ERROR)
     handler.setFormatter(_PlainFormatter("%(asctime)s %(mark)s%(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("machamp_lite")
@@ -31,7 +31,7 @@ def set_up_logging(*, silent: bool = False) -> None:
 
 def log_to(path: Path) -> None:
     """Sends logs also to a file."""
-    # On a full disk, the first file that cannot be saved raises an error; the log need not report it too.
+    # A full disk is reported when the next file cannot be saved, so the log does not report it.
     logging.raiseExceptions = False
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))

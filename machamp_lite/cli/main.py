@@ -45,7 +45,7 @@ def predict(arguments: Sequence[str] | None = None) -> int:
 
 def _train(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(4096)
-    # Before torch is imported, which takes seconds; several processes report an error of the config together.
+    # Before torch is imported, which takes seconds, unless several processes have to report errors together.
     configs = None if os.environ.get("WORLD_SIZE") else _load_configs(flags)
     from machamp_lite.training.distributed import process_group
 
@@ -57,12 +57,13 @@ def _train_in_process(
     flags: argparse.Namespace, configs: "list[Config] | None", processes: "Processes"
 ) -> int:
     """The train command in one of its processes."""
-    # To the terminal; the log file of a run comes with its folder.
+    # To the terminal; each run also logs to a file in its folder.
     set_up_logging(silent=not processes.is_main_process)
     if configs is None:
         configs = processes.run_on_all_ranks(lambda: _load_configs(flags))
-    from machamp_lite.training import run as runs
     from machamp_lite.training.check import check_all
+    from machamp_lite.training.run_folder import default_run_folder
+    from machamp_lite.training.run_folder_lock import check_run_folders
 
     if flags.check or flags.sequential:
         cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_main_process}
@@ -76,24 +77,15 @@ def _train_in_process(
         keep_freed_memory()
     given = flags.resume or flags.model_dir
     if given is None and processes.is_main_process:
-        given = str(runs.default_run_folder(flags.dataset_configs, flags.name))
+        given = str(default_run_folder(flags.dataset_configs, flags.name))
     folder = Path(processes.broadcast_object(given))
     folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
     if flags.resume is None:
         options = {"overwrite": flags.overwrite, "retrain": flags.retrain}
-        processes.run_on_all_ranks(lambda: runs.check_run_folders(folders, configs, **options))
+        processes.run_on_all_ranks(lambda: check_run_folders(folders, configs, **options))
     init_model = flags.retrain
     for config, folder in zip(configs, folders, strict=True):
-        _train_one(
-            config,
-            folder,
-            device=device,
-            overwrite=flags.overwrite,
-            resume=flags.resume is not None,
-            retrain=init_model,
-            data_cache=flags.data_cache,
-            processes=processes,
-        )
+        _train_one(config, folder, flags, device=device, retrain=init_model, processes=processes)
         init_model = folder
     return 0
 
@@ -119,35 +111,41 @@ def _load_configs(flags: argparse.Namespace) -> "list[Config]":
 def _train_one(
     config: "Config",
     folder: Path,
+    flags: argparse.Namespace,
     *,
     device: str,
-    overwrite: bool,
-    resume: bool,
     retrain: str | Path | None,
-    data_cache: str,
     processes: "Processes",
 ) -> None:
     """One run, which also logs to a file in its folder."""
-    from machamp_lite.training import run as runs
+    from machamp_lite.training.run import TrainingRun
+    from machamp_lite.training.run_folder import LOG, MODEL
+    from machamp_lite.training.run_folder_lock import lock_run_folder
 
-    options: dict[str, Any] = {"resume": resume, "retrain": retrain, "processes": processes}
     set_up_logging(silent=not processes.is_main_process)
-    with runs.lock_run_folder(folder, config, overwrite=overwrite, **options):
+    options: dict[str, Any] = {"resume": flags.resume is not None, "retrain": retrain, "processes": processes}
+    with lock_run_folder(folder, config, overwrite=flags.overwrite, **options):
         if processes.is_main_process:
-            log_to(folder / "log.txt")
+            log_to(folder / LOG)
         logger.info("run folder: %s", folder)
+        run = TrainingRun(
+            config=config,
+            folder=folder,
+            device=device,
+            data_cache=flags.data_cache,
+            interrupts=interrupts(),
+            **options,
+        )
         with _with_resume_command(folder, processes.launcher):
-            trackers = runs.train_in_locked_folder(
-                folder, config, device=device, data_cache=data_cache, interrupts=interrupts(), **options
-            )
+            trackers = run.train()
     if processes.is_main_process:
         _print_scores(trackers)
-        print(f"model: {folder / 'model'}")
+        print(f"model: {folder / MODEL}")
 
 
 @contextlib.contextmanager
 def _with_resume_command(folder: Path, launcher: str) -> Iterator[None]:
-    """Logs errors; to a run that was stopped, adds the command that resumes it."""
+    """Logs errors, and adds the command that resumes the run to the message of a stopped run."""
     from machamp_lite.training.run_folder import STATE, STATE_FILE
 
     try:
@@ -164,7 +162,7 @@ def _with_resume_command(folder: Path, launcher: str) -> Iterator[None]:
 
 
 def _predict(flags: argparse.Namespace) -> int:
-    # Few shapes occur more than once.
+    # Few shapes of batches occur more than once in prediction.
     limit_onednn_primitives(64)
     set_up_logging()
     from machamp_lite.inference.dataset_matching import matching_dataset
@@ -182,7 +180,7 @@ def _predict(flags: argparse.Namespace) -> int:
             for source in sources
         ]
         options = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized", "threshold")}
-        # All of them before anything is written.
+        # All datasets are checked before anything is written.
         for dataset in datasets:
             check_options(model, dataset, **options)
         return _predict_files(model, sources, datasets, flags)

@@ -42,7 +42,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
     with handling_signals(receive):
         yield lambda: received
     if received:
-        # It came after the last time that training called the function.
+        # The signal came after training had called the function for the last time.
         raise KeyboardInterrupt
 
 
@@ -55,7 +55,7 @@ def open_closed_streams() -> None:
             # Standard output is opened read-only, so that writing to it is an error.
             os.open(os.devnull, os.O_RDONLY if descriptor == 1 else os.O_WRONLY)
     if sys.stderr is None:
-        # print and tqdm would write to standard output instead.
+        # Otherwise print and tqdm would write to standard output.
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 

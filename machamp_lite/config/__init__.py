@@ -1,4 +1,4 @@
-"""From what a user wrote to frozen, validated objects; every default comes from ``configs/params.json``."""
+"""Reads configs into frozen, validated objects; every default comes from ``configs/params.json``."""
 
 from machamp_lite.config.loading import load_config
 from machamp_lite.config.schema import Config, DatasetConfig, Params

@@ -1,4 +1,4 @@
-"""Errors of a config, one line each: where, what was found, what was expected, the most similar known name."""
+"""Error messages for configs, one line each: where, what was found, what was expected, the most similar name."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from machamp_lite.errors import did_you_mean, nearest, shorten
 
 Path = tuple[str, ...]
 
-# The expected value for each type of error that pydantic reports, with places for its limits.
+# The expected value for each type of error that pydantic reports, with placeholders for limits.
 _EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "an object {{...}}",
@@ -39,17 +39,17 @@ class ErrorCollector:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        # The flag that has set the value at a place of a document.
+        # The flag that has set the value at a location in a document.
         self.flags: dict[tuple[str, Path], str] = {}
-        # The older name under which a document has the value at a place.
+        # The older name under which a document has the value at a location.
         self.older_names: dict[tuple[str, Path], Path] = {}
 
     def at(self, source: str, *keys: str) -> "Location":
-        """A place of a document."""
+        """A location in a document."""
         return Location(self, source, keys)
 
     def set_flag(self, source: str, keys: Path, flag: str) -> None:
-        """Records that a flag has set the value at a place of a document."""
+        """Records that a flag has set the value at a location in a document."""
         # The latest flag comes last.
         self.flags.pop((source, keys), None)
         self.flags[(source, keys)] = flag
@@ -57,18 +57,18 @@ class ErrorCollector:
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place of a document; messages name it as the user wrote it: the flag, or the older name of a key."""
+    """A location in a document; messages name it as the user wrote it: the flag, or the older name of a key."""
 
     errors: ErrorCollector
     source: str
     keys: Path = ()
 
     def at(self, *keys: str) -> "Location":
-        """A place below this one."""
+        """A location below this one."""
         return Location(self.errors, self.source, (*self.keys, *keys))
 
     def add(self, message: str) -> None:
-        """Adds the message of an error at this place."""
+        """Adds the message of an error at this location."""
         keys, source = self.keys, self.source
         for (document, place), older in self.errors.older_names.items():
             if document == self.source and keys[: len(place)] == place:
@@ -83,7 +83,7 @@ class Location:
             self.errors.lines.append(line)
 
     def add_validation(self, errors: Iterable[Any], model: type[BaseModel]) -> None:
-        """Adds what pydantic found when it validated the value of this place against ``model``."""
+        """Adds the errors that pydantic found when it validated the value at this location as a ``model``."""
         for error in _without_union_branches(errors):
             self.at(*map(str, error["loc"])).add(_sentence(error, model))
 
@@ -106,7 +106,7 @@ def show(value: Any) -> str:
 
 
 def _sibling_keys(model: type[BaseModel], place: Path) -> Iterable[str]:
-    """The known keys of the object that holds the last key of ``place``."""
+    """The known keys of the object with the last key of ``place``."""
     for key in place[:-1]:
         annotation = model.model_fields[key].annotation
         # Of "Model | None", the model.
@@ -127,7 +127,7 @@ def _sentence(error: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 
 def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
-    """One error per place: pydantic reports one per branch of a union, with the branch's name in its place."""
+    """One error per location: pydantic reports one per branch of a union, and adds the branch to the location."""
     merged: dict[Path, dict[str, Any]] = {}
     for error in errors:
         place = error["loc"]
@@ -140,7 +140,7 @@ def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
         first["expected"].append(expected)
         if error["type"] == "literal_error":
             first["options"] += re.findall(r"'([^']*)'", expected)
-    # If an error is inside a list or object, that branch was meant, and errors of the other branches are left out.
+    # If an error is inside a list or object, the user chose that branch: errors of other branches are left out.
     return [
         error
         for place, error in merged.items()

@@ -17,18 +17,18 @@ import _jsonnet
 from machamp_lite.config.error_messages import show
 from machamp_lite.errors import ConfigError
 
-# In bytes; class weights of a million labels take less.
+# In bytes; enough for the class weights of a million labels.
 LARGEST_CONFIG = 2**26
 # Limits of evaluating jsonnet: seconds, bytes of memory, and bytes of the resulting JSON.
 MOST_SECONDS = 20
 MOST_BYTES = 2**30
 LARGEST_VALUE = 2**24
-# JSON that is nested more deeply is left to jsonnet, which has its own limit.
+# JSON that is nested more deeply is read by jsonnet, which has a limit too.
 _MAX_DEPTH = 40
 _PROCESS = Path(__file__).with_name("jsonnet_process.py")
-# What jsonnet puts before a message: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
+# The location before jsonnet's messages: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
 _PLACE = r"\S.*?:\(?\d+:\d[\d:()-]*"
-# How jsonnet's own messages begin; the rest of a message may be content of an imported file.
+# The beginnings of jsonnet's messages; the rest of a message may be content of an imported file.
 _MESSAGES = (
     "array bounds error", "binary operator", "division by zero", "duplicate field", "field does not exist",
     "max stack frames exceeded", "overflow", "Unknown variable",
@@ -36,7 +36,7 @@ _MESSAGES = (
 
 
 class _NotPlainError(Exception):
-    """Raised for text that is not JSON, or that jsonnet reads differently."""
+    """Raised for text that is not JSON or has another meaning in jsonnet."""
 
 
 def read_jsonnet(path: str | Path) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
         found = f"0x{error.object[error.start]:02x} at byte {error.start + 1}"
         raise ConfigError(f"{path}: found {found}, expected UTF-8") from None
     except RecursionError:
-        raise ConfigError(f"{path}: found too many brackets inside each other, expected fewer") from None
+        raise ConfigError(f"{path}: found too deeply nested brackets, expected fewer levels") from None
     except ValueError as error:
         raise ConfigError(f"{path}: cannot be read as jsonnet ({error})") from None
     if not isinstance(value, dict):
@@ -91,7 +91,7 @@ def _evaluate(path: str, text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with its keys in the order of jsonnet, which sorts them."""
+    """An object with sorted keys, as jsonnet returns it."""
     value = dict(sorted(pairs, key=lambda pair: pair[0]))
     if len(value) < len(pairs):
         raise _NotPlainError
@@ -99,7 +99,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _number(text: str) -> int | float:
-    """A number as in jsonnet: all are doubles, and whole ones are written without a decimal point."""
+    """A number as in jsonnet, where all numbers are doubles and whole ones are written without a decimal point."""
     value = float(text)
     if not math.isfinite(value):
         raise _NotPlainError
@@ -122,12 +122,12 @@ def _check_plain(value: Any, max_depth: int = _MAX_DEPTH) -> None:
 
 
 def _evaluate_in_process(path: str, text: str) -> str:
-    """The JSON that jsonnet makes of a text in a separate process."""
+    """The result of evaluating jsonnet in a separate process, as JSON."""
     package = str(Path(_jsonnet.__file__).parent)
     arguments = [package, path, str(MOST_BYTES), str(MOST_SECONDS)]
     try:
-        # -I -S: without the user's settings and packages, which takes about 50 milliseconds.
-        done = subprocess.run(
+        # -I -S: without the user's settings and packages, which would take 50 milliseconds to load.
+        finished = subprocess.run(
             [sys.executable, "-I", "-S", str(_PROCESS), *arguments],
             input=text.encode("utf-8", "surrogatepass"),
             stdout=subprocess.PIPE,
@@ -137,12 +137,12 @@ def _evaluate_in_process(path: str, text: str) -> str:
         )
     except subprocess.TimeoutExpired:
         raise ConfigError(_too_slow(path)) from None
-    if done.returncode == -getattr(signal, "SIGINT", 2):
+    if finished.returncode == -getattr(signal, "SIGINT", 2):
         raise KeyboardInterrupt
-    if done.returncode in (-getattr(signal, "SIGXCPU", 24), -getattr(signal, "SIGKILL", 9)):
+    if finished.returncode in (-getattr(signal, "SIGXCPU", 24), -getattr(signal, "SIGKILL", 9)):
         raise ConfigError(_too_slow(path))
     try:
-        answer = json.loads(done.stdout)
+        answer = json.loads(finished.stdout)
     except ValueError:
         raise ConfigError(
             f"{path}: cannot be evaluated within {MOST_BYTES >> 20} MB of memory; expected a smaller result"
@@ -159,9 +159,9 @@ def _too_slow(path: str) -> str:
 
 
 def _fault(path: str, answer: Mapping[str, Any]) -> str:
-    """Jsonnet's error in one line: the message, and the innermost place of its stack.
+    """Jsonnet's error in one line: the innermost location in its stack, and the message.
 
-    If files were imported, only jsonnet's own words are kept: the rest could be content of these files.
+    If files were imported, only the fixed part of the message is kept: the rest could be content of these files.
     """
     first, *stack = answer["error"].strip().splitlines() or [""]
     imported = answer["imported"]
@@ -169,15 +169,15 @@ def _fault(path: str, answer: Mapping[str, Any]) -> str:
         first = first.removeprefix("STATIC ERROR: ").rstrip(".")
         place = re.match(f"({_PLACE}): ", first)
         if imported and place:
-            first = f"{place[1]}: {_own_words(first[place.end() :], 'syntax error')}"
+            first = f"{place[1]}: {_fixed_part(first[place.end() :], 'syntax error')}"
         return f"{first} (expected jsonnet)"
     places = (re.match(_PLACE, line.strip()) for line in stack)
     where = next((match.group() for match in places if match), path)
     what = first.removeprefix("RUNTIME ERROR: ").rstrip(".")
     return (
-        f"{where}: {answer.get('refused') or (_own_words(what, 'cannot be evaluated') if imported else what)}"
+        f"{where}: {answer.get('refused') or (_fixed_part(what, 'cannot be evaluated') if imported else what)}"
     )
 
 
-def _own_words(message: str, default: str) -> str:
-    return next((words for words in _MESSAGES if message.startswith(words)), default)
+def _fixed_part(message: str, default: str) -> str:
+    return next((beginning for beginning in _MESSAGES if message.startswith(beginning)), default)

@@ -1,6 +1,6 @@
-"""Evaluates jsonnet in a process that ``jsonnet.py`` starts, with limits of time, memory and files to import.
+"""Evaluates jsonnet in a process that ``jsonnet.py`` starts, with limits on time, memory and imported files.
 
-The arguments are the folder of the jsonnet package, the config's path, and limits of bytes and seconds. The text is
+The arguments are the folder of the jsonnet package, the config's path, and limits in bytes and seconds. The text is
 read from standard input; the answer is one JSON object on standard output.
 """
 
@@ -19,7 +19,7 @@ def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
     ``imported`` says whether files were imported, and ``refused`` which import was not possible.
     """
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        # Python's own handler would wait until jsonnet has ended.
+        # Python's handler would wait until jsonnet has finished.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     text = sys.stdin.buffer.read().decode("utf-8")
     sys.path.append(package)
@@ -69,7 +69,7 @@ def _limit(most_bytes: int, most_seconds: int) -> None:
     try:
         import resource
     except ImportError:
-        # Windows has no such limits: there, only the timeout of the parent applies.
+        # Windows has no such limits; only the timeout of the parent applies there.
         return
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CPU, (most_seconds, most_seconds))

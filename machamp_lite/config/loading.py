@@ -22,7 +22,7 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 DEFAULT_PARAMS = _PACKAGE / "params.json"
 if not DEFAULT_PARAMS.exists():
     DEFAULT_PARAMS = _PACKAGE.parent / "configs" / "params.json"
-# In bytes: file names, which add to the name of a dataset, may have 255.
+# In bytes. File names consist of the name of a dataset and an ending, and are limited to 255 bytes.
 LONGEST_NAME = 200
 # Comments of CoNLL-U, "# name = value".
 _RESERVED_COMMENTS = re.compile(r"text|sent_id|(newdoc|newpar)( id)?|global\..+")
@@ -69,7 +69,7 @@ def load_sequence(
     overrides: Sequence[str] = (),
     seed: int | None = None,
 ) -> list[Config]:
-    """One config for each file, for runs one after another; an override of a dataset is for the files that have it.
+    """One config per file, for runs one after another; an override of a dataset applies to the files that have it.
 
     Raises ``ConfigError`` with the errors of all files.
     """
@@ -145,7 +145,10 @@ def _read(path: str | Path, errors: ErrorCollector) -> dict[str, Any]:
 def _check(
     documents: Documents, errors: ErrorCollector, *, is_trained: bool
 ) -> tuple[Params, dict[str, DatasetConfig]]:
-    """The config in typed form; raises ``ConfigError`` with all errors. Only one that ``is_trained`` names data."""
+    """The typed config; raises ``ConfigError`` with all errors.
+
+    ``is_trained`` is false for the config of a model, which names no data files.
+    """
     params_location = errors.at(documents.params_source)
     tasks = TaskChecker(params_location)
     params = _check_params(documents.params, params_location, tasks)
@@ -234,10 +237,10 @@ def _check_name(where: Location) -> None:
     name = where.keys[-1]
     if not name.strip() or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
         where.add(
-            "names files of the run folder, expected a name without / and \\, and with no dot in front"
+            "is part of file names, expected a name without / and \\ and without a leading dot"
         )
     elif len(name.encode()) > LONGEST_NAME:
-        where.add(f"names files, expected a name of at most {LONGEST_NAME} bytes")
+        where.add(f"is part of file names, expected a name of at most {LONGEST_NAME} bytes")
 
 
 def _check_files(where: Location, raw: Mapping[str, Any]) -> None:

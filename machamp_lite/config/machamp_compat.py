@@ -1,4 +1,4 @@
-"""Keys of MaChAmp's configs that have another name here, or of which only one value is supported."""
+"""Keys of MaChAmp's configs that have another name here, or that support only some values."""
 
 import copy
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 from machamp_lite.config.error_messages import Location, show
 
-# Keys of params for which there is no choice here, with the values that ask for what is always done.
+# Keys of MaChAmp's params that are not options here, with the values that agree with what is always done.
 _SUPPORTED_VALUES: dict[tuple[str, ...], tuple[Any, ...]] = {
     ("encoder", "subword_strategy"): ("last",),
     ("training", "learning_rate_scheduler", "type"): ("slanted_triangular",),
@@ -16,14 +16,14 @@ _SUPPORTED_VALUES: dict[tuple[str, ...], tuple[Any, ...]] = {
 
 
 def migrate_params(raw: dict[str, Any], where: Location) -> dict[str, Any]:
-    """A copy with the current names of older keys, and without the keys for which there is no choice."""
+    """A copy with the current names of older keys, and without the keys that are not options here."""
     raw = copy.deepcopy(raw)
     for keys, supported in _SUPPORTED_VALUES.items():
         holder = _holder(raw, keys)
         if holder is None or keys[-1] not in holder:
             continue
         value = holder.pop(keys[-1])
-        # 0 is not False.
+        # Compares types too, because 0 == False.
         if not any(type(value) is type(option) and value == option for option in supported):
             expected = " or ".join(map(show, supported))
             where.at(*keys).add(f"{show(value)} is not supported yet, expected {expected}")
@@ -56,7 +56,7 @@ def _rename(raw: dict[str, Any], older: tuple[str, ...], newer: tuple[str, ...],
 
 
 def _holder(raw: dict[str, Any], keys: Sequence[str], *, create: bool = False) -> dict[str, Any] | None:
-    """The object that has the last key; None if a value on the way is not an object."""
+    """The object with the last key; None if a value on the path is not an object."""
     holder: Any = raw
     for key in keys[:-1]:
         if create and isinstance(holder, dict):

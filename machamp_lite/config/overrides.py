@@ -8,7 +8,7 @@ from typing import Any
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 
-# Keys of a config are nested less deeply.
+# No config is nested more deeply.
 MAX_DEPTH = 20
 LONGEST_FLAG = 120
 
@@ -83,7 +83,7 @@ def _set(document: dict[str, Any], keys: tuple[str, ...], value: Any) -> tuple[s
             new = min(new, depth)
         document = document.setdefault(key, {})
         if not isinstance(document, dict):
-            raise ConfigError(f"'{key}' is no object, so nothing below it can be set")
+            raise ConfigError(f"'{key}' is not an object, so nothing below it can be set")
     document[keys[-1]] = value
     return keys[:new]
 

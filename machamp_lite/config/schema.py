@@ -1,4 +1,4 @@
-"""The typed config: params, datasets with their tasks, and both together."""
+"""The typed config: params, datasets with their tasks, and the whole config."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -106,7 +106,7 @@ class DatasetDefaults(StrictModel):
 
 
 class Params(StrictModel):
-    """The whole of params.json; ``decoders`` is checked task type by task type."""
+    """The content of params.json; ``decoders`` is checked per task type."""
 
     transformer_model: Annotated[str, Field(min_length=1)]
     reset_transformer_model: bool
@@ -119,7 +119,7 @@ class Params(StrictModel):
 
 
 class DatasetConfig(DatasetDefaults):
-    """One dataset, its tasks with every option filled in."""
+    """One dataset and its tasks, with all defaults filled in."""
 
     train_data_path: str | None = None
     dev_data_path: str | None = None
@@ -134,32 +134,32 @@ class DatasetConfig(DatasetDefaults):
         )
 
     def required_columns(self) -> dict[int, str]:
-        """The columns that training needs, each with the option or task that reads it."""
+        """The columns that training requires, each with the option or task that reads it."""
         required = {column: f"task '{task}'" for task, column in self._task_columns()}
         if self.dataset_embed_idx is not None and self.dataset_embed_idx >= 0:
             required[self.dataset_embed_idx] = "dataset_embed_idx"
         return required | self.text_columns()
 
     def shared_columns(self) -> dict[int, list[str]]:
-        """The columns that several tasks write, each with these tasks."""
+        """The columns that several tasks write, each with the names of the tasks."""
         writers: dict[int, list[str]] = {}
         for task, column in self.active()._task_columns():
             writers.setdefault(column, []).append(task)
         return {column: tasks for column, tasks in writers.items() if len(tasks) > 1}
 
     def id_task(self) -> str | None:
-        """The task, if any, that writes the column where CoNLL-U has the ids of words."""
+        """The task, if any, that writes the column in which CoNLL-U has word ids."""
         if not self.word_idx:
             return None
         return next((task for task, column in self._task_columns() if column == 0), None)
 
     def text_tasks(self) -> dict[str, int]:
-        """The tasks whose label is one of the texts, with its column; they are not written."""
+        """The tasks whose label is one of the input texts, with its column; this label is not written."""
         texts = self.sent_idxs or []
         return {task: column for task, column in self._task_columns() if column in texts}
 
     def text_columns(self) -> dict[int, str]:
-        """The columns that prediction needs, each with the option that reads it."""
+        """The columns that prediction requires, each with the option that reads it."""
         if self.word_idx is not None:
             return {self.word_idx: "word_idx"}
         return dict.fromkeys(self.sent_idxs or [], "sent_idxs")
@@ -173,14 +173,14 @@ class Config(StrictModel):
 
     params: Params
     datasets: dict[str, DatasetConfig]
-    # The config file of each dataset, for errors that only the data shows.
+    # The config file of each dataset, for errors that are found when data is read.
     sources: dict[str, str] = Field(default_factory=dict)
     # The user's params file, if there is one.
     params_source: str | None = None
 
     @property
     def has_dataset_ids(self) -> bool:
-        """Whether any dataset says from which data set its words or texts are."""
+        """Whether any dataset has ids of data sets (``dataset_embed_idx``)."""
         return any(dataset.dataset_embed_idx is not None for dataset in self.datasets.values())
 
     def tasks(self) -> dict[str, TaskOptions]:

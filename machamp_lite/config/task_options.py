@@ -11,34 +11,34 @@ from machamp_lite.config.task_types import BUILT_IN, COMMENT, TASK_TYPES, TaskOp
 from machamp_lite.errors import did_you_mean
 
 DEFAULT_DECODER = "default_decoder"
-# Each task gives them itself, and tasks of one name may differ in them.
+# Keys without defaults, which may differ between tasks with the same name.
 _OWN_KEYS = {"task_type", "column_idx", "column_idxs"}
-_FREQUENCY = "both correct for how frequent labels are"
+_FREQUENCY = "both correct for the frequency of labels"
 # Options that cannot be combined, with the reason.
 _CONFLICTS = (
     ("logit_adjustment", "class_weights", _FREQUENCY),
-    ("logit_adjustment", "focal_gamma", "the focal factor would be taken from adjusted probabilities"),
+    ("logit_adjustment", "focal_gamma", "the focal factor would be computed from adjusted probabilities"),
     (
         "focal_gamma",
         "label_smoothing",
-        "one lets confident items count less, the other keeps all from being confident",
+        "one reduces the weight of confident predictions, the other prevents confident predictions",
     ),
 )
 
 
 class TaskChecker:
-    """Fills in and checks the options of all tasks. ``params`` is the location of the user's params."""
+    """Fills in and checks the options of all tasks; ``params`` is the location of the user's params."""
 
     def __init__(self, params: Location) -> None:
         self._decoders = params.at("decoders")
         self._entries: dict[str, dict[str, Any]] = {}
-        # The options of each task type before those of a task.
+        # The default options of each task type.
         self._defaults: dict[str, dict[str, Any]] = {}
-        # The first dataset with each task name, and the options there.
+        # For each task name, the first dataset with it and its options there.
         self._first: dict[str, tuple[str, TaskOptions]] = {}
 
     def merge_decoders(self, defaults: Mapping[str, Any], raw: Any) -> dict[str, dict[str, Any]]:
-        """The ``decoders`` of configs/params.json with those of the user's params, which are checked."""
+        """The ``decoders`` of configs/params.json, overridden by those of the user's params, which are checked."""
         if not isinstance(raw, dict):
             self._decoders.add(f"expected an object, found {show(raw)}")
             raw = {}
@@ -48,7 +48,7 @@ class TaskChecker:
         self._entries = {
             name: entry for name, entry in deep_merge(defaults, given).items() if name in known
         }
-        # Defaults that the user does not change are checked for the task types of the tasks.
+        # All other defaults are checked when a task has their task type.
         changed = given.keys() & set(TASK_TYPES)
         for name in sorted(changed | BUILT_IN.keys() if DEFAULT_DECODER in given else changed):
             self._defaults_of(name)
@@ -75,7 +75,7 @@ class TaskChecker:
                 where.add_unknown_keys(entry, allowed[name])
 
     def _defaults_of(self, task_type: str) -> dict[str, Any]:
-        """The options of a task type before those of a task; they are checked once."""
+        """The default options of a task type; they are checked once."""
         if task_type not in self._defaults:
             model, entry = options_class(task_type), self._entries.get(task_type, {})
             options = deep_merge(self._entries[DEFAULT_DECODER], entry)
@@ -91,14 +91,14 @@ class TaskChecker:
                 {**self._defaults[task_type], "task_type": task_type, "column_idx": COMMENT}
             )
         except ValidationError as error:
-            # What is missing, or wrong as a whole, is left to the tasks.
+            # Missing options, and errors of several options together, are reported for each task.
             found = [item for item in error.errors() if item["loc"] and item["type"] != "missing"]
             for entry, is_own in ((task_type, True), (DEFAULT_DECODER, False)):
                 errors = [item for item in found if (item["loc"][0] in own) == is_own]
                 self._decoders.at(entry).add_validation(errors, model)
 
     def check(self, where: Location, raw: Any, *, has_words: bool | None) -> TaskOptions | None:
-        """The task at a location (dataset, ``tasks``, task) with all its options; None if they are not valid.
+        """All options of the task at a location (dataset, ``tasks``, task); None if they are not valid.
 
         ``has_words`` is True with ``word_idx``, False with ``sent_idxs``, None if the dataset has neither or both.
         """
@@ -115,7 +115,7 @@ class TaskChecker:
         if options is None:
             return None
         if "topn" in raw and options.topn > 1 and not options.supports_top_k:
-            where.at("topn").add(f"'{task_type}' has no second best labels, expected 1 or no such key")
+            where.at("topn").add(f"'{task_type}' has only one label per item, expected 1 or no such key")
         self._check_weighting(where, options)
         if has_words is not None:
             _check_level(where, options, has_words=has_words)
@@ -147,7 +147,7 @@ class TaskChecker:
                 where.at(key).add(f"'{options.task_type}' does not have this option: {reason}")
         for one, other, reason in _CONFLICTS:
             if getattr(options, one) and getattr(options, other):
-                found = f"found {show(getattr(options, one))} beside {other} {show(getattr(options, other))}"
+                found = f"found {show(getattr(options, one))} together with {other} {show(getattr(options, other))}"
                 where.at(one).add(f"{found}, expected one of them: {reason}")
         is_changed = options.class_weights_beta != self._defaults_of(options.task_type)["class_weights_beta"]
         if is_changed and options.class_weights != "effective":
@@ -155,7 +155,7 @@ class TaskChecker:
             where.at("class_weights_beta").add(f"{message}, expected class_weights 'effective'")
 
     def _compare(self, where: Location, options: TaskOptions) -> None:
-        """Adds an error for each option that differs from another dataset's: tasks of one name share one decoder."""
+        """Adds an error for each option that differs between datasets, because tasks of one name share one decoder."""
         dataset, _, task = where.keys
         other, first = self._first.setdefault(task, (dataset, options))
         expected, found = first.model_dump(), options.model_dump()
@@ -182,7 +182,7 @@ def check_oversampling(
     if is_trained and not options.is_on:
         where.add(f"'{task}' is switched off (loss_weight 0), expected a task that is trained, or null")
     if not options.has_classes:
-        where.add(f"'{task}' ({options.task_type}) has no labels that could be rare")
+        where.add(f"'{task}' ({options.task_type}) has no labels to count, expected a task with labels")
     for key in ("class_weights", "logit_adjustment"):
         if getattr(options, key):
             where.add(f"'{task}' has {key} too, expected one of them: {_FREQUENCY}")
@@ -204,7 +204,7 @@ def _task_type(where: Location, task_type: Any) -> str | None:
 def _check_metrics(
     where: Location, given: Mapping[str, Any], known: Iterable[str], task_type: str | None = None
 ) -> None:
-    """Adds an error for each metric that is not known; values that are not names are left to the validation."""
+    """Adds an error for each unknown metric; values of a wrong type are reported by the validation."""
     for key in ("metric", "additional_metrics"):
         value = given.get(key)
         for name in value if isinstance(value, list) else [value]:

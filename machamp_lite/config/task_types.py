@@ -1,4 +1,4 @@
-"""The options of each task type, and what the config has to know about the type.
+"""The options of each task type, and the properties of the type that the config depends on.
 
 The built-in task types are defined here, so that reading a config imports neither torch nor transformers. Any other
 task type is one file in ``decoders/``, which defines its decoder and its subclass of ``TaskOptions``.
@@ -91,7 +91,7 @@ class TaskOptions(StrictModel):
         return self.loss_weight > 0
 
     def columns(self) -> list[int]:
-        """The columns that this task reads and writes; empty if its labels are somewhere else."""
+        """The columns that this task reads and writes; empty for labels in a comment, or without written labels."""
         return [] if self.column_idx == COMMENT else [self.column_idx]
 
     def metric_names(self) -> list[str]:
@@ -107,7 +107,7 @@ class ClassificationOptions(TaskOptions):
 
 
 class SeqOptions(TaskOptions):
-    """One label per word. ``scheme`` says how labels mark spans; "auto" detects it in the training data."""
+    """One label per word. ``scheme`` is the encoding of spans; "auto" detects it in the training data."""
 
     level = "word"
     metrics: ClassVar[tuple[str, ...]] = (*LABEL_METRICS, "span_f1")
@@ -142,7 +142,7 @@ class MultiSeqOptions(TaskOptions):
     level: ClassVar[Level] = "word"
     metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro")
     unsupported_options = {
-        "label_smoothing": "its labels are not exclusive, so that there is no distribution to smooth",
+        "label_smoothing": "its labels are not exclusive, so there is no distribution to smooth",
         "logit_adjustment": "its labels are not exclusive, expected class_weights",
     }
 

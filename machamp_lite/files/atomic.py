@@ -28,9 +28,9 @@ def open_output(path: str | os.PathLike[str]) -> Iterator[TextIO]:
 
 @contextlib.contextmanager
 def replacing_file(path: str | Path) -> Iterator[TextIO]:
-    """A text file that replaces ``path`` when the block ends without an error; else it is removed.
+    """A text file that replaces ``path`` when the block ends; after an error it is removed.
 
-    A pipe or a device is not replaced but written to.
+    Pipes and devices are written to, not replaced.
     """
     path = Path(path)
     if is_stream(path):
@@ -39,7 +39,7 @@ def replacing_file(path: str | Path) -> Iterator[TextIO]:
         return
     with (
         _replacing(path, in_folder=False) as temporary,
-        # newline="": line ends are written as they are.
+        # newline="": line ends are not changed.
         open(temporary, "w", encoding="utf-8", newline="") as file,
     ):
         yield file
@@ -57,8 +57,8 @@ def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
     """A temporary file that replaces ``path`` when the block ends without an error.
 
     ``in_folder`` creates it in a temporary folder, for writers that create further files next to it. If ``path`` is a
-    symbolic link, its target is replaced. The new file gets the permissions of the replaced one, and
-    its owner if that is allowed. Raises ``OSError`` for a read-only file.
+    symbolic link, its target is replaced. The new file gets the permissions of the replaced one, and its owner if
+    possible. Raises ``OSError`` for a read-only file.
     """
     with _naming(path), contextlib.ExitStack() as stack:
         target = _behind_links(path)
@@ -69,8 +69,8 @@ def _replacing(path: Path, *, in_folder: bool) -> Iterator[Path]:
             temporary.touch(mode=0o600)
         else:
             temporary = stack.enter_context(temporary_file(target))
-        ended = stack.pop_all()
-    with ended, _naming(path, temporary):
+        cleanup = stack.pop_all()
+    with cleanup, _naming(path, temporary):
         yield temporary
         _set_permissions(temporary, previous)
         _flush(temporary)
@@ -84,9 +84,9 @@ def replacing_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with _naming(path), contextlib.ExitStack() as stack:
         temporary = stack.enter_context(temporary_folder(path))
-        ended = stack.pop_all()
+        cleanup = stack.pop_all()
     old = temporary.with_suffix(OLD)
-    with ended, _naming(path, temporary):
+    with cleanup, _naming(path, temporary):
         try:
             yield temporary
             os.chmod(temporary, 0o777 & ~_umask())
@@ -111,7 +111,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def is_read_only(path: str | os.PathLike[str]) -> bool:
-    """Whether an existing file has no write permission for this user, even if it is root, who may write to any file."""
+    """Whether a file has no write permission for this user, even for root, who could write to it nevertheless."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):
@@ -122,7 +122,7 @@ def is_read_only(path: str | os.PathLike[str]) -> bool:
 
 
 def _behind_links(path: Path) -> Path:
-    """The target of a symbolic link, which need not exist; raises ``OSError`` for links in a circle."""
+    """The target of a symbolic link, which may not exist; raises ``OSError`` for a cycle of links."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -161,11 +161,11 @@ def _set_permissions(temporary: Path, previous: os.stat_result | None) -> None:
 
 @contextlib.contextmanager
 def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Raises system errors again with the name of the target instead of its temporary file."""
+    """Replaces the name of the temporary file in system errors with that of the target."""
     try:
         yield
     except OSError as error:
-        # An error without a number is not from the system.
+        # Only errors of the system have a number.
         is_temporary = error.filename is None or str(error.filename).startswith(str(temporary))
         if error.errno is not None and (temporary is None or is_temporary):
             # Python chooses the class by the number, such as BrokenPipeError if the reader has closed a pipe.
@@ -180,7 +180,7 @@ def _naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 
 def _flush(path: Path) -> None:
-    """Flushes a file, or the names in a folder, to disk, so that a power cut does not lose them after a rename."""
+    """Flushes a file, or the entries of a folder, to disk, so that a power failure after a rename loses nothing."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

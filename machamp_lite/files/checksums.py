@@ -1,4 +1,4 @@
-"""Checksums of files, and reading of small files that may be anything: what the program wrote is recognised by them."""
+"""Checksums of files, and reading small files with unknown content, to recognise files that this program wrote."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ def checksum(path: str | Path) -> str:
     if not os.path.isfile(path):
         raise OSError(f"{path} is not a regular file")
     with open(path, "rb") as file:
-        # Three times as fast as SHA-256 on processors without instructions for it.
+        # Three times as fast as SHA-256 on processors without SHA instructions.
         return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
@@ -31,12 +31,12 @@ def checksum_of_text(text: str) -> str:
 
 
 def is_regular_file(path: Path) -> bool:
-    """Whether it is a regular file and not a symbolic link to one."""
+    """Whether a path is a regular file and not a symbolic link to one."""
     return path.is_file() and not path.is_symlink()
 
 
 def has_checksum(path: Path, checksums: Collection[Any]) -> bool:
-    """Whether it is a regular file with one of these checksums."""
+    """Whether a path is a regular file with one of these checksums."""
     try:
         return is_regular_file(path) and checksum(path) in checksums
     except OSError:

@@ -1,4 +1,4 @@
-"""Pipes, devices and open files such as ``/dev/stdout``: they are read once, and written to but never replaced."""
+"""Pipes, devices and open files such as ``/dev/stdout``, which can be read only once and must not be replaced."""
 
 import contextlib
 import errno
@@ -55,7 +55,7 @@ def readable(source: AnyPath) -> Iterator[AnyPath]:
             if error.errno in DISK_FAULTS:
                 place = os.path.dirname(spool.name)
                 raise OutputError(
-                    f"{name}: cannot be kept in {place} ({error.strerror}); set TMPDIR to a folder with more space"
+                    f"{name}: cannot be copied to {place} ({error.strerror}); set TMPDIR to a folder with more space"
                 ) from None
             raise DataError(f"{name}: cannot be read ({error.strerror or error})") from None
         yield SpooledInput(spool.name, name)
@@ -78,7 +78,7 @@ def is_stream(path: AnyPath) -> bool:
 
 
 def descriptor_of(path: AnyPath) -> int | None:
-    """The descriptor of the open file that a path such as ``/dev/stdout`` or ``/dev/fd/3`` names; None for others."""
+    """The descriptor of an open file that is given as ``/dev/stdout`` or ``/dev/fd/3``; None for other paths."""
     name = os.fspath(path)
     for _ in range(_MAX_LINKS):
         folder, last = os.path.split(name)
@@ -100,7 +100,7 @@ def open_standard_output() -> Iterator[TextIO]:
     try:
         descriptor = sys.stdout.fileno()
     except OSError:
-        # It is an object in memory.
+        # Standard output was replaced by an object in memory.
         yield sys.stdout
         return
     with _open_copy(descriptor) as file:
@@ -115,13 +115,13 @@ def open_stream(path: AnyPath) -> Iterator[TextIO]:
         with _open_copy(descriptor) as file:
             yield file
     else:
-        # Not open(path, "w"), which would create a file if there is none.
+        # open(path, "w") would create a missing file.
         with open(os.open(path, os.O_WRONLY), "w", encoding="utf-8", newline="") as file:
             yield file
 
 
 def _open_copy(descriptor: int) -> TextIO:
-    """A text file on a copy of a descriptor, so that writing continues at its position, for example to append."""
+    """A text file on a copy of a descriptor, which continues at its position."""
     if sys.stdout is not None:
         sys.stdout.flush()
     return open(os.dup(descriptor), "w", encoding="utf-8", newline="")

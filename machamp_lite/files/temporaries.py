@@ -18,7 +18,7 @@ except ImportError:  # Not on Windows.
 
 # A file or folder that is being written, and a folder that is being replaced.
 PART, OLD = ".part", ".old"
-# Part of the name of every temporary file, so that no file of the user is taken for one.
+# Part of the name of every temporary file, so that no file of the user is mistaken for one.
 _MARK = ".machamp_lite-"
 _NAME = re.compile(rf"\..*{re.escape(_MARK)}.*-\d+({PART}|{OLD})", re.DOTALL)
 # Bytes of the target's name, and characters of the host's, in a temporary name: file systems allow 255 bytes in all.
@@ -47,12 +47,12 @@ def _temporary(target: Path, *, is_folder: bool) -> Iterator[Path]:
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a name is that of a temporary file or folder of this program."""
+    """Whether a path has the name of a temporary file or folder of this program."""
     return _NAME.fullmatch(path.name) is not None
 
 
 def remove_dead_temporaries(folder: str | Path, names: Iterable[str] | None = None) -> None:
-    """Removes temporary files in a folder whose writers were killed: those of some targets, by default all.
+    """Removes the temporary files of killed processes from a folder, by default for all targets.
 
     Files that another process is writing are kept.
     """
@@ -119,7 +119,7 @@ def _has_dead_writer(name: str) -> bool:
     if found is None:
         return False
     if int(found[1]) == os.getpid():
-        # An earlier process had the same number, as in a container: this process is not replacing a folder now.
+        # This process is not replacing a folder now, so an earlier one had the same number, as happens in containers.
         return True
     try:
         os.kill(int(found[1]), 0)

@@ -1,4 +1,4 @@
-"""Checks of runs before anything is trained: whether data, tasks and encoder fit, and what is in the data."""
+"""Checks a run without training: whether data, tasks and encoder fit together, and what is in the data."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,9 +23,9 @@ def check(
     data_cache: str = AUTO,
     writes_cache: bool = True,
 ) -> list[str]:
-    """Reads all data and describes it in lines; trains nothing, and writes nothing but ``data_cache``.
+    """Reads all data and describes it in lines; trains nothing, and writes only to the data cache.
 
-    With ``retrain``, also describes which decoders of that model would be kept.
+    With ``retrain``, the lines also say which decoders of that model would be kept.
     """
     config, init_model = with_init_model(config, retrain)
     data = read_data(config, init_model, cache=cache_folder(data_cache, config), writes=writes_cache)
@@ -45,7 +45,7 @@ def check(
 
 
 def check_all(configs: Sequence[Config], **options: Any) -> list[str]:
-    """As ``check``, for runs one after another; raises one error with the faults of all."""
+    """Calls ``check`` for several runs; raises one error with the faults of all."""
     lines: list[str] = []
     faults: list[str] = []
     for config in configs:

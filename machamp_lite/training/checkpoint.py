@@ -1,8 +1,8 @@
-"""The state of a run, from which it is resumed as if it had never stopped: a folder with two parts.
+"""The saved state of a run, from which it can be resumed: a folder with two parts.
 
-state.safetensors   all weights, the optimizer, random generators and the trainer's state (JSON in a tensor of bytes);
-                    one file, because a single file can be replaced atomically
-start/              the model at the start of the run, which has the encoder, the tokenizer and the labels
+state.safetensors   all weights, the optimizer, and the states of random generators and the trainer (as JSON in a tensor
+                    of bytes); one file, because a single file can be replaced atomically
+start/              the model at the start of the run, with the encoder, the tokenizer and the labels
 """
 
 import contextlib
@@ -35,24 +35,24 @@ logger = logging.getLogger(__name__)
 
 MAX_THREADS = 4096
 _DOCUMENT, _WEIGHTS, _OPTIMIZER = "document", "model.", "optimizer."
-# What reading a damaged state can raise.
+# The errors that reading a damaged state can raise.
 _DAMAGES = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, SafetensorError)
 
 
 def start_state(folder: Path, model: Model) -> None:
-    """Makes the folder, with the model that a resumed run has instead of a pretrained encoder."""
+    """Creates the folder with the model at the start of the run, from which a resumed run takes the encoder."""
     folder.mkdir(exist_ok=True)
     save_model(model, folder / START)
 
 
 def remove_state(folder: Path) -> None:
-    """Removes the folder; if it is interrupted, what is left cannot be resumed."""
+    """Removes the folder: first the state, so that an interrupted removal leaves nothing to resume."""
     if is_state(folder / STATE_FILE):
         (folder / STATE_FILE).unlink(missing_ok=True)
     remove_model(folder / START)
     remove_dead_temporaries(folder)
     with contextlib.suppress(OSError):
-        # Other files in it are not ours.
+        # It may contain files that this program did not write.
         folder.rmdir()
 
 
@@ -86,14 +86,14 @@ def save_state(
 
 @dataclass(frozen=True, slots=True)
 class SavedState:
-    """The state in a folder, of which all but the tensors is loaded. What is damaged raises ``ConfigError``."""
+    """A saved state without its tensors, which ``restore`` loads. Damaged files raise ``ConfigError``."""
 
     folder: Path
     document: Mapping[str, Any]
 
     @classmethod
     def load(cls, folder: Path) -> "SavedState":
-        """Reads the file that ``save_state`` has written."""
+        """Reads the file of ``save_state``."""
         with _reporting_damage(folder), safe_open(folder / STATE_FILE, "pt") as file:
             return cls(folder, dict(json.loads(file.get_tensor(_DOCUMENT).numpy().tobytes())))
 
@@ -112,14 +112,14 @@ class SavedState:
 
     @contextlib.contextmanager
     def same_threads(self) -> Iterator[None]:
-        """Uses the number of threads that the run had: sums over another number of threads are rounded differently."""
+        """Sets the number of threads that the run had: with another number, sums would be rounded differently."""
         now = torch.get_num_threads()
         saved = self.document.get("threads", now)
         with _reporting_damage(self.folder):
             if not isinstance(saved, int) or not 1 <= saved <= MAX_THREADS:
                 raise ValueError(f"threads: found {saved!r}")
         if saved != now:
-            logger.info("computes with %d threads, as at the start of the run, instead of %d", saved, now)
+            logger.info("using %d threads, as at the start of the run, instead of %d", saved, now)
             torch.set_num_threads(saved)
         try:
             yield
@@ -127,7 +127,7 @@ class SavedState:
             torch.set_num_threads(now)
 
     def trainer_state(self) -> TrainerState:
-        """How far the run is."""
+        """The progress of the run."""
         with _reporting_damage(self.folder):
             return TrainerState.from_json(self.document)
 
@@ -146,8 +146,8 @@ class SavedState:
                     moments.setdefault(int(number), {})[name] = value
             groups = optimizer.state_dict()["param_groups"]
             optimizer.load_state_dict({"state": moments, "param_groups": groups})
-            own = self.document["random_of_others"][rank - 1] if rank else self.document["random"]
-            set_random_states(own, model.device)
+            random_state = self.document["random_of_others"][rank - 1] if rank else self.document["random"]
+            set_random_states(random_state, model.device)
 
 
 @contextlib.contextmanager
@@ -155,18 +155,18 @@ def _reporting_damage(folder: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGES as error:
-        raise ConfigError(f"{folder}: holds no state from which a run can be resumed ({error})") from None
+        raise ConfigError(f"{folder}: contains no state from which a run can be resumed ({error})") from None
 
 
 def seed_everything(seed: int) -> None:
-    """Seeds every random generator that training draws from."""
+    """Seeds every random generator that training uses."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
 
 
 def random_states(device: torch.device) -> dict[str, Any]:
-    """The states of all generators as JSON, with that of the GPU if the device is one."""
+    """The states of all random generators as JSON, including that of the GPU if the device is one."""
     numpy_state: Any = np.random.get_state(legacy=False)
     keys = numpy_state["state"]
     states = {
@@ -180,7 +180,7 @@ def random_states(device: torch.device) -> dict[str, Any]:
 
 
 def set_random_states(states: Mapping[str, Any], device: torch.device) -> None:
-    """Sets all generators to what ``random_states`` has returned."""
+    """Restores the states that ``random_states`` has returned."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     keys = states["numpy"]["state"]

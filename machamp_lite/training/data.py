@@ -1,4 +1,4 @@
-"""The data of a run: read or from the cache, checked, and the same on all processes."""
+"""Reads the data of a run from its files or from the cache, and checks it."""
 
 import logging
 import time
@@ -39,11 +39,11 @@ def read_data(
 ) -> RunData:
     """Reads and checks all data of a config; raises ``DataError`` with the faults of all files.
 
-    ``checksums`` are those of the data files, by default computed here. A file that no longer has its checksum at the
-    end is a fault too: the checksums of the data are those of the bytes that were read.
+    ``checksums`` are those of the data files, by default computed here. A file that changes while it is read is a fault
+    too, so that the checksums of the data are those of the bytes that were read.
 
     A run that starts from an ``init_model`` uses its tokenizer, and its order of labels if the labels are the same.
-    With the folder of a ``cache``, data comes from its entry there, or is added to it if ``writes`` is true.
+    ``cache`` is a folder from which data is loaded, if it was cached, or where it is saved, if ``writes`` is true.
     """
     start = time.perf_counter()
     if init_model is None:
@@ -54,7 +54,7 @@ def read_data(
     data, source, stored = read(label_orders={})
     orders = label_orders(init_model, config, data.vocabularies) if init_model else {}
     if orders:
-        # Ids are assigned while data is read: it is read again with the ids of the initial model.
+        # Ids are assigned while data is read, so it is read again with the ids of the initial model.
         data, source, stored = read(label_orders=orders)
     logger.info("data: %s in %.1f s%s", source, time.perf_counter() - start, stored)
     _check_class_weights(config, data)
@@ -80,7 +80,7 @@ def _read_or_load(
     folder: Path | None,
     writes: bool,
 ) -> tuple[RunData, str, str]:
-    """All data, and the parts of a log line before and after the seconds."""
+    """All data, and the parts of the log line before and after the seconds."""
     cache = None
     if folder is not None:
         cache = DataCache(

@@ -24,8 +24,8 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricT
     for name in run_folder.output_names(config.datasets):
         if os.path.lexists(folder / name) and not run_folder.is_recorded(folder, name):
             raise TrainingError(
-                f"{folder / name}: was written by something else during training; move it out of the folder, then "
-                "--resume predicts the dev files"
+                f"{folder / name}: was written by something else during training; move it out of the folder, and "
+                "predict the dev files with --resume"
             )
     for name, dataset in config.datasets.items():
         if dataset.dev_data_path is not None and dataset.active().tasks:
@@ -41,18 +41,18 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricT
 
 
 def _predict_dev_file(model: Model, source: str, target: Path, tracker: MetricTracker) -> None:
-    """Predicts into a temporary folder, which errors do not name."""
+    """Predicts into a temporary folder; errors name the folder around it."""
     folder = target.parent
     try:
         # Faults of gold labels were reported when they were read.
         predict_file(model, source, target, dataset=target.stem, tracker=tracker, warns=False)
     except ConfigError as error:
-        # The config was checked: what is wrong now is the disk.
+        # The config is valid, so this is an error of the disk.
         raise TrainingError(line.replace(str(folder), str(folder.parent)) for line in error.faults) from None
 
 
 def warn_of_changed_data(config: Config, checksums: Mapping[str, str]) -> None:
-    """Warns of data files that are no longer what the run has read."""
+    """Warns about data files that have changed since the run read them."""
     changed = changed_files(checksums)
     for name, dataset in config.datasets.items():
         if dataset.train_data_path in changed:

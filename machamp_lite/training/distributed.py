@@ -1,6 +1,6 @@
-"""The processes of a run that ``torchrun`` starts, and what they send to each other.
+"""The processes of a run, which ``torchrun`` starts, and the communication between them.
 
-Tensors go through gloo on CPUs and nccl on GPUs. Objects are sent as JSON over gloo, never pickled.
+Tensors are sent over gloo on CPUs and over nccl on GPUs. Objects are sent as JSON over gloo, never pickled.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ from machamp_lite.errors import (
     first_line,
 )
 
-# How long a process waits for the others within a step. One that has died is noticed at once.
+# How long a process waits for the others within a step. A process that has died is detected at once.
 STEP_TIMEOUT = timedelta(minutes=10)
-# How long it waits while another one reads, scores, predicts or saves.
+# How long a process waits while another one reads, scores, predicts or saves.
 OBJECT_TIMEOUT = timedelta(days=7)
 MAX_WORLD_SIZE = 10**6
 _VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -49,7 +49,7 @@ class Processes:
 
     @property
     def launcher(self) -> str:
-        """The beginning of a command that starts as many processes again."""
+        """The program that starts the same number of processes again, for a command in a message."""
         if self.world_size == 1:
             return "python"
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "").strip() or self.world_size)
@@ -86,11 +86,11 @@ class Processes:
         return [bool(flag) for flag in reduced.tolist()]
 
     def broadcast_object(self, value: T) -> T:
-        """The value of the main process; it must be JSON."""
+        """The value of the main process; it must be serializable as JSON."""
         return self.all_gather_object(value if self.is_main_process else None)[0]  # type: ignore[return-value]
 
     def all_gather_object(self, value: T) -> list[T]:
-        """The values of all processes, by rank; they must be JSON."""
+        """The values of all processes, by rank; they must be serializable as JSON."""
         if self.world_size == 1:
             return [value]
         content = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
@@ -140,9 +140,9 @@ SINGLE_PROCESS = Processes()
 
 @contextlib.contextmanager
 def process_group(*, on_gpus: bool) -> Iterator[Processes]:
-    """Joins the processes that ``torchrun`` has started together with this one; without it there is only this one.
+    """Joins the process group if ``torchrun`` has started several processes; otherwise there is only this one.
 
-    Errors are reported by the main process: those of the others have no lines, unless a process was lost.
+    The main process reports errors: those of the others have no lines, unless a process was lost.
     """
     ranks = _rank_and_world_size()
     if ranks is None:
@@ -159,7 +159,7 @@ def process_group(*, on_gpus: bool) -> Iterator[Processes]:
     try:
         yield Processes(rank, world_size, object_group)
     except BaseException as error:
-        # With a lost process, or a GPU that is still computing, destroying the group could block for ever.
+        # With a lost process, or a GPU that is still computing, destroying the group could block forever.
         is_lost = isinstance(error, LostProcessError)
         destroys_group = isinstance(error, StoppedError) or not (is_lost or torch.cuda.is_initialized())
         if rank and isinstance(error, MachampError) and not is_lost:
@@ -173,8 +173,8 @@ def process_group(*, on_gpus: bool) -> Iterator[Processes]:
 
 
 def _rank_and_world_size() -> tuple[int, int] | None:
-    """From the variables that ``torchrun`` sets; None for a single process, ``ConfigError`` for other values."""
-    # Some systems set variables to nothing instead of unsetting them.
+    """From the variables that ``torchrun`` sets; None for a single process, ``ConfigError`` for invalid values."""
+    # Some systems set variables to the empty string instead of unsetting them.
     values = {name: os.environ.get(name, "").strip() for name in _VARIABLES}
     if not values["WORLD_SIZE"]:
         return None
@@ -206,7 +206,7 @@ def _number(name: str, value: str, *, lowest: int = 0, highest: int = MAX_WORLD_
 
 
 def set_local_device() -> int:
-    """Makes the GPU with the number of this process the current one; raises ``ConfigError`` if there is none."""
+    """Makes the GPU with the local rank of this process the current one; raises ``ConfigError`` if there is none."""
     number, count = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
     if number >= count:
         raise ConfigError(
@@ -218,7 +218,7 @@ def set_local_device() -> int:
 
 
 def _lost(rank: int, world_size: int, error: Exception) -> LostProcessError:
-    # Without the location in the library's source and its advice to developers.
+    # Without the library's source location and its advice to developers.
     reason = re.sub(r"\[\S+:\d+\] ", "", first_line(error)).partition(". ")[0]
     return LostProcessError(
         f"process {rank} of {world_size}: another one has ended or cannot be reached ({reason}); resume the run from "

@@ -13,14 +13,14 @@ RATE_RATIO = 32
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
     """AdamW with one group per learning rate.
 
-    Pretrained parameters have the rate ``lr`` times ``decay_factor``, a task's decoder and its layer mix the task's
-    ``learning_rate``, if it has one, and all others ``lr``.
+    With ``discriminative_fine_tuning``, pretrained parameters have the rate ``lr`` times ``decay_factor``. A decoder
+    and its layer mix have the task's ``learning_rate``, if it has one. All other parameters have the rate ``lr``.
     """
     lr, scheduler = training.optimizer.lr, training.learning_rate_scheduler
     pretrained_lr = lr * scheduler.decay_factor if scheduler.discriminative_fine_tuning else lr
     pretrained, task_weights = pretrained_parameters(model), list(model.task_weights.parameters())
     trains_encoder = model.config.params.encoder.update_weights_encoder
-    # A parameter keeps the first rate that it is given; parameters that are never trained have none.
+    # The first rate of a shared parameter is used; parameters that are never trained have none.
     rates = {id(parameter): pretrained_lr if trains_encoder else None for parameter in pretrained}
     tasks = model.config.tasks()
     for task, *modules in zip(model.tasks, model.decoders, model.mixes, strict=True):
@@ -58,24 +58,24 @@ def pretrained_parameters(model: Model) -> list[nn.Parameter]:
 
 
 def slanted_triangle(step: int, *, steps: int, cut_frac: float) -> float:
-    """The factor of the learning rate: up over ``cut_frac`` of the steps, then down (Howard and Ruder 2018)."""
+    """The factor of the learning rate: it rises for ``cut_frac`` of the steps, then falls (Howard and Ruder 2018)."""
     cut = max(1, int(steps * cut_frac))
     height = step / cut if step < cut else 1 - (step - cut) / max(1, steps - cut)
     return (1 + max(0.0, height) * (RATE_RATIO - 1)) / RATE_RATIO
 
 
 def set_rates(optimizer: torch.optim.Optimizer, *, step: int, steps: int, scheduler: SchedulerParams) -> None:
-    """Sets the learning rate of each group for an update, counted from 0."""
+    """Sets the learning rate of each group for update number ``step``, counted from 0."""
     factor = slanted_triangle(step, steps=steps, cut_frac=scheduler.cut_frac)
     for group in optimizer.param_groups:
         group["lr"] = group["initial_lr"] * factor
 
 
 def set_encoder_trainable(model: Model, *, epoch: int) -> None:
-    """Freezes pretrained parameters if the params say so: always, or with gradual unfreezing in the first epoch."""
+    """Freezes pretrained parameters without ``update_weights_encoder`` or in the first epoch of gradual unfreezing."""
     params = model.config.params
-    waits = params.training.learning_rate_scheduler.gradual_unfreezing and params.training.num_epochs > 1
-    is_trainable = params.encoder.update_weights_encoder and not (waits and epoch == 1)
+    is_gradual = params.training.learning_rate_scheduler.gradual_unfreezing and params.training.num_epochs > 1
+    is_trainable = params.encoder.update_weights_encoder and not (is_gradual and epoch == 1)
     frozen = {id(parameter) for parameter in model.encoder.frozen_parameters()}
     for parameter in pretrained_parameters(model):
         parameter.requires_grad_(is_trainable and id(parameter) not in frozen)

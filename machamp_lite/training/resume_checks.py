@@ -1,4 +1,4 @@
-"""What a run depends on: versions, data files and the config, which have to be the same when it is resumed."""
+"""Versions, data files and the config of a run, which must be the same when it is resumed."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from machamp_lite.config.error_messages import show
 from machamp_lite.config.schema import Config
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
-# Raised when the files of a state change, or the code that resumes from it computes something else.
+# Increased when the format of a state changes, or when a resumed run would compute something else.
 STATE_FORMAT = 5
 _ABSENT = object()
 

@@ -1,7 +1,7 @@
 """The folder of a run: its files, the checksums of those that this program wrote, and the models of the best epochs.
 
-run.json marks the folder as one of a run. It contains the checksums of files without a mark of the program. A checksum
-is recorded before its file gets its name, so that a killed run leaves no file without one.
+run.json marks a run folder. It contains the checksums of the files that cannot contain such a mark. A checksum is
+recorded before its file gets its final name, so that a killed run leaves no file without one.
 """
 
 import contextlib
@@ -34,7 +34,7 @@ PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.
 OUTPUT_ENDINGS = (".out", ".out.eval")
 # A temporary folder for the predictions of dev files.
 PREDICTIONS = "predictions"
-# The name, for a moment, of a model that is about to be removed.
+# The temporary name of a model that will be removed.
 _FORMER = "former"
 # In the metadata of a state.
 _STATE_MARK = {"machamp_lite": "state"}
@@ -56,7 +56,7 @@ def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None =
             number += 1
             folder = first.with_name(f"{first.name}_{number}")
     except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error.strerror})") from None
+        raise ConfigError(f"{folder}: cannot be created ({error.strerror})") from None
     return folder
 
 
@@ -70,7 +70,7 @@ def _create_folder(folder: Path) -> bool:
 
 
 def recorded_checksums(folder: Path) -> dict[str, list[str]] | None:
-    """The checksums in run.json by file name; None if the folder is not a run folder."""
+    """The checksums in run.json by file name; None without a valid run.json."""
     document = read_json_object(folder / RUN)
     files = document.get("files")
     if document.get("format") != RUN_FORMAT or not isinstance(files, dict):
@@ -102,7 +102,7 @@ def record_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
 
 
 def forget_old_checksums(folder: Path) -> None:
-    """Removes checksums of replaced or removed files: a run that was resumed leaves the same run.json as any other."""
+    """Removes the checksums of replaced or removed files, so that resumed and uninterrupted runs have equal files."""
     recorded = {
         name: [checksum for checksum in checksums if has_checksum(folder / name, (checksum,))]
         for name, checksums in (recorded_checksums(folder) or {}).items()
@@ -134,22 +134,22 @@ def _write_document(folder: Path, name: str, document: Any) -> None:
 
 
 def state_metadata() -> dict[str, str]:
-    """The metadata of a state, by which it is recognised."""
+    """The metadata that marks a state."""
     return dict(_STATE_MARK)
 
 
 def is_state(path: Path) -> bool:
-    """Whether a file is a state that a run wrote."""
+    """Whether a file is the state of a run."""
     return read_metadata(path).items() >= _STATE_MARK.items()
 
 
 def is_epoch(path: Path) -> bool:
-    """Whether a name in ``epochs/`` is one that runs use."""
+    """Whether a path in ``epochs/`` has a name that runs use."""
     return path.name == _FORMER or (path.name.isascii() and path.name.isdecimal())
 
 
 def is_metrics(path: Path) -> bool:
-    """Whether a file contains the metrics of epochs; their times differ in each run, so it has no checksum."""
+    """Whether a file contains the metrics of epochs. It has no checksum, because times differ between runs."""
     epochs = read_any_json(path)
     return (
         isinstance(epochs, list)
@@ -171,7 +171,7 @@ def remove_older_run(folder: Path) -> None:
     _remove_epochs(folder, kept=())
     if is_metrics(folder / METRICS):
         (folder / METRICS).unlink()
-    # The configs last: a folder with them contains a run.
+    # The configs last: as long as they exist, the folder contains a run.
     recorded = recorded_checksums(folder) or {}
     for name in sorted(recorded, key=lambda name: name in (PARAMS_CONFIG, DATASET_CONFIGS)):
         remove_if_recorded(folder, name)
@@ -199,7 +199,7 @@ def write_configs(folder: Path, config: Config) -> None:
 
 
 def write_layer_weights(folder: Path, model: Model) -> None:
-    """Writes the weights of the encoder's layers that each task has learnt; a single layer has the weight 1."""
+    """Writes the learnt weights of the encoder's layers per task; a single layer has the weight 1."""
     document: dict[str, Any] = {}
     for number, task in enumerate(model.tasks):
         mix: Any = model.mixes[number]
@@ -213,7 +213,7 @@ def write_layer_weights(folder: Path, model: Model) -> None:
 
 
 def epoch_folder(folder: Path, epoch: int) -> Path:
-    """Where the model of an epoch is written; creates the folder around it."""
+    """The folder for the model of an epoch; creates the folder around it."""
     (folder / EPOCHS).mkdir(exist_ok=True)
     return folder / EPOCHS / str(epoch)
 
@@ -221,7 +221,7 @@ def epoch_folder(folder: Path, epoch: int) -> Path:
 def rotate_checkpoints(folder: Path, best_epochs: Sequence[int]) -> None:
     """Moves the best epoch to ``model/``, keeps the next best in ``epochs/NUMBER/``, and removes the others.
 
-    New models are in ``epochs/NUMBER/``. If it is interrupted, a second call does the rest.
+    New models are in ``epochs/NUMBER/``. If this function is interrupted, calling it again completes the work.
     """
     if not best_epochs:
         return
@@ -248,7 +248,7 @@ def _remove_epochs(folder: Path, *, kept: Iterable[int]) -> None:
 
 
 def check_best_epoch(folder: Path, best_epochs: Sequence[int]) -> None:
-    """Raises ``ConfigError`` if the model of the best epoch so far is missing: the run needs it at its end."""
+    """Raises ``ConfigError`` without the model of the best epoch so far, which the run needs at its end."""
     if not best_epochs:
         return
     places = [folder / EPOCHS / str(best_epochs[0]), folder / MODEL]

@@ -1,6 +1,6 @@
 """Checks whether a run may use a folder, before anything is written or removed there, and locks it.
 
-The system releases the lock when the process ends, however it ends.
+The operating system releases the lock when the process ends, even if it is killed.
 """
 
 import contextlib
@@ -157,7 +157,7 @@ def _create_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{folder}: cannot be made ({reason})") from None
+        raise ConfigError(f"{folder}: cannot be created ({reason})") from None
 
 
 def _check_empty(folder: Path) -> None:
@@ -174,15 +174,15 @@ def _check_empty(folder: Path) -> None:
         )
     if names:
         raise ConfigError(
-            f"{folder}: is no run folder (found {names[0]!r}, but no {RUN}); give a new or empty folder as "
+            f"{folder}: is not a run folder (found {names[0]!r}, but no {RUN}); give a new or empty folder as "
             "--model_dir"
         )
 
 
 def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Iterator[Path | None]:
-    """Files with the name of a run's file that no run wrote, or None; files with other names are left alone.
+    """Files that have the name of a run's file but were not written by a run, or None; other files are left alone.
 
-    With ``resume``, configs and state are not checked: they are when they are read.
+    With ``resume``, configs and state are not checked here, because they are checked when they are read.
     """
     checksums = recorded_checksums(folder) or {}
     for name in (RUN, LOG, LOCK):
@@ -206,7 +206,7 @@ def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Ite
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """What is in a folder except temporary files; the path itself if it is not a folder."""
+    """The files in a folder except temporary ones; the path itself if it is not a folder."""
     if not os.path.lexists(folder):
         return []
     if folder.is_symlink() or not folder.is_dir():
@@ -243,14 +243,14 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Before the lock is released: from now on, another process creates a new file.
+        # Removed before the lock is released, so that the next process creates and locks a new file.
         with contextlib.suppress(OSError):
             path.unlink()
         os.close(descriptor)
 
 
 def _is_lock(path: Path) -> bool:
-    """Whether a file is a lock of a run, held or left behind by a killed process."""
+    """Whether a file is the lock of a run, which may have been killed."""
     try:
         return is_regular_file(path) and (
             path.stat().st_size == 0 or read_json_object(path).keys() == _LOCK_KEYS
@@ -281,7 +281,7 @@ def _open_locked(path: Path) -> int:
 def _lock(path: Path, descriptor: int) -> None:
     is_locked = lock_file(descriptor)
     if is_locked is None:
-        logger.warning("%s: this file system has no locks; train into this folder only once at a time", path)
+        logger.warning("%s: this file system does not support locks; start no other run in this folder meanwhile", path)
     elif not is_locked:
         holder = read_json_object(path)
         who = f"process {holder.get('pid')} on {holder.get('host')} since {holder.get('since')}"

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class BatchLosses:
-    """The mean loss of each task over a batch, and the weighted total that was minimised; None without any task."""
+    """The mean loss of each task over a batch, and their weighted total, which is minimised; None without any task."""
 
     tasks: Mapping[str, Tensor]
     total: Tensor | None
@@ -72,7 +72,7 @@ class WeightedLoss(nn.Module):
             with autocast(model):
                 losses |= model.losses(batch, model(batch), micro_batch.counts)
         losses = {task: loss * micro_batch.scale for task, loss in losses.items()}
-        # Random task weights are drawn once per batch, not once per part of it.
+        # Random task weights are drawn once per batch, not once per micro-batch.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(micro_batch.seed)
             total = model.total_loss(losses)
@@ -146,9 +146,9 @@ def micro_batches(
 def _compute_gradients(
     loss_module: nn.Module, work: Sequence[MicroBatch], *, num_batches: int, processes: Processes
 ) -> list[BatchLosses] | None:
-    """Adds up the gradients of all micro-batches; returns the losses of the batches, or None if memory is short.
+    """Adds up the gradients of all micro-batches; returns the losses of the batches, or None without enough memory.
 
-    The gradients of all processes are averaged in the last backward pass. All processes enter it, or none.
+    The gradients of all processes are averaged in the last backward pass, which either all processes run or none.
     """
     values: dict[int, list[Tensor]] = {micro_batch.batch: [] for micro_batch in work}
 
@@ -168,24 +168,24 @@ def _compute_gradients(
         last_total = forward(work[-1])
     except torch.OutOfMemoryError:
         pass
-    (is_short,) = processes.any_rank(last_total is None)
-    if is_short and processes.world_size > 1:
-        # Where the last forward pass has succeeded, DistributedDataParallel waits for a backward pass.
+    (out_of_memory,) = processes.any_rank(last_total is None)
+    if out_of_memory and processes.world_size > 1:
+        # In processes whose forward pass has succeeded, DistributedDataParallel requires a backward pass.
         last_total = None
         _backward(loss_module(None)[0], processes)
-    if is_short or last_total is None or not _backward(last_total, processes):
+    if out_of_memory or last_total is None or not _backward(last_total, processes):
         return None
     return _losses_of_batches(values, work, num_batches=num_batches, processes=processes)
 
 
 def _backward(total: Tensor, processes: Processes) -> bool:
-    """A backward pass in which processes exchange gradients; returns whether there was enough memory."""
+    """A backward pass in which the processes exchange gradients; returns whether there was enough memory."""
     try:
         with processes.reporting_lost_processes():
             total.backward()
     except torch.OutOfMemoryError:
         if processes.world_size > 1:
-            # The others are waiting in the exchange and cannot start the step again.
+            # The others are waiting for gradients and cannot repeat the step.
             raise LostProcessError(
                 f"process {processes.rank} of {processes.world_size}: a backward pass does not fit the memory of the "
                 "GPU; expected a lower batching.max_tokens"
@@ -209,7 +209,7 @@ def _losses_of_batches(
 
 
 def _report_memory(batches: Sequence[Sequence[Example]], num_micro_batches: int) -> None:
-    """Logs that batches are split; raises ``TrainingError`` if they were single sentences already."""
+    """Logs that batches are split; raises ``TrainingError`` if they were already split into single sentences."""
     largest = max(batches, key=_subwords_of)
     size = f"{len(largest)} sentences and {_subwords_of(largest)} subwords"
     if num_micro_batches >= 2 * max(map(len, batches)):
@@ -221,7 +221,7 @@ def _report_memory(batches: Sequence[Sequence[Example]], num_micro_batches: int)
         torch.cuda.empty_cache()
     logger.warning(
         "%s: a batch of %s does not fit the memory of the GPU: it is split into %d micro-batches; a lower "
-        "batching.max_tokens saves the failed attempts",
+        "batching.max_tokens avoids the failed attempts",
         largest[0].source,
         size,
         num_micro_batches,

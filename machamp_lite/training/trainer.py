@@ -1,4 +1,4 @@
-"""The training loop: epochs of steps, dev scores after each epoch, and what the log says of them."""
+"""The training loop: steps, dev scores after each epoch, and log lines."""
 
 import logging
 import math
@@ -16,6 +16,7 @@ from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import StoppedError, TrainingError
 from machamp_lite.inference.evaluation import MetricTracker, evaluate, sum_of_main_metrics
 from machamp_lite.metrics import METRICS
+from machamp_lite.metrics.label_report import LOW_RECALL
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
@@ -24,24 +25,23 @@ from machamp_lite.training.trainer_state import TrainerState
 
 logger = logging.getLogger(__name__)
 
-# How often the loss is read: on a GPU, reading it waits for all steps so far.
+# On a GPU, reading the loss waits for all steps so far.
 LOG_EVERY_N_STEPS = {"cpu": 1, "cuda": 50}
 SOURCES_SHOWN = 5
-LOW_RECALL = 0.5
 LABELS_SHOWN = 5
 
 
 @dataclass(kw_only=True)
 class Trainer:
-    """Trains a model for the remaining epochs of a ``state``, or until the params' patience is used up.
+    """Trains a model for the remaining epochs of a ``state``, or until ``patience`` ends training.
 
     ``after_epoch`` is called after each epoch, when the state has its scores. The best epoch is the one with the
     highest sum of main dev metrics, or the last one without dev data. ``save`` is called within epochs: every
-    ``save_minutes``, and when ``should_stop``, asked after each step, returns true; then ``StoppedError`` is raised. If
-    losses or weights are not finite, ``TrainingError`` is raised, and neither is called.
+    ``save_minutes``, and before ``StoppedError`` is raised because ``should_stop``, which is called after each step,
+    has returned true. Losses or weights that are not finite raise ``TrainingError``, and nothing is saved.
 
     Each of several ``processes`` trains on a part of every batch and calls both functions. Only the main process scores
-    the dev data, and only its metrics are kept.
+    the dev data.
     """
 
     model: Model
@@ -52,26 +52,26 @@ class Trainer:
     after_epoch: Callable[[TrainerState], None]
     save: Callable[[TrainerState], None]
     should_stop: Callable[[], bool]
-    show_bar: bool = True
+    show_progress: bool = True
     processes: Processes = SINGLE_PROCESS
-    # Updates in all epochs.
+    # The number of updates in all epochs.
     steps: int = field(init=False)
     last_save: float = field(init=False)
 
     def __post_init__(self) -> None:
         training = self.model.config.params.training
-        # The batches of an epoch depend on nothing but its number: they are made again when it starts.
+        # The batches of an epoch depend only on its number, so that they can be made again when it starts.
         batches = (len(self.sampler.epoch(epoch)) for epoch in range(1, training.num_epochs + 1))
         self.steps = sum(math.ceil(number / training.accumulation_steps) for number in batches)
         self.last_save = time.monotonic()
 
     def train(self) -> None:
-        """Trains; see the class."""
+        """Trains the remaining epochs."""
         state, training = self.state, self.model.config.params.training
         while state.epoch < training.num_epochs:
             if training.patience is not None and state.epochs_since_best >= training.patience:
                 logger.info(
-                    "stops after epoch %d: %d epochs in a row were no better than epoch %d",
+                    "stopping after epoch %d: the last %d epochs were no better than epoch %d",
                     state.epoch,
                     state.epochs_since_best,
                     state.best_epoch,
@@ -97,7 +97,7 @@ class Trainer:
                     monitor.add(losses, batch)
                 running.seconds = time.perf_counter() - start
                 bar.update(running.words - bar.n)
-                # Before losses are read: this notices a lost process, whose part of a loss would be awaited for ever.
+                # Before losses are read: reading one could wait forever for a lost process, which is detected here.
                 stops, saves = self.processes.any_rank(self.should_stop(), self._save_is_due())
                 if state.step % LOG_EVERY_N_STEPS.get(model.device.type, 1) == 0:
                     bar.set_postfix_str(f"loss {monitor.check_finite():.3f}", refresh=False)
@@ -124,18 +124,18 @@ class Trainer:
         return losses
 
     def _evaluate(self) -> tuple[dict[str, MetricTracker], float | None]:
-        """Scores the dev data in the main process; returns the sum of main metrics in all, None without any score."""
+        """Scores the dev data in the main process; all processes get the sum of main metrics, None without scores."""
         trackers: dict[str, MetricTracker] = {}
         was_stopped = False
 
-        def stop_if_asked() -> None:
+        def check_interrupts() -> None:
             if self.should_stop():
                 raise self._stopped()
 
         if self.processes.is_main_process:
             try:
                 for name, examples in self.dev.items():
-                    trackers[name] = evaluate(self.model, name, examples, before_each=stop_if_asked)
+                    trackers[name] = evaluate(self.model, name, examples, before_each=check_interrupts)
             except StoppedError:
                 was_stopped = True
         scores = {name: tracker.scores() for name, tracker in trackers.items()}
@@ -147,7 +147,7 @@ class Trainer:
         return trackers, total
 
     def _finish_epoch(self, trackers: Mapping[str, MetricTracker], total: float | None) -> None:
-        """Adds the metrics of the epoch to the state, logs them, and has the epoch saved."""
+        """Adds the metrics of the epoch to the state, logs them, and calls ``after_epoch``."""
         state, running, task_weights = self.state, self.state.running, self.model.task_weights
         mean_losses = running.mean_losses()
         metrics = {
@@ -178,7 +178,7 @@ class Trainer:
             desc=f"epoch {epoch}/{self.model.config.params.training.num_epochs}",
             unit=" words",
             unit_scale=True,
-            disable=not (self.show_bar and self.processes.is_main_process),
+            disable=not (self.show_progress and self.processes.is_main_process),
             leave=False,
         )
 
@@ -195,7 +195,7 @@ class Trainer:
 
 
 class LossMonitor:
-    """Checks that losses and weights are finite; losses may be added faster than they are checked."""
+    """Checks that losses and weights are finite; losses are collected and checked together."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
@@ -203,12 +203,12 @@ class LossMonitor:
         self.last_batch: Sequence[Example] = []
 
     def add(self, losses: BatchLosses, batch: Sequence[Example]) -> None:
-        """Adds a batch that is to be checked."""
+        """Adds a batch to check."""
         self.unchecked.append((losses.tasks, batch))
         self.last_batch = batch
 
     def check_finite(self) -> float:
-        """The sum of the last batch's losses; raises ``TrainingError`` for the first batch with a bad one."""
+        """The sum of the last batch's losses; raises ``TrainingError`` for the first loss that is not finite."""
         total = 0.0
         for losses, batch in self.unchecked:
             values = {task: loss.item() for task, loss in losses.items()}
@@ -235,12 +235,12 @@ def _not_finite(what: str, batch: Sequence[Example]) -> TrainingError:
 
 
 def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[Example]]]:
-    """The batches of each update, loaded one group at a time; the last group of an epoch may be smaller."""
+    """The batches of each update, loaded when they are needed; the last group of an epoch may be smaller."""
     return (list(batches[start : start + size]) for start in range(0, len(batches), size))
 
 
 def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
-    """Log lines on one object of metrics.json: speed and losses, then the dev scores of each task."""
+    """The log lines of an epoch, from its object in metrics.json: speed and losses, then dev scores per task."""
     losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
     yield (
         f"epoch {metrics['epoch']}: {metrics['seconds']:.0f} s, {metrics['words_per_second']:.0f} words/s; "
@@ -269,4 +269,4 @@ def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:
     if not low:
         return ""
     more = f" and {len(low) - LABELS_SHOWN} more" if len(low) > LABELS_SHOWN else ""
-    return f"; recall below 50%: {', '.join(low[:LABELS_SHOWN])}{more}"
+    return f"; recall below {LOW_RECALL:.0%}: {', '.join(low[:LABELS_SHOWN])}{more}"

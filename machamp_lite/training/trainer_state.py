@@ -1,4 +1,4 @@
-"""How far a run is: what the training loop counts, and what is resumed from."""
+"""The progress of a run, from which the training loop can be resumed."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -13,10 +13,10 @@ from machamp_lite.training.train_step import BatchLosses
 
 @dataclass(slots=True)
 class RunningEpoch:
-    """What the unfinished epoch has added up so far.
+    """Sums over the batches of the current epoch.
 
-    ``sums`` and ``counts`` are the losses of each task and the number of batches that had it, ``total`` and ``totals``
-    the same for the total losses.
+    ``sums`` are the losses per task and ``counts`` the number of batches with that task; ``total`` and ``totals`` are
+    the same for the total loss.
     """
 
     batches: int = 0
@@ -28,7 +28,7 @@ class RunningEpoch:
     totals: int = 0
 
     def add(self, losses: BatchLosses, *, words: int) -> None:
-        """Counts one batch."""
+        """Adds the losses of one batch."""
         self.batches += 1
         self.words += words
         for task, loss in losses.tasks.items():
@@ -39,7 +39,7 @@ class RunningEpoch:
             self.totals += 1
 
     def mean_total(self) -> float:
-        """The mean of the minimised loss, over the batches that had labels of a trained task."""
+        """The mean of the total loss over the batches that have one."""
         return float(self.total) / max(1, self.totals)
 
     def mean_losses(self) -> dict[str, float]:
@@ -51,7 +51,7 @@ class RunningEpoch:
 class TrainerState:
     """Finished epochs and steps, the epochs whose models are kept, and the metrics of each epoch.
 
-    ``best_epochs`` are pairs of a number and the sum of main dev metrics (None without dev data), the best first.
+    ``best_epochs`` are pairs of an epoch and its sum of main dev metrics (None without dev data), the best first.
     """
 
     epoch: int = 0
@@ -70,16 +70,21 @@ class TrainerState:
         """The number of epochs since the best one."""
         return self.epoch - self.best_epoch
 
-    def finish_epoch(self, total: float | None, *, keep: int) -> bool:
-        """Counts one more epoch and ranks it by its sum of metrics; returns whether it is the best so far.
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The numbers of the best epochs, whose models are kept, the best first."""
+        return [epoch for epoch, _ in self.best_epochs]
 
-        Of equal sums the first is the best; without sums, the last epoch is.
+    def finish_epoch(self, total: float | None, *, keep: int) -> bool:
+        """Ends the current epoch and ranks it by its sum of metrics; returns whether it is the best so far.
+
+        The earlier one of equal sums is better; without sums, the last epoch is the best.
         """
         self.epoch += 1
         self.running = RunningEpoch()
         rank = 0
         if total is not None:
-            # Not "at least as good": a sum that is NaN is never better.
+            # Written with "not" so that a sum that is NaN is never better.
             rank = sum(not (other is None or total > other) for _, other in self.best_epochs)
         self.best_epochs.insert(rank, (self.epoch, total))
         del self.best_epochs[keep:]
@@ -95,7 +100,7 @@ class TrainerState:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> "TrainerState":
-        """The state that ``as_json`` has returned; a damaged document raises any error that wrong types raise."""
+        """The state from the result of ``as_json``; a damaged document can raise any error."""
         running = RunningEpoch(**document["running"])
         running.sums = {task: torch.tensor(total) for task, total in document["running"]["sums"].items()}
         best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]

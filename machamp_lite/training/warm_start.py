@@ -1,4 +1,4 @@
-"""Warm start: a run that starts from an earlier model takes its encoder, and its decoders for unchanged tasks."""
+"""Warm start: a run starts with the encoder of an earlier model, and with its decoders for unchanged tasks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -49,11 +49,11 @@ def reinitialized_tasks(model: Model, init_model: Model) -> dict[str, str]:
 
 
 def describe(model: Model, init_model: Model) -> list[str]:
-    """Lines on which decoders are kept."""
+    """Lines that say which decoders are kept."""
     reinitialized = reinitialized_tasks(model, init_model)
     lines = [f"task {task}: {_outcome(reinitialized.get(task))}" for task in model.tasks]
-    gone = [task for task in init_model.tasks if task not in model.tasks]
-    return lines + ([f"not in this run any more: {', '.join(gone)}"] if gone else [])
+    removed = [task for task in init_model.tasks if task not in model.tasks]
+    return lines + ([f"not in this run: {', '.join(removed)}"] if removed else [])
 
 
 def _outcome(reason: str | None) -> str:
@@ -62,26 +62,26 @@ def _outcome(reason: str | None) -> str:
 
 def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None:
     if task not in init_model.tasks:
-        return "the former model does not have it"
+        return "the initial model does not have it"
     old, new = init_model.config.tasks()[task], model.config.tasks()[task]
     if old.task_type != new.task_type:
-        return f"its type was {old.task_type}, and is {new.task_type}"
+        return f"its type has changed from {old.task_type} to {new.task_type}"
     old_labels, new_labels = init_model.vocabularies[task].labels, model.vocabularies[task].labels
     if set(old_labels) != set(new_labels):
         return f"its labels have changed ({_changes(old_labels, new_labels)})"
     old_layers, new_layers = (_layers(each, task) for each in (init_model, model))
     if old_layers != new_layers:
-        return f"it read the layers {_listed(old_layers)}, and reads {_listed(new_layers)}"
+        return f"its layers have changed from {_listed(old_layers)} to {_listed(new_layers)}"
     old_shapes, new_shapes = (_shapes(each, task) for each in (init_model, model))
     if old_shapes != new_shapes:
         changed = sorted(name for name, _ in set(old_shapes.items()) ^ set(new_shapes.items()))
-        return f"{changed[0]} has another shape"
+        return f"the shape of {changed[0]} has changed"
     return None
 
 
 def _changes(old: Sequence[str], new: Sequence[str]) -> str:
-    added, gone = set(new) - set(old), set(old) - set(new)
-    return ", ".join(f"{len(labels)} {word}" for labels, word in ((added, "new"), (gone, "gone")) if labels)
+    added, removed = set(new) - set(old), set(old) - set(new)
+    return ", ".join(f"{len(labels)} {word}" for labels, word in ((added, "new"), (removed, "removed")) if labels)
 
 
 def _layers(model: Model, task: str) -> tuple[int, ...]:

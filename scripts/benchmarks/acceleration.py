@@ -49,7 +49,7 @@ class Run:
 
 
 def acceleration(subject: Subject) -> list[Figure]:
-    """The ratios of all runs that are measured; measures missing ones for ``--minutes``."""
+    """The ratios of all measured runs, after measuring missing ones for ``--minutes``."""
     settings = subject.settings or SETTINGS
     if unknown := [name for name in settings if name not in SETTINGS]:
         raise ConfigError(f"--settings: found '{unknown[0]}'{did_you_mean(unknown[0], SETTINGS)}")
@@ -60,13 +60,13 @@ def acceleration(subject: Subject) -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         for setting in settings:
             missing = [each for each in runs(setting, subject.repeats) if each.key not in results]
-            workplace: Workplace | None = None
+            setup: Setup | None = None
             for each in missing:
                 if time.monotonic() > end:
                     left += 1
                     continue
-                workplace = workplace or Workplace(subject, setting, Path(folder, setting))
-                results[each.key] = workplace.time(each)
+                setup = setup or Setup(subject, setting, Path(folder, setting))
+                results[each.key] = setup.time(each)
                 if path:
                     write_json(path, results)
     if left:
@@ -102,8 +102,8 @@ def figures_of(setting: str, repeats: int, results: dict[str, float]) -> Iterato
                 yield Figure(name, f"{setting}, {command}.py without {without}", "ratio", values)
 
 
-class Workplace:
-    """Files of a setting: a part of the data, an encoder, and a trained model once prediction needs one."""
+class Setup:
+    """The files of a setting: a part of the data, an encoder, and a trained model for prediction."""
 
     def __init__(self, subject: Subject, setting: str, folder: Path) -> None:
         encoder, _, self.precision = setting.rpartition("_")

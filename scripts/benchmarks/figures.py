@@ -1,4 +1,4 @@
-"""Figures of the benchmark: how they are timed, and what is kept of them."""
+"""Figures of the benchmark, and how they are timed."""
 
 import statistics
 import time
@@ -58,7 +58,7 @@ def timed(works: Mapping[str, Callable[[], object]], *, repeats: int) -> dict[st
 def in_rounds(
     works: Mapping[str, Callable[[], float]], *, repeats: int, warm_up: bool = True
 ) -> dict[str, tuple[float, ...]]:
-    """What each work returns in each round, without the first round if it is a warm-up.
+    """The results of each work in each round, without the warm-up round.
 
     The works of a round are interleaved, and every other round is in reverse order, so that other load on the machine
     falls on all of them.

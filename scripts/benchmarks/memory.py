@@ -13,19 +13,27 @@ import torch
 
 from benchmarks.figures import Figure, NotMeasuredError, ratios
 from benchmarks.processes import in_fresh_process
-from benchmarks.subject import Material, Subject, autocast, bare_step, equal_length_groups, read, take_steps
+from benchmarks.subject import (
+    BenchmarkData,
+    Subject,
+    autocast,
+    bare_step,
+    equal_length_groups,
+    read,
+    take_steps,
+)
 from machamp_lite.training.run import build_model
 
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 # In fp32: a weight, its gradient, and two moments of Adam.
 BYTES_PER_WEIGHT = 4 * 4
 MEGABYTE = 1e6
-# Each value needs a process, which is slow to start.
+# Each value requires a process, which is slow to start.
 MOST_ROUNDS = 3
 
 
 def memory(subject: Subject) -> list[Figure]:
-    """The peak of training over the least possible one."""
+    """The peak memory of training over the least possible peak."""
     if not STATUS.exists():
         raise NotMeasuredError("memory is read from /proc, which this system does not have")
     peaks, least, parts = [], [], {}
@@ -56,7 +64,7 @@ def training_peak(subject: Subject) -> dict[str, int]:
     material = _ready(subject)
     batches = list(material.batches())
     before = _start_counting()
-    model, optimizer = material.trainee()
+    model, optimizer = material.model_and_optimizer()
     # The first step creates the moments, so that all later steps have them.
     take_steps(model, [*batches[:1], *batches], optimizer)
     peak = _peak() - before
@@ -78,8 +86,8 @@ def bare_activations(subject: Subject) -> int:
     return _peak() - before
 
 
-def _ready(subject: Subject) -> Material:
-    """Reads the data, and makes torch and transformers import what they import at their first use."""
+def _ready(subject: Subject) -> BenchmarkData:
+    """Reads the data, and uses torch and transformers once, so that lazy imports are not counted."""
     material = read(subject.config(), sentences=subject.sentences)
     with torch.device("meta"):
         # Without weights.
@@ -97,7 +105,7 @@ def _start_counting() -> int:
     """The bytes that are resident now; resets the peak, if the system allows it."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
-        # The model would reuse freed memory that the process still has, and its own would not be counted.
+        # Otherwise the model could reuse freed memory of the process, which would not be counted.
         ctypes.CDLL(None).malloc_trim(0)
     with contextlib.suppress(OSError):
         CLEAR.write_text("5")

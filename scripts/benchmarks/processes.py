@@ -1,4 +1,4 @@
-"""Work in processes of its own: functions of the benchmark, and the start of the commands."""
+"""Functions of the benchmark in new processes, and the time that commands take to start."""
 
 import dataclasses
 import importlib
@@ -23,7 +23,7 @@ ROOT = SCRIPTS.parent
 
 
 def in_fresh_process(function: Callable[..., Any], subject: Subject, **arguments: Any) -> Any:
-    """What a function of the benchmark returns in a new process; its arguments and result must fit into JSON.
+    """The result of a function in a new process; its arguments and result must be serializable as JSON.
 
     Raises ``MachampError`` with the last line of a process that fails.
     """
@@ -39,9 +39,9 @@ def in_fresh_process(function: Callable[..., Any], subject: Subject, **arguments
 
 
 def run(command: list[str], *, stdin: str = "", environment: Mapping[str, str] | None = None) -> str:
-    """What a command prints; raises ``MachampError`` with its last line if it fails."""
+    """The output of a command; raises ``MachampError`` with the last line of stderr if it fails."""
     paths = os.pathsep.join([str(SCRIPTS), str(ROOT), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
+    finished = subprocess.run(
         command,
         input=stdin,
         capture_output=True,
@@ -49,10 +49,10 @@ def run(command: list[str], *, stdin: str = "", environment: Mapping[str, str] |
         env={**os.environ, "PYTHONPATH": paths.rstrip(os.pathsep), **(environment or {})},
         check=False,
     )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise MachampError(f"{' '.join(command[1:])}: ended with {done.returncode} ({last})")
-    return done.stdout
+    if finished.returncode:
+        last = (finished.stderr.strip().splitlines() or ["no message"])[-1]
+        raise MachampError(f"{' '.join(command[1:])}: ended with {finished.returncode} ({last})")
+    return finished.stdout
 
 
 def startup(subject: Subject) -> list[Figure]:

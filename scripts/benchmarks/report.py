@@ -22,7 +22,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 def header(
     config: Config, *, arguments: Sequence[str], load: float, notes: Sequence[str] = ()
 ) -> dict[str, str]:
-    """What was measured, and where."""
+    """The facts about the measurement, by name."""
     params = config.params
     data = [f"{name} ({dataset.train_data_path})" for name, dataset in config.datasets.items()]
     lines = {

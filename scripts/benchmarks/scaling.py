@@ -1,12 +1,13 @@
-"""What more tasks and more data cost in training."""
+"""The cost of more tasks and more data in training."""
 
+import dataclasses
 import statistics
 from collections.abc import Callable
 
 import numpy as np
 
 from benchmarks.figures import Figure, NotMeasuredError, ratios, timed
-from benchmarks.subject import Material, Subject, read, take_steps, train_epochs_of
+from benchmarks.subject import Subject, read, take_steps, train_epochs_of
 from machamp_lite.config import Config
 from machamp_lite.dataloading.batch_sampler import Stream
 from machamp_lite.dataloading.example_store import ExampleStore
@@ -24,14 +25,14 @@ def tasks(subject: Subject) -> list[Figure]:
         with_tag_tasks(subject.config(), most), sentences=max(1, subject.sentences // FEWER["tasks"])
     )
     batches = material.batches()
-    trainees = {
-        count: Material(with_tag_tasks(material.config, count), material.data, material.streams).trainee()
-        for count in COUNTS
-    }
+    models = {}
+    for count in COUNTS:
+        config = with_tag_tasks(material.config, count)
+        models[count] = dataclasses.replace(material, config=config).model_and_optimizer()
     times = timed(
         {
             str(count): lambda model=model, optimizer=optimizer: take_steps(model, batches, optimizer)  # type: ignore[misc]
-            for count, (model, optimizer) in trainees.items()
+            for count, (model, optimizer) in models.items()
         },
         repeats=subject.repeats,
     )
@@ -61,10 +62,10 @@ def with_tag_tasks(config: Config, count: int) -> Config:
 
 
 def epoch(subject: Subject) -> list[Figure]:
-    """A whole epoch, with its batches made, over the same sentences once and several times."""
+    """A whole epoch, including batching, with the same sentences once and several times."""
     config = subject.config("training.num_epochs=1")
     material = read(config, sentences=max(1, subject.sentences // FEWER["epoch"]))
-    model, optimizer = material.trainee()
+    model, optimizer = material.model_and_optimizer()
 
     def train(times: int) -> Callable[[], None]:
         streams = [repeated(stream, times) for stream in material.streams]

@@ -1,4 +1,4 @@
-"""How much of the encoder's own speed is left in training and prediction."""
+"""The speed of training and prediction relative to the encoder alone."""
 
 import statistics
 import tempfile
@@ -44,7 +44,7 @@ def training(subject: Subject) -> list[Figure]:
 
 
 def base_shape(subject: Subject) -> list[Figure]:
-    """The same with random weights in the shape of BERT-base, in batches of the config's size and of MaChAmp's."""
+    """As ``training``, for an encoder in the shape of BERT-base, with the config's and MaChAmp's batch size."""
     params = subject.config().params
     with tempfile.TemporaryDirectory() as folder:
         base_shape_encoder(params.transformer_model, folder, BASE_SHAPE)
@@ -71,7 +71,7 @@ def _training(
     batches = material.batches(sentences=subject.sentences // fewer)
     groups = equal_length_groups(batches)
     encoder = material.encoder()
-    model, optimizer = material.trainee()
+    model, optimizer = material.model_and_optimizer()
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
     times = timed(
         {
@@ -93,7 +93,7 @@ def prediction(subject: Subject) -> list[Figure]:
     groups = equal_length_groups(batches)
     encoder, model = material.encoder(), accelerate(material.model())
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
-    # The best heads of an untrained parser are no trees, and finding the best tree takes longer than all the rest.
+    # The best heads of an untrained parser are rarely trees, and finding the best tree would take most of the time.
     train_epochs_of(model, make_optimizer(model, material.config.params.training), material.streams)
 
     def predict() -> None:
@@ -120,7 +120,7 @@ def _speed(
     what: str,
     target: float,
 ) -> list[Figure]:
-    """The speed of the whole over the encoder's with either input, each in its number of subwords per second."""
+    """The speed of the whole, in subwords per second, over that of the encoder with either input."""
     subwords = {"bare": sum(inputs["input_ids"].numel() for inputs in groups)}
     subwords |= dict.fromkeys(("padded", "whole"), subwords_of(batches))
     speeds = {side: subwords[side] / statistics.median(times[side]) for side in times}
@@ -138,7 +138,7 @@ def _speed(
 
 
 def share(subject: Subject) -> list[Figure]:
-    """The share of subwords in the rows of all training batches; packed rows hold nothing else."""
+    """The share of subwords in the rows of all training batches; packed rows contain no padding."""
     material = read(subject.config(), sentences=None)
     batches = material.batches()
     lengths = [np.concatenate([segment_lengths(example) for example in batch]) for batch in batches]

@@ -1,4 +1,4 @@
-"""What is measured: a config, its data, the model of a run, and the encoder alone."""
+"""The subject of all measurements: a config, its data, the model of a run, and the encoder alone."""
 
 import dataclasses
 import itertools
@@ -22,8 +22,9 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_tokenizer, load_transformer
 from machamp_lite.training.checkpoint import seed_everything
+from machamp_lite.training.data import read_data
 from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
-from machamp_lite.training.run import build_model, read_data
+from machamp_lite.training.run import build_model
 from machamp_lite.training.train_step import train_step
 from machamp_lite.training.trainer import Trainer
 from machamp_lite.training.trainer_state import TrainerState
@@ -37,7 +38,7 @@ EPOCH = 2
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The flags of the benchmark: a config, as for ``load_config``, and how much is measured.
+    """The flags of the benchmark: a config, as for ``load_config``, and the amount of data and rounds.
 
     ``settings``, ``results`` and ``minutes`` are those of the section ``acceleration``.
     """
@@ -62,7 +63,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class BenchmarkData:
     """The data of a run, and streams of a part of its training data; models are built for all data."""
 
     config: Config
@@ -70,7 +71,7 @@ class Material:
     streams: list[Stream]
 
     def batches(self, *, sentences: int | None = None) -> Sequence[list[Example]]:
-        """The batches of an epoch of the part, or the first ones that have this number of sentences."""
+        """The batches of an epoch of the part, or the first batches that have this number of sentences."""
         batches, found = BatchSampler(self.streams, self.config.params.batching, seed=1).epoch(1), 0
         if sentences is None:
             return batches
@@ -85,7 +86,7 @@ class Material:
         seed_everything(self.config.params.random_seed)
         return build_model(self.config, self.data)
 
-    def trainee(self) -> tuple[Model, torch.optim.Optimizer]:
+    def model_and_optimizer(self) -> tuple[Model, torch.optim.Optimizer]:
         """The model of a run and its optimizer, before the first step."""
         model = self.model()
         accelerate(model, seen_subwords=(examples.subword_ids() for examples in self.data.train.values()))
@@ -99,11 +100,11 @@ class Material:
         return load_transformer(params.transformer_model, reset=params.reset_transformer_model).encoder
 
 
-def read(config: Config, *, sentences: int | None) -> Material:
-    """Reads the data of a config, and takes this number of sentences of each training file; with None all."""
+def read(config: Config, *, sentences: int | None) -> BenchmarkData:
+    """The data of a config, with streams of the first sentences of each training file, or of all sentences."""
     data = read_data(config)
     part = dataclasses.replace(data, train={name: every[:sentences] for name, every in data.train.items()})
-    return Material(config, data, training_streams(config, part))
+    return BenchmarkData(config, data, training_streams(config, part))
 
 
 def first_records(dataset: DatasetConfig, number: int) -> str:
@@ -121,14 +122,14 @@ def base_shape_encoder(name: str, folder: str, shape: Mapping[str, Any]) -> None
 
 
 def take_steps(model: Model, batches: Sequence[list[Example]], optimizer: torch.optim.Optimizer) -> None:
-    """Training steps as the trainer takes them."""
+    """Runs training steps like the trainer."""
     model.train()
     for examples in batches:
         train_step(model, [examples], optimizer)
 
 
 def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Sequence[Stream]) -> None:
-    """Trains for all epochs of the model's config as the trainer does, without dev data and without saving."""
+    """Trains for all epochs of the model's config, without dev data and without saving."""
     Trainer(
         model=model,
         optimizer=optimizer,
@@ -138,7 +139,7 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
         after_epoch=lambda state: None,
         save=lambda state: None,
         should_stop=lambda: False,
-        show_bar=False,
+        show_progress=False,
     ).train()
 
 
@@ -149,7 +150,7 @@ def autocast(config: Config) -> torch.autocast:
 
 
 def bare_training(encoder: Any, groups: Iterable[Inputs], config: Config) -> None:
-    """Only the encoder's forward and backward, in the precision of a config."""
+    """Forward and backward passes of the encoder only, in the precision of a config."""
     encoder.train()
     for inputs in groups:
         encoder.zero_grad(set_to_none=True)
@@ -157,14 +158,14 @@ def bare_training(encoder: Any, groups: Iterable[Inputs], config: Config) -> Non
 
 
 def bare_step(encoder: Any, inputs: Inputs, config: Config) -> None:
-    """One forward and backward; gradients are accumulated."""
+    """One forward and backward pass; gradients are accumulated."""
     with autocast(config):
         output = encoder(**inputs)
     output.last_hidden_state.float().sum().backward()
 
 
 def bare_prediction(encoder: Any, groups: Iterable[Inputs], config: Config) -> None:
-    """Only the encoder's forward, in the precision of a config."""
+    """Forward passes of the encoder only, in the precision of a config."""
     encoder.eval()
     with torch.inference_mode(), autocast(config):
         for inputs in groups:
@@ -182,9 +183,9 @@ def subwords_of(batches: Iterable[Sequence[Example]]) -> int:
 
 
 def equal_length_groups(batches: Iterable[Sequence[Example]]) -> list[Inputs]:
-    """For each batch, rows of one length with the same number of subwords in all: the same steps without padding.
+    """For each batch, rows of one length with the same total number of subwords, so that there is no padding.
 
-    The length is the median of the batch; the segments of that length are repeated to replace the others.
+    The length is the median of the batch; the segments of that length replace the others.
     """
     groups = []
     for batch in batches:
@@ -197,7 +198,7 @@ def equal_length_groups(batches: Iterable[Sequence[Example]]) -> list[Inputs]:
 
 
 def padded_groups(batches: Iterable[Sequence[Example]], *, pad_id: int) -> list[Inputs]:
-    """The same batches as transformers usually gets them: padded, with a mask if there is padding."""
+    """The same batches with padding, and a mask if any row is padded, as transformers are usually called."""
     groups = []
     for batch in batches:
         rows = rows_of(batch)

@@ -16,6 +16,7 @@ from machamp_lite.cli import main as cli
 from machamp_lite.model.serialization import load_model, save_model, weights_of
 from machamp_lite.training import check
 from machamp_lite.training import run as runs
+from machamp_lite.training.run_folder import default_run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL_FILES = {
@@ -160,7 +161,7 @@ def test_two_runs_of_the_same_second_get_two_folders(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(time, "strftime", lambda *_: "2024.01.01_00.00.00")
-    folders = [runs.default_run_folder(["configs/a.json", "b.jsonnet"]) for _ in range(3)]
+    folders = [default_run_folder(["configs/a.json", "b.jsonnet"]) for _ in range(3)]
     assert [str(folder) for folder in folders] == [
         f"logs/a.b/2024.01.01_00.00.00{end}" for end in ("", "_2", "_3")
     ]
@@ -270,8 +271,8 @@ WRONG_TRAIN = {
     "--set x": "--set x: expected KEY=VALUE, for example training.num_epochs=3",
     "--parameters_config no.json": "no.json: no such file",
     "--model_dir a_file": "a_file: is a file, expected a folder",
-    "--model_dir a_file/below": "a_file/below: cannot be made (Not a directory)",
-    "--model_dir /proc/run": "/proc/run: cannot be made (",
+    "--model_dir a_file/below": "a_file/below: cannot be created (Not a directory)",
+    "--model_dir /proc/run": "/proc/run: cannot be created (",
     "--name ../a_file": "--name: found '../a_file', expected a name of a folder inside logs/",
     "--set transformer_model=. --model_dir run": ".: holds no tokenizer that can be loaded (",
     "--set encoder.max_input_length=500 --model_dir run": "encoder -> max_input_length: found 500, but the transformer",
@@ -317,7 +318,7 @@ WRONG_PREDICT = {
         "--batch_size: found -1, expected at least 1",
         "--max_sents: found 0, expected at least 1",
     ],
-    "m here out --pre_tokenized": ["--pre_tokenized: found no --raw_text, expected both"],
+    "m here out --pre_tokenized": ["--pre_tokenized: has no effect without --raw_text, expected both"],
     "m gone out": ["gone: no such file"],
     "m folder out": ["folder: is a folder, expected a file"],
     "m here folder": ["folder: is a folder, expected a file"],

@@ -81,7 +81,7 @@ WRONG_TASKS = {
     "loss_weight: expected a number, found '1'": {"loss_weight": "1"},
     "loss_weight: expected a number, found null": {"loss_weight": None},
     "dropout: expected a number below 1, found 1": {"dropout": 1},
-    "topn: 'tok' has no second best labels, expected 1 or no such key": {
+    "topn: 'tok' has only one label per item, expected 1 or no such key": {
         "task_type": "tok",
         "column_idx": -1,
         "topn": 2,
@@ -288,7 +288,7 @@ def test_a_config_that_cannot_be_read_is_one_line(path: str, line: str) -> None:
 def test_a_dataset_may_not_have_a_name_that_no_file_can_have(name: str) -> None:
     Path("c.json").write_text(json.dumps({name: dataset()}))
     (line,) = faults(lambda: load_config(["c.json"]))
-    assert "names files" in line
+    assert "is part of file names" in line
 
 
 @pytest.mark.parametrize("name", ["UD_English-EWT", "en.ewt", "a b", "数据", "x" * 200])

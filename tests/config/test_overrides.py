@@ -93,7 +93,7 @@ WRONG = {
     "decoders.sequ.dropout=1": "decoders -> sequ: unknown key; did you mean 'seq'?",
     "UD=3": "names a whole dataset, expected one of its keys",
     "UD.max_sents=0": "UD -> max_sents: expected a number above 0, found 0",
-    "UD.word_idx.x=3": "'word_idx' is no object, so nothing below it can be set",
+    "UD.word_idx.x=3": "'word_idx' is not an object, so nothing below it can be set",
     "UD.tasks=3": "UD -> tasks: expected an object with at least one task, found 3",
     "UD.tasks.upos.metric=las": "UD -> tasks -> upos -> metric: 'seq' has no metric 'las'; known: accuracy, f1_binary, "
     "f1_macro, f1_micro, span_f1",

@@ -40,7 +40,7 @@ FLAGS = {
     "a config that is not there": (["--dataset_configs", "d.json"], "d.json: no such file; did you mean '"),
     "a config that is a device": (["--dataset_configs", "/dev/null"], "/dev/null: no such file"),
     "params that are data": (["--parameters_config", "ud"], "ud:"),
-    "a run's folder below a file": (["--model_dir", "ud/run"], "ud/run: cannot be made"),
+    "a run's folder below a file": (["--model_dir", "ud/run"], "ud/run: cannot be created"),
     "a run's folder that is a file": (["--model_dir", "ud"], "ud: is a file"),
     "a value in many brackets": (
         ["--set", "training.num_epochs=" + "[" * 10**4],

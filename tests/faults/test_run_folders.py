@@ -111,7 +111,7 @@ def test_a_folder_that_is_no_run_folder_is_refused(
     path = Path("mine", name)
     path.parent.mkdir(parents=True)
     path.write_text("{}")
-    assert refused(arguments, capsys).startswith(f"mine: is no run folder (found {path.parts[1]!r}, but no ")
+    assert refused(arguments, capsys).startswith(f"mine: is not a run folder (found {path.parts[1]!r}, but no ")
 
 
 @pytest.mark.parametrize("value", ["", "  "])
@@ -136,7 +136,7 @@ def test_python_leaves_a_run_and_any_other_folder_alone_without_overwrite(place:
     before = contents(place)
     with pytest.raises(ConfigError, match="run: a run is already here"):
         runs.train(config, "run", progress=False)
-    with pytest.raises(ConfigError, match="is no run folder"):
+    with pytest.raises(ConfigError, match="is not a run folder"):
         runs.train(config, place, progress=False)
     assert contents(place) == before
     runs.train(config, "run", progress=False, overwrite=True)
@@ -486,4 +486,4 @@ def test_a_resumed_run_computes_with_the_threads_of_its_start(
     assert cli.train(["--resume", "new", "--device", "-1"]) == 0
     assert set(threads) == {before + 1} and len(threads) == 2
     assert torch.get_num_threads() == before
-    assert f"computes with {before + 1} threads" in Path("new/log.txt").read_text()
+    assert f"using {before + 1} threads" in Path("new/log.txt").read_text()

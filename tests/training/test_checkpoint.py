@@ -202,7 +202,7 @@ def test_a_damaged_state_is_reported_in_one_line(
     whole = path.read_bytes()
     path.write_bytes({"empty": b"", "half": whole[: len(whole) // 2], "other": b"x" * 1000}[damage])
     (line,) = resume_errors()
-    assert line.startswith(f"{stopped / 'state'}: holds no state from which a run can be resumed (")
+    assert line.startswith(f"{stopped / 'state'}: contains no state from which a run can be resumed (")
 
 
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])

@@ -164,7 +164,7 @@ def test_patience_ends_a_run_that_gets_no_better(
     )
     assert len(json.loads((run / "metrics.json").read_text())) == 4
     assert (
-        "stops after epoch 4: 2 epochs in a row were no better than epoch 2" in (run / "log.txt").read_text()
+        "stopping after epoch 4: the last 2 epochs were no better than epoch 2" in (run / "log.txt").read_text()
     )
     assert (run / "WORDS.out").exists() and not (run / "state").exists()
 

@@ -40,7 +40,7 @@ def test_each_run_of_a_sequence_starts_from_the_one_before(
     log = (folder / "1" / "log.txt").read_text()
     assert f"starts from {folder / '0'}" in log
     assert "task upos: keeps its decoder" in log
-    assert "not in this run any more: same" in log
+    assert "not in this run: same" in log
     assert "starts from" not in (folder / "0" / "log.txt").read_text()
     output = capsys.readouterr().out
     assert [line for line in output.splitlines() if line.startswith("model: ")] == [

@@ -83,7 +83,7 @@ def test_encoder_and_decoders_of_the_same_tasks_are_kept_for_any_order_of_labels
     for mine, theirs in zip(model.encoder.parameters(), old.encoder.parameters(), strict=True):
         assert torch.equal(mine, theirs)
     assert model.tokenizer.tokenizer.get_vocab() == old.tokenizer.tokenizer.get_vocab()
-    assert describe(model, old)[-1] == "not in this run any more: same"
+    assert describe(model, old)[-1] == "not in this run: same"
 
 
 def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,11 +120,11 @@ def _shape(dataset: dict[str, Any]) -> None:
 
 
 FRESH = [
-    (_type, "upos", "its type was seq, and is multiseq"),
-    (_name, "pos", "the former model does not have it"),
-    (_labels, "upos", "its labels have changed (1 new, 2 gone)"),
-    (_layers, "upos", "it read the layers 0, 1, 2, and reads 0, 1"),
-    (_shape, "tree", "project.bias has another shape"),
+    (_type, "upos", "its type has changed from seq to multiseq"),
+    (_name, "pos", "the initial model does not have it"),
+    (_labels, "upos", "its labels have changed (1 new, 2 removed)"),
+    (_layers, "upos", "its layers have changed from 0, 1, 2 to 0, 1"),
+    (_shape, "tree", "the shape of project.bias has changed"),
 ]
 
 
