@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-# One screen. The faults of one file take one line less, because the last line has their number.
+# One screen. The faults of one file take one line less, because another line says how many there are.
 LINES_SHOWN = 20
 FAULTS_SHOWN = LINES_SHOWN - 1
 LINE_NUMBERS_SHOWN = 3

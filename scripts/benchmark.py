@@ -1,6 +1,6 @@
 """Measures training, prediction, memory and reading against the best possible values.
 
-A section interleaves what it measures with what it compares to; a figure is the median over rounds.
+Each round of a section measures both sides of a ratio; a figure is the median over rounds.
 docs/developing/performance.md explains the figures.
 
     python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md

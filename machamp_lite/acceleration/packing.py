@@ -115,7 +115,7 @@ def find_first_position(encoder: Encoder, implementation: str) -> int | None:
         return None
     if "position_ids" not in inspect.signature(transformer.forward).parameters:
         return None
-    usual, was_training = transformer.config._attn_implementation, transformer.training
+    previous, was_training = transformer.config._attn_implementation, transformer.training
     transformer.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
@@ -126,7 +126,7 @@ def find_first_position(encoder: Encoder, implementation: str) -> int | None:
     finally:
         transformer.train(was_training)
     if found is None:
-        transformer.set_attn_implementation(usual)
+        transformer.set_attn_implementation(previous)
     return found
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from machamp_lite.errors import did_you_mean, nearest, shorten
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 # The expected value for each type of error that pydantic reports, with placeholders for limits.
 _EXPECTED = {
@@ -40,15 +40,15 @@ class ErrorCollector:
     def __init__(self) -> None:
         self.lines: list[str] = []
         # The flag that has set the value at a location in a document.
-        self.flags: dict[tuple[str, Path], str] = {}
+        self.flags: dict[tuple[str, KeyPath], str] = {}
         # The older name under which a document has the value at a location.
-        self.older_names: dict[tuple[str, Path], Path] = {}
+        self.older_names: dict[tuple[str, KeyPath], KeyPath] = {}
 
     def at(self, source: str, *keys: str) -> "Location":
         """A location in a document."""
         return Location(self, source, keys)
 
-    def set_flag(self, source: str, keys: Path, flag: str) -> None:
+    def set_flag(self, source: str, keys: KeyPath, flag: str) -> None:
         """Records that a flag has set the value at a location in a document."""
         # The latest flag comes last.
         self.flags.pop((source, keys), None)
@@ -61,7 +61,7 @@ class Location:
 
     errors: ErrorCollector
     source: str
-    keys: Path = ()
+    keys: KeyPath = ()
 
     def at(self, *keys: str) -> "Location":
         """A location below this one."""
@@ -70,11 +70,11 @@ class Location:
     def add(self, message: str) -> None:
         """Adds the message of an error at this location."""
         keys, source = self.keys, self.source
-        for (document, place), older in self.errors.older_names.items():
-            if document == self.source and keys[: len(place)] == place:
-                keys = (*older, *keys[len(place) :])
-        for (document, place), flag in self.errors.flags.items():
-            if document == self.source and keys[: len(place)] == place:
+        for (document, prefix), older in self.errors.older_names.items():
+            if document == self.source and keys[: len(prefix)] == prefix:
+                keys = (*older, *keys[len(prefix) :])
+        for (document, prefix), flag in self.errors.flags.items():
+            if document == self.source and keys[: len(prefix)] == prefix:
                 # No break: a later flag has overridden this one.
                 source = flag
         shown = " -> ".join(key if key.strip() else f"'{key}'" for key in keys)
@@ -105,9 +105,9 @@ def show(value: Any) -> str:
     return shorten(text)
 
 
-def _sibling_keys(model: type[BaseModel], place: Path) -> Iterable[str]:
-    """The known keys of the object with the last key of ``place``."""
-    for key in place[:-1]:
+def _sibling_keys(model: type[BaseModel], keys: KeyPath) -> Iterable[str]:
+    """The known keys of the object with the last key of ``keys``."""
+    for key in keys[:-1]:
         annotation = model.model_fields[key].annotation
         # Of "Model | None", the model.
         model = next(part for part in (annotation, *get_args(annotation)) if isinstance(part, type))
@@ -128,23 +128,23 @@ def _sentence(error: Mapping[str, Any], model: type[BaseModel]) -> str:
 
 def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
     """One error per location: pydantic reports one per branch of a union, and adds the branch to the location."""
-    merged: dict[Path, dict[str, Any]] = {}
+    merged: dict[KeyPath, dict[str, Any]] = {}
     for error in errors:
-        place = error["loc"]
+        keys = error["loc"]
         if error["type"] != "extra_forbidden":
-            place = tuple(part for part in place if not _is_branch(part))
+            keys = tuple(part for part in keys if not _is_branch(part))
         template = _EXPECTED.get(error["type"])
         limits = {key: _plain(limit) for key, limit in error.get("ctx", {}).items()}
         expected = template.format(**limits) if template else error["msg"]
-        first = merged.setdefault(place, {**error, "loc": place, "expected": [], "options": []})
+        first = merged.setdefault(keys, {**error, "loc": keys, "expected": [], "options": []})
         first["expected"].append(expected)
         if error["type"] == "literal_error":
             first["options"] += re.findall(r"'([^']*)'", expected)
     # If an error is inside a list or object, the user chose that branch: errors of other branches are left out.
     return [
         error
-        for place, error in merged.items()
-        if not any(len(other) > len(place) and other[: len(place)] == place for other in merged)
+        for keys, error in merged.items()
+        if not any(len(other) > len(keys) and other[: len(keys)] == keys for other in merged)
     ]
 
 

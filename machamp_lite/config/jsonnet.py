@@ -27,7 +27,7 @@ LARGEST_VALUE = 2**24
 _MAX_DEPTH = 40
 _PROCESS = Path(__file__).with_name("jsonnet_process.py")
 # The location before jsonnet's messages: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
-_PLACE = r"\S.*?:\(?\d+:\d[\d:()-]*"
+_LOCATION = r"\S.*?:\(?\d+:\d[\d:()-]*"
 # The beginnings of jsonnet's messages; the rest of a message may be content of an imported file.
 _MESSAGES = (
     "array bounds error", "binary operator", "division by zero", "duplicate field", "field does not exist",
@@ -167,12 +167,12 @@ def _fault(path: str, answer: Mapping[str, Any]) -> str:
     imported = answer["imported"]
     if first.startswith("STATIC ERROR: "):
         first = first.removeprefix("STATIC ERROR: ").rstrip(".")
-        place = re.match(f"({_PLACE}): ", first)
-        if imported and place:
-            first = f"{place[1]}: {_fixed_part(first[place.end() :], 'syntax error')}"
+        location = re.match(f"({_LOCATION}): ", first)
+        if imported and location:
+            first = f"{location[1]}: {_fixed_part(first[location.end() :], 'syntax error')}"
         return f"{first} (expected jsonnet)"
-    places = (re.match(_PLACE, line.strip()) for line in stack)
-    where = next((match.group() for match in places if match), path)
+    locations = (re.match(_LOCATION, line.strip()) for line in stack)
+    where = next((match.group() for match in locations if match), path)
     what = first.removeprefix("RUNTIME ERROR: ").rstrip(".")
     return (
         f"{where}: {answer.get('refused') or (_fixed_part(what, 'cannot be evaluated') if imported else what)}"

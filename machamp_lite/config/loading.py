@@ -266,7 +266,7 @@ def _check_written(where: Location, dataset: DatasetConfig) -> None:
     if dataset.word_idx is not None:
         inputs[dataset.word_idx] = "the words (word_idx)"
     for task, options in dataset.tasks.items():
-        place, columns = where.at("tasks", task), options.columns()
+        where_task, columns = where.at("tasks", task), options.columns()
         has_several = getattr(options, "column_idxs", None) is not None
         key, shown = ("column_idxs", columns) if has_several else ("column_idx", options.column_idx)
         if overwritten := [column for column in columns if column in inputs]:
@@ -274,7 +274,7 @@ def _check_written(where: Location, dataset: DatasetConfig) -> None:
                 f"found {shown}, but column {overwritten[0]} holds {inputs[overwritten[0]]}, and prediction would "
                 "overwrite them; expected another column"
             )
-            place.at(key).add(message)
+            where_task.at(key).add(message)
         comment = " ".join(re.split("[=:]", task, maxsplit=1)[0].split())
         writes_comment = not columns and options.input_type in ("words", "subwords")
         if writes_comment and _RESERVED_COMMENTS.fullmatch(comment):
@@ -282,4 +282,4 @@ def _check_written(where: Location, dataset: DatasetConfig) -> None:
                 f"prediction would overwrite the comment '# {comment} = ', which CoNLL-U reserves; "
                 "expected another name for the task"
             )
-            place.add(message)
+            where_task.add(message)

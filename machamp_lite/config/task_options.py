@@ -219,15 +219,15 @@ def _check_level(where: Location, options: TaskOptions, *, has_words: bool) -> N
     if options.input_type == "masked":
         return
     labels_words, columns = options.labels_words(), options.columns()
-    place = where.at("column_idxs" if len(columns) > 1 else "column_idx")
+    where_column = where.at("column_idxs" if len(columns) > 1 else "column_idx")
     if (labels_words or options.input_type == "raw") and not has_words:
         what = "labels words" if labels_words else "makes words"
         message = f"'{options.task_type}' {what}, expected a dataset with word_idx, found sent_idxs"
         where.at("task_type").add(message)
     elif labels_words and not columns:
-        place.add(f"-1 is a comment and '{options.task_type}' labels words, expected a column")
+        where_column.add(f"-1 is a comment and '{options.task_type}' labels words, expected a column")
     elif not labels_words and has_words and columns:
         comment = f"expected -1, a comment '# {where.keys[-1]} = label', in a dataset with word_idx"
-        place.add(f"{comment}, found {columns[0] if len(columns) == 1 else columns}")
+        where_column.add(f"{comment}, found {columns[0] if len(columns) == 1 else columns}")
     elif not labels_words and not has_words and not columns:
-        place.add("-1 is a comment of a file with word_idx, expected a column")
+        where_column.add("-1 is a comment of a file with word_idx, expected a column")

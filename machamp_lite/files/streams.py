@@ -53,9 +53,9 @@ def readable(source: AnyPath) -> Iterator[AnyPath]:
             spool.flush()
         except OSError as error:
             if error.errno in DISK_FAULTS:
-                place = os.path.dirname(spool.name)
+                folder = os.path.dirname(spool.name)
                 raise OutputError(
-                    f"{name}: cannot be copied to {place} ({error.strerror}); set TMPDIR to a folder with more space"
+                    f"{name}: cannot be copied to {folder} ({error.strerror}); set TMPDIR to a folder with more space"
                 ) from None
             raise DataError(f"{name}: cannot be read ({error.strerror or error})") from None
         yield SpooledInput(spool.name, name)

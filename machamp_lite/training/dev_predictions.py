@@ -30,9 +30,9 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricT
     for name, dataset in config.datasets.items():
         if dataset.dev_data_path is not None and dataset.active().tasks:
             trackers[name] = MetricTracker(model.config.datasets[name].tasks)
-            with temporary_folder(folder / run_folder.PREDICTIONS) as place:
-                _predict_dev_file(model, dataset.dev_data_path, place / f"{name}.out", trackers[name])
-                written = sorted(place.iterdir())
+            with temporary_folder(folder / run_folder.PREDICTIONS) as temporary:
+                _predict_dev_file(model, dataset.dev_data_path, temporary / f"{name}.out", trackers[name])
+                written = sorted(temporary.iterdir())
                 run_folder.record_checksums(folder, {path.name: checksum(path) for path in written})
                 run_folder.remove_if_recorded(folder, f"{name}.out.eval")
                 for path in written:

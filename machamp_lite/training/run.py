@@ -234,7 +234,7 @@ class TrainingRun:
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """What a run has before its next step. With ``retrain``, the config has the name of that model's encoder."""
+    """Data, model and state before the next step. With ``retrain``, the config names the encoder of that model."""
 
     config: Config
     data: RunData

@@ -34,8 +34,8 @@ PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.
 OUTPUT_ENDINGS = (".out", ".out.eval")
 # A temporary folder for the predictions of dev files.
 PREDICTIONS = "predictions"
-# The temporary name of a model that will be removed.
-_FORMER = "former"
+# The name of a model before it is removed.
+_TO_REMOVE = "former"
 # In the metadata of a state.
 _STATE_MARK = {"machamp_lite": "state"}
 
@@ -145,7 +145,7 @@ def is_state(path: Path) -> bool:
 
 def is_epoch(path: Path) -> bool:
     """Whether a path in ``epochs/`` has a name that runs use."""
-    return path.name == _FORMER or (path.name.isascii() and path.name.isdecimal())
+    return path.name == _TO_REMOVE or (path.name.isascii() and path.name.isdecimal())
 
 
 def is_metrics(path: Path) -> bool:
@@ -230,7 +230,7 @@ def rotate_checkpoints(folder: Path, best_epochs: Sequence[int]) -> None:
     if new.exists():
         if model.exists():
             # The best epoch so far becomes the second best.
-            aside = folder / EPOCHS / (str(others[0]) if others else _FORMER)
+            aside = folder / EPOCHS / (str(others[0]) if others else _TO_REMOVE)
             remove_model(aside)
             os.rename(model, aside)
         os.rename(new, model)
@@ -251,8 +251,8 @@ def check_best_epoch(folder: Path, best_epochs: Sequence[int]) -> None:
     """Raises ``ConfigError`` without the model of the best epoch so far, which the run needs at its end."""
     if not best_epochs:
         return
-    places = [folder / EPOCHS / str(best_epochs[0]), folder / MODEL]
-    if not any(map(is_complete_model, places)):
+    candidates = [folder / EPOCHS / str(best_epochs[0]), folder / MODEL]
+    if not any(map(is_complete_model, candidates)):
         raise ConfigError(
             f"{folder / MODEL}: is missing or incomplete; it should contain epoch {best_epochs[0]}, the best one of "
             "this run; put it back to resume, or start the run again with --overwrite"

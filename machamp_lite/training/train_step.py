@@ -34,7 +34,7 @@ class BatchLosses:
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """What one process passes through the model at once: a part of batch number ``batch``, possibly empty.
+    """The examples of one forward pass in one process: a part of batch number ``batch``, possibly empty.
 
     ``counts`` are the loss counts of the whole batch, and ``scale`` is the number of its parts in all processes.
     ``seed`` is the same for all parts.
@@ -63,10 +63,10 @@ class WeightedLoss(nn.Module):
 
         Without a micro-batch they are 0. *Shape:* -> (), (T,) for the T tasks of ``counts``.
         """
-        model, nothing = self.model, self.used * 0.0
+        model, zero = self.model, self.used * 0.0
         if micro_batch is None:
-            return nothing, nothing.detach()
-        losses = dict.fromkeys(micro_batch.counts, nothing)
+            return zero, zero.detach()
+        losses = dict.fromkeys(micro_batch.counts, zero)
         if micro_batch.examples:
             batch = model.batch(micro_batch.examples, only_annotated=True)
             with autocast(model):
@@ -77,7 +77,7 @@ class WeightedLoss(nn.Module):
             torch.default_generator.manual_seed(micro_batch.seed)
             total = model.total_loss(losses)
         assert total is not None, "loss_counts has only tasks with a weight"
-        return total + nothing, torch.stack([loss.detach().float() for loss in losses.values()])
+        return total + zero, torch.stack([loss.detach().float() for loss in losses.values()])
 
 
 def train_step(
