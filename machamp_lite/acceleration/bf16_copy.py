@@ -43,7 +43,7 @@ class BF16InferenceCopy:
     def choose(self, module: nn.Module) -> nn.Module:
         """The copy of a module for prediction in bf16 on a CPU, in all other cases the module itself."""
         if module.training or torch.is_grad_enabled():
-            # Training changes the weights, which fused optimizers do without changing their version.
+            # Training changes the weights, and fused optimizers do not update their version.
             self._copy = None
             return module
         if self._failed or not uses_bf16_matmul(next(module.parameters()).device):

@@ -115,7 +115,7 @@ class TaskChecker:
         if options is None:
             return None
         if "topn" in raw and options.topn > 1 and not options.supports_top_k:
-            where.at("topn").add(f"'{task_type}' has only one label per item, expected 1 or no such key")
+            where.at("topn").add(f"'{task_type}' cannot write several labels per item, expected 1 or no such key")
         self._check_weighting(where, options)
         if has_words is not None:
             _check_level(where, options, has_words=has_words)
@@ -182,7 +182,7 @@ def check_oversampling(
     if is_trained and not options.is_on:
         where.add(f"'{task}' is switched off (loss_weight 0), expected a task that is trained, or null")
     if not options.has_classes:
-        where.add(f"'{task}' ({options.task_type}) has no labels to count, expected a task with labels")
+        where.add(f"'{task}' ({options.task_type}) has no classes, expected a task with classes")
     for key in ("class_weights", "logit_adjustment"):
         if getattr(options, key):
             where.add(f"'{task}' has {key} too, expected one of them: {_FREQUENCY}")

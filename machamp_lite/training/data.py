@@ -45,18 +45,16 @@ def read_data(
     A run that starts from an ``init_model`` uses its tokenizer, and its order of labels if the labels are the same.
     ``cache`` is a folder from which data is loaded, if it was cached, or where it is saved, if ``writes`` is true.
     """
-    start = time.perf_counter()
     if init_model is None:
         check_encoder_memory(config.params.transformer_model)
     tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
     checksums = data_checksums(config) if checksums is None else checksums
     read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
-    data, source, stored = read(label_orders={})
+    data = read(label_orders={})
     orders = label_orders(init_model, config, data.vocabularies) if init_model else {}
     if orders:
         # Ids are assigned while data is read, so it is read again with the ids of the initial model.
-        data, source, stored = read(label_orders=orders)
-    logger.info("data: %s in %.1f s%s", source, time.perf_counter() - start, stored)
+        data = read(label_orders=orders)
     _check_class_weights(config, data)
     for task in config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
@@ -79,8 +77,9 @@ def _read_or_load(
     checksums: Mapping[str, str],
     folder: Path | None,
     writes: bool,
-) -> tuple[RunData, str, str]:
-    """All data, and the parts of the log line before and after the seconds."""
+) -> RunData:
+    """All data, from the cache if possible."""
+    start = time.perf_counter()
     cache = None
     if folder is not None:
         cache = DataCache(
@@ -88,16 +87,17 @@ def _read_or_load(
         )
         data = cache.load()
         if data is not None:
-            return data, f"from the cache {cache.path}", ""
+            logger.info("data: from the cache %s in %.1f s", cache.path, time.perf_counter() - start)
+            return data
     data = read_files(config, tokenizer, label_orders=label_orders, checksums=checksums)
     changed = changed_files(checksums)
     if changed:
         raise DataError(
             f"{path}: has changed while it was read; start again once it is complete" for path in changed
         )
-    if cache is not None and writes and cache.save(data):
-        return data, "read", f", cached in {cache.path}"
-    return data, "read", ""
+    cached = f", cached in {cache.path}" if cache is not None and writes and cache.save(data) else ""
+    logger.info("data: read in %.1f s%s", time.perf_counter() - start, cached)
+    return data
 
 
 def check_same_data(data: RunData, processes: Processes) -> None:

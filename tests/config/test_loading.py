@@ -81,7 +81,7 @@ WRONG_TASKS = {
     "loss_weight: expected a number, found '1'": {"loss_weight": "1"},
     "loss_weight: expected a number, found null": {"loss_weight": None},
     "dropout: expected a number below 1, found 1": {"dropout": 1},
-    "topn: 'tok' has only one label per item, expected 1 or no such key": {
+    "topn: 'tok' cannot write several labels per item, expected 1 or no such key": {
         "task_type": "tok",
         "column_idx": -1,
         "topn": 2,

@@ -44,10 +44,10 @@ KEPT = [
 
 def run_of(sums: list[Any], keep: int, folder: Path) -> Iterator[list[int]]:
     """Saves an epoch and rotates the checkpoints, as the training loop does."""
-    progress = TrainerState()
+    state = TrainerState()
     for epoch, total in enumerate(sums, start=1):
-        progress.finish_epoch(total, keep=keep)
-        kept = [number for number, _ in progress.best_epochs]
+        state.finish_epoch(total, keep=keep)
+        kept = state.kept_epochs
         if epoch in kept:
             write_epoch(folder, epoch)
         yield kept
@@ -108,10 +108,10 @@ def test_an_interrupted_rotation_of_checkpoints_is_completed(
     ],
 )
 def test_epochs_without_a_better_sum_are_counted(sums: list[Any], best: int, since: int) -> None:
-    progress = TrainerState()
+    state = TrainerState()
     for total in sums:
-        progress.finish_epoch(total, keep=1)
-    assert (progress.best_epoch, progress.epochs_since_best) == (best, since)
+        state.finish_epoch(total, keep=1)
+    assert (state.best_epoch, state.epochs_since_best) == (best, since)
 
 
 @pytest.fixture
