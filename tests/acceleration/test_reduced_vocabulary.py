@@ -167,7 +167,7 @@ REFUSED: dict[str, tuple[dict[str, Any], Callable[[Model], None]]] = {
         lambda model: None,
     ),
     "characters": ({"kind": "canine"}, lambda model: None),
-    "an embedding of its own kind": ({"kind": "bart"}, lambda model: None),
+    "an embedding of another class": ({"kind": "bart"}, lambda model: None),
     "gradients by frequency": ({}, scaled),
     "bounded norms": ({}, bounded),
     "a table with two names": ({}, tied),
