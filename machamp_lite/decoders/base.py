@@ -46,7 +46,7 @@ class LabelIssue:
 class Decoder(nn.Module, ABC):
     """Base of all decoders.
 
-    An item has one label. Items are words or sentences, as ``Options.level`` says; with another ``input_type`` than
+    The items that get labels are words or sentences, as ``Options.level`` says. With another ``input_type`` than
     "words", the items of the level "word" are the masked subwords, all subwords, or the subwords of the raw text.
     N is the number of items in a batch, B the number of sentences, D the width of the hidden states.
     """
@@ -103,7 +103,7 @@ class Decoder(nn.Module, ABC):
     def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Any] | None:
         """The gold labels of one record, one per word or a single one; None if it is not annotated.
 
-        By default they are strings from ``column_idx``; that of a sentence may also be in a comment. Raises
+        By default they are strings in ``column_idx``; the label of a sentence may also be in a comment. Raises
         ``DataError`` with one line for each label that cannot be read.
         """
         if config.labels_words():
@@ -173,7 +173,7 @@ class Decoder(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} has no alternatives to the decoded labels")
 
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
-        """The labels of a long sentence that was predicted in parts; the first part decides on the whole sentence."""
+        """The labels of a long sentence from those of its parts; the label of a whole sentence is that of part 0."""
         return [label for part in parts for label in part] if self.Options.level == "word" else parts[0]
 
     # The same for the results of ``rank``.

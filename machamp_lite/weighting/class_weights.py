@@ -69,12 +69,10 @@ def given_weights(given: Mapping[str, float], labels: Sequence[str]) -> list[flo
 
 
 def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
-    """The faults in the weights that a user gave for the labels of the training data, one line per kind."""
+    """One line per kind of fault in the weights of a config, given the labels of the training data."""
     known = set(labels)
     missing = [label for label in labels if label not in given and REST not in given]
     unknown = [label for label in given if label not in known and label != REST]
-    not_finite = [label for label, weight in given.items() if not math.isfinite(weight)]
-    negative = [label for label, weight in given.items() if math.isfinite(weight) and weight < 0]
     faults = []
     if missing:
         faults.append(
@@ -83,14 +81,6 @@ def faults_of(given: Mapping[str, float], labels: Sequence[str]) -> list[str]:
         )
     if unknown:
         faults.append(f"found weights for {_unknown(unknown, known)}; expected labels of the training data")
-    if not_finite:
-        faults.append(
-            f"found weights that are no finite numbers for {_named(not_finite, show=_with_weight(given))}"
-        )
-    if negative:
-        faults.append(
-            f"found weights below 0 for {_named(negative, show=_with_weight(given))}; expected 0 or more"
-        )
     if labels and not missing and not any(given_weights(given, labels)):
         faults.append(f"found a weight of 0 for {_named(labels)}; expected at least one above 0")
     return faults
@@ -120,10 +110,6 @@ def _named(labels: Sequence[str], *, show: Callable[[str], str] = "'{}'".format)
     number = f"{len(labels)} label{'s' if len(labels) > 1 else ''}"
     first = f", the first {LABELS_SHOWN}" if len(labels) > LABELS_SHOWN else ""
     return f"{number}{first}: {', '.join(show(label) for label in labels[:LABELS_SHOWN])}"
-
-
-def _with_weight(given: Mapping[str, float]) -> Callable[[str], str]:
-    return lambda label: f"'{label}' ({given[label]:g})"
 
 
 def _unknown(labels: Sequence[str], known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What holds for every task type, from one table: a new decoder needs one row."""
+"""Properties of every task type, from one table: a new decoder needs one row."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from machamp_lite.training.train_step import train_step
 
 @dataclass(frozen=True)
 class Case:
-    """A task in a dataset of its own; ``unannotated`` takes the labels out of one record's text."""
+    """A dataset with one task; ``unannotated`` removes the labels from a record."""
 
     task_type: str
     dataset: str
@@ -76,7 +76,7 @@ CASES = [
     Case("seq2seq", "texts", {"column_idx": 7}, _blank_columns(7), encoder="t5"),
     Case("seq2seq", "words", {"column_idx": -1}, _without_comment("reply"), task="reply", encoder="t5"),
 ]
-# Metrics of numbers, which come close and do not become equal.
+# Metrics of numbers, which are approximated.
 NUMBERS = ("avg_dist", "kl", "perplexity")
 IDS = [f"{case.task_type}-{case.dataset}" for case in CASES]
 every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
@@ -84,7 +84,7 @@ every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 @dataclass
 class Setting:
-    """A fresh model on one case, with its data."""
+    """An untrained model for a case, with its data."""
 
     case: Case
     data: RunData
@@ -128,7 +128,7 @@ def test_the_table_has_every_task_type() -> None:
 
 
 def assert_same(one: dict[str, list[Any]], other: dict[str, list[Any]]) -> None:
-    """Compares predicted labels; what is computed in floats may differ in the last digits."""
+    """Compares predicted labels; numbers may differ in the last digits."""
     assert one.keys() == other.keys()
     for task, labels in one.items():
         for left, right in zip(labels, other[task], strict=True):
@@ -161,7 +161,7 @@ def test_gold_labels_written_back_give_the_record_they_came_from(
 
 
 def _moved(record: Record, case: Case) -> str:
-    """The record's text, with a rewritten comment where a new one is added: above the first word."""
+    """The text of a record with the comment of the task above the first word, where new comments are added."""
     if case.task == "task":
         return record.text()
     comment = next(line for line in record.lines if line.startswith(f"# {case.task} "))
@@ -181,7 +181,7 @@ def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting
         for chosen in batches:
             batch = model.batch(chosen, only_annotated=True)
             task_items = batch.tasks[case.task]
-            # The mean of an output text is over its subwords.
+            # The loss of an output text is the mean over its subwords.
             items = int(
                 (task_items.gold >= 0).sum() if case.task_type == "seq2seq" else task_items.lengths.sum()
             )
@@ -196,7 +196,7 @@ def test_a_batch_gives_what_its_sentences_give_alone(make: Callable[..., Setting
 
 
 @every_case
-def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
+def test_sentences_without_labels_change_neither_loss_nor_gradient(
     make: Callable[..., Setting], case: Case
 ) -> None:
     setting = make(case)
@@ -210,8 +210,8 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
     )
     records = setting.records()
     case.unannotated(records[0])
-    views = reader.examples(records, reader.read_labels(records, IssueCounter()))
-    examples = [example for own in views for example in own]
+    by_record = reader.examples(records, reader.read_labels(records, IssueCounter()))
+    examples = [example for own in by_record for example in own]
     model = setting.model.eval()
 
     def gradients(chosen: list[Any]) -> tuple[float, list[torch.Tensor]]:
@@ -222,7 +222,7 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
         return loss.item(), [parameter.grad.clone() for parameter in model.decoders.parameters()]
 
     if case.task_type == "tok":
-        # Without raw text there is nothing to read.
+        # There is no example without raw text.
         assert len(examples) == len(records) - 1
         return
     assert case.task not in examples[0].gold
@@ -237,7 +237,7 @@ def test_what_is_not_annotated_changes_neither_loss_nor_gradient(
 def test_every_parameter_gets_a_gradient(make: Callable[..., Setting], case: Case) -> None:
     setting = make(case)
     model = setting.model.train()
-    # The bilinear labels start at zero, so that their gradient to what stands before them comes with a step.
+    # PairLabelScores is 0 at first, and passes gradients on after one step.
     batch = model.batch(setting.data.train["DATA"], only_annotated=True)
     train_step(model, [batch.examples], make_optimizer(model, model.config.params.training))
     model.zero_grad()
@@ -249,7 +249,7 @@ def test_every_parameter_gets_a_gradient(make: Callable[..., Setting], case: Cas
 
 @every_case
 def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case: Case) -> None:
-    # Pretrained parts of a decoder learn at the encoder's rate.
+    # Pretrained parts of a decoder have the learning rate of the encoder.
     rates = ["training.optimizer.lr=0.01", "training.learning_rate_scheduler.decay_factor=0.5"]
     setting = make(
         case, *(rates if DECODERS[case.task_type].language_model else rates[:1]), "encoder.dropout=0.0"
@@ -259,21 +259,21 @@ def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case:
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     optimizer = make_optimizer(model, model.config.params.training)
-    # Always the same subwords are hidden.
+    # The same subwords are masked in each step.
     model.masker = None
     for _ in range(150):
         (losses,) = train_step(model, [examples], optimizer)
     assert losses.tasks[case.task] < 0.05
     metric = model.config.tasks()[case.task].metric
     value = evaluate(model, "DATA", setting.data.dev["DATA"]).scores()[case.task][metric]
-    # Dropout within attention keeps numbers from coming closer.
+    # Because of dropout in attention, numbers are not closer.
     assert METRICS[metric]().selection_score(value) == pytest.approx(1.0, abs=0.2 if metric in NUMBERS else 0)
 
 
 @every_case
 @pytest.mark.parametrize("packing", ['"auto"', "true"])
 def test_a_step_never_waits_for_the_device(make: Callable[..., Setting], case: Case, packing: str) -> None:
-    # Tensors of "meta" have no values: whatever would wait for one raises.
+    # Tensors on the device "meta" have no values: code that waits for one raises an error.
     try:
         setting = make(case, f"encoder.packing={packing}")
     except ConfigError:

@@ -1,4 +1,4 @@
-"""The best labels of each item: the first is what is decoded, the others follow by their probability."""
+"""The best labels of each item: the decoded label is the first, the others follow by probability."""
 
 import doctest
 import json
@@ -32,7 +32,7 @@ every_ranked_case = pytest.mark.parametrize(
 
 
 def shaken(setting: Setting) -> Setting:
-    """With scores that differ from label to label, as fresh decoders' do not always."""
+    """Replaces the parameters of decoders, so that scores differ between labels."""
     torch.manual_seed(3)
     for number, case in enumerate(setting.model.tasks):
         if not DECODERS[setting.model.config.tasks()[case].task_type].language_model:
@@ -42,12 +42,12 @@ def shaken(setting: Setting) -> Setting:
 
 
 def lists_of(item: Any, labels: Any, task_type: str) -> list[tuple[Ranked, Any]]:
-    """The lists of one ranked item, each with what was decoded in its place."""
+    """The ranked lists of one item, each with its decoded label."""
     return list(zip(item, labels, strict=True)) if task_type == "dependency" else [(item, labels)]
 
 
 def ranked_of(setting: Setting, top_n: int) -> list[tuple[Ranked, Any]]:
-    """All lists of ranked labels of the dev data, each with what is decoded."""
+    """All ranked lists of the dev data, each with its decoded label."""
     task, examples = setting.case.task, setting.data.dev["DATA"]
     found = []
     for _, labels, ranked in rank_labels(setting.model, examples, top_n={task: top_n}):
@@ -98,7 +98,7 @@ def test_labels_without_classes_have_no_alternatives() -> None:
     }
 
 
-def test_a_first_that_is_not_the_most_probable_stays_first_and_what_is_out_of_reach_is_left_out() -> None:
+def test_the_decoded_label_is_first_if_others_are_more_probable_and_impossible_labels_are_left_out() -> None:
     scores = torch.tensor([[0.5, 0.3, 0.2, 0.0], [0.25, 0.25, 0.5, 0.0]]).log()
     first, second = best_labels(scores, torch.tensor([2, 1]), labels="abcd", top_n=4)
     assert [label for label, _ in first] == ["c", "a", "b"]
@@ -203,5 +203,5 @@ def test_heads_are_ranked_by_their_ids_together_with_their_relations(make: Calla
     assert record.rows[0][6:8] == ["0=0.7500|1=0.2500", "root=0.5000|obj=0.1250"]
 
 
-def test_examples_of_ranking_hold() -> None:
+def test_doctests_pass() -> None:
     assert doctest.testmod(ranking).failed == 0

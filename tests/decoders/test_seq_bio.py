@@ -1,4 +1,4 @@
-"""What ``seq_bio`` promises beyond every decoder: spans as seqeval counts them, and losses in balance."""
+"""Properties of ``seq_bio`` alone: its spans are those of seqeval, and class weights do not change the loss scale."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_span_f1_of_a_written_file_is_that_of_seqeval(load: Callable[..., Any], 
     found = json.loads((tmp_path / "run" / "D.out.eval").read_text())["slots"]["span_f1"]
     assert found == pytest.approx(f1_score(gold, predicted, mode="strict", scheme=IOB2))
     assert 0 < found < 1
-    # What is always well formed is the same to the lenient mode.
+    # The lenient mode agrees, because all spans are well formed.
     assert f1_score(gold, predicted) == pytest.approx(found)
 
 
@@ -75,12 +75,12 @@ def test_only_ratios_of_weights_matter(load: Callable[..., Any]) -> None:
 
 def test_the_loss_is_a_mean_over_words(load: Callable[..., Any]) -> None:
     loss, batch, model = loss_of(load())
-    # Untrained scores are near 0, where each word's label is a choice among about as many as there are.
+    # Untrained scores are near 0, so that all labels are about equally probable.
     assert 0.5 < loss / torch.tensor(float(len(model.vocabularies["slots"]))).log().item() < 1.5
     assert len(batch.tasks["slots"].gold) == batch.words
 
 
-def test_reported_weights_are_as_the_loss_has_them(load: Callable[..., Any]) -> None:
+def test_reported_weights_are_those_of_the_loss(load: Callable[..., Any]) -> None:
     model = loss_of(load(class_weights={"O": 0, "*": 2}))[2]
     vocabulary, weights = model.vocabularies["slots"], model.decoder("slots").label_weights()
     assert weights[vocabulary.labels.index("O")] == 0

@@ -1,4 +1,4 @@
-"""Biaffine scores against sums written out."""
+"""Biaffine scores equal sums over single words and heads."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_arc_scores_are_the_bilinear_form_and_a_bias_for_each_head() -> None:
 
 
 @pytest.mark.parametrize("places", [[3], [0, 0, 0], [4, 1, 4, 0, 1, 4, 2], [], list(range(5)) * 9])
-def test_pair_label_scores_equal_one_bilinear_form_a_label(places: list[int]) -> None:
+def test_pair_label_scores_equal_one_bilinear_form_per_label(places: list[int]) -> None:
     module = PairLabelScores(width=3, labels=4)
     torch.nn.init.normal_(module.bilinear)
     dependents, heads, chosen = torch.randn(len(places), 3), torch.randn(5, 3), torch.tensor(places).long()

@@ -58,7 +58,7 @@ def paths_in_scheme(labels: list[str], words: int) -> list[tuple[int, ...]]:
 
 
 def score_by_hand(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) -> Tensor:
-    """The sum of a path's parts; a step out of the scheme has none."""
+    """The sum of a path's scores; a transition that violates the scheme has none."""
     steps = pairwise([len(crf.ends), *path])
     parts = [crf.transitions[step] for step in steps if crf.allowed[step]]
     parts += [crf.ends[path[-1]]] if crf.may_end[path[-1]] else []
@@ -71,7 +71,7 @@ def batch_of_one(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) 
 
 
 def ragged_batch(labels: list[str], *, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Emissions, any labels and lengths of sentences of which one has one word."""
+    """Emissions, random labels and lengths of some sentences, one of which has one word."""
     generator = torch.Generator().manual_seed(seed)
     lengths = torch.tensor([4, 1, 7, 2, 7, 3])
     emissions = torch.randn(len(lengths), 7, len(labels), generator=generator)
@@ -100,7 +100,7 @@ def test_no_path_in_the_scheme_scores_more_than_the_decoded_one(
 
 @every_label_set
 @pytest.mark.parametrize("words", [1, 3])
-def test_every_path_is_scored_as_by_hand_and_known_to_be_well_formed_or_not(
+def test_every_path_is_scored_as_by_hand_and_checked_against_the_scheme(
     labels: list[str], words: int
 ) -> None:
     crf, emissions = random_crf(labels), torch.randn(words, len(labels))
@@ -121,7 +121,7 @@ def test_probabilities_of_all_paths_in_the_scheme_sum_to_one(words: int) -> None
 
 
 @every_label_set
-def test_a_loss_is_that_of_the_gold_path_among_itself_and_the_paths_in_the_scheme(labels: list[str]) -> None:
+def test_the_loss_is_that_of_the_gold_path_among_itself_and_the_paths_in_the_scheme(labels: list[str]) -> None:
     crf, emissions = random_crf(labels), torch.randn(3, len(labels))
     for gold in all_paths(labels, 3):
         paths = {*paths_in_scheme(labels, 3), gold}
@@ -148,7 +148,7 @@ def test_losses_of_any_gold_labels_are_finite_and_not_negative_with_finite_gradi
         assert all(one.grad.isfinite().all() for one in (emissions, *crf.parameters()))
 
 
-def test_ill_formed_gold_teaches_its_labels_without_changing_steps_out_of_the_scheme() -> None:
+def test_ill_formed_gold_trains_emissions_but_no_transitions_that_violate_the_scheme() -> None:
     crf, gold = random_crf(["O", "B-a", "I-a"]), torch.tensor([[0, 2, 2]])
     emissions, length = torch.zeros(1, 3, 3, requires_grad=True), torch.tensor([3])
     crf.negative_log_likelihood(emissions, gold, length).sum().backward()
@@ -204,7 +204,7 @@ def test_margins_raise_all_labels_but_the_gold_one_by_its_weight() -> None:
         torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
 
 
-def test_words_of_weight_0_teach_nothing_by_themselves() -> None:
+def test_words_of_weight_0_have_no_gradient_by_themselves() -> None:
     crf = random_crf(BIO)
     emissions, gold = torch.randn(1, 4, len(BIO), requires_grad=True), torch.tensor([[0, 1, 0, 3]])
     margins = MarginObjective(weights=[0.0, 1.0, 1.0, 1.0, 1.0], counts=[2, 1, 1, 1, 1])(gold)
@@ -214,7 +214,7 @@ def test_words_of_weight_0_teach_nothing_by_themselves() -> None:
 
 
 def rare_and_common_spans(sentences: int, *, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Noisy observations and gold labels of sentences of six words; half have a span a, a tenth a span b."""
+    """Noisy observations and gold labels of sentences of six words; half have a span a, 10% have a span b."""
     generator = torch.Generator().manual_seed(seed)
     sampling_weights = torch.rand(sentences, generator=generator).tolist()
     starts = torch.randint(5, (sentences,), generator=generator).tolist()

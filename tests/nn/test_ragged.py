@@ -1,4 +1,4 @@
-"""Unfolding rows of unequal length and folding them back."""
+"""Padding rows of unequal length and removing the padding."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ LENGTHS = [[3], [1, 1, 1], [2, 5, 1], [4, 0, 2], [0], []]
 
 
 @pytest.mark.parametrize("lengths", LENGTHS)
-def test_folding_undoes_unfolding(lengths: list[int]) -> None:
+def test_flatten_undoes_pad(lengths: list[int]) -> None:
     flat = torch.randn(sum(lengths), 4)
     sizes = torch.tensor(lengths, dtype=torch.long)
     assert torch.equal(flatten(pad(flat, sizes), sizes), flat)
@@ -26,13 +26,13 @@ def test_rows_are_in_order_and_padding_is_filled(lengths: list[int]) -> None:
         end += length
 
 
-def test_places_and_starts_by_hand() -> None:
+def test_positions_and_starts_by_hand() -> None:
     lengths = torch.tensor([2, 3, 1])
     assert padded_positions(lengths).tolist() == [0, 1, 3, 4, 5, 6]
     assert starts_of(lengths).tolist() == [0, 2, 5, 6]
 
 
-def test_gradients_pass_through_unfolding() -> None:
+def test_gradients_pass_through_pad() -> None:
     flat = torch.randn(5, 2, requires_grad=True)
     pad(flat, torch.tensor([2, 3])).sum().backward()
     assert torch.equal(flat.grad, torch.ones(5, 2))

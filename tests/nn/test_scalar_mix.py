@@ -1,4 +1,4 @@
-"""The mix of layers."""
+"""Weighted means of layers."""
 
 import torch
 
@@ -25,7 +25,7 @@ def test_weights_are_softmaxed_and_scaled() -> None:
     torch.testing.assert_close(mix([weights], layers), torch.tensor([[[2 * (0.25 * 1 + 0.75 * 5)]]]))
 
 
-def test_several_mixes_are_those_of_each_alone() -> None:
+def test_several_mixes_equal_the_single_ones() -> None:
     layers, mixes = torch.randn(3, 5, 4, requires_grad=True), [ScalarMix(3) for _ in range(4)]
     for weights in mixes:
         torch.nn.init.normal_(weights.weights)

@@ -1,4 +1,4 @@
-"""Decoded trees are trees, and the best there are."""
+"""Decoded trees are trees, and no tree has a higher score."""
 
 from collections.abc import Callable
 from functools import cache
@@ -114,12 +114,12 @@ def test_no_tree_scores_more_than_the_decoded_one(words: int, change: Change) ->
 
 
 @pytest.mark.parametrize("words", range(2, 6))
-def test_forbidden_arcs_are_as_few_as_can_be_and_the_others_the_best(words: int) -> None:
+def test_trees_have_as_few_forbidden_arcs_as_possible_and_the_best_others(words: int) -> None:
     batch = with_forbidden_arcs(random_batch([words] * 100, seed=words))
     decoded = decode_trees(batch, [words] * 100).reshape(100, words)
     trees = all_trees(words)
     for scores, heads in zip(batch, decoded, strict=True):
-        # A penalty far larger than all scores together counts the forbidden arcs.
+        # With a penalty larger than the sum of all scores, the total counts the forbidden arcs.
         penalised = scores.clamp(min=-1e4)
         assert total(penalised, heads[None])[0] == pytest.approx(total(penalised, trees).max(), rel=1e-9)
 
@@ -147,7 +147,7 @@ def test_any_floats_make_a_tree(data: st.DataObject) -> None:
 def test_a_batch_is_decoded_like_its_sentences_and_padding_does_not_matter(seed: int) -> None:
     lengths = [5, 1, 17, 8, 2, 30]
     batch = random_batch(lengths, seed=seed)
-    # Half of the sentences are trees from the start: each word's head is the one before.
+    # In half of the sentences, the best heads are a tree: each word's head is the word before.
     for sentence in (1, 3, 5):
         batch[sentence].diagonal().fill_(50.0)
     singles = [
@@ -172,7 +172,7 @@ def test_a_batch_is_decoded_like_its_sentences_and_padding_does_not_matter(seed:
         ([[9, 0, 1, 1], [9, 1, 0, 4], [9, 2, 1, 0]], [0, 3, 1]),
     ],
 )
-def test_hand_worked_sentences(arcs: list[list[float]], expected: list[int]) -> None:
+def test_sentences_worked_by_hand(arcs: list[list[float]], expected: list[int]) -> None:
     assert decode_one(torch.tensor(arcs, dtype=torch.float)).tolist() == expected
 
 

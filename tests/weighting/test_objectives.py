@@ -1,4 +1,4 @@
-"""Losses are those of torch, and of the papers where torch has none."""
+"""Losses equal those of torch, or of the papers where torch has none."""
 
 import math
 from typing import Any
@@ -26,7 +26,7 @@ def objective(**options: Any) -> LabelObjective:
 
 
 def mean(objective: LabelObjective | BinaryObjective, scores: Tensor, gold: Tensor) -> Tensor:
-    """The loss of a batch, as a model divides it."""
+    """The mean loss of a batch, as a model computes it."""
     count = objective.count(gold.numpy()) if isinstance(objective, LabelObjective) else gold.numel()
     return objective(scores, gold) / (count or math.inf)
 
@@ -70,7 +70,7 @@ def test_focal_factors_worked_by_hand() -> None:
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
-def test_logit_adjustment_adds_log_priors_inside_the_loss_alone(tau: float) -> None:
+def test_logit_adjustment_adds_log_priors_only_within_the_loss(tau: float) -> None:
     scores, gold = items()
     before = scores.detach().clone()
     adjusted = scores + tau * torch.tensor([0.5, 0.3, 0.1, 0.1]).log()
@@ -80,7 +80,7 @@ def test_logit_adjustment_adds_log_priors_inside_the_loss_alone(tau: float) -> N
 
 
 @pytest.mark.parametrize("options", [{}, *({name: value} for name, value in EVERYTHING.items()), EVERYTHING])
-def test_no_items_or_none_with_a_weight_are_a_zero_with_a_gradient(options: dict[str, Any]) -> None:
+def test_without_items_or_weights_above_zero_the_loss_is_a_zero_with_a_gradient(options: dict[str, Any]) -> None:
     batches = [(torch.zeros(0, 4, requires_grad=True), torch.zeros(0, dtype=torch.long))]
     if "weights" in options:
         batches.append((items()[0], torch.full((20,), 2)))
@@ -145,7 +145,7 @@ def test_binary_focal_factors_worked_by_hand() -> None:
 
 
 @pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_binary_losses_of_no_items_are_a_zero_with_a_gradient(gamma: float) -> None:
+def test_without_items_the_binary_loss_is_a_zero_with_a_gradient(gamma: float) -> None:
     scores = torch.zeros(0, 4, requires_grad=True)
     loss = mean(BinaryObjective(weights=WEIGHTS, focal_gamma=gamma), scores, torch.zeros(0, 4))
     loss.backward()

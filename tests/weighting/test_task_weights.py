@@ -1,4 +1,4 @@
-"""Weights of tasks are what their papers say, leave out what has no weight, and resume where they were."""
+"""Task weights follow their papers, leave out tasks without a loss weight, and can be resumed."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from torch import Tensor
 
 from machamp_lite.weighting.task_weighting import SCHEMES, TaskWeights, make_task_weights
 
-# Names that no parameter may have, and a task that takes no part between those that do.
+# Names that are not allowed for parameters, and one task without a loss weight.
 TASKS = {"ud.upos": 1.0, "off": 0.0, "名/dep parse": 0.5, "": 2.0}
-TAKING_PART = [task for task, weight in TASKS.items() if weight]
+WITH_WEIGHT = [task for task, weight in TASKS.items() if weight]
 
 
 def losses_of(values: Mapping[str, float]) -> dict[str, Tensor]:
@@ -106,24 +106,24 @@ def test_dwa_keeps_the_ratio_of_a_task_without_a_loss_and_stays_finite() -> None
     assert weights.weights() == {"a": 0.0, "b": 2.0}
 
 
-def test_random_draws_anew_each_step_from_the_global_generator() -> None:
+def test_random_draws_new_multipliers_in_each_step_from_the_global_generator() -> None:
     weights = make_task_weights("random", TASKS)
     assert weights.weights() == TASKS
     torch.manual_seed(1)
     expected = [(3 * torch.randn(3).softmax(0)).tolist() for _ in range(2)]
     torch.manual_seed(1)
     for step in expected:
-        # Which tasks the batch has changes nothing of what is drawn.
+        # The multipliers do not depend on the tasks of the batch.
         total = total_of(weights, {"": 1.0, "off": 7.0})
-        drawn = [TASKS[task] * factor for task, factor in zip(TAKING_PART, step, strict=True)]
-        assert [weights.weights()[task] for task in TAKING_PART] == pytest.approx(drawn)
+        drawn = [TASKS[task] * factor for task, factor in zip(WITH_WEIGHT, step, strict=True)]
+        assert [weights.weights()[task] for task in WITH_WEIGHT] == pytest.approx(drawn)
         assert total == pytest.approx(drawn[-1])
     assert expected[0] != expected[1]
 
 
 @pytest.mark.parametrize("name", ["dwa", "random"])
 @pytest.mark.parametrize("number", [1, 3, 7, 41])
-def test_multipliers_have_a_mean_of_one_and_are_one_where_tasks_are_alike(name: str, number: int) -> None:
+def test_multipliers_have_a_mean_of_one_and_are_one_for_equal_tasks(name: str, number: int) -> None:
     tasks = {f"task{place}": 1.0 for place in range(number)}
     weights = make_task_weights(name, tasks)
     assert weights.weights() == tasks
@@ -136,7 +136,7 @@ def test_multipliers_have_a_mean_of_one_and_are_one_where_tasks_are_alike(name: 
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_without_a_task_that_has_a_weight_there_is_no_total(name: str) -> None:
+def test_without_a_task_with_a_loss_weight_there_is_no_total(name: str) -> None:
     for tasks in (TASKS, {"off": 0.0}, {}):
         weights = make_task_weights(name, tasks)
         assert weights.total(losses_of({task: 1.0 for task in tasks if task == "off"})) is None
@@ -145,32 +145,32 @@ def test_without_a_task_that_has_a_weight_there_is_no_total(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_a_task_without_a_weight_takes_no_part(name: str) -> None:
-    values = dict.fromkeys(TAKING_PART, 1.5)
+def test_a_task_without_a_loss_weight_is_left_out(name: str) -> None:
+    values = dict.fromkeys(WITH_WEIGHT, 1.5)
     losses = losses_of({**values, "off": 100.0})
     torch.manual_seed(0)
     weights = make_task_weights(name, TASKS)
     total = step(weights, losses)
     assert losses["off"].grad is None
     torch.manual_seed(0)
-    without = make_task_weights(name, {task: TASKS[task] for task in TAKING_PART})
+    without = make_task_weights(name, {task: TASKS[task] for task in WITH_WEIGHT})
     assert total == total_of(without, values)
     assert weights.weights() == {**without.weights(), "off": 0.0}
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_weights_are_what_losses_are_multiplied_by(name: str) -> None:
+def test_weights_are_the_factors_of_losses(name: str) -> None:
     weights = trained(name)
-    losses = losses_of(dict.fromkeys(TAKING_PART, 2.0))
+    losses = losses_of(dict.fromkeys(WITH_WEIGHT, 2.0))
     step(weights, losses)
     gradients = {task: float(loss.grad) for task, loss in losses.items() if loss.grad is not None}
     assert {"off": 0.0, **gradients} == pytest.approx(weights.weights())
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_two_totals_can_be_taken_before_one_backward_pass(name: str) -> None:
+def test_two_totals_can_be_computed_before_one_backward_pass(name: str) -> None:
     weights = make_task_weights(name, TASKS)
-    losses = losses_of(dict.fromkeys(TAKING_PART, 2.0))
+    losses = losses_of(dict.fromkeys(WITH_WEIGHT, 2.0))
     first, second = weights.total(losses), weights.total(losses)
     assert first is not None and second is not None
     (first + second).backward()
@@ -186,7 +186,7 @@ def test_a_state_dict_resumes_exactly(name: str) -> None:
     for either in (weights, resumed):
         torch.manual_seed(5)
         either.end_epoch(dict.fromkeys(TASKS, 0.3))
-        either.last = total_of(either, dict.fromkeys(TAKING_PART, 0.9))
+        either.last = total_of(either, dict.fromkeys(WITH_WEIGHT, 0.9))
     assert resumed.last == weights.last
     assert resumed.weights() == weights.weights()
 

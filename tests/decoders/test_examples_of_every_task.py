@@ -1,4 +1,4 @@
-"""Columns show, for every task type, what reading sentence by sentence would give; and so does the cache."""
+"""For every task type, the store and its cache contain the examples that are made sentence by sentence."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def arrays_of(example: Example) -> dict[str, np.ndarray | None]:
     return {**fixed, **{f"gold {task}": gold for task, gold in example.gold.items()}}
 
 
-def assert_same_instances(found: Sequence[Example], expected: Sequence[Example]) -> None:
+def assert_same_examples(found: Sequence[Example], expected: Sequence[Example]) -> None:
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         for name in ("dataset", "input_type", "source", "words", "labels"):
@@ -43,7 +43,7 @@ def assert_same_instances(found: Sequence[Example], expected: Sequence[Example])
 
 
 def one_by_one(setting: Setting) -> Iterator[Example]:
-    """The instances of dev data, each made alone; labels are those that training has seen."""
+    """The examples of dev data, each made separately, with the vocabulary of the training data."""
     case, decoder = setting.case, DECODERS[setting.case.task_type]
     config, words = setting.model.config.tasks()[case.task], setting.model.tokenizer
     vocabulary = setting.data.vocabularies[case.task]
@@ -70,19 +70,19 @@ def one_by_one(setting: Setting) -> Iterator[Example]:
 
 
 @every_case
-def test_columns_show_what_each_sentence_gives_alone(make: Callable[..., Setting], case: Case) -> None:
+def test_the_store_has_the_examples_of_each_sentence(make: Callable[..., Setting], case: Case) -> None:
     setting = make(case)
-    assert_same_instances(setting.data.dev["DATA"], list(one_by_one(setting)))
+    assert_same_examples(setting.data.dev["DATA"], list(one_by_one(setting)))
     unlabelled = [
         Example(own.dataset, own.input_type, own.source, own.words, own.segments, {}, own.gold)
         for own in one_by_one(setting)
     ]
-    assert_same_instances(setting.data.train["DATA"], unlabelled)
+    assert_same_examples(setting.data.train["DATA"], unlabelled)
 
 
 def assert_same_data(found: RunData, expected: RunData) -> None:
     for part in ("train", "dev"):
-        assert_same_instances(getattr(found, part)["DATA"], getattr(expected, part)["DATA"])
+        assert_same_examples(getattr(found, part)["DATA"], getattr(expected, part)["DATA"])
     assert found.vocabularies.keys() == expected.vocabularies.keys()
     for task, vocabulary in found.vocabularies.items():
         other = expected.vocabularies[task]
@@ -95,7 +95,7 @@ def assert_same_data(found: RunData, expected: RunData) -> None:
 
 
 @every_case
-def test_the_cache_gives_what_was_read(
+def test_the_cache_has_the_data_that_was_read(
     make: Callable[..., Setting], case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     setting = make(case)
