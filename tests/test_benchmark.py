@@ -16,6 +16,8 @@ import torch
 from machamp_lite.cli import main as cli
 from machamp_lite.errors import MachampError
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 FIGURES = {

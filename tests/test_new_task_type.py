@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "developing" / "new_task_type.md").read_text(encoding="utf-8")
 COPIED = ("machamp_lite", "configs", "tests", "data", "train.py", "predict.py", "pyproject.toml")

@@ -11,6 +11,8 @@ from udtools import udeval
 
 from machamp_lite import load, load_config, predict_file, train
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[1]
 TASKS = {
     "upos": {"task_type": "seq", "column_idx": 3},

@@ -13,6 +13,8 @@ from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 
+pytestmark = pytest.mark.slow
+
 # The columns and comments that the tasks of the model write.
 WRITTEN = {"UD": (2, 3, 5, 6, 7, 8), "PAIRS": (2, 3)}
 COMMENT = re.compile(r"(# ?(?:mood|degree)\s*[=:]).*")

@@ -51,6 +51,8 @@ from machamp_lite.model import pretrained
 from machamp_lite.model import serialization as checkpoint
 from machamp_lite.model.serialization import load_model
 
+pytestmark = pytest.mark.slow
+
 TRAIN = ["--dataset_configs", "c.json", "--parameters_config", "p.json"]
 # A model that is as it was written must be able to score whatever it is given.
 CANNOT = "the model cannot score"

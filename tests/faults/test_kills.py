@@ -14,6 +14,8 @@ from forked import outcome, start_training, train_to_the_end
 
 from machamp_lite.training.checkpoint import STATE_FILE
 
+pytestmark = pytest.mark.slow
+
 KILLS = int(os.environ.get("KILLS", "4"))
 MLM = {"text": {"task_type": "mlm"}}
 # Options, the datasets of a run, and epochs that it has at most.

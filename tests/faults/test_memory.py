@@ -10,6 +10,8 @@ from fuzzing import TREEBANK
 from machamp_lite.inference import predictor
 from machamp_lite.model.serialization import load_model
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 import resource, sys
 from machamp_lite.cli import main as cli

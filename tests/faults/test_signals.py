@@ -17,6 +17,8 @@ from machamp_lite.cli import main as cli
 from machamp_lite.training import dev_predictions, trainer
 from machamp_lite.training import run as runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 STOPPING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

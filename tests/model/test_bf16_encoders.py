@@ -18,6 +18,8 @@ from machamp_lite.model.serialization import load_best_weights, save_model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.train_step import train_step
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["configure"]
 
 
