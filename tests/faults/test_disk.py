@@ -77,13 +77,13 @@ def test_a_run_whose_folder_has_gone_ends_with_one_line(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    original = states.weights_of
+    original = states.state_of
 
     def losing(model: Any) -> Any:
         shutil.rmtree(run)
         return original(model)
 
-    monkeypatch.setattr(states, "weights_of", losing)
+    monkeypatch.setattr(states, "state_of", losing)
     assert cli.train([*flags, "--model_dir", str(run)]) == 1
     (reported,) = plain_lines(capsys.readouterr().err)
     assert reported == f"{run / 'state' / STATE_FILE}: No such file or directory"

@@ -61,6 +61,6 @@ def test_the_flag_sets_it_for_training_and_for_prediction_alone(
     assert '"precision": "bf16"' in (tmp_path / "run" / "params-config.json").read_text()
     seen = []
     evaluation = sys.modules["machamp_lite.inference.evaluation"]
-    monkeypatch.setattr(evaluation, "resolved", lambda given, device: seen.append(given) or "fp32")
+    monkeypatch.setattr(engine, "resolved", lambda given, device: seen.append(given) or "fp32")
     assert cli.predict([run, str(treebank), "out.conllu", "--precision", "fp32"]) == 0
     assert set(seen) == {"fp32"}
