@@ -1,1 +1,1 @@
-"""Checks and descriptions of the data of a run before training starts."""
+"""Checks and describes the data of a run before training starts."""

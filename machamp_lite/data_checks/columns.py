@@ -1,4 +1,4 @@
-"""Columns and header lines that are probably not what was meant."""
+"""Warns about columns and header lines that are probably mistakes in the config."""
 
 import contextlib
 import re
@@ -18,12 +18,12 @@ from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError
 
-# Labels of a task that are needed before a label that occurs once says anything.
-FEWEST_LABELS = 6
-# Sentences that are inspected, and how many of their words or texts are needed for a warning.
-SENTENCES_READ, FEWEST = 200, 20
-# The share of rows that must agree, so that a few odd rows do not hide what a column holds.
-MOST = 0.9
+# With fewer labels, a label that occurs only once is no sign of a header.
+MIN_LABELS = 6
+# The number of sentences that are inspected, and the number of words or texts in them that a warning requires.
+SENTENCES_INSPECTED, MIN_CELLS = 200, 20
+# A warning requires that more than this share of cells agree.
+MIN_AGREEMENT = 0.9
 _NODE_ID = re.compile(r"[0-9]+([-.][0-9]+)?")
 
 # How often each label of a task is in a file, by task.
@@ -33,13 +33,13 @@ LabelCounts = Mapping[str, Counter[str]]
 def column_warnings(
     name: str, config: DatasetConfig, examples: ExampleStore, vocabularies: Mapping[str, Vocabulary]
 ) -> Iterator[str]:
-    """A line per column of training data with other content than the config expects."""
-    sentences = examples.sentences()[:SENTENCES_READ]
+    """One warning per column of training data whose content does not fit the config."""
+    sentences = examples.sentences()[:SENTENCES_INSPECTED]
     key, unit = ("sent_idxs", "texts") if config.word_idx is None else ("word_idx", "words")
     words = [list(sentence.words) for sentence in sentences]
     for index, column in enumerate(config.text_columns()):
         cells = list(chain.from_iterable(words)) if key == "word_idx" else [texts[index] for texts in words]
-        if len(cells) >= FEWEST and sum(map(_is_number, cells)) > MOST * len(cells):
+        if len(cells) >= MIN_CELLS and sum(map(_is_number, cells)) > MIN_AGREEMENT * len(cells):
             yield (
                 f"{name}: column {column} of {examples.path}, which {key} reads as text, holds only numbers "
                 f"({', '.join(cells[:3])}, ...); set {key} to the column of the {unit}"
@@ -61,7 +61,7 @@ def column_warnings(
             if task in sentence.gold
             for word, number in zip(sentence.words, sentence.gold[task].tolist(), strict=True)
         ]
-        if len(pairs) >= FEWEST and sum(word == label for word, label in pairs) > MOST * len(pairs):
+        if len(pairs) >= MIN_CELLS and sum(word == label for word, label in pairs) > MIN_AGREEMENT * len(pairs):
             yield (
                 f"{name}: task '{task}': column {label_columns[0]} of {examples.path} holds the word itself as label; "
                 "set column_idx to the column of the labels"
@@ -73,7 +73,7 @@ def _is_number(text: str) -> bool:
 
 
 def empty_text_warning(name: str, examples: ExampleStore) -> str | None:
-    """A line on the rows of a TSV file in which a text is empty or white space."""
+    """A warning about rows of a TSV file in which a text is empty or white space."""
     sentences = examples.sentences()
     is_empty = np.array([not text.strip(" \t\r") for text in examples.strings], dtype=bool)
     words = examples.rows["words"]
@@ -87,7 +87,7 @@ def empty_text_warning(name: str, examples: ExampleStore) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The first line of a file, read as data, that looks like a header; and its label in each task."""
+    """The first line of a file, if it is read as data but looks like a header, and its label in each task."""
 
     path: str
     labels: Mapping[str, str]
@@ -97,15 +97,15 @@ class Header:
         tasks = ", ".join(f"'{label}' of task '{task}'" for task, label in self.labels.items())
         remedy = f"set {SKIP_HEADER} for {dataset}"
         if not both:
-            remedy += ", for training and dev data alike, or remove the line"
+            remedy += ", which applies to training and dev data, or remove the line"
         return f"{self.path}:1: looks like a header that is read as data (the label {tasks} is only there); {remedy}"
 
 
 def find_header(config: DatasetConfig, path: str, counts: LabelCounts, *, known: LabelCounts) -> Header | None:
-    """The header of a file that the config does not skip, if there is one.
+    """The header of a file that the config does not skip; None if there is none.
 
     ``counts`` are the labels of the file, ``known`` those of the training data. A header has labels that no other line
-    has, and either names columns or has the only labels that occur once.
+    has. Besides, its cells are names of columns, or no other labels occur only once.
     """
     row = None if config.skip_first_line else first_row(config, path)
     if row is None:
@@ -122,7 +122,7 @@ def find_header(config: DatasetConfig, path: str, counts: LabelCounts, *, known:
     names_labels = any(is_column_name(cell, config.tasks) for cell in cells.values())
     names_texts = config.word_idx is None and all(map(is_column_name, texts))
     are_alone = all(
-        counts[task].total() >= FEWEST_LABELS
+        counts[task].total() >= MIN_LABELS
         and sum(count == 1 for count in counts[task].values()) == len(_classes(config, task, cell))
         for task, cell in cells.items()
     )
@@ -153,17 +153,17 @@ def skipped_data(config: DatasetConfig, path: str, counts: LabelCounts) -> str |
 
 def first_row(config: DatasetConfig, path: str) -> list[str] | None:
     """The cells of the first line of a file; None if it is a comment or blank."""
-    layout = replace(file_format_of(config), skip_first_line=False)
-    # A file that was changed since it was read is reported elsewhere.
+    file_format = replace(file_format_of(config), skip_first_line=False)
+    # A file that has changed since it was read is reported elsewhere.
     with contextlib.suppress(DataError):
-        for record in islice(read_records(path, layout), 2):
+        for record in islice(read_records(path, file_format), 2):
             if record.rows:
                 return record.rows[0] if record.first_line + record.row_lines[0] == 1 else None
     return None
 
 
 def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
-    """What a row holds in the column of each task whose labels are classes."""
+    """The cell of a row in the column of each task whose labels are classes, without empty cells."""
     cells = {}
     for task, options in config.tasks.items():
         columns, are_classes = options.columns(), decoder_class(options).labels_are_classes
@@ -173,7 +173,7 @@ def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
 
 
 def _number_cells(config: DatasetConfig, row: list[str]) -> Iterable[tuple[str, str]]:
-    """What a row holds in the columns of each task that reads numbers."""
+    """The cells of a row in the columns of each task that reads numbers."""
     for task, options in config.tasks.items():
         if options.task_type in ("regression", "probdistr"):
             yield from ((task, row[column]) for column in options.columns() if column < len(row))

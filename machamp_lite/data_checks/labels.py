@@ -1,4 +1,4 @@
-"""Labels of training and dev data that are probably not what was meant."""
+"""Warns about labels of training and dev data that are probably mistakes."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,13 +12,13 @@ from machamp_lite.decoders.dependency import MANY_ROOTS
 from machamp_lite.errors import shown_label
 
 LABELS_SHOWN = 5
-# Labels that are needed for a warning that most of them occur once, and the share of distinct labels.
-FEWEST, MOST = 20, 0.9
+# The warning that most labels occur only once requires this many labels, and a higher share of distinct ones.
+MIN_LABELS, MIN_DISTINCT = 20, 0.9
 _INVISIBLE = " \t\u200b\u2060\ufeff"
 
 
 def spelling_warning(task: str, counts: Mapping[str, int]) -> str | None:
-    """A line on labels that are the same except for case, outer spaces or Unicode form."""
+    """A warning about labels that differ only in case, outer spaces or Unicode form."""
     groups: dict[str, list[str]] = {}
     for label in counts:
         groups.setdefault(plain_label(label), []).append(label)
@@ -43,17 +43,17 @@ def plain_label(label: str) -> str:
 
 
 def with_escapes(label: str) -> str:
-    """A label whose combining characters are escaped unless it is in NFC, so that it differs from its NFC form."""
+    """A label in which combining characters are escaped unless it is in NFC, so that both forms look different."""
     if is_normalized("NFC", label):
         return label
     return "".join(ascii(sign)[1:-1] if combining(sign) else sign for sign in label)
 
 
 def distinct_warning(name: str, config: DatasetConfig, task: str, path: str, counts: Counter[str]) -> str | None:
-    """A line on labels that almost all occur only once, like ids."""
+    """A warning if almost all labels occur only once, like ids."""
     decoder = decoder_class(config.tasks[task])
     items = counts.total()
-    if not decoder.labels_are_classes or items < FEWEST or len(counts) <= MOST * items:
+    if not decoder.labels_are_classes or items < MIN_LABELS or len(counts) <= MIN_DISTINCT * items:
         return None
     place = decoder.place(task, config.tasks[task])
     return (
@@ -63,13 +63,13 @@ def distinct_warning(name: str, config: DatasetConfig, task: str, path: str, cou
 
 
 def unseen_labels(task: str, vocabulary: Vocabulary, dev: ExampleStore | None) -> Counter[str]:
-    """The labels of dev data that are not in the training data, and how often they occur."""
+    """The labels of dev data that are not in the training data, with their counts."""
     counts = Counter[str]() if dev is None else dev.label_counts[task]
     return Counter({label: count for label, count in counts.items() if label not in vocabulary})
 
 
 def unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, every: Counter[str]) -> str:
-    """A line on the labels of a dev file that are not in the training data; ``every`` are all labels of the file."""
+    """A warning about labels of a dev file that are not in the training data; ``every`` are all its labels."""
     labels = _listed([label for label, _ in unseen.most_common()])
     if unseen.keys() == every.keys():
         return (
@@ -83,22 +83,22 @@ def unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, eve
 
 
 def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
-    """Lines on relations of roots that other words have too, and the other way round."""
+    """Warnings about relations that a few roots share with other words, or a few other words with roots."""
     for label, count, of_roots in zip(vocabulary.labels, vocabulary.counts, vocabulary.root_counts, strict=False):
         if count > of_roots > count / 2:
-            number, whom, whose = count - of_roots, "words that are not the root", "roots"
+            number, few, most = count - of_roots, "words that are not the root", "roots"
         elif 0 < of_roots <= min(count / 2, MANY_ROOTS * sum(vocabulary.root_counts)):
-            number, whom, whose = of_roots, "roots", "other words"
+            number, few, most = of_roots, "roots", "other words"
         else:
             continue
         yield (
-            f"task '{task}': {number} of the {whom} in the training data have the relation '{label}', which mostly "
-            f"{whose} have; prediction gives it to {whose} only"
+            f"task '{task}': {number} of the {few} in the training data have the relation '{label}', which mostly "
+            f"{most} have; prediction gives it to {most} only"
         )
 
 
 def _listed(labels: Sequence[str]) -> str:
-    """The first labels, and how many more there are."""
+    """The first labels, and the number of others."""
     more = len(labels) - LABELS_SHOWN
     shown = ", ".join(map(shown_label, labels[:LABELS_SHOWN]))
     return f"{shown} and {more} more" if more > 0 else shown

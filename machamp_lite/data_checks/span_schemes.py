@@ -1,4 +1,4 @@
-"""The schemes of the labels of span tasks: recognised from training data, and what in the data does not fit them."""
+"""Recognises the scheme of the labels of a span task, and warns about labels that do not fit it."""
 
 import re
 from collections import Counter
@@ -26,15 +26,15 @@ from machamp_lite.errors import DataError
 
 KINDS_SHOWN = 5
 LABELS_SHOWN = 6
-# Span labels as people write them, with mistakes in case, separator and outer space.
+# Span labels, possibly with mistakes in case, separator or outer space.
 _SPAN_LABEL = re.compile(r"([BIESLU])[-_:/.]\s*(.*)", re.IGNORECASE)
-# The digit, and the small letter.
+# Labels that were probably meant as O: the digit zero and the small letter.
 _LIKE_OUTSIDE = ("0", "o")
 
 
 @dataclass(frozen=True, slots=True)
 class _LabelFile:
-    """The labels of a span task in one data file: how often each occurs, and how often it follows each other one."""
+    """The labels of a span task in one data file, with the counts of labels and of pairs of adjacent labels."""
 
     dataset: DatasetConfig
     path: str
@@ -43,9 +43,9 @@ class _LabelFile:
     steps: Counter[tuple[str, str]]
 
     def where(self, matches: Callable[[str, str], bool]) -> str:
-        """The ``file:line`` of the first word for whose label, given the one before, ``matches`` is true.
+        """The ``file:line`` of the first word for which ``matches(label before, label)`` is true.
 
-        At the end of a sentence, the label is ``EDGE`` and the word the last one.
+        The end of a sentence counts as a label ``EDGE`` in the line of the last word.
         """
         options = self.dataset.tasks[self.task]
         # A file that has changed since it was read may be unreadable.
@@ -65,7 +65,7 @@ class _LabelFile:
 
 
 def is_span_task(options: TaskOptions) -> bool:
-    """Whether anything depends on the scheme of the labels of a task."""
+    """Whether the predictions or the metrics of a task depend on a span scheme."""
     if not hasattr(options, "scheme"):
         return False
     return issubclass(decoder_class(options), SeqBio) or "span_f1" in options.metric_names()
@@ -77,11 +77,11 @@ def recognise_schemes(config: Config, data: RunData) -> dict[str, str]:
     for task, options in config.tasks().items():
         if not is_span_task(options):
             continue
-        asked: str = getattr(options, "scheme", AUTO)
-        if asked == AUTO:
+        name: str = getattr(options, "scheme", AUTO)
+        if name == AUTO:
             files = _files(config, task, data.vocabularies[task], data.train)
-            asked = recognise(sum((file.steps for file in files), Counter[tuple[str, str]]())).name
-        schemes[task] = asked
+            name = recognise(sum((file.steps for file in files), Counter[tuple[str, str]]())).name
+        schemes[task] = name
     return schemes
 
 
@@ -101,13 +101,13 @@ def with_schemes(config: Config, schemes: Mapping[str, str]) -> Config:
 
 
 def scheme_warnings(config: Config, data: RunData) -> Iterator[str]:
-    """One line per file and kind of fault: labels that break the scheme, likely mistakes, and files without spans."""
+    """One warning per file and kind: labels that break the scheme, likely mistakes, files without spans."""
     for task, name in data.schemes.items():
         options, scheme = config.tasks()[task], SCHEMES[name]
         seen = set()
         for part, stores in (("training", data.train), ("dev", data.dev)):
             for file in _files(config, task, data.vocabularies[task], stores):
-                # A file that is both, or in two datasets, is reported once.
+                # A file may be both training and dev data, or in two datasets.
                 if file.path not in seen and file.counts.keys() != {EMPTY}:
                     seen.add(file.path)
                     is_learnt = part == "training" and issubclass(decoder_class(options), SeqBio)
@@ -132,7 +132,7 @@ def _files(
 
 
 def _count_steps(labels: Sequence[str], rows: RaggedArray) -> Counter[tuple[str, str]]:
-    """How often each label follows each other one; ``EDGE`` is the neighbour of the first and the last one."""
+    """The counts of pairs of adjacent labels; ``EDGE`` precedes the first and follows the last label of a sentence."""
     edge, width = len(labels), len(labels) + 1
     ids, is_annotated = rows.values.astype(np.int64), rows.lengths > 0
     before = np.append(edge, ids[:-1])
@@ -150,7 +150,7 @@ def _scheme_breaks(
     steps = file.steps
     broken = _breaks(scheme, steps)
     if broken:
-        # Steps between correct labels first: the other labels have a warning of their own.
+        # Pairs of correct labels come first, because misspelt labels have a separate warning.
         kinds = sorted(broken.items(), key=lambda pair: (any(map(_is_misspelt, pair[0])), -pair[1]))
         shown = ", ".join(f"{_as_text(*step)} {_times(count)}" for step, count in kinds[:KINDS_SHOWN])
         more = f" and {len(kinds) - KINDS_SHOWN} more kinds" if len(kinds) > KINDS_SHOWN else ""
@@ -182,7 +182,7 @@ def _advice(steps: Mapping[tuple[str, str], int], broken: int, *, is_auto: bool)
 
 
 def _breaks(scheme: Scheme, steps: Mapping[tuple[str, str], int]) -> dict[tuple[str, str], int]:
-    """The steps that break a scheme, except for labels that have a warning of their own or that mean outside."""
+    """The pairs that break a scheme, without labels that have a separate warning or that mean outside."""
     return {
         (before, label): count
         for (before, label), count in scheme.breaks(steps).items()
@@ -195,8 +195,8 @@ def _likely_mistakes(file: _LabelFile, task: str) -> Iterator[str]:
     zeros = [label for label in counts if label.strip() in _LIKE_OUTSIDE]
     if zeros and any(label.strip() == OUTSIDE for label in counts):
         yield (
-            f"{file.where_label(zeros)}: task '{task}': found {_listed(zeros, counts)} beside '{OUTSIDE}', which is "
-            "another label, and is read as outside; write each in one way"
+            f"{file.where_label(zeros)}: task '{task}': found {_listed(zeros, counts)} in addition to '{OUTSIDE}', "
+            "which is another label, and is read as outside; write each in one way"
         )
     groups: dict[str, list[str]] = {}
     for label in counts:
@@ -221,7 +221,7 @@ def _likely_mistakes(file: _LabelFile, task: str) -> Iterator[str]:
     if untyped:
         yield (
             f"{file.where_label(untyped)}: task '{task}': found {_listed(untyped, counts)}, marks without a type, "
-            "which is a type of its own; expected labels such as 'B-PER'"
+            "which count as another type; expected labels such as 'B-PER'"
         )
 
 

@@ -1,4 +1,4 @@
-"""Describes the data of a run: the size of each dataset, and the labels of each task."""
+"""Describes the size of each dataset of a run, and the labels of each task."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,10 +14,10 @@ from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import shown_label
 
 LABELS_SHOWN = 5
-# A warning is given for class weights above this multiple of their mean, and for labels with fewer items.
+# Class weights above this multiple of their mean, and labels with fewer items than this, are reported in a warning.
 LARGE_WEIGHT = 100
 FEW_ITEMS = 5
-# The most frequent label has at least this multiple of the items of the least frequent.
+# Class imbalance is shown if the most frequent label has at least this multiple of the items of the least frequent.
 IMBALANCE = 10
 
 
@@ -59,7 +59,7 @@ def describe_data(
 
 
 def _left_out(task: str, examples: ExampleStore) -> str:
-    """How many sentences of a file are left out because of their labels; empty if there are none."""
+    """The number of sentences of a file that are left out because of their labels; empty if there are none."""
     excluded = examples.issues.excluded(task)
     if not excluded:
         return ""
@@ -100,7 +100,7 @@ def _labels(vocabulary: Vocabulary, weights: Sequence[float] | None) -> list[str
 
 
 def _weighted_labels(ranked: Sequence[tuple[str, int]], weights: Mapping[str, float]) -> list[str]:
-    """The count and weight of each label, and warnings about weights that make training unstable."""
+    """The count and weight of each label, and warnings about weights that may make training unstable."""
     shown = {label: shown_label(label) for label, _ in ranked}
     width = max(len("label"), *map(len, shown.values()))
     lines = [f"{'label'.ljust(width)}  {'count':>9}  {'weight':>9}"]
@@ -134,6 +134,6 @@ def _unseen(unseen: Mapping[str, int]) -> list[str]:
     ranked = sorted(unseen.items(), key=lambda pair: (-pair[1], pair[0]))
     more = f" and {len(ranked) - LABELS_SHOWN} more" if len(ranked) > LABELS_SHOWN else ""
     return [
-        f"dev labels that training never saw: {len(ranked)} ({sum(unseen.values())} items): "
+        f"dev labels that are not in the training data: {len(ranked)} ({sum(unseen.values())} items): "
         f"{_counts(ranked[:LABELS_SHOWN])}{more}"
     ]

@@ -1,4 +1,4 @@
-"""Warnings about data that has no faults, but is probably not what was meant."""
+"""Warnings about data that is valid, but probably not what was intended."""
 
 import filecmp
 from collections import Counter
@@ -31,7 +31,7 @@ def data_warnings(
     train: Mapping[str, ExampleStore],
     dev: Mapping[str, ExampleStore],
 ) -> Iterator[str]:
-    """A line per warning: equal files, headers, wrong columns, unusual labels."""
+    """One line per warning: equal files, headers, wrong columns, unusual labels."""
     unseen: dict[str, Counter[str]] = {task: Counter() for task in config.tasks()}
     for name, dataset in config.datasets.items():
         train_path, dev_path = str(dataset.train_data_path), dataset.dev_data_path
@@ -83,7 +83,7 @@ def _dataset_warnings(
     dev: ExampleStore | None,
     unseen: Mapping[str, Counter[str]],
 ) -> Iterator[str]:
-    """The lines on the files of one dataset; adds its dev labels that training never saw to ``unseen``."""
+    """The warnings about one dataset; adds its dev labels that are not in the training data to ``unseen``."""
     dataset = config.datasets[name].active()
     in_train = train.label_counts
     parts = [train, *([] if dev is None or dev.path == train.path else [dev])]
@@ -106,7 +106,7 @@ def _dataset_warnings(
         new = unseen_labels(task, vocabularies[task], dev)
         unseen[task].update(new)
         for header in found:
-            # The warning of the header names it already.
+            # The warning about the header names it already.
             new.pop(header.labels.get(task, ""), None)
         if new and dev is not None:
             yield unseen_warning(name, task, dev.path, new, every=dev.label_counts[task])

@@ -1,1 +1,1 @@
-"""Prediction, evaluation, and what they read and write."""
+"""Prediction and evaluation, with their input and output files."""

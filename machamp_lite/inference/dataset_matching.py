@@ -1,4 +1,4 @@
-"""Chooses the dataset of a model for an input, by the format of the input's first sentences."""
+"""Chooses the dataset of a model whose format fits the first sentences of an input."""
 
 import logging
 import os
@@ -14,16 +14,16 @@ from machamp_lite.errors import ConfigError, DataError
 
 logger = logging.getLogger(__name__)
 
-# The part of a file that is inspected: sentences, lines, and bytes to recognise its encoding.
+# How much of a file is inspected: sentences, lines, and bytes to recognise its encoding.
 MAX_SENTENCES = 100
 MAX_LINES = 5000
 HEAD_BYTES = 2**16
-# Sentences have fewer words than this on average; the lines of a TSV file may follow each other without blank lines.
+# Sentences have at most this many words on average. A TSV file may have more lines without a blank line.
 MAX_MEAN_LENGTH = 200
 
 
 def choose_dataset(config: Config, name: str | None) -> str:
-    """The dataset of that name, or the only one; raises ``ConfigError`` that lists them if that is not clear."""
+    """The dataset with this name, or the only one; else raises ``ConfigError`` that lists all datasets."""
     names = list(config.datasets)
     if name is None and len(names) == 1:
         return names[0]
@@ -36,14 +36,14 @@ def choose_dataset(config: Config, name: str | None) -> str:
 def matching_dataset(
     config: Config, name: str | None, source: str | os.PathLike[str], *, raw_text: bool = False
 ) -> str:
-    """The dataset of that name; without a name, the one dataset whose file format the input has.
+    """The dataset with this name, or without a name the only dataset that fits the format of the input.
 
-    Raises ``ConfigError`` that lists the datasets if several or none match.
+    Raises ``ConfigError`` that lists the datasets if several or none fit.
     """
     if name is not None or len(config.datasets) == 1:
         chosen = choose_dataset(config, name)
         if not raw_text and os.path.exists(source):
-            _warn_of_ids(source, config.datasets[chosen].word_idx)
+            _warn_about_ids(source, config.datasets[chosen].word_idx)
         return chosen
     sample = _read_sample(source)
     matching = [
@@ -60,7 +60,7 @@ def matching_dataset(
     return matching[0]
 
 
-def _warn_of_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
+def _warn_about_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
     if word_idx is not None and _are_ids(_read_sample(source), word_idx):
         logger.warning(
             "%s: column %d, which is read as words, contains only numbers; does the file have another format?",
@@ -70,12 +70,12 @@ def _warn_of_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
 
 
 def can_read_raw_text(config: DatasetConfig) -> bool:
-    """Whether the tasks of a dataset read one text only, which a line of raw text can be."""
+    """Whether a dataset has words or a single text per row, so that a line of raw text can be its input."""
     return config.sent_idxs is None or len(config.sent_idxs) == 1
 
 
 def describe(config: DatasetConfig) -> str:
-    """What a dataset reads, for messages."""
+    """Describes what a dataset reads, for messages."""
     if config.word_idx is not None:
         return f"words in column {config.word_idx}"
     if config.sent_idxs is None:
@@ -86,7 +86,7 @@ def describe(config: DatasetConfig) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """The cells of the first lines of a file without blank lines; ``word_rows`` are without comments too."""
+    """The cells of the first lines of a file, without blank lines; ``word_rows`` are also without comments."""
 
     rows: list[list[str]]
     word_rows: list[list[str]]
@@ -99,7 +99,7 @@ class _Sample:
 
     @property
     def has_sentences(self) -> bool:
-        """Whether blank lines split it into parts as long as sentences, or it is one part with comments."""
+        """Whether it looks like sentences: blank lines at such distances, or one part with comments."""
         if self.sentences < 2:
             return self.has_comments
         return self.sentences < len(self.word_rows) <= MAX_MEAN_LENGTH * self.sentences
@@ -113,7 +113,7 @@ def _read_sample(source: str | os.PathLike[str]) -> _Sample:
             sentences = list(islice(_split_at_blank_lines(islice(file, MAX_LINES)), MAX_SENTENCES))
     except OSError as error:
         raise DataError(f"{source}: cannot be read ({error.strerror or error})") from None
-    # A leading line with # is a comment also if words are in a later column.
+    # 0 is the first column: a leading line with # is a comment, whichever column has the words.
     words = [line for lines in sentences for line in lines[count_leading_lines(lines, 0) :]]
     return _Sample(_cells(chain.from_iterable(sentences)), _cells(words), len(sentences))
 
@@ -131,7 +131,7 @@ def _split_at_blank_lines(lines: Iterable[str]) -> Iterator[list[str]]:
 
 def _matches(config: DatasetConfig, sample: _Sample) -> bool:
     if config.word_idx is not None:
-        # A part without blank lines may be a sentence or a TSV file.
+        # Lines without a blank line may be one sentence or a TSV file.
         may_have_words = sample.has_sentences or (sample.sentences == 1 and len(sample.rows) <= MAX_MEAN_LENGTH)
         columns = _shared_columns(sample.word_rows)
         return (

@@ -1,4 +1,4 @@
-"""Predicts examples in batches: labels, the best labels of each item, or scores."""
+"""Runs a model on examples in batches, and returns labels, the best labels of each item, or scores."""
 
 import dataclasses
 import logging
@@ -20,20 +20,20 @@ from machamp_lite.model.precision import resolved
 
 logger = logging.getLogger(__name__)
 
-# In subwords. The scores of a parser grow with the square of a sentence's words: longer sentences are split between
-# words and predicted in parts. Longer texts are truncated.
-LONGEST_PART = 512
-LONGEST_TEXT = 2**16
+# Sentences with more subwords are split between words and predicted in parts, because the scores of a parser take
+# memory with the square of the number of words. Texts with more subwords are truncated.
+MAX_PART_SUBWORDS = 512
+MAX_TEXT_SUBWORDS = 2**16
 
 T = TypeVar("T")
-# Of one sentence by task: the decoded labels and the best ones.
+# The decoded labels and the best labels of one sentence, by task.
 _Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
 
 
 def predict_labels(
     model: Model, examples: Sequence[Example], *, batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
-    """The index of each example and its predicted labels by task, in batches of similar length."""
+    """Yields the index of each example and its predicted labels by task, ordered by length and not by index."""
     for index, labels, _ in rank_labels(model, examples, top_n={}, batch_size=batch_size):
         yield index, labels
 
@@ -41,25 +41,25 @@ def predict_labels(
 def rank_labels(
     model: Model, examples: Sequence[Example], *, top_n: Mapping[str, int], batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
-    """As ``predict_labels``, with the best labels of each item for the tasks of ``top_n``."""
+    """As ``predict_labels``, and yields the ``top_n`` best labels of each item of some tasks."""
     split = [split_long_example(example) for example in examples]
     owners = [(index, number) for index, parts in enumerate(split) for number in range(len(parts))]
     if long := [parts[0] for parts in split if len(parts) > 1]:
         message = "%s: a sentence of more than %d subwords (one of %d here) is predicted in parts"
-        logger.warning(message, long[0].source, LONGEST_PART, len(long))
+        logger.warning(message, long[0].source, MAX_PART_SUBWORDS, len(long))
 
     def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
         return list(zip(model.labels(batch, scores), _best_labels(model, batch, scores, top_n), strict=True))
 
     incomplete: dict[int, dict[int, _Labels]] = {}
-    every_part = [part for parts in split for part in parts]
-    for indices, found in _in_batches(model, every_part, labels_of, batch_size=batch_size):
+    all_parts = [part for parts in split for part in parts]
+    for indices, found in _in_batches(model, all_parts, labels_of, batch_size=batch_size):
         for index, labels in zip(indices, found, strict=True):
             owner, number = owners[index]
             done = incomplete.setdefault(owner, {})
             done[number] = labels
             if len(done) == len(split[owner]):
-                yield owner, *_joined(model, [done[number] for number in sorted(incomplete.pop(owner))])
+                yield owner, *_join_parts(model, [done[number] for number in sorted(incomplete.pop(owner))])
 
 
 def _best_labels(
@@ -71,13 +71,13 @@ def _best_labels(
         sentences = batch.tasks[task].sentences
         words = [batch.examples[sentence].words for sentence in sentences]
         items = model.decoder(task).rank(scores[task], words, top_n=top_n[task])
-        for sentence, own in zip(sentences, items, strict=True):
-            ranked[sentence][task] = own
+        for sentence, best in zip(sentences, items, strict=True):
+            ranked[sentence][task] = best
     return ranked
 
 
-def _joined(model: Model, parts: Sequence[_Labels]) -> _Labels:
-    """The labels of a sentence from those of its parts."""
+def _join_parts(model: Model, parts: Sequence[_Labels]) -> _Labels:
+    """Joins the labels of the parts of a sentence."""
     labels, ranked = parts[0]
     if len(parts) == 1:
         return labels, ranked
@@ -90,7 +90,7 @@ def _joined(model: Model, parts: Sequence[_Labels]) -> _Labels:
 def score_batches(
     model: Model, examples: Sequence[Example], *, batch_size: int | None = None
 ) -> Iterator[tuple[list[int], Batch, dict[str, Any]]]:
-    """The indices of the examples of each batch, the batch, and the scores of its tasks."""
+    """Yields the indices of the examples of each batch, the batch, and the scores of its tasks."""
     for indices, (batch, scores) in _in_batches(
         model, examples, lambda batch, scores: (batch, scores), batch_size=batch_size
     ):
@@ -104,13 +104,13 @@ def _in_batches(
     *,
     batch_size: int | None,
 ) -> Iterator[tuple[list[int], T]]:
-    """The indices of the examples of each batch, and the result of ``make`` for the batch and its scores."""
+    """Yields the indices of the examples of each batch, and the result of ``make`` for the batch and its scores."""
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode(), autocast(model):
             for indices in prediction_batches(examples, model.config.params.batching, batch_size=batch_size):
-                yield from _in_memory(model, examples, indices, make)
+                yield from _run_batch(model, examples, indices, make)
     finally:
         model.train(was_training)
 
@@ -118,8 +118,8 @@ def _in_batches(
 def prediction_batches(
     examples: Sequence[Example], batching: BatchingParams, *, batch_size: int | None = None
 ) -> list[list[int]]:
-    """The indices of the examples of each batch of prediction, those of similar length together."""
-    # Without gradients, four times the subwords of a training step fit in its memory.
+    """The indices of the examples of each batch; examples of similar length are together."""
+    # Prediction stores no gradients, so four times as many subwords fit in memory as in a training step.
     sizes = {"max_tokens": 4 * batching.max_tokens, "batch_size": batch_size or 4 * batching.batch_size}
     lengths = np.array([example.segments.longest for example in examples])
     segments = np.array([len(example.segments.segment_starts) for example in examples])
@@ -131,8 +131,8 @@ def prediction_batches(
 def _check_numbers(batch: Batch, scores: Any, task: str = "") -> None:
     """Raises ``MachampError`` for scores that are NaN, from which no label can be decoded."""
     if isinstance(scores, dict):
-        for name, own in scores.items():
-            _check_numbers(batch, own, name)
+        for name, task_scores in scores.items():
+            _check_numbers(batch, task_scores, name)
     elif isinstance(scores, tuple):
         for part in scores:
             _check_numbers(batch, part, task)
@@ -143,13 +143,13 @@ def _check_numbers(batch: Batch, scores: Any, task: str = "") -> None:
         )
 
 
-def _in_memory(
+def _run_batch(
     model: Model,
     examples: Sequence[Example],
     indices: list[int],
     make: Callable[[Batch, dict[str, Any]], T],
 ) -> Iterator[tuple[list[int], T]]:
-    """The results for one batch, in halves if it does not fit the memory of a GPU."""
+    """Yields the result for one batch, or those of its halves if it does not fit in the memory of the GPU."""
     batch, made = model.batch([examples[index] for index in indices], only_annotated=False), None
     try:
         scores = model(batch)
@@ -162,7 +162,7 @@ def _in_memory(
                 f"{len(batch.subword_ids)} subwords; {first_line(error)}); expected a shorter one, or --device -1"
             ) from error
     except EncoderError as error:
-        # With the traceback, for the log of a run.
+        # The log of a run needs the traceback.
         logger.error("the encoder raised an error", exc_info=error)
         cause = first_line(error.__cause__ or error)
         raise MachampError(
@@ -172,41 +172,41 @@ def _in_memory(
         yield indices, made
         return
     logger.warning(
-        "%s: a batch of %d sentences and %d subwords does not fit the memory of the GPU: it is predicted in halves; "
-        "a lower --batch_size saves the time of finding out",
+        "%s: a batch of %d sentences and %d subwords does not fit the memory of the GPU, so it is predicted in "
+        "halves; a lower --batch_size avoids this",
         batch.examples[0].source,
         len(indices),
         len(batch.subword_ids),
     )
     half = len(indices) // 2
     for part in (indices[:half], indices[half:]):
-        yield from _in_memory(model, examples, part, make)
+        yield from _run_batch(model, examples, part, make)
 
 
 def autocast(model: Model) -> torch.autocast:
-    """The precision of a model, as a context."""
+    """A context in which a model computes in its precision."""
     enabled = resolved(model.precision, model.device) == "bf16"
     return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=enabled)
 
 
 def split_long_example(example: Example) -> list[Example]:
-    """The example itself, or its parts without labels; each is as many whole segments as fit ``LONGEST_PART``."""
+    """The example itself, or its parts without labels, each with as many segments as fit ``MAX_PART_SUBWORDS``."""
     segments = example.segments
     size, items = len(segments.subword_ids), len(segments.word_ends)
     is_text = not items or example.input_type == "subwords"
-    longest = LONGEST_TEXT if is_text else LONGEST_PART
-    if size <= longest or len(segments.segment_starts) == 1:
+    limit = MAX_TEXT_SUBWORDS if is_text else MAX_PART_SUBWORDS
+    if size <= limit or len(segments.segment_starts) == 1:
         return [example]
-    parts = [_part(example, start, end) for start, end in _spans(segments, longest)]
+    parts = [_part(example, start, end) for start, end in _spans(segments, limit)]
     return parts[:1] if is_text else parts
 
 
-def _spans(segments: Segments, longest: int) -> Iterator[tuple[int, int]]:
+def _spans(segments: Segments, limit: int) -> Iterator[tuple[int, int]]:
     """The start and end of each part, in subwords."""
     ends = [*segments.segment_starts[1:].tolist(), len(segments.subword_ids)]
     start = last = 0
     for end in ends:
-        if end - start > longest and last > start:
+        if end - start > limit and last > start:
             yield start, last
             start = last
         last = end

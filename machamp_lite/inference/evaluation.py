@@ -1,4 +1,4 @@
-"""Scores of predicted labels against gold labels."""
+"""Scores predicted labels against gold labels."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ Scores = dict[str, dict[str, float]]
 
 
 class MetricTracker:
-    """Collects the metrics of the tasks of one dataset; a task whose gold labels are all ``_`` has no scores."""
+    """Collects the metrics of the tasks of one dataset. A task whose gold labels are all ``_`` has no scores."""
 
     def __init__(self, tasks: Mapping[str, TaskOptions]) -> None:
         self._metrics: dict[str, list[Metric]] = {
@@ -28,7 +28,7 @@ class MetricTracker:
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
         self._labels = {task: LabelScores() for task, options in tasks.items() if options.has_classes}
         self._annotated = dict.fromkeys(tasks, False)
-        # Sentences and words that were scored.
+        # The numbers of sentences and words that were scored.
         self._scored = {task: [0, 0] for task in tasks}
         # Unusual gold labels, some of which are excluded from the scores.
         self.issues = IssueCounter()
@@ -43,7 +43,7 @@ class MetricTracker:
         """Adds one sentence: its gold labels, if it has any, the predicted ones, and its words."""
         for task, labels in gold.items():
             if task not in predicted:
-                # Switched off.
+                # The task is switched off.
                 continue
             self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
             decoder = self._decoders[task]
@@ -74,9 +74,9 @@ class MetricTracker:
         ]
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many sentences (or rows of a TSV) of each annotated task were scored, and how many were skipped.
+        """The numbers of sentences (or rows of a TSV file) that were scored and skipped, by annotated task.
 
-        A skipped one has gold labels that cannot be used. Tasks that label words have the numbers of words, too.
+        Skipped sentences have gold labels that cannot be used. Tasks that label words also have the numbers of words.
         """
         counts = {}
         for task, (sentences, words) in self._scored.items():
@@ -90,14 +90,14 @@ class MetricTracker:
         return counts
 
     def label_scores(self) -> dict[str, LabelScores]:
-        """The scores of each label (relations of a parser, edit scripts of ``string2string``) by annotated task.
+        """The scores of each label, by annotated task whose labels are classes.
 
-        Tasks whose labels are no classes have none.
+        The labels of a parser are its relations, those of ``string2string`` its edit scripts.
         """
         return {task: scores for task, scores in self._labels.items() if self._annotated[task]}
 
     def label_scores_as_json(self) -> dict[str, Any]:
-        """The same, for a file."""
+        """As ``label_scores``, for a scores file."""
         return {task: scores.as_json() for task, scores in self.label_scores().items()}
 
 
@@ -108,7 +108,7 @@ def evaluate(
     *,
     before_each: Callable[[], None] = lambda: None,
 ) -> MetricTracker:
-    """The scores of every annotated task of a dataset. ``before_each`` is called before each example is scored."""
+    """Predicts and scores the annotated tasks of a dataset; ``before_each`` is called before each example is scored."""
     tracker = MetricTracker(model.config.datasets[dataset].active().tasks)
     if isinstance(examples, ExampleStore):
         tracker.issues = IssueCounter(examples.issues)
@@ -120,7 +120,7 @@ def evaluate(
 
 
 def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskOptions]) -> float:
-    """The sum over datasets and tasks of the main metric, with the sign that makes higher better."""
+    """The sum of the selection scores of the main metrics of all datasets and tasks; higher is better."""
     total = 0.0
     for dataset_scores in scores.values():
         for task, values in dataset_scores.items():

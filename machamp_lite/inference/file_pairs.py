@@ -1,4 +1,4 @@
-"""Checks the inputs and outputs of a prediction before anything is written, so that no file of the user is lost."""
+"""Checks the inputs and outputs of a prediction before it starts, so that no file of the user is lost."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from machamp_lite.files.streams import AnyPath, descriptor_of, is_standard, is_s
 
 Pair = tuple[AnyPath, AnyPath]
 SCORES_ENDING = ".eval"
-# The files of a run folder that run.json does not list.
+# Files of a run folder that run.json does not list.
 RUN_MARK = "run.json"
 RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metrics.json"}
 # Keys of a task in a scores file, in addition to its metrics.
@@ -28,8 +28,8 @@ _Key = tuple[object, ...]
 def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -> None:
     """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, or if a file would be lost.
 
-    An output may not be an input, the output of another pair, a file in the model folder, or a read-only file; nor may
-    the scores file of an output. A scores file that exists must have been written by an earlier prediction.
+    An output and its scores file must not be an input, the output of another pair, in the model folder, a file of a
+    run, or read-only. An existing scores file must have been written by an earlier prediction.
     """
     outputs = [path for _, target in pairs for path in (target, scores_path(target)) if path is not None]
     faults = [fault for pair in pairs for fault in _pair_faults(*pair)]
@@ -60,7 +60,7 @@ def _paths_of(faults: Sequence[str]) -> set[str]:
 
 
 def scores_path(target: AnyPath) -> str | None:
-    """The file with the scores of an output; None for a stream, which has none."""
+    """The path of the scores file of an output; None for a stream, which has no scores file."""
     return None if is_standard(target) or is_stream(target) else f"{os.fspath(target)}{SCORES_ENDING}"
 
 
@@ -87,7 +87,7 @@ def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
 
 
 def _name_faults(*paths: AnyPath) -> Iterator[str]:
-    """The faults of names. The system reads ``file/`` as a folder, but Python as the file."""
+    """The faults of names. For the system, ``file/`` is a folder; Python's pathlib drops the slash."""
     for path in paths:
         name = os.fspath(path)
         if not name.strip():
@@ -97,7 +97,7 @@ def _name_faults(*paths: AnyPath) -> Iterator[str]:
 
 
 def _run_of(path: AnyPath) -> Path | None:
-    """The folder of the run that writes a file; None for other files, including new ones in a run folder."""
+    """The folder of the run to which a file belongs; None for other files, including new ones in a run folder."""
     if is_standard(path) or is_stream(path):
         return None
     real = Path(os.path.realpath(path))
@@ -137,7 +137,7 @@ def _target_faults(target: AnyPath) -> Iterator[str]:
 
 
 def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
-    """The faults of outputs and scores files that are also inputs or other outputs, under any name."""
+    """The faults of outputs and scores files that are also inputs or other outputs, even under another name."""
     sources = [_identify(source, descriptor=0) for source, _ in pairs]
     targets = [_identify(target, descriptor=1) for _, target in pairs]
     inputs = {source.file: source.path for source in sources if source.file}
@@ -244,7 +244,7 @@ def _is_inside(path: AnyPath, folder: AnyPath) -> bool:
 
 def is_scores_file(path: AnyPath) -> bool:
     """Whether a file has the content of a scores file, and may therefore be replaced."""
-    # Imported late: --help needs no metrics.
+    # Imported here, because --help does not need it.
     from machamp_lite.metrics import METRICS
 
     try:
@@ -257,7 +257,7 @@ def is_scores_file(path: AnyPath) -> bool:
         and bool(content)
         and all(
             isinstance(task, dict)
-            # Older versions did not write the number of sentences.
+            # Older versions did not write "scored".
             and task.keys() & {"scored", "labels"}
             and task.keys() <= METRICS.keys() | SCORES_KEYS
             for task in content.values()

@@ -1,4 +1,4 @@
-"""Records in, annotated records out."""
+"""Predicts the labels of files, records or words, and writes them."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ CONNECTION, SEPARATOR = "=", "|"
 def check_options(
     model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, threshold: float | None
 ) -> None:
-    """Raises ``ConfigError`` for an option that the dataset cannot have."""
+    """Raises ``ConfigError`` for an option that the dataset does not support."""
     config = model.config.datasets[dataset]
     if not config.active().tasks:
         raise ConfigError(
@@ -60,14 +60,14 @@ def predict_file(
     tracker: MetricTracker | None = None,
     warns: bool = True,
 ) -> Scores:
-    """Predicts every task of a dataset for a file, and writes the file with the labels, all else byte for byte.
+    """Predicts every task of a dataset for a file, and writes the file with the labels; all else is copied unchanged.
 
-    Returns the scores of the tasks for which the file has gold labels, and writes them to ``target.eval`` with those
-    of each label; a given ``tracker`` of the dataset's tasks collects them. The options are those of ``predict.py``.
-    Raises ``DataError`` if the file cannot be read, ``ConfigError`` if ``check_pairs`` finds a fault, and
-    ``OutputError`` if the disk is full; then no file is written.
+    Returns the scores of the tasks for which the file has gold labels, and writes them with the scores of each label
+    to ``target.eval``. A ``tracker`` for the dataset's tasks collects them too. The options are those of
+    ``predict.py``. Raises ``DataError`` if the file cannot be read, ``ConfigError`` if ``check_pairs`` finds a fault,
+    and ``OutputError`` if the disk is full; then no file is written.
 
-    Gold labels that cannot be used are counted in the scores file, and in a warning unless ``warns`` is false.
+    The scores file has the number of gold labels that cannot be used; unless ``warns`` is false, so has a warning.
 
     ``-`` is standard input or output. Pipes and devices are written to during prediction, and have no scores file.
     """
@@ -110,7 +110,7 @@ def predict_file(
 
 
 def gold_warnings(tracker: MetricTracker, source: AnyPath) -> Iterator[str]:
-    """Warnings about unusual gold labels of a predicted file, and about those that its scores exclude."""
+    """Warnings about unusual gold labels of a predicted file, some of which its scores exclude."""
     yield from tracker.issues.warnings(str(source), excluded_from="the scores")
     yield from (f"{source}: {line}" for line in tracker.warnings())
 
@@ -127,10 +127,10 @@ def predict_records(
     sep: str = SEPARATOR,
     from_raw_text: bool = False,
 ) -> Iterator[Record]:
-    """Writes predicted labels into records, in order; with a ``tracker``, gold labels are scored first.
+    """Yields records in order with predicted labels; a ``tracker`` scores their gold labels first.
 
-    If a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones. Words
-    that were made ``from_raw_text`` are no gold labels for the task that makes them.
+    If a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones. With
+    ``from_raw_text``, the words are predicted, so tasks on raw text have no gold labels and are skipped.
     """
     config = model.config.datasets[dataset].active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
@@ -151,7 +151,7 @@ def predict_records(
     for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
         by_record = reader.examples(with_words, reader.read_labels(with_words, issues))
-        pairs = [(record, one) for record, own in zip(with_words, by_record, strict=True) for one in own]
+        pairs = [(record, one) for record, several in zip(with_words, by_record, strict=True) for one in several]
         examples = [example for _, example in pairs]
         for index, labels, ranked in rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size):
             record, example = pairs[index]
@@ -192,8 +192,8 @@ def predict_words(
     )
     pairs = [
         (number, example)
-        for number, own in enumerate(reader.examples(records, [{} for _ in records]))
-        for example in own
+        for number, several in enumerate(reader.examples(records, [{} for _ in records]))
+        for example in several
         if example.input_type in ("words", "subwords")
     ]
     predicted: list[dict[str, list[Any]]] = [{} for _ in records]
@@ -203,7 +203,7 @@ def predict_words(
 
 
 def _first(records: Iterable[Record], number: int, faults: FaultList, path: str) -> Iterator[Record]:
-    """The records up to the sentence of that number; raises ``DataError`` for the faults found so far."""
+    """The records of the first ``number`` sentences; then raises ``DataError`` if faults were found."""
     sentences = 0
     for record in records:
         yield record
@@ -216,7 +216,7 @@ def _first(records: Iterable[Record], number: int, faults: FaultList, path: str)
 
 @contextmanager
 def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turns an error of the system about an output into one line, except for a pipe that its reader has closed."""
+    """Turns a system error about an output into an error of one line, unless the reader has closed a pipe."""
     try:
         yield
     except BrokenPipeError:
@@ -231,7 +231,7 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _write_scores(tracker: MetricTracker, path: str) -> None:
-    """Writes scores with those of each label; without gold labels, removes the file of an earlier prediction."""
+    """Writes the scores file; without gold labels, removes that of an earlier prediction."""
     scores, labels, counts = tracker.scores(), tracker.label_scores_as_json(), tracker.counts()
     if not counts:
         Path(path).unlink(missing_ok=True)
@@ -239,7 +239,7 @@ def _write_scores(tracker: MetricTracker, path: str) -> None:
     write_json(
         path,
         {
-            task: {**scores.get(task, {}), **own, **({"labels": labels[task]} if task in labels else {})}
-            for task, own in counts.items()
+            task: {**scores.get(task, {}), **numbers, **({"labels": labels[task]} if task in labels else {})}
+            for task, numbers in counts.items()
         },
     )

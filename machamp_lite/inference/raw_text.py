@@ -1,4 +1,4 @@
-"""Raw text as records: one sentence or text per line, in the columns that a dataset needs."""
+"""Reads raw text, one sentence or text per line, as records with the columns that a dataset requires."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ CONLLU_COLUMNS = 10
 
 
 def check_raw_text(config: DatasetConfig, dataset: str, *, pre_tokenized: bool) -> None:
-    """Raises ``ConfigError`` if a dataset has several texts per row, or has no words and is ``pre_tokenized``."""
+    """Raises ``ConfigError`` for a dataset with several texts per row, and for ``pre_tokenized`` without words."""
     found = f"{dataset} reads {describe(config)}"
     if not can_read_raw_text(config):
         raise ConfigError(
@@ -49,10 +49,10 @@ def raw_text_records(
     batch_size: int | None = None,
     faults: FaultList,
 ) -> Iterator[Record]:
-    """Reads the lines of a file as records of a dataset, with words, with a text in a column, or as plain text.
+    """Reads the lines of a file as records of a dataset: with words, with a text in a column, or as plain text.
 
-    Words are split by the dataset's ``tok`` task; without one, at the word boundaries of Unicode; if the text is
-    ``pre_tokenized``, at white space.
+    Lines are split into words at white space if they are ``pre_tokenized``, else by the dataset's ``tok`` task, or
+    without one at Unicode word boundaries.
     """
     config = model.config.datasets[dataset]
     if config.word_idx is None:
@@ -84,7 +84,7 @@ def raw_task(config: DatasetConfig) -> str | None:
 
 
 def _columns(config: DatasetConfig) -> RawTextColumns:
-    """The columns that a dataset requires: ten if it looks like CoNLL-U."""
+    """The columns that a dataset requires, or ten if it looks like CoNLL-U."""
     required = config.required_columns()
     needed, id_task = max(required) + 1, config.id_task()
     is_conllu = config.word_idx == 1 and id_task is None and (needed > 3 or raw_task(config) is not None)
@@ -97,7 +97,7 @@ def _columns(config: DatasetConfig) -> RawTextColumns:
 
 
 def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Record]:
-    """Each line as the only text of a row; blank lines are kept, so that input and output have the same lines."""
+    """Each line as the only text of a row. Blank lines are kept, so that input and output have the same lines."""
     (column,) = config.sent_idxs or (0,)
     needed = max(config.required_columns()) + 1
     for record in lines:
@@ -113,7 +113,7 @@ def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Rec
 def _split_at_word_boundaries(
     source: str, texts: Iterable[tuple[int, str]], columns: RawTextColumns
 ) -> Iterator[Record]:
-    """Each line as a sentence whose words are split by the Unicode rules."""
+    """Each line as a sentence, split at Unicode word boundaries."""
     logger.info(
         "%s: words are split at Unicode word boundaries (UAX 29); --pre_tokenized splits at white space only",
         source,
@@ -141,7 +141,7 @@ def _split_by_model(
     *,
     batch_size: int | None,
 ) -> Iterator[Record]:
-    """Each line as a sentence whose words are split by the model."""
+    """Each line as a sentence, split into words by the model."""
     config = model.config.datasets[dataset]
     task = str(raw_task(config))
     tokenizer = RawTextTokenizer(model.tokenizer)
@@ -152,6 +152,6 @@ def _split_by_model(
             for line in chunk
         ]
         tags = dict(predict_labels(model, examples, batch_size=batch_size))
-        for place, line in enumerate(chunk):
+        for index, line in enumerate(chunk):
             text = line.lines[0]
-            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[place][task]), columns)
+            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[index][task]), columns)

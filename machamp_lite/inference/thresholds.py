@@ -1,4 +1,4 @@
-"""The threshold of tasks with any number of labels: labels with a higher probability are predicted."""
+"""Tunes and changes the threshold of multi-label tasks, which predict the labels with a higher probability."""
 
 import contextlib
 import json
@@ -35,7 +35,7 @@ class TunedThreshold:
 
     @property
     def best(self) -> float:
-        """The threshold with the highest value; of several, the one nearest to 0.5."""
+        """The threshold with the highest value; if several have it, the one nearest to 0.5."""
         return max(self.values, key=lambda threshold: (self.values[threshold], -abs(threshold - 0.5)))
 
 
@@ -51,7 +51,7 @@ def check_threshold(config: DatasetConfig, dataset: str, *, flag: str) -> None:
 
 
 def choose_task(config: DatasetConfig, dataset: str, task: str | None, *, flag: str) -> str:
-    """The task of that name, or the only one with a threshold; raises ``ConfigError`` for the flag if there is none."""
+    """The task with this name, or the only one with a threshold; else raises ``ConfigError`` for the flag."""
     check_threshold(config, dataset, flag=flag)
     known = tasks_with_threshold(config)
     if task is None and len(known) == 1:
@@ -66,7 +66,7 @@ def choose_task(config: DatasetConfig, dataset: str, task: str | None, *, flag: 
 
 @contextlib.contextmanager
 def overridden_threshold(model: Model, dataset: str, threshold: float | None) -> Iterator[None]:
-    """Changes the threshold of all tasks of a dataset that have one, until the block ends; None changes nothing."""
+    """In this context, the tasks of a dataset that have a threshold have this one; None changes nothing."""
     tasks = tasks_with_threshold(model.config.datasets[dataset])
     decoders = [model.decoder(task) for task in tasks] if threshold is not None else []
     before = [decoder.config for decoder in decoders]
@@ -87,7 +87,7 @@ def tune(
     task: str,
     metric: str | None = None,
 ) -> TunedThreshold:
-    """Scores all thresholds on a file with gold labels in one forward pass.
+    """Scores all thresholds on a file with gold labels; the model is run once.
 
     ``metric`` is by default the main metric of the task. Raises ``ConfigError`` for a metric that the task does not
     have, and ``DataError`` if the file has no gold labels.
@@ -123,7 +123,7 @@ def tune(
 def _gold_and_probabilities(
     model: Model, examples: Sequence[Example], task: str
 ) -> Iterator[tuple[list[Any], list[Tensor]]]:
-    """The gold labels and the probabilities of the sentences in each batch that are annotated for a task."""
+    """Yields the gold labels and probabilities of the annotated sentences of each batch."""
     for indices, batch, scores in score_batches(model, examples):
         if task not in scores:
             continue
@@ -136,7 +136,7 @@ def _gold_and_probabilities(
 
 
 def save_threshold(folder: str | Path, task: str, threshold: float) -> None:
-    """Writes a threshold into the config of a model folder, for every dataset that has the task."""
+    """Writes a threshold into the config of a model folder, for every dataset with the task."""
     path = Path(folder) / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     for dataset in config["datasets"].values():

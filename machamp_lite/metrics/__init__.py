@@ -1,4 +1,4 @@
-"""Metrics from counts, which can be added sentence by sentence and merged over parts of a dataset."""
+"""Metrics, computed from counts that are added sentence by sentence and can be merged."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The base class of metrics: counts that can be added, and a value computed from them."""
+"""The base classes of metrics: counts that can be merged, and a value that is computed from them."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 
 
 class Counts(ABC, Generic[Item]):
-    """Compares gold with predicted items. It stores only counts, so those of parts of the data can be merged."""
+    """Compares gold with predicted items. It stores only counts, so that those of parts of the data can be merged."""
 
     def __init__(self) -> None:
         self.counts: Counter[Any] = Counter()
@@ -55,7 +55,7 @@ class Metric(Counts[Item]):
 
     @classmethod
     def selection_score(cls, value: float) -> float:
-        """The term of a value in the sum that selects the best epoch: higher is better, at most 1."""
+        """What a value adds to the sum that selects the best epoch: higher is better, at most 1."""
         return value if cls.higher_is_better else 1 / (1 + value)
 
 

@@ -10,7 +10,7 @@ from machamp_lite.metrics.base import LabelPairs, f1, ratio
 # The number of labels in the confusion matrix of a scores file.
 CONFUSED_LABELS = 20
 LOW_RECALL = 0.5
-# The counterpart of a label that is only gold or only predicted. It has no scores.
+# Paired with a label that is only gold or only predicted. It has no scores.
 NONE = "(none)"
 
 
@@ -66,8 +66,8 @@ class LabelScores(LabelPairs):
         """The labels, and the confusion matrix with gold labels in its rows and predicted ones in its columns.
 
         Labels are in the order of ``rows``. If there are more than ``most``, those with the most errors (as gold or as
-        predicted), then the most support, are kept. The others share the last row and column, whose diagonal also
-        counts their confusions with each other. *Shape:* (L), (L, L), L at most ``most`` + 1.
+        predicted), then with the most support, are kept. The last row and column sum up all other labels, including
+        their confusions with each other. *Shape:* (L,), (L, L), L at most ``most`` + 1.
         """
         labels = [row.label for row in self.rows()]
         if any(NONE in pair for pair in self.counts):
@@ -76,15 +76,15 @@ class LabelScores(LabelPairs):
         for (gold, predicted), count in self.counts.items():
             if gold != predicted:
                 errors.update({gold: count, predicted: count})
-        # The sort is stable: labels with equally many errors stay in the order of support.
+        # The sort is stable: labels with the same number of errors stay in the order of support.
         kept = set(sorted(labels, key=lambda label: -errors[label])[:most])
         names = [label for label in labels if label in kept]
-        places = {label: place for place, label in enumerate(names)}
+        indices = {label: index for index, label in enumerate(names)}
         if others := len(labels) - len(names):
             names.append(f"({others} other{'s' if others > 1 else ''})")
         matrix = [[0] * len(names) for _ in names]
         for (gold, predicted), count in self.counts.items():
-            matrix[places.get(gold, -1)][places.get(predicted, -1)] += count
+            matrix[indices.get(gold, -1)][indices.get(predicted, -1)] += count
         return names, matrix
 
     def as_json(self) -> dict[str, Any]:

@@ -87,9 +87,9 @@ class MacroF1(LabelPairs, Metric[str]):
 
 
 class BinaryF1(LabelPairs, Metric[str]):
-    """F1 of the positive label, which is the last of the two in sorted order: 1 of 0 and 1, yes of no and yes.
+    """F1 of the positive label, which is the last of the two in sorted order, such as 1 (not 0) or yes (not no).
 
-    If more than two labels occur, it is the last one in the gold data.
+    If more than two labels occur, it is the last gold label in sorted order.
 
     >>> metric = BinaryF1()
     >>> metric.add(["yes", "no", "yes", "no"], ["yes", "yes", "no", "no"])

@@ -12,12 +12,12 @@ Distribution = tuple[float, ...]
 
 # Smaller predicted probabilities count as this, so that a 0 does not make a divergence infinite.
 MIN_PROBABILITY = 1e-6
-# The exponential of larger numbers is infinite, and scores files contain finite numbers.
+# The exponential of larger numbers overflows, and scores files must contain finite numbers.
 MAX_EXPONENT = 700.0
 
 
 class _Mean(Metric[Any]):
-    """A mean of numbers, from the count of each: the exact sum does not depend on the order."""
+    """A mean of numbers, from the count of each distinct number; the exact sum does not depend on the order."""
 
     higher_is_better = False
 
@@ -88,7 +88,7 @@ class Perplexity(_Mean):
 
 
 class Pearson(Metric[float]):
-    """The linear correlation of gold and predicted numbers, from -1 to 1; 0 if either are all equal.
+    """The linear correlation of gold and predicted numbers, from -1 to 1; 0 if all gold or all predicted are equal.
 
     >>> metric = Pearson()
     >>> metric.add([1.0, 2.0, 3.0], [1.0, 3.0, 2.0])
@@ -144,8 +144,8 @@ def _divergence(gold: Distribution, predicted: Distribution) -> float:
 
 
 def _pearson(gold: np.ndarray, predicted: np.ndarray, counts: np.ndarray) -> float:
-    """The correlation of pairs with the counts of each. *Shape:* (P,) each."""
-    # Compared directly: the mean of equal floats may differ from them.
+    """The correlation of distinct pairs with their counts. *Shape:* (P,) each."""
+    # Not by comparing with the mean, which may differ from equal floats.
     if len(gold) == 0 or np.ptp(gold) == 0 or np.ptp(predicted) == 0:
         return 0.0
     gold, predicted = _standardised(gold, counts), _standardised(predicted, counts)
@@ -161,7 +161,7 @@ def _standardised(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def _ranks(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """The mean rank, from 1, of values with the counts of each. *Shape:* (P,), (P,) -> (P,)."""
-    _, places = np.unique(values, return_inverse=True)
-    ties = np.bincount(places, weights=counts)
-    return (np.cumsum(ties) - (ties - 1) / 2)[places]
+    """The mean rank, from 1, of values with these counts. *Shape:* (P,), (P,) -> (P,)."""
+    _, indices = np.unique(values, return_inverse=True)
+    ties = np.bincount(indices, weights=counts)
+    return (np.cumsum(ties) - (ties - 1) / 2)[indices]

@@ -35,7 +35,7 @@ class SpanF1(Metric[str]):
         in_gold = set(self.scheme.spans(gold))
         # Most sentences of a good model are correct, and comparing lists is much faster than parsing spans.
         in_predicted = in_gold if predicted == gold else set(self.scheme.spans(predicted))
-        # Labels that should be in spans and are not. Some files write "_" instead of O.
+        # Labels that mark a span but are in none. Some files write "_" instead of O.
         marked = len(gold) - gold.count(OUTSIDE) - gold.count("_")
         unread = marked - sum(end - start for start, end, _ in in_gold)
         counts = {

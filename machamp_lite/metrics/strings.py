@@ -9,7 +9,7 @@ from machamp_lite.metrics.base import Metric
 class _CorpusScore(Metric[str]):
     """A score of all strings, computed by sacrebleu (Post 2018) with its default settings."""
 
-    # The name of sacrebleu's class.
+    # The name of the class in sacrebleu.
     _scorer: ClassVar[str]
 
     def value(self) -> float:

@@ -1,4 +1,4 @@
-"""Tests on short texts whether an encoder reads from left to right, and whether padding changes its output."""
+"""Finds out by encoding short texts whether an encoder is causal, and whether padding changes its output."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,22 +13,22 @@ from machamp_lite.nn.ragged import is_item
 if TYPE_CHECKING:
     from machamp_lite.model.encoder import Encoder
 
-# Lengths of the texts in subwords. States are equal if they differ by less than this share of the largest state:
-# rounding changes them by 1e-7, another subword changes the states of random weights by 1e-3.
+# The lengths of the texts in subwords. States count as equal if they differ by less than this share of the largest
+# state: rounding changes them by 1e-7, and another subword changes states of random weights by 1e-3.
 SHORT, LONG, TOLERANCE = 8, 13, 1e-5
 _ENCODER_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, AssertionError)
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionBehaviour:
-    """``is_causal``: a state depends on earlier subwords only; ``padding_matters``: padding changes the states."""
+    """``is_causal``: states do not depend on later subwords. ``padding_matters``: padding changes the states."""
 
     is_causal: bool = False
     padding_matters: bool = False
 
 
 def probe_ids(encoder: "Encoder", length: int) -> Tensor:
-    """Ids of subwords of the vocabulary, other than padding. *Shape:* (length,)."""
+    """Subword ids other than padding. *Shape:* (length,)."""
     config: Any = encoder.config
     size = int(getattr(config, "vocab_size", None) or 256)
     known = [number for number in range(min(size, 64)) if number != encoder.pad_id]
@@ -45,7 +45,7 @@ def probe_attention(encoder: "Encoder") -> AttentionBehaviour:
     was_training = encoder.transformer.training
     encoder.transformer.eval()
     try:
-        # Some encoders draw random numbers in evaluation, too; the run must not depend on them.
+        # Some encoders draw random numbers even in evaluation mode; the run must not depend on them.
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             alone, changed, with_padding = (
                 _first_states(encoder, rows, lengths)

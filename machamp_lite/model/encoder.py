@@ -1,4 +1,4 @@
-"""The shared transformer: a flat batch in, hidden states of words and sentences out."""
+"""The shared transformer, which turns a flat batch into hidden states of words and sentences."""
 
 import inspect
 import logging
@@ -20,7 +20,7 @@ from machamp_lite.nn.ragged import pad, starts_of, to_device
 logger = logging.getLogger(__name__)
 
 NO_LIMIT = 2**31
-# The inner layers of these encoders have fewer states than subwords: they pool characters or subwords.
+# The inner layers of these encoders pool characters or subwords, so they have fewer states than subwords.
 LAST_LAYER_ONLY = ("canine", "funnel")
 
 
@@ -33,7 +33,7 @@ class Encoded:
 
 
 class EncoderError(RuntimeError):
-    """The transformer raised an error, which is the cause of this one: the encoder's files may not fit each other."""
+    """The transformer raised an error, for example because the encoder's files do not fit each other."""
 
 
 def call_transformer(transformer: nn.Module, **inputs: Any) -> Any:
@@ -44,8 +44,8 @@ def call_transformer(transformer: nn.Module, **inputs: Any) -> Any:
 class Encoder(nn.Module):
     """A Hugging Face encoder that takes flat batches; the segments of a long sentence are encoded separately.
 
-    ``layout`` and ``call`` are what ``acceleration`` may replace: how segments are arranged as rows, and how the
-    transformer is called. Raises ``ConfigError`` for a transformer that cannot read text alone.
+    ``acceleration`` may replace ``layout``, which arranges segments as rows, and ``call``, which calls the transformer.
+    Raises ``ConfigError`` for a transformer that cannot read text without other inputs.
     """
 
     layout: SegmentLayout
@@ -61,7 +61,7 @@ class Encoder(nn.Module):
         self.width = int(config.hidden_size)
         self.layers = int(config.num_hidden_layers) + 1
         self.longest_input = longest_input(transformer)
-        # Canine pools characters in groups of this size; a text needs at least one group.
+        # Canine pools characters in groups of this size and requires at least one group.
         self.shortest_input = int(getattr(config, "downsampling_rate", 1))
         pad_token = getattr(config, "pad_token_id", None)
         self.pad_id = 0 if pad_token is None else max(0, int(pad_token))
@@ -75,7 +75,7 @@ class Encoder(nn.Module):
         self.is_causal, self.padding_matters = behaviour.is_causal, behaviour.padding_matters
         self.layout = EqualLengthLayout() if self.padding_matters else PaddedLayout()
         if self.is_causal:
-            # The transformer would keep keys and values for a next word that never comes.
+            # Keys and values are cached for generating text only.
             config.use_cache = False
         self._log_behaviour()
         if params.lora is not None:
@@ -89,11 +89,11 @@ class Encoder(nn.Module):
         if self.padding_matters:
             logger.info("padding changes the encoder's output: only sentences of equal length are encoded together")
         if self.kind in LAST_LAYER_ONLY:
-            logger.info("the encoder's last layer alone has a state for each subword: all tasks read it")
+            logger.info("only the encoder's last layer has a state for each subword: all tasks read it")
 
     @property
     def config(self) -> Any:
-        """The transformer's config; of models of text and images, the part for text."""
+        """The transformer's config; for models of text and images, the part for text."""
         return getattr(self.transformer.config, "text_config", self.transformer.config)
 
     @property
@@ -102,7 +102,7 @@ class Encoder(nn.Module):
         return next(self.transformer.parameters()).device
 
     def layer_numbers(self, layers: Sequence[int] | str) -> tuple[int, ...]:
-        """Layers counted from 0, the embeddings, for ``layers_to_use``; raises ``ConfigError`` for others."""
+        """The layers of ``layers_to_use``, counted from 0 (embeddings); raises ``ConfigError`` for unknown layers."""
         last_only = self.kind in LAST_LAYER_ONLY
         if isinstance(layers, str):
             return (self.layers - 1,) if last_only else tuple(range(self.layers))
@@ -120,14 +120,14 @@ class Encoder(nn.Module):
         return tuple(layer % self.layers for layer in layers)
 
     def frozen_parameters(self) -> list[nn.Parameter]:
-        """Parameters that are never trained: with adapters, all others."""
+        """Parameters that are never trained: with adapters, all parameters of the transformer."""
         return [] if self.params.lora is None else without_adapters(self.transformer)
 
     def forward(self, batch: Batch, layers: Sequence[int]) -> Encoded:
         """Hidden states of the given layers at the last subword of each word, and of sentences.
 
-        The state of a sentence is that of its first position, or of its last position if the encoder is causal. A
-        sentence of several segments has the state of its first one, or with ``long_input`` "stride" their mean.
+        The state of a sentence is that of its first position, or of its last if the encoder is causal. With several
+        segments, it is the state of the first one, or with ``long_input`` "stride" the mean of their states.
         """
         states, rows = self.layout(self, batch, layers)
         segments = batch.segments_per_sentence
@@ -145,7 +145,7 @@ class Encoder(nn.Module):
         return Encoded(words, sentences)
 
     def run(self, inputs: Mapping[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
-        """The transformer's states of some layers for inputs on the host. *Shape:* (P, L) each -> K times (P, L, D)."""
+        """The states of some layers for inputs on the CPU. *Shape:* (P, L) each -> K times (P, L, D)."""
         given = {name: to_device(values, self.device) for name, values in inputs.items()}
         if not self.has_types:
             given.pop("token_type_ids", None)
@@ -167,7 +167,7 @@ def _gather(states: Sequence[Tensor], rows: Tensor) -> Tensor:
 
 
 def longest_input(transformer: Any) -> int:
-    """The most subwords that a transformer takes: its number of positions, if they are not relative."""
+    """The most subwords that a transformer can read: its number of positions, unless these are relative."""
     config = getattr(transformer.config, "text_config", transformer.config)
     positions = int(getattr(config, "max_position_embeddings", None) or 0)
     only_relative = getattr(config, "relative_attention", False) and not getattr(
@@ -176,7 +176,7 @@ def longest_input(transformer: Any) -> int:
     if positions <= 0 or only_relative:
         return NO_LIMIT
     for name, module in transformer.named_modules():
-        # RoBERTa and its relatives count positions from the padding's, plus 1.
+        # RoBERTa and related models count positions from the index of padding, plus 1.
         if isinstance(module, nn.Embedding) and "position" in name and module.padding_idx is not None:
             return positions - module.padding_idx - 1
     return positions

@@ -1,7 +1,7 @@
-"""The files of a model folder, and which of them were written by this program: nothing else is replaced or removed.
+"""Finds the files of a model folder that this program wrote, because nothing else may be replaced or removed.
 
-The metadata of the weights contains the checksums of all other files except config.json. Tuning a threshold rewrites
-config.json, so it is recognised by its keys.
+The metadata of the weights contains the checksums of all other files except config.json, which is recognised by its
+keys, because tuning a threshold rewrites it.
 """
 
 import json
@@ -20,7 +20,7 @@ _CONFIG_KEYS = {"format", "params", "datasets"}
 
 
 def find_model_folder(path: str | Path) -> Path:
-    """The model folder itself, or the ``model`` folder of a run; raises ``ConfigError`` for any other path."""
+    """The path of a model folder, or that of the ``model`` folder in a run folder; else raises ``ConfigError``."""
     path = Path(path)
     try:
         # safetensors cannot open other names.
@@ -35,12 +35,12 @@ def find_model_folder(path: str | Path) -> Path:
                 )
         found = "no model" if path.exists() else "no such folder"
     except (OSError, ValueError) as error:
-        found = f"no path of a folder ({getattr(error, 'strerror', None) or error})"
+        found = f"a path that no folder can have ({getattr(error, 'strerror', None) or error})"
     raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {CONFIG})")
 
 
 def model_metadata(folder: Path) -> dict[str, str]:
-    """The metadata for the weights of a model folder in which all other files are already written."""
+    """The metadata of the weights, which are written last: the checksums of the other files."""
     checksums = {
         str(path.relative_to(folder)): checksum(path)
         for path in sorted(folder.rglob("*"))
@@ -50,7 +50,7 @@ def model_metadata(folder: Path) -> dict[str, str]:
 
 
 def is_complete_model(folder: Path) -> bool:
-    """Whether a model folder still has all files that were written there, unchanged."""
+    """Whether a model folder has exactly the files that were written there, unchanged."""
     checksums = _recorded_checksums(folder)
     if checksums is None:
         return False
@@ -58,7 +58,7 @@ def is_complete_model(folder: Path) -> bool:
 
 
 def first_unknown_file(folder: Path) -> Path | None:
-    """The first path in a model folder that this program did not write; None also if there is no such folder."""
+    """The first path in a model folder that this program did not write; None if there is none or no folder."""
     if not os.path.lexists(folder):
         return None
     if folder.is_symlink() or not folder.is_dir():
@@ -71,7 +71,7 @@ def first_unknown_file(folder: Path) -> Path | None:
 
 
 def remove_model(folder: Path) -> None:
-    """Removes the files of a model folder that this program wrote, and the folder if it is empty then.
+    """Removes the files of a model folder that this program wrote, and the folder if nothing else is in it.
 
     If it is interrupted, a second call removes the rest.
     """
@@ -86,7 +86,7 @@ def remove_model(folder: Path) -> None:
 
 
 def _own_files(folder: Path) -> Iterator[Path]:
-    """The files of a model folder that this program wrote; the weights, which have the checksums, come last."""
+    """The files of a model folder that this program wrote; the weights come last, because they have the checksums."""
     checksums = _recorded_checksums(folder)
     if checksums is None:
         return

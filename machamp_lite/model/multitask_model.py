@@ -1,4 +1,4 @@
-"""The model: one encoder, one decoder a task."""
+"""The model: one encoder, and one decoder per task."""
 
 import dataclasses
 import math
@@ -26,12 +26,12 @@ from machamp_lite.nn.ragged import to_device
 from machamp_lite.nn.scalar_mix import ScalarMix, mix
 from machamp_lite.weighting.task_weighting import make_task_weights
 
-# By task: what each term of its loss is divided by.
+# By task: the divisor of each term of its loss.
 LossCounts = Mapping[str, Sequence[float]]
 
 
 class Model(nn.Module):
-    """Encodes a batch once and scores it by the decoder of every task in it."""
+    """Encodes a batch once, and scores it with the decoder of every task in it."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class Model(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        # Where it was loaded from.
+        # The folder from which it was loaded.
         self.folder: Path | None = None
-        # May be set to another one for prediction.
+        # Prediction may set another one.
         self.precision: str = config.params.training.precision
         self.pretrained = pretrained
         self.encoder = Encoder(pretrained.encoder, params=config.params.encoder)
@@ -60,7 +60,7 @@ class Model(nn.Module):
         )
         self.vocabularies = dict(vocabularies)
         tasks = config.tasks()
-        # Tasks are kept by number: a task's name may hold dots, which module names may not.
+        # Modules are in lists and not named after tasks, because names of modules must not contain dots.
         self.tasks = list(tasks)
         self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
         active = [layers for layers, task in zip(self.layers, tasks.values(), strict=True) if task.is_on]
@@ -78,11 +78,11 @@ class Model(nn.Module):
             name: {task: decoder_class(config) for task, config in dataset.active().tasks.items()}
             for name, dataset in config.datasets.items()
         }
-        hides = any(task.input_type == "masked" for task in tasks.values())
-        self.masker = Masker(tokenizer) if hides else None
+        has_masked_inputs = any(task.input_type == "masked" for task in tasks.values())
+        self.masker = Masker(tokenizer) if has_masked_inputs else None
 
     def _make_dataset_embedding(self) -> nn.Embedding | None:
-        """A vector for each known id of a data set (Ammar et al. 2016), and zeros for what is unknown."""
+        """A vector for each id of a data set (Ammar et al. 2016); unknown ids have zeros."""
         if not self.config.has_dataset_ids:
             return None
         known = len(self.vocabularies[DATASET_IDS])
@@ -102,7 +102,7 @@ class Model(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     def _mix(self, number: int) -> ScalarMix:
@@ -117,7 +117,7 @@ class Model(nn.Module):
         return decoder
 
     def batch(self, examples: list[Example], *, only_annotated: bool) -> Batch:
-        """A batch on the model's device; while the model trains, other subwords are hidden each time."""
+        """Makes a batch; in training mode, other subwords are masked each time."""
         if self.training and self.masker is not None:
             examples = [
                 self._mask_again(example) if example.input_type == "masked" else example
@@ -129,14 +129,14 @@ class Model(nn.Module):
 
     def _mask_again(self, example: Example) -> Example:
         assert self.masker is not None
-        # Drawn from torch, whose state is kept with that of the run.
+        # Seeded by torch, whose random state is part of the checkpoint.
         random = np.random.default_rng(int(torch.randint(2**62, ())))
-        hidden = next(iter(example.gold.values()))
-        segments, hidden = self.masker.mask_again(example.segments, hidden, random)
-        return dataclasses.replace(example, segments=segments, gold=dict.fromkeys(example.gold, hidden))
+        original_ids = next(iter(example.gold.values()))
+        segments, ids = self.masker.mask_again(example.segments, original_ids, random)
+        return dataclasses.replace(example, segments=segments, gold=dict.fromkeys(example.gold, ids))
 
     def forward(self, batch: Batch) -> dict[str, Any]:
-        """The scores of every task that the batch has items of."""
+        """The scores of every task with items in the batch."""
         encoded = self.encoder(batch, self.used_layers)
         hidden: dict[str, Tensor] = {}
         for tasks in self._group_tasks_by_input(batch):
@@ -148,7 +148,7 @@ class Model(nn.Module):
         }
 
     def _group_tasks_by_input(self, batch: Batch) -> list[list[str]]:
-        """The tasks of a batch, those together that read the same layers of the same items."""
+        """The tasks of a batch in groups that read the same layers of the same items."""
         groups: dict[Any, list[str]] = {}
         for number, task in enumerate(self.tasks):
             if task in batch.tasks:
@@ -159,7 +159,7 @@ class Model(nn.Module):
         return list(groups.values())
 
     def _hidden(self, tasks: list[str], encoded: Encoded, batch: Batch) -> Tensor:
-        """What the decoders of some tasks that are alike are given. *Shape:* (T, N, D)."""
+        """The input of the decoders of a group of tasks. *Shape:* (T, N, D)."""
         numbers, decoder, items = [*map(self.tasks.index, tasks)], self.decoder(tasks[0]), batch.tasks[tasks[0]]
         of_words = decoder.Options.level == "word"
         states, datasets = encoded.words if of_words else encoded.sentences, self.dataset_embedding
@@ -183,8 +183,8 @@ class Model(nn.Module):
     ) -> dict[str, Tensor]:
         """The mean loss of each task, without its task weight.
 
-        ``counts`` are by default those of the batch. With those of a larger batch, of which this is a part, the losses
-        of all parts add up to those of the larger batch.
+        ``counts`` are by default those of the batch. If the batch is part of a larger one, and ``counts`` are those of
+        the larger one, the losses of all parts add up to its losses.
         """
         counts = self.loss_counts(batch.examples) if counts is None else counts
         losses = {}
@@ -198,7 +198,7 @@ class Model(nn.Module):
         return losses
 
     def loss_counts(self, examples: Sequence[Example]) -> LossCounts:
-        """What the loss terms of each task with gold labels are divided by; tasks that are switched off have none."""
+        """The divisors of the loss terms of each task with gold labels, except tasks that are switched off."""
         tasks = [task for task in self.tasks if task in self.task_weights.numbers]
         gold = {task: [example.gold[task] for example in examples if task in example.gold] for task in tasks}
         return {
@@ -210,18 +210,18 @@ class Model(nn.Module):
         return self.task_weights.total(losses)
 
     def labels(self, batch: Batch, scores: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
-        """The predicted labels of every task, sentence by sentence."""
+        """The predicted labels of each sentence by task."""
         predicted: list[dict[str, list[Any]]] = [{} for _ in batch.examples]
         for task, task_scores in scores.items():
-            places = batch.tasks[task].sentences
-            words = [batch.examples[place].words for place in places]
-            for place, labels in zip(places, self.decoder(task).decode(task_scores, words), strict=True):
-                predicted[place][task] = labels
+            sentences = batch.tasks[task].sentences
+            words = [batch.examples[sentence].words for sentence in sentences]
+            for sentence, labels in zip(sentences, self.decoder(task).decode(task_scores, words), strict=True):
+                predicted[sentence][task] = labels
         return predicted
 
 
 def language_model_kind(config: Config) -> LanguageModelKind | None:
-    """The language model that the tasks of a config want around the encoder; raises ``ConfigError`` for two kinds."""
+    """The kind of language model that the tasks of a config require; raises ``ConfigError`` for two kinds."""
     kinds = {
         decoder_class(task).language_model: f"{name} ({task.task_type})"
         for name, task in config.tasks().items()
@@ -230,6 +230,6 @@ def language_model_kind(config: Config) -> LanguageModelKind | None:
     if len(kinds) > 1:
         raise ConfigError(
             f"tasks -> {' and '.join(kinds.values())}: no encoder has the language models of both, "
-            "expected them in models of their own"
+            "expected them in separate models"
         )
     return next(iter(kinds), None)

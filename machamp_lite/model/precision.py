@@ -1,4 +1,4 @@
-"""The precision in which a model computes."""
+"""The floating-point precision of a model."""
 
 from functools import cache
 
@@ -15,7 +15,7 @@ def has_fast_bfloat16(device_type: str) -> bool:
 
 
 def resolved(precision: str, device: torch.device) -> str:
-    """``fp32`` or ``bf16``: the precision asked for, or with ``auto`` the faster one that the device has."""
+    """Replaces ``auto`` by ``bf16`` if it is fast on the device, or else by ``fp32``."""
     if precision != "auto":
         return precision
     return "bf16" if has_fast_bfloat16(device.type) else "fp32"

@@ -31,7 +31,7 @@ INSTALLED_COPIES = {
     ),
 }
 
-# How many names of weights are shown in a warning.
+# The number of names of weights in a warning.
 NAMES_SHOWN = 3
 _LOADERS: dict[str, Any] = {
     "masked": transformers.AutoModelForMaskedLM,
@@ -51,7 +51,7 @@ LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, TypeError, Attribu
 
 
 def find_pretrained(name: str) -> str:
-    """Where to load ``name`` from: a local folder, the folder of an installed copy, or the name on the hub."""
+    """A local folder, the folder of an installed copy, or the name on the hub, from which ``name`` is loaded."""
     if Path(name).is_dir():
         return name
     return _installed_copy(name) or name
@@ -62,7 +62,7 @@ def _installed_copy(name: str) -> str | None:
     if name not in INSTALLED_COPIES:
         return None
     package, folder, checksum = INSTALLED_COPIES[name]
-    # Only the package's folder is needed; importing the package would import its dependencies.
+    # Importing the package would import its dependencies.
     spec = find_spec(package)
     if spec is None or not spec.origin:
         return None
@@ -90,7 +90,7 @@ def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Pretrained:
-    """An encoder, and the language model around it if a task needs one."""
+    """An encoder, and the language model that contains it if a task requires one."""
 
     encoder: Any
     language_model: Any = None
@@ -107,13 +107,13 @@ class Pretrained:
 
 
 def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind | None = None) -> Pretrained:
-    """Loads the encoder of ``name`` in fp32, with random weights if ``reset``; raises ``ConfigError`` if it cannot."""
+    """Loads the encoder of ``name`` in fp32 (``reset``: with random weights); raises ``ConfigError`` on failure."""
     config = _from_pretrained(transformers.AutoConfig, name)
     if reset:
         return build_transformer(config, kind=kind)
     _check_kind(config, kind, name)
     loader = _LOADERS[kind] if kind else transformers.AutoModel
-    # Weights in other formats are pickled.
+    # Weights in formats other than safetensors are pickled.
     options = {"dtype": torch.float32, "use_safetensors": True, "output_loading_info": True}
     model, report = _from_pretrained(loader, name, **options)
     parameters = dict(model.named_parameters())
@@ -125,7 +125,7 @@ def load_transformer(name: str, *, reset: bool = False, kind: LanguageModelKind 
 def _check_missing(
     name: str, pretrained: Pretrained, parameters: Mapping[str, nn.Parameter], missing: Iterable[str]
 ) -> None:
-    """Warns of used weights that the files lack; raises ``ConfigError`` if they lack all weights of the encoder."""
+    """Warns about weights that are not in the files; raises ``ConfigError`` if the whole encoder is missing."""
     encoder = {id(parameter) for parameter in pretrained.encoder.parameters()}
     used = encoder | {id(value) for value in getattr(pretrained.language_model, "parameters", list)()}
     lacking = {key: id(parameters[key]) for key in sorted(missing) if key in parameters}
@@ -141,7 +141,7 @@ def _check_missing(
 
 
 def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> Pretrained:
-    """The encoder that config.json in a folder describes, with random weights; raises ``ConfigError``."""
+    """The encoder of the config.json in a folder, with random weights; raises ``ConfigError`` on failure."""
     built = build_transformer(_from_pretrained(transformers.AutoConfig, folder), kind=kind)
     if kind == "sequence":
         built.language_model.generation_config = _from_pretrained(transformers.GenerationConfig, folder)
@@ -156,9 +156,10 @@ def build_transformer(config: Any, *, kind: LanguageModelKind | None = None) -> 
 
 
 class MaskedHead(nn.Module):
-    """The head of a masked language model over the vocabulary, regardless of the names of its modules.
+    """The head of a masked language model, which scores the vocabulary.
 
-    It is the model itself, in which a module that returns given hidden states replaces the encoder.
+    It is the whole model with its encoder replaced by a module that returns given hidden states, so that it does not
+    depend on how a model names the modules of its head.
     """
 
     def __init__(self, model: Any) -> None:
@@ -174,7 +175,7 @@ class MaskedHead(nn.Module):
             ids = torch.zeros(1, len(hidden), dtype=torch.long, device=hidden.device)
             return self.model(input_ids=ids).logits.squeeze(0)
         finally:
-            # Else their graph would stay in memory, even after an out-of-memory error.
+            # Otherwise their graph would stay in memory, even after an out-of-memory error.
             del encoder.states
 
 
@@ -218,14 +219,14 @@ def _check_kind(config: Any, kind: LanguageModelKind | None, name: str) -> None:
     """Raises ``ConfigError`` if an encoder cannot be part of this kind of language model."""
     if kind is None:
         return
-    # In an encoder-decoder, the decoder predicts masked tokens, not the encoder.
+    # In an encoder-decoder model, the decoder predicts masked tokens, not the encoder.
     is_unsuitable = kind == "masked" and config.is_encoder_decoder
     if is_unsuitable or type(config) not in _SUPPORTED[kind]:
-        raise ConfigError(f"transformer_model: '{name}' is none that can do this; {_REQUIREMENTS[kind]}")
+        raise ConfigError(f"transformer_model: '{name}' cannot be used; {_REQUIREMENTS[kind]}")
 
 
 def _only_encoder(transformer: Any) -> nn.Module:
-    """Removes what no task uses: the decoder of an encoder-decoder, and poolers."""
+    """Removes what no task uses: the decoder of an encoder-decoder model, and poolers."""
     if hasattr(transformer, "encoder") and hasattr(transformer, "decoder"):
         transformer = transformer.get_encoder()
     if getattr(transformer, "pooler", None) is not None:
@@ -242,7 +243,7 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
             kind = "tokenizer" if loader is transformers.AutoTokenizer else "encoder"
             raise ConfigError(f"{path}: holds no {kind} that can be loaded ({first_line(error)})") from None
     reason = ""
-    # The hub's cache comes first: an unreachable hub costs half a minute.
+    # The cache comes first, because an unreachable hub takes half a minute.
     for is_local in (True, False):
         try:
             return _load(loader, name, local_files_only=is_local, **options)

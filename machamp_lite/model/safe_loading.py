@@ -21,12 +21,12 @@ from torch.nn.modules.module import (
 from machamp_lite.config.error_messages import show
 from machamp_lite.errors import ConfigError
 
-# Far above the size of the largest tokenizer.json and of the longest lists of labels.
+# Far larger than any real tokenizer.json and any list of labels.
 MAX_JSON_BYTES = 2**28
 MAX_NUMBER = 10**9
 # JSON, word lists, templates and SentencePiece models, none of which can contain code.
 DATA_ENDINGS = (".json", ".txt", ".model", ".jinja", ".spm", ".bpe", ".vocab")
-# Keys that make transformers look for code, or for parts of a model elsewhere.
+# Keys that make transformers load code, or parts of a model from elsewhere.
 UNSAFE_KEYS = re.compile(
     r"auto_map|custom_\w+|\w*attn_implementation\w*|\w*experts_implementation\w*|quantization_config|"
     r"backbone\w*|use_\w*backbone|use_kernels|kernel_config|init_inputs|\w+_file"
@@ -39,14 +39,14 @@ _DTYPES = {
     torch.float32: "F32", torch.float64: "F64", torch.float16: "F16", torch.bfloat16: "BF16", torch.bool: "BOOL",
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8",
 }  # fmt: skip
-# A model may have this multiple of the saved tensors and numbers, and this many more, because tasks leave out parts of
-# an encoder, such as the decoder of T5. Buffers are usually not saved.
+# While a model is built, it may have more tensors and numbers than were saved, by these factors and constants: parts of
+# an encoder that no task uses, such as the decoder of T5, are not saved. Buffers are usually not saved either.
 _MAX_RATIO, _MORE_TENSORS, _MORE_NUMBERS, _MAX_BUFFER_NUMBERS = 4, 1000, 10**6, 10**8
 
 
 @dataclass(frozen=True, slots=True)
 class WeightsHeader:
-    """The shapes and types of all tensors of a safetensors file, which agree with the file's size."""
+    """The shapes and types of all tensors of a safetensors file."""
 
     path: Path
     shapes: dict[str, tuple[int, ...]]
@@ -54,12 +54,12 @@ class WeightsHeader:
 
     @property
     def numbers(self) -> int:
-        """How many numbers all tensors have."""
+        """The number of elements of all tensors."""
         return sum(map(math.prod, self.shapes.values()))
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Reads a JSON object; raises ``ConfigError`` naming the file if it is something else or too large."""
+    """Reads a JSON object; raises ``ConfigError`` if the file has something else or is too large."""
     try:
         if not path.is_file():
             raise ConfigError(f"{path}: is no file, expected JSON")
@@ -84,7 +84,7 @@ def check_links(folder: Path) -> None:
 def check_finite(model: nn.Module, path: Path, *, allowed: Collection[str]) -> None:
     """Raises ``ConfigError`` for weights that are NaN or infinite, except those with ``allowed`` names."""
     for name, tensor in model.state_dict().items():
-        # A finite sum means that all numbers are finite, and is much faster to compute. It may overflow, though.
+        # If the sum is finite, all numbers are finite; this is much faster to check. A sum may overflow, though.
         if not tensor.is_floating_point() or name in allowed or torch.isfinite(tensor.sum()):
             continue
         if not torch.isfinite(tensor).all():
@@ -92,12 +92,12 @@ def check_finite(model: nn.Module, path: Path, *, allowed: Collection[str]) -> N
 
 
 def non_finite_buffers(model: nn.Module) -> set[str]:
-    """The names of buffers with NaN or infinite numbers, which may be so before weights are loaded."""
+    """The names of buffers with NaN or infinite numbers."""
     return {name for name, buffer in model.named_buffers() if not torch.isfinite(buffer).all()}
 
 
 def check_encoder_folder(folder: Path, header: WeightsHeader) -> None:
-    """Raises ``ConfigError`` for files that are not data, for unsafe keys and for absurd sizes."""
+    """Raises ``ConfigError`` for files that may contain code, for unsafe keys and for impossible sizes."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: is no folder, expected the encoder's config and tokenizer")
     for path in sorted(folder.iterdir()):
@@ -105,7 +105,7 @@ def check_encoder_folder(folder: Path, header: WeightsHeader) -> None:
             continue
         if not path.is_file() or path.suffix not in DATA_ENDINGS:
             raise ConfigError(
-                f"{path}: has no place in a model folder, expected files of {', '.join(DATA_ENDINGS)}"
+                f"{path}: does not belong in a model folder, expected files of {', '.join(DATA_ENDINGS)}"
             )
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ConfigError(f"{path}: found more than {MAX_JSON_BYTES} bytes, expected fewer")
@@ -142,7 +142,7 @@ def unsafe_keys(value: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _check_sizes(value: Any, path: Path, header: WeightsHeader, key: str = "") -> None:
-    """Raises ``ConfigError`` for numbers that cannot agree with the weights, before a config is made of them."""
+    """Raises ``ConfigError`` for sizes that cannot agree with the weights."""
     if isinstance(value, dict):
         for name, item in value.items():
             _check_sizes(item, path, header, name)
@@ -163,7 +163,7 @@ def read_header(path: Path) -> WeightsHeader:
     try:
         if not path.is_file():
             raise ConfigError(f"{path}: is no file, expected safetensors")
-        # It checks that offsets, shapes, types and the size of the file agree.
+        # safe_open checks that offsets, shapes, types and the size of the file agree.
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 part = file.get_slice(name)
@@ -175,7 +175,7 @@ def read_header(path: Path) -> WeightsHeader:
 
 @contextmanager
 def limited_size(header: WeightsHeader) -> Iterator[None]:
-    """In this context, building a module with far more parameters than the weights have raises ``ConfigError``."""
+    """In this context, building a model that is far larger than the weights raises ``ConfigError``."""
     tensors = _MAX_RATIO * len(header.shapes) + _MORE_TENSORS
     numbers = _MAX_RATIO * header.numbers + _MORE_NUMBERS
     buffer_numbers = _MAX_BUFFER_NUMBERS
@@ -205,11 +205,11 @@ def limited_size(header: WeightsHeader) -> Iterator[None]:
 
 
 def check_shapes(model: nn.Module, header: WeightsHeader) -> None:
-    """Raises ``ConfigError`` if a file does not have exactly the tensors of a model (on any device, meta too)."""
+    """Raises ``ConfigError`` if a file does not have exactly the tensors of a model, which may have no weights."""
     owners: dict[int, list[str]] = {}
     tensors: Mapping[str, Tensor] = model.state_dict(keep_vars=True)
-    for name, tensor in tensors.items():
-        owners.setdefault(id(tensor), []).append(name)
+    for name, value in tensors.items():
+        owners.setdefault(id(value), []).append(name)
     expected = f"{header.path}: does not fit config.json, labels.json and encoder/config.json:"
     for names in owners.values():
         # A file contains a shared tensor under one of its names.
@@ -218,12 +218,12 @@ def check_shapes(model: nn.Module, header: WeightsHeader) -> None:
     for name, shape in header.shapes.items():
         if name not in tensors:
             raise ConfigError(f"{expected} found a tensor '{name}', expected none of that name")
-        wanted = tensors[name]
-        if shape != tuple(wanted.shape):
+        tensor = tensors[name]
+        if shape != tuple(tensor.shape):
             raise ConfigError(
-                f"{expected} found '{name}' of the shape {list(shape)}, expected {list(wanted.shape)}"
+                f"{expected} found '{name}' of the shape {list(shape)}, expected {list(tensor.shape)}"
             )
-        if header.types[name] != _DTYPES.get(wanted.dtype, header.types[name]):
+        if header.types[name] != _DTYPES.get(tensor.dtype, header.types[name]):
             raise ConfigError(
-                f"{expected} found '{name}' of the type {header.types[name]}, expected {wanted.dtype}"
+                f"{expected} found '{name}' of the type {header.types[name]}, expected {tensor.dtype}"
             )

@@ -1,4 +1,4 @@
-"""Loads untrusted files first in a copy of this process that is limited in memory and time."""
+"""Tries to load untrusted files in a copy of this process with limited memory and time."""
 
 import contextlib
 import faulthandler
@@ -28,10 +28,10 @@ except ImportError:
 
 logger = logging.getLogger(__name__)
 
-# Processor time, and time including waiting.
+# CPU time and wall-clock time.
 MAX_SECONDS, MAX_SECONDS_WAITING = 60, 600
-# The memory to load any tokenizer and any model without weights (Canine takes more than half of it), and the memory per
-# byte of their files.
+# The memory for any tokenizer and any model without weights (Canine takes more than half of it), and the additional
+# memory per byte of their files.
 MAX_BYTES, MAX_BYTES_PER_BYTE = 2**29, 40
 WEIGHTS_ENDINGS = (".safetensors", ".bin", ".h5", ".msgpack", ".onnx", ".pt", ".ot")
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -39,7 +39,7 @@ HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _CHECKED: set[tuple[Any, ...]] = set()
 
 _STATUS = Path("/proc/self/status")
-# The first byte of the answer of the copied process.
+# The first byte of the copied process's answer.
 _DONE, _REFUSED, _NO_MEMORY, _FAILED = b"d", b"r", b"m", b"f"
 
 
@@ -54,7 +54,7 @@ def memory_limit(size: int) -> int:
 
 
 def check_encoder_memory(name: str) -> None:
-    """Raises ``ConfigError`` for an encoder on this disk that takes far more memory to load than its files have bytes.
+    """Raises ``ConfigError`` if loading a local encoder takes far more memory than the size of its files suggests.
 
     All other errors are raised when it is loaded. An encoder that must be downloaded is not checked.
     """
@@ -95,9 +95,9 @@ def _build_without_weights(folder: str) -> None:
 
 
 def run_in_limited_process(work: Callable[[], object], *, name: str, max_bytes: int) -> None:
-    """Runs a function in a copy of this process that may take ``max_bytes`` more memory. It must not use a GPU.
+    """Runs a function, which must not use a GPU, in a copy of this process that may take ``max_bytes`` more memory.
 
-    Raises ``ConfigError``: the function's own, or one that begins with ``name`` if it exceeds a limit.
+    Raises the ``ConfigError`` that the function raises, or one that begins with ``name`` if it exceeds a limit.
     """
     reading, writing = os.pipe()
     child = os.fork()
@@ -110,7 +110,7 @@ def run_in_limited_process(work: Callable[[], object], *, name: str, max_bytes: 
     finally:
         os.close(reading)
         if not answer:
-            # It may still be running. If it has ended, it keeps its exit code.
+            # The copy may still be running. If it has ended, it keeps its exit code.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -118,7 +118,7 @@ def run_in_limited_process(work: Callable[[], object], *, name: str, max_bytes: 
     if kind == _REFUSED:
         document = json.loads(text)
         refusal = ConfigError(document["faults"])
-        # Python prints it below an uncaught error, so that a bug in a decoder can be found.
+        # Python prints notes below an uncaught error, so that a bug in a decoder can be found.
         refusal.add_note(document["traceback"])
         raise refusal
     if kind == _FAILED:
@@ -127,7 +127,7 @@ def run_in_limited_process(work: Callable[[], object], *, name: str, max_bytes: 
         return
     if kind != _NO_MEMORY and code in (-signal.SIGXCPU, -signal.SIGKILL):
         raise ConfigError(f"{name}: takes more than {MAX_SECONDS} seconds to load, expected files of a model")
-    # A library that gets no memory may also abort, or fail with any error.
+    # A library that runs out of memory may also abort, or raise any error.
     raise ConfigError(
         f"{name}: takes more than {max_bytes >> 20} MB of memory to load, without its weights; expected sizes that "
         "agree with the files"
@@ -157,7 +157,7 @@ def _run_and_exit(work: Callable[[], object], max_bytes: int, writing: int) -> N
     finally:
         with contextlib.suppress(OSError):
             os.write(writing, answer)
-        # Without the cleanup of the parent.
+        # Skips the cleanup functions of the parent.
         os._exit(0)
 
 
@@ -176,7 +176,7 @@ def _lower(kind: int, limit: int) -> None:
 
 
 def _read_all(reading: int) -> bytes:
-    """What the copied process writes until it ends; nothing if it takes too long."""
+    """Reads what the copied process writes until it ends; empty if it takes too long."""
     end = time.monotonic() + MAX_SECONDS_WAITING
     parts: list[bytes] = []
     while select.select([reading], [], [], max(0.0, end - time.monotonic()))[0]:

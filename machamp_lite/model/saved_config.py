@@ -1,4 +1,4 @@
-"""The JSON files of a model folder: the config, which is checked like any other config, and the labels."""
+"""Reads and writes the JSON files of a model folder: the config and the labels."""
 
 import re
 from pathlib import Path
@@ -85,7 +85,7 @@ def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabul
     if config.has_dataset_ids:
         factories[DATASET_IDS] = Decoder.make_vocabulary
     if unknown := raw.keys() - factories:
-        raise ConfigError(f"{path}: found labels of '{min(unknown)}', which is no task of config.json")
+        raise ConfigError(f"{path}: found labels of '{min(unknown)}', which is not a task in config.json")
     vocabularies = {}
     for task, make_vocabulary in factories.items():
         entry = _read_task_labels(raw.get(task), f"{path}: {task}", tasks.get(task))
@@ -118,7 +118,7 @@ def _read_task_labels(raw: Any, where: str, config: TaskOptions | None) -> _Task
 
 
 def _is_label(label: str, config: TaskOptions | None) -> bool:
-    """Whether a task can write a label into a file: a line end would start another row, a tab another column."""
+    """Whether a task can write a label into a file. A line end would start another row, a tab another column."""
     try:
         label.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""How the segments of a batch are arranged as rows for the transformer.
+"""Arranges the segments of a batch as rows for the transformer.
 
 ``acceleration`` adds a layout without padding.
 """
@@ -23,7 +23,7 @@ class SegmentLayout(Protocol):
     description: str
 
     def __call__(self, encoder: "Encoder", batch: Batch, layers: Sequence[int]) -> tuple[list[Tensor], Tensor]:
-        """States of each layer, and the row of each subword in them, on the host. *Shape:* K times (N, D), (S,)."""
+        """The states of each layer, and the row of each subword in them (CPU). *Shape:* K times (N, D), (S,)."""
         ...
 
 
@@ -44,7 +44,7 @@ class PaddedLayout:
 
 
 class EqualLengthLayout:
-    """One row per segment; segments of one length are encoded together, because padding changes the output."""
+    """One row per segment, for encoders whose output padding changes: each call has segments of one length."""
 
     description = "grouped by length"
 

@@ -48,7 +48,7 @@ from machamp_lite.model.safe_loading import (
 from machamp_lite.model.saved_config import config_document, labels_document, read_config, read_labels
 
 _TOKENIZER = "tokenizer.json"
-# How torch names what ``get_extra_state`` of a module returns.
+# torch's name for the state that a module returns from ``get_extra_state``.
 EXTRA_STATE = "_extra_state"
 # Memory for the modules of a model without weights.
 _BYTES_PER_TENSOR = 2**16
@@ -59,23 +59,23 @@ def save_model(model: Model, folder: str | Path) -> None:
     unknown = first_unknown_file(Path(folder))
     if unknown is not None:
         raise ConfigError(f"{unknown}: was not written with this model; move it out of the folder")
-    with replacing_folder(folder) as place:
-        write_json(place / CONFIG, config_document(model.config))
+    with replacing_folder(folder) as new:
+        write_json(new / CONFIG, config_document(model.config))
         label_weights = {task: model.decoder(task).label_weights() for task in model.tasks}
-        write_json(place / LABELS, labels_document(model.vocabularies, label_weights))
-        model.pretrained.save_config(place / ENCODER)
-        model.tokenizer.tokenizer.save_pretrained(place / ENCODER)
-        for path in (place / ENCODER).glob("*config.json"):
+        write_json(new / LABELS, labels_document(model.vocabularies, label_weights))
+        model.pretrained.save_config(new / ENCODER)
+        model.tokenizer.tokenizer.save_pretrained(new / ENCODER)
+        for path in (new / ENCODER).glob("*config.json"):
             _remove_unsafe_keys(path)
         # Last, because its metadata contains the checksums of the other files.
         weights = {name: value.contiguous() for name, value in weights_of(model).items()}
-        save_file(weights, place / WEIGHTS, model_metadata(place))
-        # safetensors lets only the owner read the file; it gets the permissions of the other files.
-        (place / WEIGHTS).chmod((place / CONFIG).stat().st_mode)
+        save_file(weights, new / WEIGHTS, model_metadata(new))
+        # safetensors makes the file readable for its owner only; it gets the permissions of the other files.
+        (new / WEIGHTS).chmod((new / CONFIG).stat().st_mode)
 
 
 def _remove_unsafe_keys(path: Path) -> None:
-    """Removes the keys by which a pretrained encoder refers to its own code, which was not run."""
+    """Removes keys with which a pretrained encoder refers to code, which this program does not run."""
     document = read_json(path)
     found = list(unsafe_keys(document))
     for key, parent in found:
@@ -85,12 +85,12 @@ def _remove_unsafe_keys(path: Path) -> None:
 
 
 def weights_of(model: Model) -> dict[str, Tensor]:
-    """All parameters and buffers by name; a shared tensor has only the first of its names."""
+    """All parameters and buffers by name; a shared tensor is listed under the first of its names."""
     return {name: value for name, value in state_of(model).items() if not name.endswith(EXTRA_STATE)}
 
 
 def state_of(model: Model) -> dict[str, Tensor]:
-    """The same with the extra state of modules, which a run needs to be resumed exactly."""
+    """As ``weights_of``, with the extra state of modules, which resuming a run requires."""
     first: dict[int, tuple[str, Tensor]] = {}
     for name, value in model.state_dict(keep_vars=True).items():
         first.setdefault(id(value), (name, value.detach()))
@@ -103,9 +103,9 @@ def load_best_weights(model: Model, folder: str | Path) -> None:
 
 
 def load_model(path: str | Path, *, device: str = "cpu") -> Model:
-    """Loads a model from its folder or run folder, ready to predict; raises ``ConfigError`` naming a bad file.
+    """Loads a model for prediction from its folder or run folder; raises ``ConfigError`` that names a bad file.
 
-    The folder is untrusted input: memory for the weights is allocated only after all other files were checked.
+    The folder is untrusted input, so all other files are checked before memory for the weights is allocated.
     """
     folder = find_model_folder(path)
     check_links(folder)
@@ -114,7 +114,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     check_encoder_folder(folder / ENCODER, weights)
     has_sandbox = sandbox.is_available()
     if has_sandbox:
-        # A few bytes can request any amount of memory, by more keys than a list of bad ones could name.
+        # Sizes in a config can request any amount of memory under too many keys to check them one by one.
         files = (path for path in folder.rglob("*") if path.is_file() and path.name != WEIGHTS)
         size = sum(path.stat().st_size for path in files)
         sandbox.run_in_limited_process(
@@ -138,7 +138,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
 def _load_parts(
     folder: Path, config: Config, weights: WeightsHeader, *, check: bool
 ) -> tuple[Any, dict[str, Vocabulary]]:
-    """Tokenizer and labels; with ``check``, also checks that their model has exactly the tensors of the file."""
+    """Loads tokenizer and labels; with ``check``, checks that their model has exactly the tensors of the file."""
     with _any_error_as(f"{folder / ENCODER}: holds no tokenizer that can be loaded"):
         tokenizer = load_tokenizer(str(folder / ENCODER), is_saved_model=True)
     if hasattr(tokenizer, "backend_tokenizer") and not (folder / ENCODER / _TOKENIZER).exists():
@@ -174,7 +174,7 @@ def _build(
 
 @contextmanager
 def _any_error_as(message: str) -> Iterator[None]:
-    """Turns any error of code that reads untrusted files into a ``ConfigError`` with this message and its cause."""
+    """Turns any error in reading untrusted files into a ``ConfigError`` with this message and the cause."""
     try:
         yield
     except (ConfigError, MemoryError):
@@ -196,5 +196,5 @@ def _check_tokenizer(model: Model, folder: Path) -> None:
     largest = max(model.tokenizer.tokenizer.get_vocab().values(), default=0)
     if rows is not None and largest >= rows:
         raise ConfigError(
-            f"{folder}: found a subword with the number {largest} in the tokenizer, but the encoder knows {rows}"
+            f"{folder}: found a subword with the id {largest} in the tokenizer, but the encoder has {rows} embeddings"
         )

@@ -88,10 +88,10 @@ def test_of_many_labels_the_five_most_and_least_frequent_are_shown(
 
 def test_dev_labels_that_training_never_saw_are_reported(described: Callable[..., list[str]]) -> None:
     lines = described("a X", "a X\na Q\na P\na Q")
-    assert lines[-1] == "    dev labels that training never saw: 2 (3 items): Q 2, P 1"
+    assert lines[-1] == "    dev labels that are not in the training data: 2 (3 items): Q 2, P 1"
     many = described("a X", "\n".join(f"a L{number}" for number in range(7)))
     assert many[-1] == (
-        "    dev labels that training never saw: 7 (7 items): L0 1, L1 1, L2 1, L3 1, L4 1 and 2 more"
+        "    dev labels that are not in the training data: 7 (7 items): L0 1, L1 1, L2 1, L3 1, L4 1 and 2 more"
     )
     assert "never saw" not in described("a X\na Y", "a Y")[-1]
 

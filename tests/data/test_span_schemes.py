@@ -226,8 +226,8 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         BIO[:1],
         {},
         [
-            "train:17: task 'spans': found '0' once, 'o' once beside 'O', which is another label, and is read as "
-            "outside; write each in one way"
+            "train:17: task 'spans': found '0' once, 'o' once in addition to 'O', which is another label, and is read "
+            "as outside; write each in one way"
         ],
     ),
     "case, separator and space": (
@@ -261,7 +261,7 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         BIO[:1],
         {},
         [
-            "train:17: task 'spans': found 'B-' once, marks without a type, which is a type of its own; expected "
+            "train:17: task 'spans': found 'B-' once, marks without a type, which count as another type; expected "
             "labels such as 'B-PER'"
         ],
     ),
@@ -300,7 +300,7 @@ def test_training_reports_the_same_and_goes_on(
     checked = command("--check", tasks={"spans": task})
     trained = command("--model_dir", str(tmp_path / "run"), tasks={"spans": task})
     assert of_spans(checked) == of_spans(trained)
-    kinds = ("break the scheme", "beside 'O'", "differ only by case", "found no span")
+    kinds = ("break the scheme", "in addition to 'O'", "differ only by case", "found no span")
     assert [sum(kind in line for line in of_spans(trained)) for kind in kinds] == [1, 1, 1, 1]
 
 

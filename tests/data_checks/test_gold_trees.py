@@ -322,7 +322,7 @@ def test_a_saved_model_knows_the_relations_of_roots(trees: Trees, older: bool) -
 def test_a_sentence_in_parts_has_one_root_and_one_relation_of_roots(
     trees: Trees, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("machamp_lite.inference.engine.LONGEST_PART", 20)
+    monkeypatch.setattr("machamp_lite.inference.engine.MAX_PART_SUBWORDS", 20)
     model.tokenizer.max_input_length = 9
     (predicted,) = predict_words(model, [WORDS * 20])
     roots = [relation for head, relation in predicted["dep"] if head == 0]

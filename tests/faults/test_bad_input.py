@@ -254,7 +254,7 @@ def test_a_long_sentence_is_predicted_in_parts_with_one_warning(
     flags: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(engine, "LONGEST_PART", 100)
+    monkeypatch.setattr(engine, "MAX_PART_SUBWORDS", 100)
     (here / "in").write_text(ONE + long_sentence(700) + ONE)
     from machamp_lite.cli import main as cli
 
@@ -284,7 +284,7 @@ def test_parts_are_what_they_would_be_alone(many_tasks: Path, monkeypatch: pytes
     model = load_model(many_tasks / "run")
     words = ["dogs", "ran", "home", "."] * 50
     whole = predict_words(model, [words], dataset="UD")[0]
-    monkeypatch.setattr(engine, "LONGEST_PART", 80)
+    monkeypatch.setattr(engine, "MAX_PART_SUBWORDS", 80)
     parts = predict_words(model, [words], dataset="UD")[0]
     for task in ("upos", "lemma", "feats"):
         assert parts[task] == whole[task]

@@ -277,7 +277,7 @@ def test_of_canine_the_last_layer_alone_can_be_read(
     with caplog.at_level("INFO"):
         model, _ = make(configure("canine", words=WORD_TASKS))
     assert model.used_layers == [2]
-    assert "the encoder's last layer alone has a state for each subword: all tasks read it" in caplog.text
+    assert "only the encoder's last layer has a state for each subword: all tasks read it" in caplog.text
     config = configure("canine", words={"upos": WORD_TASKS["upos"] | {"layers_to_use": [0, -1]}})
     for start in (make, check):
         with pytest.raises(ConfigError, match=r"upos -> layers_to_use: found 0, .* expected \[-1\] or 'all'"):
