@@ -60,7 +60,7 @@ def test_the_flag_sets_it_for_training_and_for_prediction_alone(
     assert cli.train([*train, "--precision", "bf16"]) == 0
     assert '"precision": "bf16"' in (tmp_path / "run" / "params-config.json").read_text()
     seen = []
-    evaluation = sys.modules["machamp_lite.inference.evaluation"]
+    engine = sys.modules["machamp_lite.inference.engine"]
     monkeypatch.setattr(engine, "resolved", lambda given, device: seen.append(given) or "fp32")
     assert cli.predict([run, str(treebank), "out.conllu", "--precision", "fp32"]) == 0
     assert set(seen) == {"fp32"}
