@@ -26,14 +26,12 @@ def spelling_warning(task: str, counts: Mapping[str, int]) -> str | None:
     if not several:
         return None
     several.sort(key=lambda group: -sum(counts[label] for label in group))
-    found = "; ".join(
-        ", ".join(f"{shown_label(with_escapes(label))} ({counts[label]})" for label in group)
-        for group in several[:LABELS_SHOWN]
-    )
-    more = f" and {len(several) - LABELS_SHOWN} more" if len(several) > LABELS_SHOWN else ""
+    groups_shown = [
+        ", ".join(f"{shown_label(with_escapes(label))} ({counts[label]})" for label in group) for group in several
+    ]
     return (
         f"task '{task}': labels that differ only in case, outer spaces or Unicode form count as different labels: "
-        f"{found}{more}; use one spelling for each label"
+        f"{first_items(groups_shown, separator='; ')}; use one spelling for each label"
     )
 
 
@@ -70,7 +68,7 @@ def unseen_labels(task: str, vocabulary: Vocabulary, dev: ExampleStore | None) -
 
 def unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, every: Counter[str]) -> str:
     """A warning about labels of a dev file that are not in the training data; ``every`` are all its labels."""
-    labels = _listed([label for label, _ in unseen.most_common()])
+    labels = first_items([shown_label(label) for label, _ in unseen.most_common()])
     if unseen.keys() == every.keys():
         return (
             f"{name}: task '{task}': none of the labels of {path} is in the training data, so that all "
@@ -97,8 +95,7 @@ def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
         )
 
 
-def _listed(labels: Sequence[str]) -> str:
-    """The first labels, and the number of others."""
-    more = len(labels) - LABELS_SHOWN
-    shown = ", ".join(map(shown_label, labels[:LABELS_SHOWN]))
-    return f"{shown} and {more} more" if more > 0 else shown
+def first_items(items: Sequence[str], *, most: int = LABELS_SHOWN, separator: str = ", ") -> str:
+    """The first items, and the number of others."""
+    shown = separator.join(items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

@@ -16,7 +16,7 @@ from machamp_lite.data.ragged_array import RaggedArray
 from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.data.span_schemes import AUTO, EDGE, OUTSIDE, SCHEMES, Scheme, recognise
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.data_checks.labels import plain_label, with_escapes
+from machamp_lite.data_checks.labels import first_items, plain_label, with_escapes
 from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.example_store import ExampleStore
@@ -243,8 +243,7 @@ def _is_misspelt(label: str) -> bool:
 
 
 def _listed(labels: Sequence[str], counts: Mapping[str, int]) -> str:
-    shown = ", ".join(f"'{with_escapes(label)}' {_times(counts[label])}" for label in labels[:LABELS_SHOWN])
-    return f"{shown} and {len(labels) - LABELS_SHOWN} more" if len(labels) > LABELS_SHOWN else shown
+    return first_items([f"'{with_escapes(label)}' {_times(counts[label])}" for label in labels], most=LABELS_SHOWN)
 
 
 def _times(count: int) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.data_checks.labels import unseen_labels
+from machamp_lite.data_checks.labels import first_items, unseen_labels
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.issues import sentences
 from machamp_lite.decoders import decoder_class
@@ -132,8 +132,7 @@ def _unseen(unseen: Mapping[str, int]) -> list[str]:
     if not unseen:
         return []
     ranked = sorted(unseen.items(), key=lambda pair: (-pair[1], pair[0]))
-    more = f" and {len(ranked) - LABELS_SHOWN} more" if len(ranked) > LABELS_SHOWN else ""
     return [
         f"dev labels that are not in the training data: {len(ranked)} ({sum(unseen.values())} items): "
-        f"{_counts(ranked[:LABELS_SHOWN])}{more}"
+        f"{first_items([_counts([pair]) for pair in ranked])}"
     ]
