@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
@@ -19,6 +19,7 @@ _OUT_OF_MEMORY = re.compile(
     r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
 )
 LONGEST_VALUE = 60
+ITEMS_SHOWN = 5
 
 
 class MachampError(Exception):
@@ -103,7 +104,7 @@ class _FaultKind:
             return self.first
         numbers = [number for number in self.lines if number]
         where = f": {', '.join(numbers)}{', ...' * (len(numbers) < others)}" if numbers else ""
-        return f"{self.first} (and {others} more line{'s' * (others > 1)} like it{where})"
+        return f"{self.first} (and {counted(others, 'more line')} like it{where})"
 
 
 def check_empty_names(names: Mapping[str, Any]) -> None:
@@ -134,6 +135,21 @@ def shown_label(label: str) -> str:
     """
     label = one_line(label)
     return f"'{label}'" if not label or " " in label else label
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "sentence"), counted(2, "sentence")
+    ('1 sentence', '2 sentences')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def first_items(items: Sequence[str], *, most: int = ITEMS_SHOWN, separator: str = ", ") -> str:
+    """The first items, and the number of others."""
+    shown = separator.join(items[:most])
+    return f"{shown} and {len(items) - most} more" if len(items) > most else shown
 
 
 def is_panic(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 
 from machamp_lite.data.lines import is_blank
 from machamp_lite.data.record import FileFormat, Record
-from machamp_lite.errors import DataError, FaultList
+from machamp_lite.errors import DataError, FaultList, counted
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class ColumnChecker:
             if len(row) < needed and not (self.wrong_separator and len(row) == 1):
                 missing = min(column for column in self.required if column >= len(row))
                 self.faults.add(
-                    f"{record.where(number)}: found {len(row)} column{'s' * (len(row) != 1)}, expected at least "
+                    f"{record.where(number)}: found {counted(len(row), 'column')}, expected at least "
                     f"{needed}: {self.required[missing]} reads column {missing}, counted from 0"
                 )
 

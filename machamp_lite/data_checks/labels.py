@@ -1,7 +1,7 @@
 """Warns about labels of training and dev data that are probably mistakes."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from unicodedata import combining, is_normalized, normalize
 
 from machamp_lite.config.schema import DatasetConfig
@@ -9,9 +9,8 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.dependency import MANY_ROOTS
-from machamp_lite.errors import shown_label
+from machamp_lite.errors import first_items, shown_label
 
-LABELS_SHOWN = 5
 # The warning that most labels occur only once requires this many labels, and a higher share of distinct ones.
 MIN_LABELS, MIN_DISTINCT = 20, 0.9
 _INVISIBLE = " \t\u200b\u2060\ufeff"
@@ -93,9 +92,3 @@ def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
             f"task '{task}': {number} of the {few} in the training data have the relation '{label}', which mostly "
             f"{most} have; prediction gives it to {most} only"
         )
-
-
-def first_items(items: Sequence[str], *, most: int = LABELS_SHOWN, separator: str = ", ") -> str:
-    """The first items, and the number of others."""
-    shown = separator.join(items[:most])
-    return f"{shown} and {len(items) - most} more" if len(items) > most else shown

@@ -16,13 +16,13 @@ from machamp_lite.data.ragged_array import RaggedArray
 from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.data.span_schemes import AUTO, EDGE, OUTSIDE, SCHEMES, Scheme, recognise
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.data_checks.labels import first_items, plain_label, with_escapes
+from machamp_lite.data_checks.labels import plain_label, with_escapes
 from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.seq_bio import SeqBio
-from machamp_lite.errors import DataError
+from machamp_lite.errors import DataError, first_items
 
 KINDS_SHOWN = 5
 LABELS_SHOWN = 6

@@ -7,11 +7,10 @@ import numpy as np
 from machamp_lite.config.schema import Config
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.data_checks.labels import first_items, unseen_labels
+from machamp_lite.data_checks.labels import unseen_labels
 from machamp_lite.dataloading.example_store import ExampleStore
-from machamp_lite.dataloading.issues import sentences
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import shown_label
+from machamp_lite.errors import counted, first_items, shown_label
 
 LABELS_SHOWN = 5
 # Class weights above this multiple of their mean, and labels with fewer items than this, are reported in a warning.
@@ -46,7 +45,7 @@ def describe_data(
             ]
             lines.append(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
-                f"{annotated} annotated sentences"
+                f"{counted(annotated, 'annotated sentence')}"
             )
             lines += left_out
             if not decoder.Options.has_classes:
@@ -65,27 +64,31 @@ def _left_out(task: str, examples: ExampleStore) -> str:
         return ""
     number = sum(count.occurrences for count in excluded)
     shown = ", ".join(f"{count.occurrences} {count.issue.kind}" for count in excluded)
-    return f"{sentences(number)} {'is' if number == 1 else 'are'} left out: {shown}"
+    return f"{counted(number, 'sentence')} {'is' if number == 1 else 'are'} left out: {shown}"
 
 
 def _size(examples: ExampleStore, tokenizer: WordTokenizer) -> str:
-    words = int(examples.lengths("words").sum())
     subwords = examples.subword_ids()
     special = {*tokenizer.special.before, *tokenizer.special.between, *tokenizer.special.after}
     subwords = subwords[~np.isin(subwords, list(special))]
     unknown = float((subwords == tokenizer.unknown_id).mean()) if len(subwords) else 0.0
     segments = int((examples.lengths("segment_starts") > 1).sum())
-    cut = f", {segments} sentences longer than max_input_length" if segments else ""
-    unit = "words" if examples.lengths("word_ends").any() else "texts"
+    cut = f", {counted(segments, 'sentence')} longer than max_input_length" if segments else ""
+    has_words = bool(examples.lengths("word_ends").any())
+    units = (
+        counted(int(examples.column("num_words").sum()), "word")
+        if has_words
+        else counted(int(examples.lengths("words").sum()), "text")
+    )
     return (
-        f"{len(examples)} sentences, {words} {unit}, {len(subwords)} subwords, "
+        f"{counted(len(examples), 'sentence')}, {units}, {counted(len(subwords), 'subword')}, "
         f"{100 * unknown:.2f}% unknown subwords{cut}"
     )
 
 
 def _labels(vocabulary: Vocabulary, weights: Sequence[float] | None) -> list[str]:
     ranked = vocabulary.most_frequent()
-    lines = [f"{len(ranked)} labels, {sum(vocabulary.counts)} items"]
+    lines = [f"{counted(len(ranked), 'label')}, {counted(sum(vocabulary.counts), 'item')}"]
     if ranked[0][1] >= IMBALANCE * ranked[-1][1]:
         lines[0] += f"; class imbalance {ranked[0][1] / ranked[-1][1]:.0f}:1"
     if weights is not None:
@@ -112,13 +115,13 @@ def _weighted_labels(ranked: Sequence[tuple[str, int]], weights: Mapping[str, fl
     few = [shown[label] for label, count in ranked if count < FEW_ITEMS]
     if large:
         lines.append(
-            f"warning: weights over {LARGE_WEIGHT} times the mean: {', '.join(large[:LABELS_SHOWN])}; a few items "
+            f"warning: weights over {LARGE_WEIGHT} times the mean: {first_items(large)}; a few items "
             "dominate the loss; try class_weights 'sqrt' or 'effective', or oversample"
         )
     if few:
         lines.append(
-            f"warning: {len(few)} labels have fewer than {FEW_ITEMS} items: {', '.join(few[:LABELS_SHOWN])}; weights "
-            "cannot replace data: annotate more items, merge labels, or try 'sqrt'"
+            f"warning: {counted(len(few), 'label')} with fewer than {FEW_ITEMS} items: {first_items(few)}; weights "
+            "cannot replace data: annotate more items, or merge labels"
         )
     return lines
 

@@ -53,6 +53,7 @@ class DatasetReader(ExampleBuilder):
     def _read_file(self, path: str | Path, *, training: bool) -> ExampleStore:
         faults, issues = FaultList(), IssueCounter()
         counts: dict[str, Counter[str]] = {task: Counter() for task in self.config.tasks}
+        earlier = {task: self.vocabularies[task].counts.copy() for task in self.config.tasks} if training else {}
         with _garbage_collection_paused():
             store = ExampleStore.pack(
                 self._chunks(path, faults=faults, issues=issues, counts=counts, training=training),
@@ -64,6 +65,12 @@ class DatasetReader(ExampleBuilder):
             )
         if faults.count:
             raise DataError(faults.lines(str(path)))
+        # Vocabularies count the labels of training data; those of this file are what they have counted since.
+        for task, before in earlier.items():
+            vocabulary = self.vocabularies[task]
+            before += [0] * (len(vocabulary) - len(before))
+            in_file = zip(vocabulary.labels, vocabulary.counts, before, strict=True)
+            counts[task].update({label: now - then for label, now, then in in_file if now > then})
         return store
 
     def _chunks(
@@ -93,7 +100,7 @@ class DatasetReader(ExampleBuilder):
                 continue
             in_chunk, labels = zip(*chunk, strict=True)
             self._check(in_chunk, labels, issues)
-            examples = self.examples(in_chunk, labels, training=training, counts=counts)
+            examples = self.examples(in_chunk, labels, training=training, counts=None if training else counts)
             for record, examples_of_record in zip(in_chunk, examples, strict=True):
                 for example in examples_of_record:
                     if len(example.segments.subword_ids) > MAX_SENTENCE_SUBWORDS:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from machamp_lite.data.records import Record
 from machamp_lite.decoders.base import LabelIssue
+from machamp_lite.errors import counted
 
 UNREADABLE = "with labels that cannot be read"
 
@@ -61,17 +62,8 @@ class IssueCounter:
             handling = f"left out of {excluded_from}" if issue.excluded else issue.handling
             if issue.message:
                 yield (
-                    f"{where}: {issue.message}; {sentences(count.occurrences)} {issue.kind} "
+                    f"{where}: {issue.message}; {counted(count.occurrences, 'sentence')} {issue.kind} "
                     f"{'is' if count.occurrences == 1 else 'are'} {handling} (task '{count.task}')"
                 )
             else:
                 yield f"task '{count.task}': {issue.kind} ({count.occurrences}, the first in {where}): {handling}"
-
-
-def sentences(number: int) -> str:
-    """A number with the noun "sentence".
-
-    >>> sentences(1), sentences(2)
-    ('1 sentence', '2 sentences')
-    """
-    return f"{number} sentence{'s' * (number != 1)}"

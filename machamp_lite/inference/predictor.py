@@ -2,17 +2,18 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from machamp_lite.data.records import Record, in_chunks, read_records
+from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError
+from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError, first_items, shown_label
 from machamp_lite.files.atomic import open_output, write_json
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, matching_dataset
@@ -21,6 +22,7 @@ from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
+from machamp_lite.metrics.label_report import NONE
 from machamp_lite.model.multitask_model import Model
 
 logger = logging.getLogger(__name__)
@@ -104,15 +106,24 @@ def predict_file(
         with _writing(scores_file):
             _write_scores(tracker, scores_file)
     if warns:
-        for line in gold_warnings(tracker, source):
+        for line in gold_warnings(tracker, source, model.vocabularies):
             logger.warning("%s", line)
     return tracker.scores()
 
 
-def gold_warnings(tracker: MetricTracker, source: AnyPath) -> Iterator[str]:
-    """Warnings about unusual gold labels of a predicted file, some of which its scores exclude."""
+def gold_warnings(
+    tracker: MetricTracker, source: AnyPath, vocabularies: Mapping[str, Vocabulary]
+) -> Iterator[str]:
+    """Warnings about gold labels of a predicted file: unusual ones, and tasks of which the model knows none."""
     yield from tracker.issues.warnings(str(source), excluded_from="the scores")
     yield from (f"{source}: {line}" for line in tracker.warnings())
+    for task, scores in tracker.label_scores().items():
+        gold = [label for label in scores.marginals()[0] if label != NONE]
+        if not any(label in vocabularies[task] for label in gold):
+            yield (
+                f"{source}: task '{task}': the model knows none of the gold labels, so that all count as wrong: "
+                f"{first_items(list(map(shown_label, gold)))}; does the file have the columns of the training data?"
+            )
 
 
 def predict_records(

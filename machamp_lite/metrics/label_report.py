@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from machamp_lite.errors import counted
 from machamp_lite.metrics.base import LabelPairs, f1, ratio
 
 # The number of labels in the confusion matrix of a scores file.
@@ -81,7 +82,7 @@ class LabelScores(LabelPairs):
         names = [label for label in labels if label in kept]
         indices = {label: index for index, label in enumerate(names)}
         if others := len(labels) - len(names):
-            names.append(f"({others} other{'s' if others > 1 else ''})")
+            names.append(f"({counted(others, 'other')})")
         matrix = [[0] * len(names) for _ in names]
         for (gold, predicted), count in self.counts.items():
             matrix[indices.get(gold, -1)][indices.get(predicted, -1)] += count

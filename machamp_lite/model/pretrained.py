@@ -17,7 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from machamp_lite.data.running_text import choose_word_boundary
 from machamp_lite.data.text_growth import growth_fault
 from machamp_lite.decoders.base import LanguageModelKind
-from machamp_lite.errors import ConfigError, first_line
+from machamp_lite.errors import ConfigError, first_items, first_line
 from machamp_lite.files.checksums import sha256
 
 logger = logging.getLogger(__name__)
@@ -135,9 +135,8 @@ def _check_missing(
         )
     shown = [key for key, number in lacking.items() if number in used]
     if shown:
-        more = f" and {len(shown) - NAMES_SHOWN} more" if len(shown) > NAMES_SHOWN else ""
-        names = ", ".join(shown[:NAMES_SHOWN])
-        logger.warning("%s: has no weights for %s%s, which start at random", name, names, more)
+        names = first_items(shown, most=NAMES_SHOWN)
+        logger.warning("%s: has no weights for %s, which start at random", name, names)
 
 
 def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> Pretrained:

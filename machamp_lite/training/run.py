@@ -14,6 +14,7 @@ from machamp_lite.data_checks.span_schemes import with_schemes
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.dataloading.datasets import RunData, data_checksums, training_streams
+from machamp_lite.errors import counted
 from machamp_lite.files.atomic import write_json
 from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.model.multitask_model import Model, language_model_kind
@@ -110,8 +111,9 @@ class TrainingRun:
             if not processes.is_main_process:
                 # Dropout differs between processes; the weights are those of the main process.
                 seed_everything(seed + processes.rank)
-            accelerate(model, seen_subwords=(examples.subword_ids() for examples in data.train.values()))
             _log_model(model, processes)
+            accelerate(model, seen_subwords=(examples.subword_ids() for examples in data.train.values()))
+            logger.info("sentences are %s", model.encoder.layout.description)
             optimizer = make_optimizer(model, self.config.params.training)
             if saved is not None:
                 saved.restore(model, optimizer, rank=processes.rank)
@@ -148,7 +150,8 @@ class TrainingRun:
         )
         for name, examples in data.train.items():
             dev_sentences = len(data.dev[name].sentences()) if name in data.dev else 0
-            logger.info("%s: %d training sentences, %d dev sentences", name, len(examples.sentences()), dev_sentences)
+            sizes = [counted(len(examples.sentences()), "training sentence"), counted(dev_sentences, "dev sentence")]
+            logger.info("%s: %s", name, ", ".join(sizes))
         model = build_model(config, data, init_model=init_model)
         if init_model is not None and saved is None:
             warm_start.copy_decoders(model, init_model)
@@ -275,14 +278,13 @@ def _log_model(model: Model, processes: Processes) -> None:
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
     logger.info(
-        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %d tasks, on %s in %s",
+        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %s, on %s in %s",
         model.config.params.transformer_model,
         encoder / 1e6,
         decoders / 1e6,
-        len(model.tasks),
+        counted(len(model.tasks), "task"),
         model.device,
         resolved(model.precision, model.device),
     )
-    logger.info("sentences are %s", model.encoder.layout.description)
     if processes.world_size > 1:
         logger.info("%d processes", processes.world_size)

@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.example import Example
-from machamp_lite.errors import StoppedError, TrainingError
+from machamp_lite.errors import StoppedError, TrainingError, first_items
 from machamp_lite.inference.evaluation import MetricTracker, evaluate, sum_of_main_metrics
 from machamp_lite.metrics import METRICS
 from machamp_lite.metrics.label_report import LOW_RECALL
@@ -28,7 +28,6 @@ logger = logging.getLogger(__name__)
 # On a GPU, reading the loss waits for all steps so far.
 LOG_EVERY_N_STEPS = {"cpu": 1, "cuda": 50}
 SOURCES_SHOWN = 5
-LABELS_SHOWN = 5
 
 
 @dataclass(kw_only=True)
@@ -255,7 +254,8 @@ def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
             low = ""
             # Tasks that predict numbers or text have no labels.
             if labels := metrics["labels"][dataset].get(task):
-                shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
+                if "f1_macro" not in values:
+                    shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
                 low = _labels_of_low_recall(labels["labels"])
             yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
 
@@ -266,7 +266,4 @@ def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:
         for label, row in labels.items()
         if row["support"] and row["recall"] < LOW_RECALL
     ]
-    if not low:
-        return ""
-    more = f" and {len(low) - LABELS_SHOWN} more" if len(low) > LABELS_SHOWN else ""
-    return f"; recall below {LOW_RECALL:.0%}: {', '.join(low[:LABELS_SHOWN])}{more}"
+    return f"; recall below {LOW_RECALL:.0%}: {first_items(low)}" if low else ""

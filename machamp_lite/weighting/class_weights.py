@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
-from machamp_lite.errors import did_you_mean
+from machamp_lite.errors import counted, did_you_mean
 
 Scheme = Literal["balanced", "inverse", "max_ratio", "sqrt", "effective"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)
@@ -107,7 +107,7 @@ def _named(labels: Sequence[str], *, show: Callable[[str], str] = "'{}'".format)
     >>> _named(["NOUN", "VERB"])
     "2 labels: 'NOUN', 'VERB'"
     """
-    number = f"{len(labels)} label{'s' if len(labels) > 1 else ''}"
+    number = counted(len(labels), "label")
     first = f", the first {LABELS_SHOWN}" if len(labels) > LABELS_SHOWN else ""
     return f"{number}{first}: {', '.join(show(label) for label in labels[:LABELS_SHOWN])}"
 

@@ -43,7 +43,7 @@ def test_sizes_count_sentences_words_and_subwords(described: Callable[..., list[
     assert lines[:4] == [
         "dataset A",
         "  train: 2 sentences, 3 words, 3 subwords, 0.00% unknown subwords",
-        "  dev: 1 sentences, 1 words, 1 subwords, 0.00% unknown subwords",
+        "  dev: 1 sentence, 1 word, 1 subword, 0.00% unknown subwords",
         "  task upos (seq, loss_weight 1): 2 annotated sentences",
     ]
 
@@ -54,7 +54,7 @@ def test_unknown_subwords_are_counted(described: Callable[..., list[str]]) -> No
 
 
 def test_sentences_that_are_split_into_segments_are_reported(described: Callable[..., list[str]]) -> None:
-    assert described("a X\n" * 70)[1].endswith(", 1 sentences longer than max_input_length")
+    assert described("a X\n" * 70)[1].endswith(", 1 sentence longer than max_input_length")
     assert "longer" not in described("a X\n" * 20)[1]
 
 

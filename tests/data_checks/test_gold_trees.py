@@ -118,7 +118,7 @@ def test_only_a_tree_that_is_none_is_left_out_of_training(trees: Trees, name: st
 def test_check_counts_what_is_left_out(trees: Trees) -> None:
     assert cli.train([*trees.config(train=GOOD + CYCLE + NO_ROOT + CYCLE, dev=CYCLE + GOOD), "--check"]) == 0
     lines = [line.strip() for line in trees.capsys.readouterr().out.splitlines()]
-    assert "task dep (dependency, loss_weight 1): 1 annotated sentences" in lines
+    assert "task dep (dependency, loss_weight 1): 1 annotated sentence" in lines
     assert "train: 3 sentences are left out: 2 with a cycle, 1 without a root" in lines
     assert "dev: 1 sentence is left out: 1 with a cycle" in lines
 

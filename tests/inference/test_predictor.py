@@ -209,6 +209,17 @@ def test_labels_that_training_never_saw_only_count_as_wrong(model: Model, here: 
     assert "tree" not in scores, "a head that cannot be read is no gold label"
 
 
+@pytest.mark.parametrize(("label", "warnings"), [("NOUN", 0), ("n", 1)])
+def test_gold_labels_of_which_the_model_knows_none_give_a_warning(
+    model: Model, here: Path, caplog: pytest.LogCaptureFixture, label: str, warnings: int
+) -> None:
+    Path("other").write_text(f"1\tDogs\t_\t{label}\n2\tbark\t_\tv\n\n")
+    predict_file(model, "other", "out", dataset="UD")
+    found = [line for line in caplog.messages if "knows none of the gold labels" in line]
+    assert len(found) == warnings
+    assert all(line.startswith("other: task 'upos': ") and "n, v" in line for line in found)
+
+
 @pytest.mark.parametrize("size", [1, 2, 64])
 def test_batch_size_changes_no_label(model: Model, here: Path, size: int) -> None:
     predict_file(model, "ud", "out", dataset="UD")
