@@ -1,5 +1,6 @@
 """Errors in the user's input, and helpers for their messages."""
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -183,6 +184,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
         folded[key] for key in get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
     ]
     return f"; did you mean '{similar[0]}'?" if similar else ""
+
+
+def nearest_file(path: str) -> str:
+    """The end of an error message that suggests the file with the most similar name in the same folder."""
+    folder, name = os.path.split(path)
+    try:
+        names = os.listdir(folder or ".")
+    except (OSError, ValueError):
+        return f"; the folder {folder} does not exist either"
+    similar = get_close_matches(name, names, n=1, cutoff=0.6)
+    return f"; did you mean '{os.path.join(folder, similar[0])}'?" if similar else ""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from machamp_lite.errors import LONGEST_REASON, ConfigError, check_empty_names, nearest, shorten
+from machamp_lite.errors import LONGEST_REASON, ConfigError, check_empty_names, nearest, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
 
@@ -141,12 +141,17 @@ def _configs_of_run(folder: str) -> tuple[list[str], str]:
     """The dataset configs and the params of a run that can be resumed."""
     names = ("dataset-configs.json", "params-config.json", "state/state.safetensors")
     datasets, params, state = (Path(folder, name) for name in names)
-    if not (datasets.exists() and params.exists() and state.exists()):
-        raise ConfigError(
-            f"--resume {folder}: found no run to resume, expected the folder of one that was stopped after "
-            "it had saved its state"
-        )
-    return [str(datasets)], str(params)
+    if datasets.exists() and params.exists() and state.exists():
+        return [str(datasets)], str(params)
+    if not Path(folder).exists():
+        reason = f"there is no such folder{nearest_file(folder)}"
+    elif not datasets.exists():
+        reason = "it is not a run folder, expected one with dataset-configs.json"
+    elif Path(folder, "model").exists():
+        reason = f"the run is finished; to train its model further, start a new run with --retrain {folder}"
+    else:
+        reason = "the run was stopped before it saved a state; start it again with --overwrite"
+    raise ConfigError(f"--resume {folder}: found no run to resume: {reason}")
 
 
 def _predict_parser() -> _Parser:

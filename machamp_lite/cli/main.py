@@ -65,6 +65,7 @@ def _train_in_process(
     from machamp_lite.training.run_folder import default_run_folder
     from machamp_lite.training.run_folder_lock import check_run_folders
 
+    device = processes.run_on_all_ranks(lambda: _choose_device(flags.device, several=processes.world_size > 1))
     if flags.check or flags.sequential:
         cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_main_process}
         lines = processes.run_on_all_ranks(lambda: check_all(configs, retrain=flags.retrain, **cache))
@@ -72,7 +73,6 @@ def _train_in_process(
         if processes.is_main_process:
             print("\n".join(map(one_line, lines)))
         return 0
-    device = processes.run_on_all_ranks(lambda: _choose_device(flags.device, several=processes.world_size > 1))
     if device == "cpu":
         keep_freed_memory()
     given = flags.resume or flags.model_dir

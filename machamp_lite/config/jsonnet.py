@@ -8,14 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
 import _jsonnet
 
 from machamp_lite.config.error_messages import show
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, nearest_file
 
 # In bytes; enough for the class weights of a million labels.
 LARGEST_CONFIG = 2**26
@@ -49,7 +48,10 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
     try:
         if os.path.getsize(path) > LARGEST_CONFIG:
             raise ConfigError(f"{path}: is larger than {LARGEST_CONFIG >> 20} MB, expected a config")
-        value = _evaluate(path, Path(path).read_text(encoding="utf-8-sig"))
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if not text.strip():
+            raise ConfigError(f"{path}: is empty, expected an object {{...}}")
+        value = _evaluate(path, text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
@@ -62,17 +64,6 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
     return value
-
-
-def nearest_file(path: str) -> str:
-    """The end of an error message that suggests the file with the most similar name in the same folder."""
-    folder, name = os.path.split(path)
-    try:
-        names = os.listdir(folder or ".")
-    except (OSError, ValueError):
-        return f"; the folder {folder} does not exist either"
-    similar = get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"; did you mean '{os.path.join(folder, similar[0])}'?" if similar else ""
 
 
 def _evaluate(path: str, text: str) -> Any:

@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from machamp_lite.config.error_messages import ErrorCollector, Location, show
-from machamp_lite.config.jsonnet import nearest_file, read_jsonnet
+from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.machamp_compat import migrate_dataset, migrate_params
 from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge, parse_override
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker, check_oversampling
 from machamp_lite.config.task_types import TASK_TYPES, options_class
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, nearest_file
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package contains params.json; in a checkout it is in configs/.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, nearest_file
 from machamp_lite.files.atomic import is_read_only
 from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.streams import AnyPath, descriptor_of, is_standard, is_stream
@@ -76,7 +76,7 @@ def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
     elif os.path.isdir(source):
         yield f"{source}: is a folder, expected a file"
     elif not _exists(source):
-        yield f"{source}: no such file"
+        yield f"{source}: no such file{nearest_file(str(source))}"
     elif not (os.path.isfile(source) or _can_be_spooled(source)):
         yield f"{source}: is a device or a socket, expected a file, a pipe, or - for standard input"
     if is_standard(target):

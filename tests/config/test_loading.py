@@ -244,7 +244,7 @@ NO_OBJECTS = {
     "null": "c.json: expected an object {...}, found null",
     '"' + "x" * 99 + '"': f"c.json: expected an object {{...}}, found '{'x' * 56}...",
     "{}": "c.json: no datasets found, expected at least one",
-    "": "c.json:1:1: unexpected end of file (expected jsonnet)",
+    "": "c.json: is empty, expected an object {...}",
     '{\n"A": {\n "a" 3}}': 'c.json:3:6: expected token OPERATOR but got (NUMBER, "3") (expected jsonnet)',
     "{A: {}, A: {}}": "c.json:1:9: duplicate field: A (expected jsonnet)",
     "{\nA: nobody}": "c.json:2:4-10: Unknown variable: nobody (expected jsonnet)",

@@ -148,8 +148,25 @@ def test_no_flag_changes_a_resumed_run(resume_errors: Callable[..., list[str]], 
     for flag in (["--set", "training.num_epochs=9"], ["--retrain", "x"], ["--sequential"], ["--seed", "1"]):
         (line,) = resume_errors(*flag)
         assert line.startswith(f"{flag[0]}: a resumed run keeps its config")
-    (line,) = resume_errors(folder=tmp_path / "none")
-    assert "found no run to resume" in line
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (None, "there is no such folder; did you mean"),
+        ([], "it is not a run folder"),
+        (["dataset-configs.json"], "the run was stopped before it saved a state; start it again with --overwrite"),
+        (["dataset-configs.json", "model"], "the run is finished; to train its model further, start a new run with"),
+    ],
+)
+def test_why_a_folder_has_no_run_to_resume_is_reported(
+    resume_errors: Callable[..., list[str]], tmp_path: Path, files: list[str] | None, reason: str
+) -> None:
+    (tmp_path / "other").mkdir()
+    for name in files or []:
+        (tmp_path / "other" / name).touch()
+    (line,) = resume_errors(folder=tmp_path / ("othre" if files is None else "other"))
+    assert f"found no run to resume: {reason}" in line
 
 
 def test_a_changed_config_is_reported_key_by_key(resume_errors: Callable[..., list[str]], stopped: Path) -> None:
