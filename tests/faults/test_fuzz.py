@@ -43,13 +43,13 @@ from transformers import AutoTokenizer
 
 from machamp_lite.data.span_schemes import EDGE, SCHEMES
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.dataloading import datasets as run_data
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import open_output, write_json
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.model import pretrained
 from machamp_lite.model import serialization as checkpoint
 from machamp_lite.model.serialization import load_model
+from machamp_lite.training import data
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +80,7 @@ def known_encoder(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loads the tiny encoder's tokenizer once, and asks no hub for other ones."""
     tokenizer = pretrained.load_tokenizer(encoder)
     load = pretrained.load_tokenizer
-    monkeypatch.setattr(run_data, "load_tokenizer", lambda name: tokenizer if name == encoder else load(name))
+    monkeypatch.setattr(data, "load_tokenizer", lambda name: tokenizer if name == encoder else load(name))
 
 
 @pytest.fixture
