@@ -4,7 +4,7 @@ A transformer whose ``attn_implementation`` is ``PACKED`` or ``PACKED_FAST_DROPO
 layer. Outside of ``segment_mask_context`` it is the usual attention over padded rows.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
@@ -23,7 +23,6 @@ from machamp_lite.acceleration.cpu_dropout import dropout as cpu_dropout
 PACKED, PACKED_FAST_DROPOUT = "machamp_packed", "machamp_packed_fast_dropout"
 # (length, number of segments) of each group of adjacent segments with the same length in the current row.
 _groups: ContextVar[Sequence[tuple[int, int]] | None] = ContextVar("groups", default=None)
-_Attend = Callable[..., Tensor]
 
 
 @contextmanager
@@ -44,23 +43,14 @@ def attend(
     *,
     dropout: float,
     scaling: float | None,
+    fast_dropout: bool = True,
 ) -> Tensor:
-    """Scaled dot-product attention; the mask is true where a query sees a key. *Shape:* (..., L, E) -> (..., L, E)."""
-    return scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
+    """Scaled dot-product attention; the mask is true where a query sees a key. *Shape:* (..., L, E) -> (..., L, E).
 
-
-def attend_with_fast_dropout(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None = None,
-    *,
-    dropout: float,
-    scaling: float | None,
-) -> Tensor:
-    """As ``attend``; on a CPU, where torch has no fast kernel with dropout, it is composed with a faster dropout."""
-    if not _is_slow(query, dropout):
-        return attend(query, key, value, mask, dropout=dropout, scaling=scaling)
+    torch has no fast kernel with dropout for CPUs. There, ``fast_dropout`` composes attention with a faster dropout.
+    """
+    if not (fast_dropout and _is_slow(query, dropout)):
+        return scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling)
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     scores = (query * scaling) @ key.transpose(-2, -1)
     if mask is not None:
@@ -77,7 +67,7 @@ def packed_attention(
     *,
     dropout: float = 0.0,
     scaling: float | None = None,
-    attend: _Attend = attend_with_fast_dropout,
+    fast_dropout: bool = True,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
     """Scaled dot-product attention of each segment with itself, for all segments of one length at once.
@@ -88,7 +78,9 @@ def packed_attention(
     groups = _groups.get()
     if groups is None:
         if _is_slow(query, dropout) and query.shape == key.shape and not _is_causal(module, options):
-            attended = attend(query, key, value, attention_mask, dropout=dropout, scaling=scaling)
+            attended = attend(
+                query, key, value, attention_mask, dropout=dropout, scaling=scaling, fast_dropout=fast_dropout
+            )
             return attended.transpose(1, 2), None
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
@@ -100,7 +92,9 @@ def packed_attention(
     for (length, count), *group in zip(groups, *states, strict=True):
         # (H, count * length, E) -> (count, H, length, E)
         queries, keys, values = (rows.unflatten(1, (count, length)).transpose(0, 1) for rows in group)
-        attended = attend(queries, keys, values, dropout=dropout, scaling=scaling)
+        attended = attend(
+            queries, keys, values, dropout=dropout, scaling=scaling, fast_dropout=fast_dropout
+        )
         parts.append(attended.transpose(1, 2).flatten(0, 1))
     return torch.cat(parts).unsqueeze(0), None
 
@@ -114,6 +108,6 @@ def _is_causal(module: nn.Module, options: dict[str, Any]) -> bool:
     return bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
 
 
-for _name, _attend in ((PACKED, attend), (PACKED_FAST_DROPOUT, attend_with_fast_dropout)):
-    AttentionInterface.register(_name, partial(packed_attention, attend=_attend))
+for _name in (PACKED, PACKED_FAST_DROPOUT):
+    AttentionInterface.register(_name, partial(packed_attention, fast_dropout=_name == PACKED_FAST_DROPOUT))
     AttentionMaskInterface.register(_name, sdpa_mask)

@@ -141,11 +141,7 @@ def _embedding_name(model: Model) -> str | None:
     # A language model reads all vectors, or gets random subwords as input.
     if not params.update_weights_encoder or params.lora is not None or model.pretrained.kind is not None:
         return None
-    try:
-        embedding: Any = model.pretrained.encoder.get_input_embeddings()
-    except NotImplementedError:
-        # Canine has no embedding of subwords.
-        return None
+    embedding = model.pretrained.subword_embedding
     if (
         type(embedding) is not nn.Embedding
         or embedding.max_norm is not None

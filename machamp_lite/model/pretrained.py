@@ -96,6 +96,15 @@ class Pretrained:
     language_model: Any = None
     kind: LanguageModelKind | None = None
 
+    @property
+    def subword_embedding(self) -> nn.Module | None:
+        """The encoder's embedding of subwords; None for Canine, which hashes characters."""
+        try:
+            embedding: nn.Module = self.encoder.get_input_embeddings()
+        except NotImplementedError:
+            return None
+        return embedding
+
     def save_config(self, folder: Path) -> None:
         """Writes the config that ``load_architecture`` reads."""
         if self.kind != "sequence":

@@ -187,14 +187,11 @@ def _any_error_as(message: str) -> Iterator[None]:
 
 def _check_tokenizer(model: Model, folder: Path) -> None:
     """Raises ``ConfigError`` for a tokenizer with more subwords than the encoder has embeddings."""
-    try:
-        embedding = model.pretrained.encoder.get_input_embeddings()
-    except NotImplementedError:
-        # Canine has no table of subwords: it hashes characters.
+    rows = getattr(model.pretrained.subword_embedding, "num_embeddings", None)
+    if rows is None:
         return
-    rows = getattr(embedding, "num_embeddings", None)
     largest = max(model.tokenizer.tokenizer.get_vocab().values(), default=0)
-    if rows is not None and largest >= rows:
+    if largest >= rows:
         raise ConfigError(
             f"{folder}: found a subword with the id {largest} in the tokenizer, but the encoder has {rows} embeddings"
         )

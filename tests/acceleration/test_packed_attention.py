@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from machamp_lite.acceleration.packed_attention import (
-    attend_with_fast_dropout,
+    attend,
     packed_attention,
     segment_mask_context,
 )
@@ -50,10 +50,10 @@ def test_attention_for_fast_dropout_equals_torchs_without_dropout(mask: str) -> 
     seen[1, ..., 3:] = False
     masks = {"none": None, "bool": seen, "added": torch.zeros(2, 1, 5, 5).masked_fill(~seen, float("-inf"))}
     # A probability this small drops nothing, but uses the same code.
-    outcomes = [attend_with_fast_dropout(*states, masks[mask], dropout=share, scaling=None) for share in (0.0, 1e-9)]
+    outcomes = [attend(*states, masks[mask], dropout=share, scaling=None) for share in (0.0, 1e-9)]
     torch.testing.assert_close(*outcomes)
     gradients = [torch.autograd.grad(outcome.square().sum(), states) for outcome in outcomes]
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other)
-    dropped = attend_with_fast_dropout(*states, masks[mask], dropout=0.5, scaling=None)
+    dropped = attend(*states, masks[mask], dropout=0.5, scaling=None)
     assert not torch.allclose(dropped, outcomes[0])

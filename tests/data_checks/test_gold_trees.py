@@ -130,8 +130,8 @@ def test_a_file_of_no_trees_at_all_is_refused(trees: Trees) -> None:
 
 
 def test_a_cached_run_warns_again(trees: Trees) -> None:
-    told = [trees.train("--check", "--data_cache", "cache", train=GOOD + CYCLE, dev=TWO_ROOTS) for _ in "12"]
-    assert told[0] == told[1] and len(told[0][1]) == 2
+    reported = [trees.train("--check", "--data_cache", "cache", train=GOOD + CYCLE, dev=TWO_ROOTS) for _ in "12"]
+    assert reported[0] == reported[1] and len(reported[0][1]) == 2
     assert len(list(Path("cache").iterdir())) == 1
 
 
@@ -158,13 +158,13 @@ def test_ids_that_restart_or_count_from_zero_are_refused_with_the_line(
         Path("in").write_text(GOOD + text)
         with pytest.raises(DataError) as caught:
             predict_file(model, "in", "out")
-        (told,) = str(caught.value).splitlines()
-        assert told.startswith(f"in:{line}: ") and what in told
+        (reported,) = str(caught.value).splitlines()
+        assert reported.startswith(f"in:{line}: ") and what in reported
         assert not Path("out").exists()
     else:
-        code, (told,) = trees.check(**{part: GOOD + text})
+        code, (reported,) = trees.check(**{part: GOOD + text})
         assert code == 2
-        assert told.startswith(f"{part}:{line}: ") and what in told
+        assert reported.startswith(f"{part}:{line}: ") and what in reported
 
 
 def test_numbers_that_are_no_ids_are_none(trees: Trees) -> None:

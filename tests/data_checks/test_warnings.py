@@ -1,4 +1,4 @@
-"""What of the data is most likely not meant is told once, by training and by --check."""
+"""What of the data is most likely not meant is reported once, by training and by --check."""
 
 import re
 import shutil

@@ -49,12 +49,12 @@ def entry(tmp_path: Path) -> Path:
 def test_the_second_start_reads_nothing(
     checked: Callable[..., tuple[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, told = checked()
-    assert "data: read in " in told and f"cached in {entry(tmp_path)}" in told
+    first, reported = checked()
+    assert "data: read in " in reported and f"cached in {entry(tmp_path)}" in reported
     monkeypatch.setattr(run_data, "DatasetReader", None)
-    second, told = checked()
+    second, reported = checked()
     assert second == first
-    assert f"data: from the cache {entry(tmp_path)} in " in told
+    assert f"data: from the cache {entry(tmp_path)} in " in reported
 
 
 def other_data(treebank: Path, *_: Any) -> list[str]:
@@ -175,9 +175,9 @@ def test_what_is_damaged_is_read_again_and_mended(
 ) -> None:
     first, _ = checked()
     spoil(entry(tmp_path))
-    again, told = checked()
+    again, reported = checked()
     assert again == first
-    assert told.count("this data cache cannot be used") == 1 and "data: read in " in told
+    assert reported.count("this data cache cannot be used") == 1 and "data: read in " in reported
     assert "data: from the cache" in checked()[1]
 
 
@@ -208,8 +208,8 @@ def test_a_cache_that_cannot_be_written_is_a_warning(
     else:
         checked()
         spoil(entry(tmp_path))
-    told = checked()[1]
-    assert f"data cache {cache}: cannot be written (" in told and "data: read in " in told
+    reported = checked()[1]
+    assert f"data cache {cache}: cannot be written (" in reported and "data: read in " in reported
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -52,15 +52,15 @@ def test_what_is_said_of_all_is_said_by_each(columns: ExampleStore) -> None:
 
 
 def test_slices_and_views_are_the_same_instances(columns: ExampleStore) -> None:
-    def told(examples: Any) -> list[tuple[str, str]]:
+    def summaries(examples: Any) -> list[tuple[str, str]]:
         return [(example.source, example.input_type) for example in examples]
 
-    every = told(columns)
-    assert told(columns[2:7]) == every[2:7] and told([columns[-1]]) == every[-1:]
-    assert told(columns.of_types("words")) == [own for own in every if own[1] == "words"]
-    assert told(columns.of_types("words", "raw")) == [own for own in every if own[1] != "masked"]
-    assert told(columns.sentences()) == told(columns.of_types("words"))
-    assert told(columns.of_types("raw").sentences()) == told(columns.of_types("raw"))
+    every = summaries(columns)
+    assert summaries(columns[2:7]) == every[2:7] and summaries([columns[-1]]) == every[-1:]
+    assert summaries(columns.of_types("words")) == [own for own in every if own[1] == "words"]
+    assert summaries(columns.of_types("words", "raw")) == [own for own in every if own[1] != "masked"]
+    assert summaries(columns.sentences()) == summaries(columns.of_types("words"))
+    assert summaries(columns.of_types("raw").sentences()) == summaries(columns.of_types("raw"))
     with pytest.raises(IndexError):
         columns[len(columns)]
 

@@ -256,8 +256,8 @@ def test_a_failure_leaves_no_output_and_no_trace(
     before = {path.name: path.read_bytes() for path in here.iterdir()}
     for target in ("new", "old"):
         assert cli.predict([str(run_folder), "in", target, "--dataset", "UD", "--device", "-1"]) == 2
-        (told,) = capsys.readouterr().err.splitlines()
-        assert told.startswith(line)
+        (reported,) = capsys.readouterr().err.splitlines()
+        assert reported.startswith(line)
     assert {path.name: path.read_bytes() for path in here.iterdir()} == before
 
 
@@ -410,12 +410,12 @@ def test_a_row_without_its_gold_column_is_not_scored(run_folder: Path, here: Pat
     assert (scores["scored"], scores["skipped"]) == (1, 1)
 
 
-@pytest.mark.parametrize(("name", "told", "damage"), GARBAGE, ids=range(len(GARBAGE)))
+@pytest.mark.parametrize(("name", "reported", "damage"), GARBAGE, ids=range(len(GARBAGE)))
 def test_a_damaged_model_folder_is_one_line_that_names_the_file(
     run_folder: Path,
     here: Path,
     name: str,
-    told: str,
+    reported: str,
     damage: Callable[[Path], object],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -423,7 +423,7 @@ def test_a_damaged_model_folder_is_one_line_that_names_the_file(
     damage(Path("m", name))
     assert cli.predict(["m", "ud", "out", "--dataset", "UD", "--device", "-1"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert str(Path("m", told)) in line
+    assert str(Path("m", reported)) in line
     assert not Path("out").exists()
 
 

@@ -232,8 +232,8 @@ def test_what_raw_text_cannot_be_is_one_line(
     Path("in").write_text("it ran\n")
     arguments = ["run", "in", "out", "--dataset", dataset, "--raw_text", "--device", "-1", *flags]
     assert cli.predict(arguments) == 2
-    (told,) = capsys.readouterr().err.splitlines()
-    assert told.startswith(line)
+    (reported,) = capsys.readouterr().err.splitlines()
+    assert reported.startswith(line)
     assert not Path("out").exists()
 
 
@@ -283,7 +283,7 @@ def test_each_input_is_looked_at_on_its_own(model: Model, treebank: Path, pairs:
         predict_file(model, pairs, "out")
     arguments = [item for number, source in enumerate(sources) for item in (source, f"out{number}")]
     assert cli.predict(["run", *arguments, "--device", "-1"]) == 2
-    assert not Path("out0").exists(), "faults are told before anything is written"
+    assert not Path("out0").exists(), "faults are reported before anything is written"
     assert cli.predict(["run", sources[0], "out0", sources[2], "out2", "--device", "-1"]) == 0
     assert Path("out2").read_text() == "it ran\nhe ran\n"
 
