@@ -1,5 +1,6 @@
 """The typed config: params, datasets with their tasks, and the whole config."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
@@ -192,3 +193,12 @@ class Config(StrictModel):
     def switched_off(self) -> list[str]:
         """The tasks with a ``loss_weight`` of 0."""
         return [task for task, options in self.tasks().items() if not options.is_on]
+
+    def with_schemes(self, schemes: Mapping[str, str]) -> Self:
+        """This config with the span schemes of some tasks, by the name of the task."""
+        datasets = {}
+        for name, dataset in self.datasets.items():
+            found = {task: {"scheme": schemes[task]} for task in dataset.tasks if task in schemes}
+            tasks = {task: options.model_copy(update=found.get(task)) for task, options in dataset.tasks.items()}
+            datasets[name] = dataset.model_copy(update={"tasks": tasks})
+        return self.model_copy(update={"datasets": datasets})

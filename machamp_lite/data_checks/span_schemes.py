@@ -85,21 +85,6 @@ def recognise_schemes(config: Config, data: RunData) -> dict[str, str]:
     return schemes
 
 
-def with_schemes(config: Config, schemes: Mapping[str, str]) -> Config:
-    """The config with the scheme of each span task."""
-
-    def resolved(task: str, options: TaskOptions) -> TaskOptions:
-        return options.model_copy(update={"scheme": schemes[task]}) if task in schemes else options
-
-    datasets = {
-        name: dataset.model_copy(
-            update={"tasks": {task: resolved(task, options) for task, options in dataset.tasks.items()}}
-        )
-        for name, dataset in config.datasets.items()
-    }
-    return config.model_copy(update={"datasets": datasets})
-
-
 def scheme_warnings(config: Config, data: RunData) -> Iterator[str]:
     """One warning per file and kind: labels that break the scheme, likely mistakes, files without spans."""
     for task, name in data.schemes.items():

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 
 from machamp_lite.config.schema import Config
-from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data_checks.statistics import describe_data
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.errors import ConfigError, DataError
@@ -32,12 +31,8 @@ def check(
     with torch.device("meta"):
         # Without weights: this only checks that tasks and encoder fit.
         model = build_model(config, data, init_model=init_model, reset=True)
-    encoder = config.params.encoder
-    words = WordTokenizer(
-        data.tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input
-    )
     lines = describe_data(
-        config, tokenizer=words, vocabularies=data.vocabularies, train=data.train, dev=data.dev
+        config, tokenizer=model.tokenizer, vocabularies=data.vocabularies, train=data.train, dev=data.dev
     )
     if init_model is not None:
         lines += [f"from {retrain}", *(f"  {line}" for line in warm_start.describe(model, init_model))]

@@ -10,7 +10,6 @@ import torch
 
 from machamp_lite.acceleration import accelerate
 from machamp_lite.config.schema import Config
-from machamp_lite.data_checks.span_schemes import with_schemes
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.dataloading.datasets import RunData, data_checksums, training_streams
@@ -267,7 +266,7 @@ def build_model(
         reset = params.reset_transformer_model if reset is None else reset
         pretrained = load_transformer(params.transformer_model, reset=reset, kind=kind)
     return Model(
-        config=with_schemes(config, data.schemes),
+        config=config.with_schemes(data.schemes),
         pretrained=pretrained,
         tokenizer=data.tokenizer,
         vocabularies=data.vocabularies,
