@@ -76,6 +76,21 @@ def test_the_new_task_type_has_every_property_of_a_task_type(copy: Path) -> None
     assert "failed" not in shown
 
 
+def test_the_loss_of_the_new_task_type_is_a_mean_over_what_it_adds_up(copy: Path) -> None:
+    program = """
+import numpy as np, torch
+from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.ordinal import Ordinal, OrdinalOptions
+config = OrdinalOptions.model_construct(scale=list("abcde"), dropout=0.0)
+ordinal = Ordinal(config=config, vocabulary=Vocabulary(), width=2)
+gold = np.array([0, 4, 2])
+(total,), (count,) = ordinal.loss_sums(torch.zeros(3, 4), torch.from_numpy(gold)), ordinal.loss_counts(gold)
+print("loss", round((total / count).item(), 4))
+"""
+    # The loss of a binary decision without any information is log 2.
+    assert "loss 0.6931" in run(copy, f"python -c {shlex.quote(program)}")
+
+
 def test_the_new_task_type_is_trained_and_predicted(copy: Path) -> None:
     for line in blocks("bash")[1].splitlines():
         run(copy, line)

@@ -8,7 +8,7 @@ from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
-from machamp_lite.decoders.dependency import MANY_ROOTS
+from machamp_lite.decoders.gold_trees import allowed_relations
 from machamp_lite.errors import first_items, shown_label
 
 # The warning that most labels occur only once requires this many labels, and a higher share of distinct ones.
@@ -81,14 +81,17 @@ def unseen_warning(name: str, task: str, path: str, unseen: Counter[str], *, eve
 
 def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
     """Warnings about relations that a few roots share with other words, or a few other words with roots."""
-    for label, count, of_roots in zip(vocabulary.labels, vocabulary.counts, vocabulary.root_counts, strict=False):
-        if count > of_roots > count / 2:
-            number, few, most = count - of_roots, "words that are not the root", "roots"
-        elif 0 < of_roots <= min(count / 2, MANY_ROOTS * sum(vocabulary.root_counts)):
-            number, few, most = of_roots, "roots", "other words"
-        else:
-            continue
-        yield (
-            f"task '{task}': {number} of the {few} in the training data have the relation '{label}', which mostly "
-            f"{most} have; prediction gives it to {most} only"
-        )
+    if not vocabulary.root_counts:
+        return
+    for_roots, for_others = allowed_relations(vocabulary).tolist()
+    rows = zip(vocabulary.labels, vocabulary.counts, vocabulary.root_counts, for_roots, for_others, strict=True)
+    for label, count, of_roots, allows_roots, allows_others in rows:
+        for number, is_allowed, few, most in (
+            (count - of_roots, allows_others, "words that are not the root", "roots"),
+            (of_roots, allows_roots, "roots", "other words"),
+        ):
+            if number and not is_allowed:
+                yield (
+                    f"task '{task}': {number} of the {few} in the training data have the relation '{label}', which "
+                    f"mostly {most} have; prediction gives it to {most} only"
+                )

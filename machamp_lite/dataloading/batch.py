@@ -89,7 +89,7 @@ def make_batch(
         ]
         if chosen:
             rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level)
-            gold = join_gold([examples[index].gold[task] for index in chosen]) if only_annotated else None
+            gold = _join_gold([examples[index].gold[task] for index in chosen]) if only_annotated else None
             items[task] = TaskItems(
                 chosen,
                 None if rows is None else torch.from_numpy(rows),
@@ -138,7 +138,7 @@ def _task_rows(
     return np.concatenate(rows), lengths
 
 
-def join_gold(gold: Sequence[np.ndarray]) -> np.ndarray:
+def _join_gold(gold: Sequence[np.ndarray]) -> np.ndarray:
     """Concatenates gold; where items have several ids, rows are padded with -1 to the longest."""
     widths = {rows.shape[1:] for rows in gold}
     if len(widths) > 1:

@@ -146,13 +146,14 @@ class Decoder(nn.Module, ABC):
 
     @abstractmethod
     def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
-        """The terms of the loss, each a sum over items. *Shape:* gold (N, ...) -> () each."""
+        """The terms of the loss, each a sum over items or their parts. *Shape:* gold (N, ...) -> () each."""
 
     def loss_counts(self, gold: np.ndarray) -> list[float]:
-        """What each term of the loss is divided by: the number of items, or the sum of their weights.
+        """What each term of the loss is divided by: how many losses ``loss_sums`` adds up, or the sum of their weights.
 
-        It depends on gold labels alone, so that the counts of a whole batch are known to each process and micro-batch
-        before the forward pass. *Shape:* (N, ...).
+        It gets the gold of one sentence, and the counts of all sentences of a batch are added up. It depends on gold
+        labels alone, so that the counts of a whole batch are known to each process and micro-batch before the forward
+        pass. *Shape:* (items, ...).
         """
         return [len(gold) if self.objective is None else self.objective.count(gold)]
 

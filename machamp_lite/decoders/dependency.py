@@ -12,17 +12,20 @@ from machamp_lite.config.task_types import DependencyOptions, TaskOptions
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, LabelIssue, label_objective, split
-from machamp_lite.decoders.gold_trees import Arc, check_ids, head_ids, read_tree, tree_issues
+from machamp_lite.decoders.gold_trees import (
+    Arc,
+    allowed_relations,
+    check_ids,
+    head_ids,
+    read_tree,
+    tree_issues,
+)
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
 from machamp_lite.nn.ragged import flatten, is_item, pad, starts_of, to_device
 from machamp_lite.nn.spanning_tree import decode_trees
 from machamp_lite.weighting.losses import LabelObjective
 
-# A relation of more than this share of all roots is allowed for roots, even if mostly other words have it.
-MANY_ROOTS = 0.1
-# The relation of roots for older models, whose vocabularies do not count the relations of roots.
-ROOT = "root"
 # The relations of Universal Dependencies for loosely connected parts, the best first.
 LOOSE = ("parataxis", "dep")
 
@@ -62,7 +65,7 @@ class Dependency(Decoder):
         self.arcs = ArcScores(config.arc_representation_dim)
         self.relations = PairLabelScores(width=config.tag_representation_dim, labels=len(vocabulary))
         # Not saved: it follows from the vocabulary.
-        self.register_buffer("forbidden", _forbidden_relations(vocabulary), persistent=False)
+        self.register_buffer("forbidden", ~torch.tensor(allowed_relations(vocabulary)), persistent=False)
 
     def make_objective(self) -> LabelObjective:
         """The cross-entropy of relations."""
@@ -211,23 +214,6 @@ class Dependency(Decoder):
         heads = [[(ids[head], probability) for head, probability in item] for item, _ in ranked]
         for column, items in enumerate((heads, [item for _, item in ranked]), start=config.column_idx):
             record.set_column(column, [format_ranked(item, conn=conn, sep=sep) for item in items])
-
-
-def _forbidden_relations(vocabulary: Vocabulary) -> Tensor:
-    """The relations that roots (row 0) and other words (row 1) cannot have. *Shape:* (2, R).
-
-    A relation belongs to roots if most words that have it are roots, so that a few errors in the training data have no
-    effect. It is also allowed for roots if many roots have it.
-    """
-    counts = torch.tensor(vocabulary.counts, dtype=torch.long)
-    root_counts = torch.tensor(vocabulary.root_counts, dtype=torch.long)
-    if not len(root_counts):
-        root_counts = torch.tensor([label == ROOT for label in vocabulary.labels]) * counts
-    are_roots = 2 * root_counts > counts
-    allowed_for_roots = are_roots | (root_counts > MANY_ROOTS * root_counts.sum())
-    allowed = torch.stack([allowed_for_roots, ~are_roots & (counts > 0)])
-    # If a row would forbid all relations, it forbids none: all sentences have one word, or "root" is not a label.
-    return ~allowed & allowed.any(1, keepdim=True)
 
 
 def _pad_with_root(rows: Tensor, lengths: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Reads and checks gold dependency trees: heads in one column, relations in the next."""
+"""Reads and checks gold dependency trees: heads in one column, relations in the next; which relations roots have."""
 
 import itertools
 import operator
@@ -9,6 +9,7 @@ import numpy as np
 
 from machamp_lite.data.cells import header_hint
 from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelIssue
 from machamp_lite.decoders.label_cells import read_column
 from machamp_lite.errors import DataError
@@ -18,6 +19,10 @@ from machamp_lite.nn.spanning_tree import cyclic_words
 Arc = tuple[int, str]
 # In words. The memory and time of training grow with the square.
 LONGEST_TREE = 2000
+# A relation of more than this share of all roots is allowed for roots, even if mostly other words have it.
+MANY_ROOTS = 0.1
+# The relation of roots for older models, whose vocabularies do not count the relations of roots.
+ROOT = "root"
 
 
 def read_tree(record: Record, *, task: str, column: int) -> list[Arc] | None:
@@ -114,3 +119,20 @@ def tree_issues(
             message = f"found {roots[index]} words with the head 0 {where}, expected one root"
             handling = "used, but a predicted tree has one root"
             yield index, LabelIssue("with several roots", second, message, handling)
+
+
+def allowed_relations(vocabulary: Vocabulary) -> np.ndarray:
+    """Whether roots (row 0) and other words (row 1) can have each relation. *Shape:* (2, R).
+
+    A relation belongs to roots if most words that have it are roots, so that a few errors in the training data have no
+    effect. It is also allowed for roots if many roots have it.
+    """
+    counts = np.array(vocabulary.counts, dtype=np.int64)
+    root_counts = np.array(vocabulary.root_counts, dtype=np.int64)
+    if not len(root_counts):
+        root_counts = np.array([label == ROOT for label in vocabulary.labels], dtype=bool) * counts
+    are_roots = 2 * root_counts > counts
+    allowed_for_roots = are_roots | (root_counts > MANY_ROOTS * root_counts.sum())
+    allowed = np.stack([allowed_for_roots, ~are_roots & (counts > 0)])
+    # If a row would allow no relation, it allows all: all sentences have one word, or "root" is not a label.
+    return allowed | ~allowed.any(1, keepdims=True)

@@ -25,15 +25,14 @@ class Regression(Decoder):
     label_pattern = r"-?[0-9]{1,400}(\.[0-9]{1,400})?(e[-+][0-9]{1,3})?"
 
     mean: Tensor
-    # The standard deviation. Model folders have it by this name.
-    spread: Tensor
+    std: Tensor
 
     def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.score = nn.Linear(width, 1)
         mean, std = _mean_and_std(vocabulary)
         self.register_buffer("mean", torch.tensor(mean))
-        self.register_buffer("spread", torch.tensor(std))
+        self.register_buffer("std", torch.tensor(std))
 
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[float] | None:
@@ -57,11 +56,11 @@ class Regression(Decoder):
 
     def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
         """The squared error of the standardized numbers. *Shape:* (B,), (B,) -> ()."""
-        return [functional.mse_loss(scores, (gold - self.mean) / self.spread, reduction="sum")]
+        return [functional.mse_loss(scores, (gold - self.mean) / self.std, reduction="sum")]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The number of each sentence."""
-        return [[number] for number in (scores * self.spread + self.mean).tolist()]
+        return [[number] for number in (scores * self.std + self.mean).tolist()]
 
     @classmethod
     def write_labels(cls, record: Record, labels: Sequence[float], *, task: str, config: TaskOptions) -> None:

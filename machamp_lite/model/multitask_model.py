@@ -15,7 +15,7 @@ from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.dataloading.batch import Batch, join_gold, make_batch
+from machamp_lite.dataloading.batch import Batch, make_batch
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.base import Decoder, LanguageModelKind
@@ -199,11 +199,12 @@ class Model(nn.Module):
 
     def loss_counts(self, examples: Sequence[Example]) -> LossCounts:
         """The divisors of the loss terms of each task with gold labels, except tasks that are switched off."""
-        tasks = [task for task in self.tasks if task in self.task_weights.numbers]
-        gold = {task: [example.gold[task] for example in examples if task in example.gold] for task in tasks}
-        return {
-            task: self.decoder(task).loss_counts(join_gold(arrays)) for task, arrays in gold.items() if arrays
-        }
+        counts = {}
+        for task in self.task_weights.numbers:
+            count = self.decoder(task).loss_counts
+            if of_sentences := [count(example.gold[task]) for example in examples if task in example.gold]:
+                counts[task] = [sum(terms) for terms in zip(*of_sentences, strict=True)]
+        return counts
 
     def total_loss(self, losses: Mapping[str, Tensor]) -> Tensor | None:
         """The sum of the losses times their task weights; None if no task of the batch has a weight."""

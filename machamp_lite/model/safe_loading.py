@@ -157,8 +157,13 @@ def _check_sizes(value: Any, path: Path, header: WeightsHeader, key: str = "") -
             )
 
 
+def current_name(name: str) -> str:
+    """The name of a tensor that an older version saved under this name."""
+    return re.sub(r"^(decoders\.\d+)\.spread$", r"\1.std", name)
+
+
 def read_header(path: Path) -> WeightsHeader:
-    """Reads the names, shapes and types of all tensors; raises ``ConfigError`` for a damaged file."""
+    """Reads the current names, shapes and types of all tensors; raises ``ConfigError`` for a damaged file."""
     shapes, types = {}, {}
     try:
         if not path.is_file():
@@ -166,7 +171,7 @@ def read_header(path: Path) -> WeightsHeader:
         # safe_open checks that offsets, shapes, types and the size of the file agree.
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
-                part = file.get_slice(name)
+                part, name = file.get_slice(name), current_name(name)
                 shapes[name], types[name] = tuple(part.get_shape()), str(part.get_dtype())
     except (OSError, SafetensorError, ValueError) as error:
         raise ConfigError(f"{path}: cannot be read as safetensors ({error})") from None

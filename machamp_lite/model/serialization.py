@@ -13,8 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_model as load_weights
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from machamp_lite.config.schema import Config
@@ -39,6 +38,7 @@ from machamp_lite.model.safe_loading import (
     check_finite,
     check_links,
     check_shapes,
+    current_name,
     limited_size,
     non_finite_buffers,
     read_header,
@@ -99,7 +99,13 @@ def state_of(model: Model) -> dict[str, Tensor]:
 
 def load_best_weights(model: Model, folder: str | Path) -> None:
     """Loads the weights of a model folder into the model that wrote it."""
-    load_weights(model, Path(folder) / WEIGHTS, device=str(model.device))
+    _load_weights(model, Path(folder) / WEIGHTS)
+
+
+def _load_weights(model: Model, path: Path) -> None:
+    tensors = load_file(path, device=str(model.device))
+    # Not strictly: a tensor that has several names is saved under one of them.
+    model.load_state_dict({current_name(name): value for name, value in tensors.items()}, strict=False)
 
 
 def load_model(path: str | Path, *, device: str = "cpu") -> Model:
@@ -127,7 +133,7 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     _check_tokenizer(model, folder / ENCODER)
     allowed = non_finite_buffers(model)
     try:
-        load_weights(model, weights.path)
+        _load_weights(model, weights.path)
     except (OSError, SafetensorError, RuntimeError) as error:
         raise ConfigError(f"{weights.path}: cannot be loaded ({first_line(error)})") from None
     check_finite(model, weights.path, allowed=allowed)
