@@ -1,9 +1,11 @@
 """Checks the records of a file while they are read: columns, their separator, empty words, word ids."""
 
 import csv
+import itertools
 import logging
 import re
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -19,6 +21,7 @@ SENTENCES_INSPECTED = 100
 # The number of rows that are read to decide what separates columns, and the share of them that must agree.
 ROWS_INSPECTED = 200
 MIN_AGREEMENT = 0.9
+_TEXTS = "if each line is a text, use sent_idxs in the dataset config, or --raw_text in prediction"
 
 
 def refuse_word_ids(path: str, records: Iterator[Record], task: str) -> Iterator[Record]:
@@ -106,24 +109,31 @@ def check_separator(
     required: dict[int, str],
     faults: FaultList,
 ) -> bool:
-    """Adds one fault if the first lines of a file are not separated by tabs; returns whether it did."""
+    """Adds one fault if the first lines of a file have no columns separated by tabs, or are CoNLL where texts are read.
+
+    Returns whether it did; then other faults of rows without tabs follow from this one.
+    """
     columns = max(required) + 1
     has_texts = file_format.word_idx is None
     rows = _rows(lines)
     separator = find_separator(rows, columns=columns, has_texts=has_texts)
     first_row = (f"{path}:{index}" for index, line in enumerate(lines, start=number) if _is_row(line))
     where = next(first_row, path)
-    if separator is not None:
+    if separator == "spaces" and not has_texts and not _have_equal_parts(rows):
+        faults.add(f"{where}: rows have no tabs and look like texts, expected columns separated by tabs; {_TEXTS}")
+    elif separator is not None:
+        conversion = _conversion(separator, path, has_texts=has_texts)
+        faults.add(f"{where}: rows are separated by {separator}, expected tabs; {conversion}")
+    elif has_texts and columns > 1 and _are_sentences_of_words(lines):
         faults.add(
-            f"{where}: rows are separated by {separator}, expected tabs; {_conversion(separator, path)}"
+            f"{where}: looks like CoNLL, with one word per line and a blank line after each sentence, but sent_idxs "
+            "reads each line as a text; set word_idx to the column of the words instead of sent_idxs"
         )
-    elif columns == 1 and not has_texts and _look_separated_by_spaces(rows):
-        logger.warning(
-            "%s: rows look separated by spaces and have no tabs, so each is read as one word; expected columns "
-            "separated by tabs",
-            where,
-        )
-    return separator is not None
+    else:
+        if columns == 1 and not has_texts and not any("\t" in row for row in rows):
+            _warn_about_spaces(where, rows)
+        return False
+    return True
 
 
 def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str | None:
@@ -148,17 +158,47 @@ def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str
     return min(distinct_counts, key=lambda name: distinct_counts[name]) if distinct_counts else None
 
 
-def _look_separated_by_spaces(rows: Sequence[str]) -> bool:
-    """Whether no row has a tab, and all have the same number of parts between spaces, at least two."""
-    parts = {len(row.split()) for row in rows}
-    return len(rows) > 1 and len(parts) == 1 and max(parts) > 1 and not any("\t" in row for row in rows)
+def _have_equal_parts(rows: Sequence[str]) -> bool:
+    """Whether most rows have the same number of parts between spaces, as columns have and texts have not."""
+    return max(Counter(len(row.split()) for row in rows).values()) >= MIN_AGREEMENT * len(rows)
 
 
-def _conversion(separator: str, path: str) -> str:
+def _are_sentences_of_words(lines: Sequence[str]) -> bool:
+    """Whether the first lines of a file are CoNLL: with comments without tabs, and blank lines after sentences."""
+    head = lines[: 2 * ROWS_INSPECTED]
+    has_comments = any(line.startswith("# ") and "\t" not in line for line in head)
+    rows_before_blank = any(
+        "\t" in line and is_blank(following) for line, following in itertools.pairwise(head)
+    )
+    return has_comments and rows_before_blank
+
+
+def _warn_about_spaces(where: str, rows: Sequence[str]) -> None:
+    """Logs a warning if rows without tabs, which are read as one word each, have spaces."""
+    have_spaces = [len(row.split()) > 1 for row in rows]
+    if len(rows) > 1 and all(have_spaces) and len({len(row.split()) for row in rows}) == 1:
+        what, expected = "look separated by spaces", "expected columns separated by tabs"
+    elif sum(have_spaces) > len(rows) / 2:
+        what, expected = "look like texts", _TEXTS
+    else:
+        return
+    logger.warning("%s: rows %s and have no tabs, so each is read as one word; %s", where, what, expected)
+
+
+def _conversion(separator: str, path: str, *, has_texts: bool) -> str:
     """A command that converts a file."""
-    sign = {"spaces": " +", "commas": ",", "semicolons": ";"}[separator]
+    file = shlex.quote(path)
+    if has_texts and separator != "spaces":
+        # Texts contain commas, so cells are in quotes.
+        delimiter = {"commas": ",", "semicolons": ";"}[separator]
+        program = (
+            "import csv, sys; csv.writer(sys.stdout, 'excel-tab', lineterminator='\\n')"
+            f".writerows(csv.reader(sys.stdin, delimiter='{delimiter}'))"
+        )
+        return f'convert the file, for example with python -c "{program}" < {file} > NEW_FILE'
+    sign = {"spaces": "  +" if has_texts else " +", "commas": ",", "semicolons": ";"}[separator]
     condition = "" if separator == "spaces" else f", if no cell contains {separator}"
-    return rf"convert the file, for example with sed -E '/^#/!s/{sign}/\t/g' {shlex.quote(path)} > NEW_FILE{condition}"
+    return rf"convert the file, for example with sed -E '/^#/!s/{sign}/\t/g' {file} > NEW_FILE{condition}"
 
 
 def _rows(lines: Sequence[str]) -> list[str]:

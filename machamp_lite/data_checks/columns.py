@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 
@@ -16,7 +16,7 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import DataError
+from machamp_lite.errors import DataError, shorten
 
 # With fewer labels, a label that occurs only once is no sign of a header.
 MIN_LABELS = 6
@@ -24,6 +24,8 @@ MIN_LABELS = 6
 SENTENCES_INSPECTED, MIN_CELLS = 200, 20
 # A warning requires that more than this share of cells agree.
 MIN_AGREEMENT = 0.9
+# The mean number of words per sentence in CoNLL files.
+MIN_MEAN_LENGTH, MAX_MEAN_LENGTH = 2, 60
 _NODE_ID = re.compile(r"[0-9]+([-.][0-9]+)?")
 
 # How often each label of a task is in a file, by task.
@@ -37,6 +39,9 @@ def column_warnings(
     sentences = examples.sentences()[:SENTENCES_INSPECTED]
     key, unit = ("sent_idxs", "texts") if config.word_idx is None else ("word_idx", "words")
     words = [list(sentence.words) for sentence in sentences]
+    if (wrong := _wrong_format(name, config, examples, words)) is not None:
+        yield wrong
+        return
     for index, column in enumerate(config.text_columns()):
         cells = list(chain.from_iterable(words)) if key == "word_idx" else [texts[index] for texts in words]
         if len(cells) >= MIN_CELLS and sum(map(_is_number, cells)) > MIN_AGREEMENT * len(cells):
@@ -66,6 +71,30 @@ def column_warnings(
                 f"{name}: task '{task}': column {label_columns[0]} of {examples.path} holds the word itself as label; "
                 "set column_idx to the column of the labels"
             )
+
+
+def _wrong_format(
+    name: str, config: DatasetConfig, examples: ExampleStore, words: Sequence[Sequence[str]]
+) -> str | None:
+    """A warning about a TSV file that is read as CoNLL, or the reverse."""
+    cells = list(chain.from_iterable(words))
+    have_spaces = sum(" " in cell.strip() for cell in cells)
+    if config.word_idx is not None and have_spaces > len(cells) / 2:
+        example = next(cell for cell in cells if " " in cell.strip())
+        return (
+            f"{name}: column {config.word_idx} of {examples.path}, which word_idx reads as words, holds texts "
+            f"('{shorten(example)}'), so that lines without a blank line between them are one sentence; if each line "
+            f"is a text, set sent_idxs to [{config.word_idx}] instead of word_idx"
+        )
+    lines = examples.sentences().numbers["line"][examples.sentences().indices].astype(np.int64)
+    mean_length = len(lines) / (1 + int((np.diff(np.unique(lines)) > 1).sum()))
+    has_lengths = MIN_MEAN_LENGTH <= mean_length <= MAX_MEAN_LENGTH and len(lines) >= 2 * mean_length
+    if config.sent_idxs is not None and has_lengths and not have_spaces and len(cells) >= MIN_CELLS:
+        return (
+            f"{name}: {examples.path} looks like CoNLL, with one word per line and blank lines between sentences, but "
+            f"sent_idxs reads each line as a text; if so, set word_idx to the column of the words instead of sent_idxs"
+        )
+    return None
 
 
 def _is_number(text: str) -> bool:

@@ -177,10 +177,12 @@ class DatasetReader(ExampleBuilder):
 
 def _too_long(record: Record, example: Example) -> str:
     """The fault of a sentence that is too long, most often because blank lines are missing."""
+    texts = sum(" " in word for word in example.words) > len(example.words) / 2
+    remedy = "; if each line is a text, use sent_idxs instead of word_idx" if texts else ""
     return (
         f"{record.where()}: found a sentence of {len(example.words)} words and {len(example.segments.subword_ids)} "
         f"subwords, expected at most {MAX_SENTENCE_SUBWORDS} subwords in training and dev data; "
-        "a blank line ends a sentence"
+        f"a blank line ends a sentence{remedy}"
     )
 
 

@@ -1,6 +1,8 @@
 """Likely slips in data files get one line each: a warning where the data can be used, an error where it cannot."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -213,6 +215,16 @@ SLIPS: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         "1\tthe\tDET\n2\tdog\tNOUN\n3\tran\tVERB\n\n" * 10,
         ["train", "column 0", "only numbers", "word_idx"],
     ),
+    "texts that are read as words": (
+        WORDS,
+        rows("yes no yes yes no"),
+        ["column 0 of train", "word_idx reads as words", "('the dog number 0')", "set sent_idxs to [0]"],
+    ),
+    "words that are read as texts": (
+        SENTENCES,
+        TAGS * 4,
+        ["train looks like CoNLL", "sent_idxs reads each line as a text", "set word_idx to"],
+    ),
     "texts that are numbers": (
         SENTENCES,
         "".join(f"{number}\t{'yes' if number % 3 else 'no'}\n" for number in range(30)),
@@ -255,6 +267,9 @@ GOOD: dict[str, tuple[dict[str, Any], str]] = {
     "a header that is skipped": ({**SENTENCES, "skip_first_line": True}, "text\tlabel\n" + MOODS),
     "a header of numbers that is skipped": ({**NUMBERS, "skip_first_line": True}, "text\tscore\n" + SCORES),
     "an unknown header that is skipped": ({**SENTENCES, "skip_first_line": True}, "Satz\tS\n" + MOODS),
+    "words with spaces": (WORDS, "New York\tNOUN\nis\tVERB\nbig\tADJ\n\n" * 10),
+    "texts of one word with one blank line at the end": (SENTENCES, rows("pos neg " * 15, "w{}") + "\n"),
+    "texts with blank lines between them": (SENTENCES, "\n".join(rows("pos neg pos neg " * 9).splitlines(True))),
     "votes": (SHARES, "a\t3\t1\nb\t10\t0\nc\t2\t2\n"),
     "rounded shares": (SHARES, "a\t0.33\t0.66\nb\t0.5\t0.5\n"),
     "numbers among words": (WORDS, "1\tNUM\n2\tNUM\ndog\tNOUN\n\n" * 10),
@@ -367,6 +382,42 @@ def test_rows_that_only_lack_a_column_are_listed_as_before(
     ]
 
 
+RUNNING_TEXT = "The dog ran home .\nThe cat , which was old , did not .\nNo dogs !\n\n" * 5
+COMMENTS = "# sent_id = 1\n# text = the dog ran\n"
+
+
+def test_no_command_is_suggested_that_would_destroy_a_text(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(WORDS, RUNNING_TEXT, None, "--check") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("train:1: rows have no tabs and look like texts, expected columns")
+    assert "sed" not in line and "sent_idxs" in line and "--raw_text" in line
+
+
+def test_a_suggested_command_converts_texts(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    wide = MOODS.replace("\t", "    ")
+    quoted = MOODS.replace("the dog", '"the dog, the cat').replace("\t", '",')
+    for text, expected in ((wide, MOODS), (quoted, MOODS.replace("the dog", "the dog, the cat"))):
+        assert run(SENTENCES, text, None, "--check") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        command = line.partition("for example with ")[2].replace("NEW_FILE", "converted")
+        command = command.replace("python ", f"{sys.executable} ")
+        subprocess.run(command, shell=True, check=True)
+        assert Path("converted").read_text() == expected
+
+
+@pytest.mark.parametrize("comments", ["", COMMENTS])
+def test_words_that_are_read_as_texts_are_one_line_with_word_idx(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], comments: str
+) -> None:
+    train = (comments + "1\tthe\tDET\n2\tdog\tNOUN\n3\tran\tVERB\n\n") * 10
+    layout = {"sent_idxs": [1], "tasks": {"mood": {"task_type": "classification", "column_idx": 2}}}
+    assert run(layout, train, None, "--check") == (2 if comments else 0)
+    lines = [line for line in capsys.readouterr().err.splitlines() if " data: read" not in line]
+    assert len(lines) == 1 and "looks like CoNLL" in lines[0] and "set word_idx to" in lines[0]
+
+
 def test_rows_without_tabs_are_named_in_prediction(
     run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -383,6 +434,9 @@ def test_rows_without_tabs_are_named_in_prediction(
     (tmp_path / "in").write_text(TAGS.replace("\t", " "))
     assert cli.predict(["first", "in", "out", "--device", "-1"]) == 0
     assert capsys.readouterr().err.count("in:1: rows look separated by spaces") == 1
+    (tmp_path / "in").write_text(RUNNING_TEXT)
+    assert cli.predict(["first", "in", "out", "--device", "-1"]) == 0
+    assert "in:1: rows look like texts and have no tabs, so each is read as one word" in capsys.readouterr().err
     (tmp_path / "in").write_text("the\nNew York\ndog\n")
     assert cli.predict(["first", "in", "out", "--device", "-1"]) == 0
     assert "separated" not in capsys.readouterr().err
