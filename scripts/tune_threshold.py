@@ -29,7 +29,9 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="store the best threshold in the model folder")
     flags = parser.parse_args()
     model = load(flags.model)
-    dataset = matching_dataset(model.config, flags.dataset, flags.file)
+    dataset = matching_dataset(
+        model.config, flags.dataset, flags.file, vocabularies=model.vocabularies
+    )
     task = choose_task(model.config.datasets[dataset], dataset, flags.task, flag="--task")
     tuned = tune(model, flags.file, dataset=dataset, task=task, metric=flags.metric)
     as_text = METRICS[tuned.metric].as_text

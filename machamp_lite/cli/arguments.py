@@ -6,7 +6,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from machamp_lite.errors import LONGEST_REASON, ConfigError, check_empty_names, nearest, nearest_file, shorten
+from machamp_lite.errors import (
+    LONGEST_REASON,
+    ConfigError,
+    check_empty_names,
+    counted,
+    nearest,
+    nearest_file,
+    shorten,
+)
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
 
@@ -169,7 +177,10 @@ def _predict_parser() -> _Parser:
     )
     parser.add_argument(
         "--dataset",
-        help="the dataset whose columns and tasks the input has (default: chosen by the format of the input)",
+        action="append",
+        metavar="NAME",
+        help="the dataset whose columns and tasks the input has; A+B for the tasks of both; given once for all files, "
+        "or once per pair (default: chosen by the format and the labels of each input)",
     )
     parser.add_argument(
         "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
@@ -243,5 +254,10 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
         value = getattr(flags, name)
         if not value or set(value) & set("\t\r\n"):
             yield f"--{name}: found {value!r}, expected a string that is not empty, without tabs and line ends"
+    if flags.dataset is not None and len(flags.dataset) not in (1, len(flags.pairs)):
+        yield (
+            f"--dataset: found {len(flags.dataset)} of them for {counted(len(flags.pairs), 'pair')} of files, expected "
+            "one for all, or one per pair"
+        )
     if flags.pre_tokenized and not flags.raw_text:
         yield "--pre_tokenized: has no effect without --raw_text, expected both"

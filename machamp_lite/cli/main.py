@@ -165,7 +165,7 @@ def _predict(flags: argparse.Namespace) -> int:
     # Few shapes of batches occur more than once in prediction.
     limit_onednn_primitives(64)
     set_up_logging()
-    from machamp_lite.inference.dataset_matching import matching_dataset
+    from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.predictor import check_options
 
     model = load_accelerated(flags.model, device=_choose_device(flags.device))
@@ -175,10 +175,9 @@ def _predict(flags: argparse.Namespace) -> int:
     check_pairs(flags.pairs, model_folder=model.folder)
     with contextlib.ExitStack() as stack:
         sources = [stack.enter_context(readable(source)) for source, _ in flags.pairs]
-        datasets = [
-            matching_dataset(model.config, flags.dataset, source, raw_text=flags.raw_text)
-            for source in sources
-        ]
+        datasets = matching_datasets(
+            model.config, flags.dataset, sources, vocabularies=model.vocabularies, raw_text=flags.raw_text
+        )
         options = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized", "threshold")}
         # All datasets are checked before anything is written.
         for dataset in datasets:
@@ -189,6 +188,7 @@ def _predict(flags: argparse.Namespace) -> int:
 def _predict_files(
     model: "Model", sources: Sequence[AnyPath], datasets: Sequence[str], flags: argparse.Namespace
 ) -> int:
+    from machamp_lite.config.joint_datasets import find_dataset
     from machamp_lite.inference.evaluation import MetricTracker
     from machamp_lite.inference.predictor import predict_file
 
@@ -198,7 +198,7 @@ def _predict_files(
     file = sys.stderr if to_streams else sys.stdout
     unprinted: OSError | None = None
     for source, target, dataset in zip(sources, targets, datasets, strict=True):
-        tracker = MetricTracker(model.config.datasets[dataset].tasks)
+        tracker = MetricTracker(find_dataset(model.config, dataset).tasks)
         predict_file(
             model,
             source,

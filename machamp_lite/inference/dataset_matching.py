@@ -1,16 +1,19 @@
-"""Chooses the dataset of a model whose format fits the first sentences of an input."""
+"""Chooses the dataset of a model that an input belongs to, by the format and the labels of its first sentences."""
 
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 
+from machamp_lite.config.joint_datasets import JOIN, can_be_joined, find_dataset, predict_the_same
 from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.lines import check_format, count_leading_lines
-from machamp_lite.data.records import BYTE_ORDER_MARK
+from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY
+from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.inference.known_labels import find_known_labels
 
 logger = logging.getLogger(__name__)
 
@@ -23,27 +26,61 @@ MAX_MEAN_LENGTH = 200
 
 
 def choose_dataset(config: Config, name: str | None) -> str:
-    """The dataset with this name, or the only one; else raises ``ConfigError`` that lists all datasets."""
+    """The dataset with this name (``A+B`` for the tasks of both), or the only one.
+
+    Raises ``ConfigError`` that lists all datasets if there is no such dataset, or without a name several.
+    """
     names = list(config.datasets)
-    if name is None and len(names) == 1:
+    if name is not None:
+        find_dataset(config, name)
+        return name
+    if len(names) == 1:
         return names[0]
-    if name in names:
-        return str(name)
-    found = "none" if name is None else f"'{name}'"
-    raise ConfigError(f"--dataset: found {found}, expected one of the model's datasets: {', '.join(names)}")
+    raise ConfigError(f"--dataset: found none, expected one of the model's datasets: {', '.join(names)}")
+
+
+def matching_datasets(
+    config: Config,
+    names: Sequence[str] | None,
+    sources: Sequence[str | os.PathLike[str]],
+    *,
+    vocabularies: Mapping[str, Vocabulary],
+    raw_text: bool = False,
+) -> list[str]:
+    """The dataset of each input, see ``matching_dataset``; ``names`` are one for all inputs, or one per input.
+
+    Raises ``ConfigError`` or ``DataError`` with the errors of all inputs.
+    """
+    by_source = [None] * len(sources) if names is None else list(names) * (len(sources) if len(names) == 1 else 1)
+    chosen, errors = [], []
+    for name, source in zip(by_source, sources, strict=True):
+        try:
+            chosen.append(matching_dataset(config, name, source, vocabularies=vocabularies, raw_text=raw_text))
+        except (ConfigError, DataError) as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])(dict.fromkeys(fault for error in errors for fault in error.faults))
+    return chosen
 
 
 def matching_dataset(
-    config: Config, name: str | None, source: str | os.PathLike[str], *, raw_text: bool = False
+    config: Config,
+    name: str | None,
+    source: str | os.PathLike[str],
+    *,
+    vocabularies: Mapping[str, Vocabulary],
+    raw_text: bool = False,
 ) -> str:
-    """The dataset with this name, or without a name the only dataset that fits the format of the input.
+    """The dataset with this name, or without a name the one that the input belongs to.
 
-    Raises ``ConfigError`` that lists the datasets if several or none fit.
+    An input belongs to the only dataset that fits its format. If several fit, the labels in it decide: those of the
+    dataset are in the ``vocabularies`` of its tasks. Logs the choice and its reason; raises ``ConfigError`` that lists
+    the datasets if several or none are left.
     """
     if name is not None or len(config.datasets) == 1:
         chosen = choose_dataset(config, name)
         if not raw_text and os.path.exists(source):
-            _warn_about_ids(source, config.datasets[chosen].word_idx)
+            _warn_about_ids(source, find_dataset(config, chosen).word_idx)
         return chosen
     sample = _read_sample(source)
     matching = [
@@ -51,13 +88,49 @@ def matching_dataset(
         for name, dataset in config.datasets.items()
         if (can_read_raw_text(dataset) if raw_text else _matches(dataset, sample))
     ]
+    reason = "the only dataset of this format"
+    if len(matching) > 1 and not raw_text:
+        matching, reason = _match_labels(config, matching, source, vocabularies)
+    if len(matching) > 1 and predict_the_same([config.datasets[name] for name in matching]):
+        reason = f"the tasks of {', '.join(matching[1:])} are the same"
+        matching = matching[:1]
     if len(matching) != 1:
-        known = ", ".join(f"{name} ({describe(dataset)})" for name, dataset in config.datasets.items())
-        several = f"several datasets that may read it, {', '.join(matching)}"
-        found = several if matching else "no dataset that reads it"
-        raise ConfigError(f"{source}: found {found}; expected --dataset with one of {known}")
-    logger.info("%s: read as %s (%s)", source, matching[0], describe(config.datasets[matching[0]]))
+        raise ConfigError(f"{source}: {_undecided(config, matching)}")
+    logger.info("%s: read as %s (%s): %s", source, matching[0], describe(config.datasets[matching[0]]), reason)
     return matching[0]
+
+
+def _match_labels(
+    config: Config,
+    names: Sequence[str],
+    source: str | os.PathLike[str],
+    vocabularies: Mapping[str, Vocabulary],
+) -> tuple[list[str], str]:
+    """Those of several datasets to which the labels of a file belong, and the reason.
+
+    It is the dataset for whose tasks the file has labels, if these include the tasks of all others.
+    """
+    labels = {
+        name: find_known_labels(source, config.datasets[name], vocabularies, max_sentences=MAX_SENTENCES)
+        for name in names
+    }
+    possible = [name for name in names if not labels[name].contradict] or names
+    best = [name for name in possible if all(labels[name].known >= labels[other].known for other in possible)]
+    chosen = best or possible
+    if known := [task for task in config.datasets[chosen[0]].tasks if task in labels[chosen[0]].known]:
+        return list(chosen), f"it has labels of {', '.join(known)}"
+    others = [name for name in names if name not in chosen]
+    return list(chosen), f"its labels are not those of {', '.join(others)}"
+
+
+def _undecided(config: Config, matching: Sequence[str]) -> str:
+    """The end of the error for an input that no dataset or several datasets fit."""
+    known = ", ".join(f"{name} ({describe(dataset)})" for name, dataset in config.datasets.items())
+    several = f"several datasets that may read it, {', '.join(matching)}"
+    found = several if matching else "no dataset that reads it"
+    joined = JOIN.join(matching)
+    joint = f"; --dataset {joined} predicts the tasks of all" if matching and can_be_joined(config, matching) else ""
+    return f"found {found}; expected --dataset with one of {known}{joint}"
 
 
 def _warn_about_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
@@ -142,9 +215,10 @@ def _matches(config: DatasetConfig, sample: _Sample) -> bool:
         )
     if config.sent_idxs is not None:
         columns = _shared_columns(sample.rows[1:] if config.skip_first_line else sample.rows)
-        return max(config.sent_idxs) < len(columns) and (
-            not sample.has_sentences or all(_are_texts(columns[index]) for index in config.sent_idxs)
-        )
+        if max(config.sent_idxs) >= len(columns):
+            return False
+        texts = [columns[index] for index in config.sent_idxs]
+        return not any(map(_are_empty, texts)) and (not sample.has_sentences or all(map(_are_texts, texts)))
     lines = sample.word_rows if sample.has_sentences else sample.rows
     has_columns = sum(len(row) > 1 for row in lines) > len(lines) / 2
     are_words = sample.has_sentences and not _are_texts([row[0] for row in lines])
@@ -165,3 +239,8 @@ def _are_ids(sample: _Sample, column: int) -> bool:
 def _are_texts(cells: Sequence[str]) -> bool:
     """Whether most cells contain spaces, as words do not."""
     return sum(" " in cell.strip() for cell in cells) > len(cells) / 2
+
+
+def _are_empty(cells: Sequence[str]) -> bool:
+    """Whether a column has only placeholders of labels."""
+    return all(cell == EMPTY for cell in cells)

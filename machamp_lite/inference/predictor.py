@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.data.records import Record, in_chunks, read_records
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
@@ -34,7 +35,7 @@ def check_options(
     model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, threshold: float | None
 ) -> None:
     """Raises ``ConfigError`` for an option that the dataset does not support."""
-    config = model.config.datasets[dataset]
+    config = find_dataset(model.config, dataset)
     if not config.active().tasks:
         raise ConfigError(
             f"{dataset}: every task is switched off (loss_weight 0), expected a dataset with tasks to predict"
@@ -75,8 +76,10 @@ def predict_file(
     """
     check_pairs([(source, target)], model_folder=model.folder)
     with readable(source) as source:
-        name = matching_dataset(model.config, dataset, source, raw_text=raw_text)
-        config = model.config.datasets[name]
+        name = matching_dataset(
+            model.config, dataset, source, vocabularies=model.vocabularies, raw_text=raw_text
+        )
+        config = find_dataset(model.config, name)
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
         tracker = tracker or MetricTracker(config.tasks)
         faults = FaultList()
@@ -143,7 +146,7 @@ def predict_records(
     If a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones. With
     ``from_raw_text``, the words are predicted, so tasks on raw text have no gold labels and are skipped.
     """
-    config = model.config.datasets[dataset].active()
+    config = find_dataset(model.config, dataset).active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
     numbers = {task: top_n or options.topn for task, options in config.tasks.items() if options.supports_top_k}
     ranked_tasks = {task: number for task, number in numbers.items() if number > 1}
@@ -197,7 +200,7 @@ def predict_words(
         records.append(Record("input", number, [], [[] for _ in words], list(range(len(words))), words))
     reader = DatasetReader(
         name=name,
-        config=model.config.datasets[name].active(),
+        config=find_dataset(model.config, name).active(),
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 
+from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.raw_text import (
     MISC,
@@ -54,7 +55,7 @@ def raw_text_records(
     Lines are split into words at white space if they are ``pre_tokenized``, else by the dataset's ``tok`` task, or
     without one at Unicode word boundaries.
     """
-    config = model.config.datasets[dataset]
+    config = find_dataset(model.config, dataset)
     if config.word_idx is None:
         lines = read_records(source, FileFormat(), faults=faults)
         return lines if config.sent_idxs is None else _in_a_column(config, lines)
@@ -142,7 +143,7 @@ def _split_by_model(
     batch_size: int | None,
 ) -> Iterator[Record]:
     """Each line as a sentence, split into words by the model."""
-    config = model.config.datasets[dataset]
+    config = find_dataset(model.config, dataset)
     task = str(raw_task(config))
     tokenizer = RawTextTokenizer(model.tokenizer)
     lines = (Record(source, number, [text], words=text.split()) for number, text in texts)

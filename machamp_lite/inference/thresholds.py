@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import MultiSeqOptions
 from machamp_lite.dataloading.dataset_reader import DatasetReader
@@ -67,7 +68,7 @@ def choose_task(config: DatasetConfig, dataset: str, task: str | None, *, flag: 
 @contextlib.contextmanager
 def overridden_threshold(model: Model, dataset: str, threshold: float | None) -> Iterator[None]:
     """In this context, the tasks of a dataset that have a threshold have this one; None changes nothing."""
-    tasks = tasks_with_threshold(model.config.datasets[dataset])
+    tasks = tasks_with_threshold(find_dataset(model.config, dataset))
     decoders = [model.decoder(task) for task in tasks] if threshold is not None else []
     before = [decoder.config for decoder in decoders]
     try:
@@ -101,7 +102,7 @@ def tune(
         )
     reader = DatasetReader(
         name=dataset,
-        config=model.config.datasets[dataset],
+        config=find_dataset(model.config, dataset),
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from machamp_lite.config.schema import Config
+from machamp_lite.config.joint_datasets import find_dataset
+from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.masking import Masker
 from machamp_lite.data.tokenization import WordTokenizer
@@ -75,8 +76,7 @@ class Model(nn.Module):
         loss_weights = {name: task.loss_weight for name, task in tasks.items()}
         self.task_weights = make_task_weights(config.params.training.task_weighting, loss_weights)
         self.dataset_decoders: dict[str, dict[str, type[Decoder]]] = {
-            name: {task: decoder_class(config) for task, config in dataset.active().tasks.items()}
-            for name, dataset in config.datasets.items()
+            name: _decoders_of(dataset) for name, dataset in config.datasets.items()
         }
         has_masked_inputs = any(task.input_type == "masked" for task in tasks.values())
         self.masker = Masker(tokenizer) if has_masked_inputs else None
@@ -123,6 +123,9 @@ class Model(nn.Module):
                 self._mask_again(example) if example.input_type == "masked" else example
                 for example in examples
             ]
+        for name in {example.dataset for example in examples} - self.dataset_decoders.keys():
+            # The tasks of several datasets are predicted together.
+            self.dataset_decoders[name] = _decoders_of(find_dataset(self.config, name))
         return make_batch(
             examples, tasks=self.dataset_decoders, device=self.device, only_annotated=only_annotated
         )
@@ -219,6 +222,10 @@ class Model(nn.Module):
             for sentence, labels in zip(sentences, self.decoder(task).decode(task_scores, words), strict=True):
                 predicted[sentence][task] = labels
         return predicted
+
+
+def _decoders_of(dataset: DatasetConfig) -> dict[str, type[Decoder]]:
+    return {task: decoder_class(options) for task, options in dataset.active().tasks.items()}
 
 
 def language_model_kind(config: Config) -> LanguageModelKind | None:
