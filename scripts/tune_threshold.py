@@ -10,6 +10,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from machamp_lite import MachampError, load
+from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.inference.dataset_matching import matching_dataset
 from machamp_lite.inference.thresholds import choose_task, save_threshold, tune
 from machamp_lite.metrics import METRICS
@@ -29,10 +30,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="store the best threshold in the model folder")
     flags = parser.parse_args()
     model = load(flags.model)
-    dataset = matching_dataset(
-        model.config, flags.dataset, flags.file, vocabularies=model.vocabularies
-    )
-    task = choose_task(model.config.datasets[dataset], dataset, flags.task, flag="--task")
+    dataset = matching_dataset(model.config, flags.dataset, flags.file, vocabularies=model.vocabularies)
+    task = choose_task(find_dataset(model.config, dataset), dataset, flags.task, flag="--task")
     tuned = tune(model, flags.file, dataset=dataset, task=task, metric=flags.metric)
     as_text = METRICS[tuned.metric].as_text
     print(f"| threshold | {tuned.metric} of {task} |\n|---|---|")
