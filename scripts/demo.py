@@ -36,7 +36,7 @@ def main() -> None:
             metrics = [(name, value) for name, value in values.items() if name in METRICS]
             shown = ", ".join(f"{name} {METRICS[name].as_text(value)}" for name, value in metrics)
             print(f"  {dataset} {task}: {shown}")
-    print(f"\nThe run folder is {RUN}: metrics.json has the scores of every epoch, model/ the best model,")
+    print(f"\nThe run folder is {RUN}: history.json has the scores of every epoch, model/ the best model,")
     print("and *.out the predictions of the dev and test files. To use the model:")
     print(f"  .venv/bin/python predict.py {RUN} INPUT.conllu OUTPUT.conllu --dataset TREEBANK")
 

@@ -271,7 +271,7 @@ def test_the_configs_of_a_task_type_are_trained_and_predict(
         assert task_type in [task["task_type"] for task in dataset["tasks"].values()]
         flags = ["--dataset_configs", path, "--parameters_config", tiny_params, "--model_dir", run]
         assert cli.train([*flags, *sets]) == 0, capsys.readouterr().err
-        scores = json.loads(Path(run, "metrics.json").read_text(encoding="utf-8"))[0]["dev"][name]
+        scores = json.loads(Path(run, "history.json").read_text(encoding="utf-8"))[0]["dev"][name]
         assert scores.keys() == dataset["tasks"].keys()
         dev = dataset["dev_data_path"]
         assert cli.predict([run, dev, output]) == 0, capsys.readouterr().err

@@ -211,7 +211,7 @@ def test_the_logged_total_is_the_mean_of_what_was_minimised(
 
     monkeypatch.setattr(Model, "total_loss", total_loss)
     runs.train(config, tmp_path / "run", progress=False)
-    epochs = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    epochs = json.loads((tmp_path / "run" / "history.json").read_text())
     assert len(totals) == 16
     for number, epoch in enumerate(epochs):
         minimised = totals[4 * number : 4 * number + 4]
@@ -248,7 +248,7 @@ def test_scores_of_labels_are_in_every_file_of_scores(load: Callable[..., Any], 
         "Z": 1,
     }
     assert set(written) == {"labels", "macro", "weighted", "confusion"}
-    epochs = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    epochs = json.loads((tmp_path / "run" / "history.json").read_text())
     assert set(epochs[0]["labels"]["D"]) == {"tag", "mood"}
 
 

@@ -1,6 +1,7 @@
 """Scores predicted labels against gold labels."""
 
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from machamp_lite.config.task_types import TaskOptions
@@ -59,16 +60,18 @@ class MetricTracker:
         """The value of each metric of each annotated task."""
         return {
             task: {metric.name: metric.value() for metric in metrics}
-            for task, metrics in self._metrics.items()
-            if self._annotated[task]
+            for task, metrics in self.annotated_metrics().items()
         }
+
+    def annotated_metrics(self) -> dict[str, list[Metric]]:
+        """The metrics of each annotated task, the main one first."""
+        return {task: metrics for task, metrics in self._metrics.items() if self._annotated[task]}
 
     def warnings(self) -> list[str]:
         """A line for each metric that could not read some gold labels of an annotated task."""
         return [
             f"task '{task}': {line}"
-            for task, metrics in self._metrics.items()
-            if self._annotated[task]
+            for task, metrics in self.annotated_metrics().items()
             for line in (metric.warning() for metric in metrics)
             if line is not None
         ]
@@ -117,6 +120,19 @@ def evaluate(
         example = examples[index]
         tracker.add(example.labels, labels, words=example.words)
     return tracker
+
+
+def scores_by_task(trackers: Iterable[MetricTracker]) -> Scores:
+    """The value of each metric of each annotated task over all datasets with the task."""
+    merged: dict[str, list[Metric]] = {}
+    for tracker in trackers:
+        for task, metrics in tracker.annotated_metrics().items():
+            if task not in merged:
+                merged[task] = copy.deepcopy(metrics)
+            else:
+                for metric, other in zip(merged[task], metrics, strict=True):
+                    metric.merge(other)
+    return {task: {metric.name: metric.value() for metric in metrics} for task, metrics in merged.items()}
 
 
 def sum_of_main_metrics(scores: Mapping[str, Scores], tasks: Mapping[str, TaskOptions]) -> float:

@@ -18,7 +18,9 @@ Pair = tuple[AnyPath, AnyPath]
 SCORES_ENDING = ".eval"
 # Files of a run folder that run.json does not list.
 RUN_MARK = "run.json"
-RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metrics.json"}
+RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metrics.json", "history.json"}
+# The metrics of single epochs have names that begin so.
+EPOCH_METRICS = "metrics_epoch_"
 # Keys of a task in a scores file, in addition to its metrics.
 SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words"}
 # Identifies a file: two paths of the same file have the same key.
@@ -103,7 +105,8 @@ def _run_of(path: AnyPath) -> Path | None:
     real = Path(os.path.realpath(path))
     for folder in real.parents:
         files = read_json_object(folder / RUN_MARK).get("files")
-        if isinstance(files, dict) and real.relative_to(folder).parts[0] in files.keys() | RUN_NAMES:
+        name = real.relative_to(folder).parts[0]
+        if isinstance(files, dict) and (name in files.keys() | RUN_NAMES or name.startswith(EPOCH_METRICS)):
             return folder
     return None
 

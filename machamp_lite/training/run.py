@@ -14,7 +14,6 @@ from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.dataloading.datasets import RunData, data_checksums, training_streams
 from machamp_lite.errors import counted
-from machamp_lite.files.atomic import write_json
 from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.model.multitask_model import Model, language_model_kind
 from machamp_lite.model.precision import resolved
@@ -35,6 +34,7 @@ from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.resume_checks import conditions_of
 from machamp_lite.training.run_folder_lock import lock_run_folder
+from machamp_lite.training.score_files import write_scores
 from machamp_lite.training.trainer import Trainer
 from machamp_lite.training.trainer_state import TrainerState
 
@@ -193,7 +193,7 @@ class TrainingRun:
             if processes.is_main_process:
                 if state.epoch in kept:
                     save_model(model, run_folder.epoch_folder(self.folder, state.epoch))
-                write_json(self.folder / run_folder.METRICS, state.metrics)
+                write_scores(self.folder, state, num_epochs=config.params.training.num_epochs)
             save(state)
             if processes.is_main_process:
                 run_folder.rotate_checkpoints(self.folder, kept)

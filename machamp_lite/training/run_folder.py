@@ -28,7 +28,7 @@ from machamp_lite.model.multitask_model import Model
 
 MODEL, EPOCHS, STATE = "model", "epochs", "state"
 STATE_FILE, START = "state.safetensors", "start"
-METRICS, LOG = "metrics.json", "log.txt"
+METRICS, HISTORY, LOG = "metrics.json", "history.json", "log.txt"
 RUN, RUN_FORMAT = "run.json", 1
 PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.json", "layers.json"
 OUTPUT_ENDINGS = (".out", ".out.eval")
@@ -148,14 +148,27 @@ def is_epoch(path: Path) -> bool:
     return path.name == _TO_REMOVE or (path.name.isascii() and path.name.isdecimal())
 
 
+def epoch_metrics_name(epoch: int) -> str:
+    """The file with the metrics of an epoch; MaChAmp counts from 0 in the names of these files."""
+    return f"metrics_epoch_{epoch - 1}.json"
+
+
+def metrics_files(folder: Path) -> list[Path]:
+    """The existing files of ``score_files``. They have no checksums, because times differ between runs."""
+    paths = [folder / METRICS, folder / HISTORY, *sorted(folder.glob("metrics_epoch_*.json"))]
+    return [path for path in paths if os.path.lexists(path)]
+
+
 def is_metrics(path: Path) -> bool:
-    """Whether a file contains the metrics of epochs. It has no checksum, because times differ between runs."""
-    epochs = read_any_json(path)
+    """Whether a file contains metrics of a run: a list with one object per epoch, or a flat object."""
+    content = read_any_json(path)
+    if isinstance(content, dict):
+        return content.keys() >= {"epoch", "best_epoch", "time_total"}
     return (
-        isinstance(epochs, list)
-        and bool(epochs)
+        isinstance(content, list)
+        and bool(content)
         and all(
-            isinstance(epoch, dict) and epoch.keys() >= {"epoch", "train", "total_loss"} for epoch in epochs
+            isinstance(epoch, dict) and epoch.keys() >= {"epoch", "train", "total_loss"} for epoch in content
         )
     )
 
@@ -169,8 +182,8 @@ def remove_older_run(folder: Path) -> None:
     """Removes the files of an overwritten run."""
     remove_model(folder / MODEL)
     _remove_epochs(folder, kept=())
-    if is_metrics(folder / METRICS):
-        (folder / METRICS).unlink()
+    for path in filter(is_metrics, metrics_files(folder)):
+        path.unlink()
     # The configs last: as long as they exist, the folder contains a run.
     recorded = recorded_checksums(folder) or {}
     for name in sorted(recorded, key=lambda name: name in (PARAMS_CONFIG, DATASET_CONFIGS)):
@@ -180,8 +193,9 @@ def remove_older_run(folder: Path) -> None:
 
 def remove_temporaries(folder: Path) -> None:
     """Removes the temporary files of killed runs."""
-    names = (MODEL, METRICS, LAYERS, PARAMS_CONFIG, DATASET_CONFIGS, RUN, PREDICTIONS)
-    remove_dead_temporaries(folder, names)
+    names = (MODEL, METRICS, HISTORY, LAYERS, PARAMS_CONFIG, DATASET_CONFIGS, RUN, PREDICTIONS)
+    epochs = (path.name[1:].partition(".json")[0] + ".json" for path in folder.glob(".metrics_epoch_*.json.*"))
+    remove_dead_temporaries(folder, [*names, *epochs])
     for name in (EPOCHS, STATE):
         remove_dead_temporaries(folder / name)
 

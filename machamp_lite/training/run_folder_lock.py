@@ -12,6 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import filterfalse
 from pathlib import Path
 
 from machamp_lite.config.schema import Config
@@ -23,6 +24,7 @@ from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.run_folder import (
     DATASET_CONFIGS,
     EPOCHS,
+    HISTORY,
     LAYERS,
     LOG,
     METRICS,
@@ -36,6 +38,7 @@ from machamp_lite.training.run_folder import (
     is_metrics,
     is_state,
     mark_run_folder,
+    metrics_files,
     output_names,
     recorded_checksums,
 )
@@ -46,7 +49,7 @@ LOCK = "run.lock"
 _LOCK_KEYS = {"pid", "host", "since"}
 # A folder with one of these contains a run that has started to train.
 _STARTED_RUN = (PARAMS_CONFIG, MODEL, METRICS)
-_RUN_FILES = (MODEL, EPOCHS, STATE, METRICS, LAYERS, LOG, PARAMS_CONFIG, DATASET_CONFIGS, RUN)
+_RUN_FILES = (MODEL, EPOCHS, STATE, METRICS, HISTORY, LAYERS, LOG, PARAMS_CONFIG, DATASET_CONFIGS, RUN)
 
 
 @contextlib.contextmanager
@@ -193,8 +196,7 @@ def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Ite
         path = folder / name
         if os.path.lexists(path) and not has_checksum(path, checksums.get(name, ())):
             yield path
-    if os.path.lexists(folder / METRICS) and not is_metrics(folder / METRICS):
-        yield folder / METRICS
+    yield from filterfalse(is_metrics, metrics_files(folder))
     yield first_unknown_file(folder / MODEL)
     for path in _files_in(folder / EPOCHS):
         yield first_unknown_file(path) if is_epoch(path) else path
@@ -217,6 +219,7 @@ def _files_in(folder: Path) -> list[Path]:
 def _check_inputs(folder: Path, inputs: Iterable[str | Path]) -> None:
     """Raises ``ConfigError`` if the new run would replace or remove one of its inputs."""
     names = {*_RUN_FILES, *(recorded_checksums(folder) or ())}
+    names |= {path.name for path in metrics_files(folder)}
     targets = [(folder / name).resolve() for name in names if os.path.lexists(folder / name)]
     files = [path for target in targets for path in (target, *target.rglob("*"))]
     identities = {(status.st_dev, status.st_ino) for status in map(os.stat, files)}

@@ -14,12 +14,13 @@ from tqdm.auto import tqdm
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import StoppedError, TrainingError, first_items
-from machamp_lite.inference.evaluation import MetricTracker, evaluate, sum_of_main_metrics
+from machamp_lite.inference.evaluation import MetricTracker, evaluate, scores_by_task, sum_of_main_metrics
 from machamp_lite.metrics import METRICS
 from machamp_lite.metrics.label_report import LOW_RECALL
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
+from machamp_lite.training.score_files import memory_in_use
 from machamp_lite.training.train_step import BatchLosses, WeightedLoss, train_step
 from machamp_lite.training.trainer_state import TrainerState
 
@@ -77,8 +78,9 @@ class Trainer:
                 )
                 return
             self._train_epoch(state.epoch + 1)
+            start = time.perf_counter()
             trackers, total = self._evaluate()
-            self._finish_epoch(trackers, total)
+            self._finish_epoch(trackers, total, dev_seconds=time.perf_counter() - start)
 
     def _train_epoch(self, epoch: int) -> None:
         """Takes the remaining steps of an epoch."""
@@ -145,18 +147,25 @@ class Trainer:
             raise self._stopped()
         return trackers, total
 
-    def _finish_epoch(self, trackers: Mapping[str, MetricTracker], total: float | None) -> None:
+    def _finish_epoch(
+        self, trackers: Mapping[str, MetricTracker], total: float | None, *, dev_seconds: float
+    ) -> None:
         """Adds the metrics of the epoch to the state, logs them, and calls ``after_epoch``."""
         state, running, task_weights = self.state, self.state.running, self.model.task_weights
-        mean_losses = running.mean_losses()
+        found = running.mean_losses()
+        mean_losses = {task: found[task] for task in self.model.tasks if task in found}
         metrics = {
             "epoch": state.epoch + 1,
             "seconds": round(running.seconds, 2),
+            "dev_seconds": round(dev_seconds, 2),
             "words_per_second": round(running.words / running.seconds, 1),
+            "memory": memory_in_use(self.model.device),
             "train": mean_losses,
             "total_loss": running.mean_total(),
             "task_weights": task_weights.weights(),
+            "dev_sum": total,
             "dev": {name: tracker.scores() for name, tracker in trackers.items()},
+            "tasks": scores_by_task(trackers.values()),
             "counts": {name: tracker.counts() for name, tracker in trackers.items()},
             "labels": {name: tracker.label_scores_as_json() for name, tracker in trackers.items()},
         }
@@ -239,7 +248,7 @@ def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[E
 
 
 def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
-    """The log lines of an epoch, from its object in metrics.json: speed and losses, then dev scores per task."""
+    """The log lines of an epoch, from its object in history.json: speed and losses, then dev scores per task."""
     losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
     yield (
         f"epoch {metrics['epoch']}: {metrics['seconds']:.0f} s, {metrics['words_per_second']:.0f} words/s; "

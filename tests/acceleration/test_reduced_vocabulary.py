@@ -107,7 +107,7 @@ def test_a_run_has_the_losses_scores_and_weights_of_one_that_trains_all(
         patch.setenv(WITHOUT, "vocabulary")
         runs.train(config, tmp_path / "all", progress=False)
 
-    found, expected = (json.loads((tmp_path / run / "metrics.json").read_text()) for run in ("rows", "all"))
+    found, expected = (json.loads((tmp_path / run / "history.json").read_text()) for run in ("rows", "all"))
     for epoch, wanted in zip(found, expected, strict=True):
         assert epoch["train"] == pytest.approx(wanted["train"], rel=1e-5)
         assert epoch["dev"]["DATA"].keys() == wanted["dev"]["DATA"].keys()

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from run_metrics import history_of, metrics_of, without_measured
 
 from machamp_lite.cli import main as cli
 from machamp_lite.model.serialization import load_model, save_model, weights_of
@@ -49,32 +50,23 @@ def line_of(part: str, text: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), start=1) if part in line)
 
 
-def metrics_of(folder: str) -> list[dict[str, Any]]:
-    metrics: list[dict[str, Any]] = json.loads(Path(folder, "metrics.json").read_text())
-    return metrics
-
-
-def without_times(metrics: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    times = ("seconds", "words_per_second")
-    return [{key: value for key, value in epoch.items() if key not in times} for epoch in metrics]
-
-
 def test_a_run_folder_holds_all_that_a_run_is(
     arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.train([*arguments, "--model_dir", "run"]) == 0
     outputs = {f"{name}.out{end}" for name in ("UD", "PAIRS") for end in ("", ".eval")}
     assert files_of(Path("run")) == {
-        *("run.json", "log.txt", "params-config.json", "dataset-configs.json", "metrics.json", "layers.json"),
+        *("run.json", "log.txt", "params-config.json", "dataset-configs.json", "layers.json"),
+        *("metrics.json", "history.json", "metrics_epoch_0.json", "metrics_epoch_1.json"),
         *outputs,
         *(f"model/{name}" for name in MODEL_FILES),
     }
-    first, second = metrics_of("run")
+    first, second = json.loads(Path("run/history.json").read_text())
     assert set(first) >= {"epoch", "seconds", "words_per_second", "train", "dev"}
     assert [first["epoch"], second["epoch"]] == [1, 2]
     assert set(second["train"]) == {"upos", "lemma", "tree", "mood", "same"}
     assert set(second["dev"]["UD"]["tree"]) == {"las", "uas"}
-    best = max(without_times([first, second]), key=lambda epoch: _sum_of_main_metrics(epoch["dev"]))
+    best = max(without_measured([first, second]), key=lambda epoch: _sum_of_main_metrics(epoch["dev"]))
     for name in ("UD", "PAIRS"):
         written = json.loads(Path(f"run/{name}.out.eval").read_text())
         labels, counts = best["labels"][name], best["counts"][name]
@@ -118,9 +110,9 @@ def test_a_run_is_repeated_from_the_two_files_in_its_folder(arguments: list[str]
     assert cli.train([*resolved, "--device", "-1", "--model_dir", "second"]) == 0
     for name in ("params-config.json", "dataset-configs.json", "UD.out", "PAIRS.out", "UD.out.eval"):
         assert Path("first", name).read_bytes() == Path("second", name).read_bytes()
-    assert without_times(metrics_of("first")) == without_times(metrics_of("second"))
+    assert metrics_of("first") == metrics_of("second")
     assert cli.train([*arguments, *options, "--seed", "4", "--model_dir", "third"]) == 0
-    assert without_times(metrics_of("first")) != without_times(metrics_of("third"))
+    assert metrics_of("first") != metrics_of("third")
 
 
 def test_without_dev_data_the_last_epoch_is_kept_and_nothing_is_predicted(
@@ -130,7 +122,7 @@ def test_without_dev_data_the_last_epoch_is_kept_and_nothing_is_predicted(
     config = write_config("no_dev.json", UD=dataset)
     assert cli.train(["--dataset_configs", config, *arguments[2:], "--model_dir", "run"]) == 0
     assert not list(Path("run").glob("*.out*"))
-    assert [epoch["dev"] for epoch in metrics_of("run")] == [{}, {}]
+    assert [epoch["dev"] for epoch in history_of("run")] == [{}, {}]
     one_epoch = ["--set", "training.num_epochs=1", "--model_dir", "one"]
     assert cli.train(["--dataset_configs", config, *arguments[2:], *one_epoch]) == 0
     assert (
@@ -167,7 +159,7 @@ def test_two_runs_of_the_same_second_get_two_folders(
     ]
     options = ["--set", "training.num_epochs=1", "--name", "mine"]
     assert [cli.train([*arguments, *options]) for _ in range(2)] == [0, 0]
-    assert len(list(Path("logs/mine").glob("*/metrics.json"))) == 2
+    assert len(list(Path("logs/mine").glob("*/history.json"))) == 2
 
 
 def test_a_folder_with_a_run_is_left_alone_without_overwrite(
@@ -175,13 +167,13 @@ def test_a_folder_with_a_run_is_left_alone_without_overwrite(
 ) -> None:
     flags = [*arguments, "--set", "training.num_epochs=1", "--model_dir", "run"]
     assert cli.train(flags) == 0
-    before = Path("run/metrics.json").read_bytes()
+    before = Path("run/history.json").read_bytes()
     capsys.readouterr()
     assert cli.train(flags) == 2
     assert capsys.readouterr().err == "run: a run is already here; give another --model_dir, or --overwrite\n"
-    assert Path("run/metrics.json").read_bytes() == before
+    assert Path("run/history.json").read_bytes() == before
     assert cli.train([*flags, "--overwrite", "--set", "training.num_epochs=2"]) == 0
-    assert len(metrics_of("run")) == 2
+    assert len(history_of("run")) == 2
 
 
 def test_a_folder_can_be_used_again_after_faults_of_the_data(

@@ -265,7 +265,7 @@ def train(
 def assert_whole(run: Path) -> None:
     """Each task of each dataset has the score of its main metric, and each line of dev data is in the output."""
     datasets = json.loads((run / "dataset-configs.json").read_text(encoding="utf-8"))
-    (epoch,) = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    (epoch,) = json.loads((run / "history.json").read_text(encoding="utf-8"))
     for name, dataset in datasets.items():
         final = json.loads((run / f"{name}.out.eval").read_text(encoding="utf-8"))
         for task, config in dataset["tasks"].items():
@@ -290,7 +290,7 @@ def test_an_old_config_runs_as_it_is(train: Callable[..., Path], name: str) -> N
 def test_datasets_of_three_kinds_are_trained_jointly(train: Callable[..., Path], diverse: bool) -> None:
     run = train("ud", "nlu", "regression", diverse=diverse, smoothing=0.5)
     assert_whole(run)
-    tasks = json.loads((run / "metrics.json").read_text(encoding="utf-8"))[0]["train"]
+    tasks = json.loads((run / "history.json").read_text(encoding="utf-8"))[0]["train"]
     assert tasks.keys() == {
         *("lemma", "upos", "feats", "dependency", "tokenization"),
         *("intent", "slots", "sts"),

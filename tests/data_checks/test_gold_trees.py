@@ -226,7 +226,7 @@ def test_training_counts_what_the_dev_scores_leave_out(trees: Trees) -> None:
     counts = {"scored": 3, "skipped": 1, "scored_words": 15, "skipped_words": 5}
     written = json.loads(Path("run/T.out.eval").read_text())["dep"]
     assert {key: written[key] for key in counts} == counts
-    for epoch in json.loads(Path("run/metrics.json").read_text()):
+    for epoch in json.loads(Path("run/history.json").read_text()):
         assert epoch["counts"]["T"]["dep"] == counts
 
 

@@ -1,13 +1,12 @@
 """Runs of the train command in a child, to be killed there, and what they leave."""
 
-import contextlib
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import children
 from children import wait_for
+from run_metrics import metrics_of
 
 from machamp_lite.cli import main as cli
 
@@ -31,10 +30,4 @@ def outcome(folder: Path) -> dict[str, Any]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != "log.txt"
     }
-    with contextlib.suppress(KeyError):
-        metrics = json.loads(files["metrics.json"])
-        times = ("seconds", "words_per_second")
-        files["metrics.json"] = [
-            {key: value for key, value in epoch.items() if key not in times} for epoch in metrics
-        ]
-    return files
+    return files | metrics_of(folder)

@@ -77,7 +77,7 @@ def test_a_run_that_is_killed_and_resumed_ends_bit_for_bit_like_an_unbroken_one(
     if name == "subwords that are not seen":
         assert "the remaining embeddings get weight decay only" in log.read_text()
     if name == "early stopping":
-        assert 2 < len(expected["metrics.json"]) < epochs
+        assert 2 < len(expected["history.json"]) < epochs
 
     # What is done by a moment differs from machine to machine, so that the seed is for the record.
     seed = random.SystemRandom().randrange(10**6)

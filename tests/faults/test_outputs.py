@@ -294,7 +294,13 @@ def test_an_output_in_the_folder_of_the_model_is_refused(
     assert contents(tmp_path) == before
 
 
-@pytest.mark.parametrize("target", ["m/run.json", "m/metrics.json", "m/UD.out", "m/state/x", "m/params-config.json"])
+RUN_FILES = [
+    *("run.json", "metrics.json", "history.json", "metrics_epoch_0.json", "params-config.json"),
+    *("UD.out", "state/x"),
+]
+
+
+@pytest.mark.parametrize("target", [f"m/{name}" for name in RUN_FILES])
 def test_an_output_that_is_a_file_of_a_run_is_refused(many_tasks: Path, tmp_path: Path, target: str) -> None:
     shutil.copytree(many_tasks / "run", tmp_path / "m")
     (tmp_path / "m" / "state").mkdir(exist_ok=True)

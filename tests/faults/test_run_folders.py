@@ -170,6 +170,8 @@ FOREIGN: list[tuple[Callable[[str], None], str]] = [
     (write, "state/notes"),
     (write, "state/start/notes"),
     (write, "metrics.json"),
+    (write, "history.json"),
+    (write, "metrics_epoch_0.json"),
     (write, "layers.json"),
     (write, "WORDS.out"),
     (write, "WORDS.out.eval"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from run_metrics import metrics_of
 
 from machamp_lite.cli import main as cli
 from machamp_lite.model.serialization import load_model
@@ -41,10 +42,9 @@ def stop_after(epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def outcome(folder: Path) -> dict[str, Any]:
     """All files of a run, without its times."""
-    metrics = json.loads((folder / "metrics.json").read_text())
     names = ["model/model.safetensors", "model/labels.json", "WORDS.out", "WORDS.out.eval", "PAIRS.out"]
     return {
-        "metrics": [{key: value for key, value in epoch.items() if "second" not in key} for epoch in metrics],
+        **metrics_of(folder),
         **{name: (folder / name).read_bytes() for name in names},
     }
 
@@ -96,7 +96,7 @@ def test_kept_epochs_patience_and_accumulation_are_resumed(
     assert cli.train(["--resume", str(broken), "--device", "-1"]) == 0
     assert next(every_sum, None) is None, "a run that has stopped goes straight to prediction"
     assert outcome(broken) == outcome(whole)
-    assert len(outcome(whole)["metrics"]) == 4
+    assert len(outcome(whole)["history.json"]) == 4
     for name in ("epochs/3", "epochs/4"):
         weights = [(run / name / "model.safetensors").read_bytes() for run in (whole, broken)]
         assert weights[0] == weights[1]

@@ -14,6 +14,7 @@ import children
 import pytest
 import torch
 from children import plain_lines
+from run_metrics import metrics_of
 from safetensors.torch import load_file, save_file
 
 from machamp_lite.cli import main as cli
@@ -229,9 +230,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         for path in folder.rglob("*")
         if path.is_file() and path.name != "log.txt"
     }
-    metrics = json.loads(files.pop("metrics.json"))
-    epochs = [{key: value for key, value in epoch.items() if "second" not in key} for epoch in metrics]
-    return {**files, "metrics.json": epochs}
+    return files | metrics_of(folder)
 
 
 def small_batches(size: int, *, subwords: int = 40) -> list[str]:
@@ -259,7 +258,7 @@ def test_a_run_of_two_processes_equals_a_run_of_one(
     assert "2 processes" in (two / "log.txt").read_text()
     expected, found = outcome(one), outcome(two)
     assert expected.keys() == found.keys()
-    for ours, theirs in zip(found["metrics.json"], expected["metrics.json"], strict=True):
+    for ours, theirs in zip(found["history.json"], expected["history.json"], strict=True):
         assert ours["train"] == pytest.approx(theirs["train"], rel=1e-2)
         assert ours["dev"].keys() == theirs["dev"].keys()
 

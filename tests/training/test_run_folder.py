@@ -162,7 +162,7 @@ def test_patience_ends_a_run_that_gets_no_better(
         cli.train([*flags, *sets("training.num_epochs=9", "training.patience=2"), "--model_dir", str(run)])
         == 0
     )
-    assert len(json.loads((run / "metrics.json").read_text())) == 4
+    assert len(json.loads((run / "history.json").read_text())) == 4
     assert (
         "stopping after epoch 4: the last 2 epochs were no better than epoch 2" in (run / "log.txt").read_text()
     )

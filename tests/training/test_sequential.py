@@ -115,4 +115,4 @@ def test_a_stopped_run_of_a_sequence_can_be_resumed(
     assert cli.train(["--resume", str(part), "--device", "-1"]) == 0
     weights = [tmp_path / name / "1/model/model.safetensors" for name in ("whole", "broken")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    assert len(json.loads((part / "metrics.json").read_text())) == 2
+    assert len(json.loads((part / "history.json").read_text())) == 2

@@ -66,7 +66,7 @@ def test_it_is_in_no_output_of_a_run(
     output = capsys.readouterr()
     assert output.err.count("task 'lemma' is switched off (loss_weight 0)") == 1
     assert "UD    lemma" not in output.out and "UD lemma" not in output.out
-    for epoch in json.loads(Path("run/metrics.json").read_text()):
+    for epoch in json.loads(Path("run/history.json").read_text()):
         assert "lemma" not in epoch["train"]
         for kind in ("dev", "labels", "counts"):
             assert "lemma" not in epoch[kind]["UD"] and "upos" in epoch[kind]["UD"]
