@@ -11,7 +11,7 @@ vocabulary          trains only the embeddings of subwords that the training dat
 
 and the commands, to their process, before they import torch (``allocator.py``):
 
-primitives          sets how many matrix multiplications oneDNN keeps prepared (CPU, bf16)
+primitives          sets how many primitives oneDNN caches (CPU, bf16)
 allocator           keeps freed memory for the next step (CPU, glibc)
 
 The environment variable MACHAMP_LITE_WITHOUT names optimisations to leave out, such as "dropout,packing".

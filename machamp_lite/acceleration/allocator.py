@@ -15,7 +15,7 @@ NEVER, LARGEST_THRESHOLD = -1, 2**25
 
 
 def limit_onednn_primitives(number: int) -> None:
-    """Sets how many primitives oneDNN keeps, one per shape of a matrix multiplication in bf16.
+    """Sets how many primitives oneDNN caches, one per shape of a matrix multiplication in bf16.
 
     An epoch of training has more shapes than the default of 1024. 4096 primitives take at most half a gigabyte.
     """

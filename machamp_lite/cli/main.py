@@ -1,6 +1,6 @@
 """The train and predict commands.
 
-Heavy modules are imported inside functions, so that --help and errors in flags take no seconds.
+Modules that import torch are imported inside functions, so that --help and errors in flags are fast.
 """
 
 import argparse

@@ -101,7 +101,7 @@ def show(value: Any) -> str:
         text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
     except ValueError:
         # Python does not write integers of more than 4300 digits.
-        text = "a number of thousands of digits"
+        text = "a number with thousands of digits"
     return shorten(text)
 
 
@@ -109,7 +109,7 @@ def _sibling_keys(model: type[BaseModel], keys: KeyPath) -> Iterable[str]:
     """The known keys of the object with the last key of ``keys``."""
     for key in keys[:-1]:
         annotation = model.model_fields[key].annotation
-        # Of "Model | None", the model.
+        # For "Model | None", the model.
         model = next(part for part in (annotation, *get_args(annotation)) if isinstance(part, type))
     return model.model_fields
 

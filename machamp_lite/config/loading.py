@@ -262,7 +262,7 @@ def _check_written(where: Location, dataset: DatasetConfig) -> None:
     """Adds an error for each task whose predictions would overwrite an input or a comment that CoNLL-U reserves."""
     inputs = {}
     if dataset.dataset_embed_idx is not None and dataset.dataset_embed_idx >= 0:
-        inputs[dataset.dataset_embed_idx] = "the ids of data sets (dataset_embed_idx)"
+        inputs[dataset.dataset_embed_idx] = "the ids of datasets (dataset_embed_idx)"
     if dataset.word_idx is not None:
         inputs[dataset.word_idx] = "the words (word_idx)"
     for task, options in dataset.tasks.items():

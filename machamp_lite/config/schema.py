@@ -181,7 +181,7 @@ class Config(StrictModel):
 
     @property
     def has_dataset_ids(self) -> bool:
-        """Whether any dataset has ids of data sets (``dataset_embed_idx``)."""
+        """Whether any dataset has ids of datasets (``dataset_embed_idx``)."""
         return any(dataset.dataset_embed_idx is not None for dataset in self.datasets.values())
 
     def tasks(self) -> dict[str, TaskOptions]:

@@ -48,7 +48,7 @@ class TaskChecker:
         self._entries = {
             name: entry for name, entry in deep_merge(defaults, given).items() if name in known
         }
-        # All other defaults are checked when a task has their task type.
+        # The defaults of the other task types are checked when a task of that type is.
         changed = given.keys() & set(TASK_TYPES)
         for name in sorted(changed | BUILT_IN.keys() if DEFAULT_DECODER in given else changed):
             self._defaults_of(name)

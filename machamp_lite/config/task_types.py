@@ -22,7 +22,7 @@ InputType = Literal["words", "masked", "subwords", "raw"]
 COMMENT = -1
 # No file has this many columns. Prediction fills rows up to the column of the label.
 MOST_COLUMNS = 10_000
-# So far below the largest float32, 3.4e38, that a loss multiplied by it is finite.
+# Far enough below the largest float32, 3.4e38, that a loss multiplied by it stays finite.
 LARGEST_NUMBER = 1e30
 
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)]

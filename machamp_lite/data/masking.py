@@ -29,7 +29,7 @@ class Masker:
     def mask(self, segments: Segments, random: np.random.Generator | None = None) -> tuple[Segments, np.ndarray]:
         """Masked segments, whose items are the predicted subwords, and the original ids of these. *Shape:* ids (N,).
 
-        Without ``random``, the choice depends on the subwords only, so that every evaluation has the same.
+        Without ``random``, the choice depends on the subwords only, so that it is the same in every evaluation.
         """
         ids = segments.subword_ids
         random = random or np.random.default_rng(crc32(ids.tobytes()))

@@ -30,8 +30,8 @@ def refuse_word_ids(path: str, records: Iterator[Record], task: str) -> Iterator
     sentences = [record for record in first if record.rows]
     # In a sentence with one word, 1 may be a label.
     longer = [record for record in sentences if len(record.rows) > 1] or sentences
-    counted = sum(map(_has_consecutive_ids, longer))
-    if longer and counted > len(longer) / 2:
+    with_ids = sum(map(_has_consecutive_ids, longer))
+    if longer and with_ids > len(longer) / 2:
         raise DataError(
             f"{path}: found the ids of words in column 0, as in CoNLL-U, and the task '{task}' would overwrite them; "
             "expected another column_idx"

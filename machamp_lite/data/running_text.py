@@ -107,7 +107,7 @@ def _choose_for_encoder(tokenizer: Any, name: str) -> str:
         )
     elif chosen != _AS_IS:
         logger.info(
-            "%s: words are tokenised %s, which gives the subwords of running text", name, _DESCRIPTIONS[chosen]
+            "%s: words are tokenized %s, which gives the subwords of running text", name, _DESCRIPTIONS[chosen]
         )
     return chosen
 

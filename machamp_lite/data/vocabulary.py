@@ -8,7 +8,7 @@ from typing import Any
 from machamp_lite.data.ragged_array import StringIndex
 
 UNKNOWN = -1
-# The key of the vocabulary of data set ids among those of tasks.
+# The key of the vocabulary of dataset ids, next to the names of tasks.
 DATASET_IDS = "dataset_embed_idx"
 
 

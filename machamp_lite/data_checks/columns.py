@@ -18,7 +18,7 @@ from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError, shorten
 
-# With fewer labels, a label that occurs only once is no sign of a header.
+# With fewer labels, a label that occurs only once is not a sign of a header.
 MIN_LABELS = 6
 # The number of sentences that are inspected, and the number of words or texts in them that a warning requires.
 SENTENCES_INSPECTED, MIN_CELLS = 200, 20
@@ -134,7 +134,7 @@ def find_header(config: DatasetConfig, path: str, counts: LabelCounts, *, known:
     """The header of a file that the config does not skip; None if there is none.
 
     ``counts`` are the labels of the file, ``known`` those of the training data. A header has labels that no other line
-    has. Besides, its cells are names of columns, or no other labels occur only once.
+    has. In addition, its cells are names of columns, or all other labels occur more than once.
     """
     row = None if config.skip_first_line else first_row(config, path)
     if row is None:

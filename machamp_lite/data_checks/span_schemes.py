@@ -180,8 +180,8 @@ def _likely_mistakes(file: _LabelFile, task: str) -> Iterator[str]:
     zeros = [label for label in counts if label.strip() in _LIKE_OUTSIDE]
     if zeros and any(label.strip() == OUTSIDE for label in counts):
         yield (
-            f"{file.where_label(zeros)}: task '{task}': found {_listed(zeros, counts)} in addition to '{OUTSIDE}', "
-            "which is another label, and is read as outside; write each in one way"
+            f"{file.where_label(zeros)}: task '{task}': found {_listed(zeros, counts)} in addition to '{OUTSIDE}'; "
+            "all are read as outside, but count as different labels; use one spelling"
         )
     groups: dict[str, list[str]] = {}
     for label in counts:
@@ -194,7 +194,7 @@ def _likely_mistakes(file: _LabelFile, task: str) -> Iterator[str]:
         where = file.where_label([group[1] for group in variants])
         yield (
             f"{where}: task '{task}': labels that differ only by case, separator, "
-            f"outer space or Unicode form are different labels (found {shown}{more}); write each in one way"
+            f"outer space or Unicode form count as different labels (found {shown}{more}); use one spelling for each"
         )
     alone = [group[0] for group in groups.values() if len(group) == 1 and _is_misspelt(group[0])]
     if alone:
@@ -205,8 +205,8 @@ def _likely_mistakes(file: _LabelFile, task: str) -> Iterator[str]:
     untyped = [label for label in counts if (match := _SPAN_LABEL.fullmatch(label)) and not match.group(2)]
     if untyped:
         yield (
-            f"{file.where_label(untyped)}: task '{task}': found {_listed(untyped, counts)}, marks without a type, "
-            "which count as another type; expected labels such as 'B-PER'"
+            f"{file.where_label(untyped)}: task '{task}': found {_listed(untyped, counts)}, without a type after the "
+            "mark; expected labels such as 'B-PER'"
         )
 
 

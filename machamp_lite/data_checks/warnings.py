@@ -52,7 +52,7 @@ def data_warnings(
         for task, column in dataset.text_tasks().items():
             yield (
                 f"{name}: the task '{task}' reads its labels from column {column}, which is one of the texts "
-                "(sent_idxs): the model sees the answer, and its scores say nothing; prediction leaves the column "
+                "(sent_idxs): the model sees the answer, so its scores mean nothing; prediction leaves the column "
                 "as it is"
             )
         yield from _dataset_warnings(

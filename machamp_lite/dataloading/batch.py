@@ -48,7 +48,7 @@ class Batch:
     word_ends: Tensor  # (W,) indices of the last subword of each word (or of the subwords that are items)
     examples: tuple[Example, ...]
     tasks: dict[str, TaskItems]
-    # The id of the data set of each word (W,) and sentence (B,); None if no sentence of the batch has one.
+    # The dataset id of each word (W,) and sentence (B,); None if no sentence of the batch has one.
     word_datasets: Tensor | None
     sentence_datasets: Tensor | None
 
@@ -112,7 +112,7 @@ def make_batch(
 def _dataset_ids(
     examples: Sequence[Example], word_counts: np.ndarray
 ) -> tuple[Tensor | None, Tensor | None]:
-    """The ids of the data sets of words and of sentences; None if no example has any."""
+    """The dataset ids of words and of sentences; None if no example has any."""
     if all(example.dataset_ids is None for example in examples):
         return None, None
     ids = [

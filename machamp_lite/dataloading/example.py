@@ -17,8 +17,8 @@ class Example:
     """One sentence as the model reads it, for the tasks with this ``input_type``.
 
     ``source`` is its ``file:line``. ``labels`` (the gold labels as they are written) and ``gold`` (the same as arrays
-    for the loss) have an entry for each task for which the sentence is annotated. ``dataset_ids`` has the id of the
-    data set of each item, or one id for a text; 0 is unknown.
+    for the loss) have an entry for each task for which the sentence is annotated. ``dataset_ids`` has the dataset id of
+    each item, or one id for a text; 0 is unknown.
     """
 
     dataset: str

@@ -189,7 +189,7 @@ class ExampleBuilder:
     def _dataset_ids(
         self, records: Sequence[Record], chosen: Sequence[int], *, training: bool
     ) -> dict[int, np.ndarray]:
-        """The data set id of each row of the chosen records, by their indices; empty without ``dataset_embed_idx``."""
+        """The dataset id of each row of the chosen records, by their indices; empty without ``dataset_embed_idx``."""
         column = self.config.dataset_embed_idx
         if column is None:
             return {}
@@ -206,7 +206,7 @@ class ExampleBuilder:
 
 
 def dataset_name(cell: str) -> str:
-    """The name of a data set in a cell, which is the whole cell or an attribute as in the MISC column of CoNLL-U.
+    """The name of a dataset in a cell: the whole cell, or the value of an attribute as in the MISC column of CoNLL-U.
 
     >>> dataset_name("SpaceAfter=No|dataset_embed=blog"), dataset_name("news")
     ('blog', 'news')

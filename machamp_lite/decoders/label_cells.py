@@ -17,7 +17,7 @@ def read_column(record: Record, *, task: str, column: int) -> list[str]:
         raise DataError(
             [
                 f"{record.where(row)}: found an empty label in column {column} (task '{task}'), expected a label; "
-                "'_' says that there is none"
+                "write '_' for none"
                 for row, label in enumerate(labels)
                 if label == ""
             ]

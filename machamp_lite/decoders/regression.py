@@ -16,7 +16,7 @@ from machamp_lite.decoders.label_cells import read_number
 
 
 class Regression(Decoder):
-    """One linear layer to a standardized number: with the mean 0 and the standard deviation 1 in the training data.
+    """One linear layer to a standardised number: in the training data, its mean is 0 and its standard deviation is 1.
 
     So the scale of the numbers does not change the size of the loss.
     """
@@ -55,7 +55,7 @@ class Regression(Decoder):
         return self.score(self.dropout(hidden)).squeeze(-1).float()
 
     def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
-        """The squared error of the standardized numbers. *Shape:* (B,), (B,) -> ()."""
+        """The squared error of the standardised numbers. *Shape:* (B,), (B,) -> ()."""
         return [functional.mse_loss(scores, (gold - self.mean) / self.std, reduction="sum")]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:

@@ -82,7 +82,7 @@ class Model(nn.Module):
         self.masker = Masker(tokenizer) if has_masked_inputs else None
 
     def _make_dataset_embedding(self) -> nn.Embedding | None:
-        """A vector for each id of a data set (Ammar et al. 2016); unknown ids have zeros."""
+        """A vector for each dataset id (Ammar et al. 2016); unknown ids have zeros."""
         if not self.config.has_dataset_ids:
             return None
         known = len(self.vocabularies[DATASET_IDS])

@@ -62,7 +62,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Reads a JSON object; raises ``ConfigError`` if the file has something else or is too large."""
     try:
         if not path.is_file():
-            raise ConfigError(f"{path}: is no file, expected JSON")
+            raise ConfigError(f"{path}: is not a file, expected JSON")
         if path.stat().st_size > MAX_JSON_BYTES:
             raise ConfigError(f"{path}: found more than {MAX_JSON_BYTES} bytes, expected fewer")
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -99,7 +99,7 @@ def non_finite_buffers(model: nn.Module) -> set[str]:
 def check_encoder_folder(folder: Path, header: WeightsHeader) -> None:
     """Raises ``ConfigError`` for files that may contain code, for unsafe keys and for impossible sizes."""
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: is no folder, expected the encoder's config and tokenizer")
+        raise ConfigError(f"{folder}: is not a folder, expected one with the encoder's config and tokenizer")
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
@@ -119,7 +119,7 @@ def _check_document(path: Path, header: WeightsHeader) -> None:
     # The keys of vocabularies are words.
     if path.name.endswith("config.json"):
         for key, _ in unsafe_keys(document):
-            raise ConfigError(f"{path}: found the key '{key}', which leads out of the model, expected none")
+            raise ConfigError(f"{path}: found the key '{key}', which refers to code or other files; remove it")
     if path.name == "config.json":
         _check_sizes(document, path, header)
     if path.name == "tokenizer_config.json":
@@ -167,7 +167,7 @@ def read_header(path: Path) -> WeightsHeader:
     shapes, types = {}, {}
     try:
         if not path.is_file():
-            raise ConfigError(f"{path}: is no file, expected safetensors")
+            raise ConfigError(f"{path}: is not a file, expected safetensors")
         # safe_open checks that offsets, shapes, types and the size of the file agree.
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)

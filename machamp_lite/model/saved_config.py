@@ -113,7 +113,7 @@ def _read_task_labels(raw: Any, where: str, config: TaskOptions | None) -> _Task
         raise ConfigError(f"{where} -> root_counts: expected one count per label")
     for label in entry.labels:
         if not _is_label(label, config):
-            raise ConfigError(f"{where}: found the label {label[:60]!r}, expected one as data files have")
+            raise ConfigError(f"{where}: found the label {label[:60]!r}, expected one that a data file can have")
     return entry
 
 

@@ -167,7 +167,7 @@ def _build(
     files = f"{CONFIG}, {LABELS} and {ENCODER}/{CONFIG}"
     try:
         with (
-            _any_error_as(f"{folder}: {files} describe no model that can be built"),
+            _any_error_as(f"{folder}: {files} do not describe a model that can be built"),
             limited_size(weights),
         ):
             pretrained = load_architecture(str(folder / ENCODER), kind=language_model_kind(config))

@@ -32,7 +32,7 @@ def add_adapters(
         if not any(name == target or name.endswith(f".{target}") for name in layers):
             known = {name.rpartition(".")[2] for name in layers}
             raise ConfigError(
-                f"encoder -> lora -> target_modules: the encoder has no linear map '{target}'"
+                f"encoder -> lora -> target_modules: the encoder has no linear layer '{target}'"
                 f"{did_you_mean(target, known)}"
             )
     config = LoraConfig(

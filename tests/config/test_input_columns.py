@@ -17,7 +17,7 @@ TREE = {"task_type": "dependency", "column_idx": 6}
 LABEL = {"task_type": "classification", "column_idx": -1}
 SHARES = {"task_type": "probdistr", "column_idxs": [3, 4]}
 WORDS = "holds the words (word_idx), and prediction would overwrite them; expected another column"
-IDS = "holds the ids of data sets (dataset_embed_idx), and prediction would overwrite them; expected another column"
+IDS = "holds the ids of datasets (dataset_embed_idx), and prediction would overwrite them; expected another column"
 NAME = "prediction would overwrite the comment '# {} = ', which CoNLL-U reserves; expected another name for the task"
 
 

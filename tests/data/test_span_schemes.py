@@ -226,8 +226,8 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         BIO[:1],
         {},
         [
-            "train:17: task 'spans': found '0' once, 'o' once in addition to 'O', which is another label, and is read "
-            "as outside; write each in one way"
+            "train:17: task 'spans': found '0' once, 'o' once in addition to 'O'; all are read as outside, but "
+            "count as different labels; use one spelling"
         ],
     ),
     "case, separator and space": (
@@ -237,9 +237,9 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         [
             "train:23: task 'spans': 1 of 17 labels break the scheme BIO (recognised from the training data): "
             f"'I-per' at the start of a sentence once; {KEPT}{COUNTED}; correct the file",
-            "train:17: task 'spans': labels that differ only by case, separator, outer space or Unicode form are "
+            "train:17: task 'spans': labels that differ only by case, separator, outer space or Unicode form count as "
             "different labels (found 'B-PER' 2 times, 'B_PER' once, 'b-per' once; 'I-PER' once, 'I-per' once; "
-            "'O' 7 times, 'O ' once); write each in one way",
+            "'O' 7 times, 'O ' once); use one spelling for each",
         ],
     ),
     "another separator throughout": (
@@ -261,8 +261,7 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         BIO[:1],
         {},
         [
-            "train:17: task 'spans': found 'B-' once, marks without a type, which count as another type; expected "
-            "labels such as 'B-PER'"
+            "train:17: task 'spans': found 'B-' once, without a type after the mark; expected labels such as 'B-PER'"
         ],
     ),
 }

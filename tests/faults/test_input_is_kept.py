@@ -103,7 +103,7 @@ def test_a_task_whose_label_is_a_text_warns_and_leaves_the_text_alone(
         assert cli.train([*FLAGS, *flags, "--device", "-1"]) == 0
         assert logged(capsys, "sees the answer") == [
             "D: the task 't' reads its labels from column 1, which is one of the texts (sent_idxs): the model "
-            "sees the answer, and its scores say nothing; prediction leaves the column as it is"
+            "sees the answer, so its scores mean nothing; prediction leaves the column as it is"
         ]
     Path("in").write_text(NUMBERS.replace("yes", "no"))
     assert cli.predict(["run", "in", "out", "--device", "-1"]) == 0

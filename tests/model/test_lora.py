@@ -178,10 +178,10 @@ def test_a_run_from_a_former_model_starts_from_what_its_adapters_had_learnt(
         (LORA | {"ranks": 4}, "encoder -> lora -> ranks: unknown key; did you mean 'rank'?"),
         ({"rank": 4}, "encoder -> lora -> alpha: missing, and has no default"),
         (LORA | {"target_modules": []}, "target_modules: expected a list of 1 or more items, found []"),
-        (LORA | {"target_modules": ["querry"]}, "no linear map 'querry'; did you mean 'query'?"),
+        (LORA | {"target_modules": ["querry"]}, "no linear layer 'querry'; did you mean 'query'?"),
         (
             LORA | {"target_modules": ["LayerNorm"]},
-            "no linear map 'LayerNorm'; known: dense, key, query, value",
+            "no linear layer 'LayerNorm'; known: dense, key, query, value",
         ),
         (4, "encoder -> lora: expected an object {...}, found 4"),
     ],
