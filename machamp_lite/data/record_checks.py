@@ -159,7 +159,7 @@ def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str
 
 
 def _have_equal_parts(rows: Sequence[str]) -> bool:
-    """Whether most rows have the same number of parts between spaces, as columns have and texts have not."""
+    """Whether most rows have the same number of parts between spaces, as rows with columns do and texts do not."""
     return max(Counter(len(row.split()) for row in rows).values()) >= MIN_AGREEMENT * len(rows)
 
 

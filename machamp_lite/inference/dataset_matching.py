@@ -28,7 +28,7 @@ MAX_MEAN_LENGTH = 200
 def choose_dataset(config: Config, name: str | None) -> str:
     """The dataset with this name (``A+B`` for the tasks of both), or the only one.
 
-    Raises ``ConfigError`` that lists all datasets if there is no such dataset, or without a name several.
+    Raises ``ConfigError`` that lists all datasets if there is no such dataset, or no name and several datasets.
     """
     names = list(config.datasets)
     if name is not None:
@@ -106,9 +106,9 @@ def _match_labels(
     source: str | os.PathLike[str],
     vocabularies: Mapping[str, Vocabulary],
 ) -> tuple[list[str], str]:
-    """Those of several datasets to which the labels of a file belong, and the reason.
+    """The datasets whose labels a file has, and the reason.
 
-    It is the dataset for whose tasks the file has labels, if these include the tasks of all others.
+    It is a single one if the tasks that are found in the file for it include those that are found for all others.
     """
     labels = {
         name: find_known_labels(source, config.datasets[name], vocabularies, max_sentences=MAX_SENTENCES)

@@ -17,7 +17,7 @@ from machamp_lite.errors import DataError, FaultList
 
 @dataclass(frozen=True, slots=True)
 class KnownLabels:
-    """The tasks of a dataset whose labels in a file the model mostly knows, and those whose it mostly does not know.
+    """The tasks of a dataset with labels in a file, by whether the model knows at least half of these labels.
 
     Tasks without labels in the file are in neither.
     """
@@ -27,7 +27,7 @@ class KnownLabels:
 
     @property
     def contradict(self) -> bool:
-        """Whether the file has labels, but none of them are those of the dataset."""
+        """Whether the file has labels for some tasks of the dataset, but all of these tasks are ``unknown``."""
         return bool(self.unknown) and not self.known
 
 
