@@ -6,11 +6,43 @@ read from standard input; the answer is one JSON object on standard output.
 
 import json
 import os
+import re
 import signal
 import stat
 import sys
 
 LARGEST_IMPORT = 2**24
+# Tokens of jsonnet that may contain what looks like a number, and numbers that begin or end with a point.
+_TOKENS = re.compile(
+    r"""
+    "(?:\\.|[^"\\])*" | '(?:\\.|[^'\\])*' | @"[^"]*" | @'[^']*'                               # strings
+  | \|\|\|-?[ \t\r]*\n (?:[ \t\r]*\n)* (?P<indent>[ \t]+)[^\n]*\n (?:(?P=indent)[^\n]*\n|[ \t\r]*\n)* [ \t]*\|\|\|
+  | //[^\n]* | \#[^\n]* | /\*.*?\*/                                                             # comments
+  | [A-Za-z_]\w*
+  | (?:(?<=[\s:,\[(])[ ])?(?<![\w.)\]}])(?P<leading>\.\d+(?:[eE][+-]?\d+)?)(?![\w.])
+  | (?P<whole>\d+)\.(?P<exponent>(?:[eE][+-]?\d+)?)(?![\w.])
+  | \d[\d.]*(?:[eE][+-]?\d+)?
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_TEXT_IMPORT = re.compile(r"\bimport(?:str|bin)\s*@?(['\"])(.*?)\1")
+_MAY_NEED_DIGITS = re.compile(r"(?<![\w.])\.\d|\d\.(?!\d)")
+
+
+def complete_numbers(text: str) -> str:
+    """The same JSON or jsonnet with ``0.5`` for ``.5`` and ``5`` for ``5.``, which jsonnet does not read.
+
+    No line moves; within a line, columns stay the same if there is a space before the point.
+    """
+    return _TOKENS.sub(_complete, text) if _MAY_NEED_DIGITS.search(text) else text
+
+
+def _complete(token: re.Match[str]) -> str:
+    if token["leading"]:
+        return f"0{token['leading']}"
+    if token["whole"]:
+        return f"{token['whole']}{token['exponent']} "
+    return token.group()
 
 
 def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
@@ -28,6 +60,8 @@ def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
     _limit(most_bytes, most_seconds)
     answer: dict[str, object] = {"imported": False}
     root = os.path.realpath(os.path.dirname(path) or ".")
+    # Files that are imported as texts are not changed.
+    texts = {match[2] for match in _TEXT_IMPORT.finditer(text)}
 
     def read_import(folder: str, name: str) -> tuple[str, bytes]:
         answer["imported"] = True
@@ -39,14 +73,18 @@ def main(package: str, path: str, most_bytes: int, most_seconds: int) -> None:
                 content = file.read(LARGEST_IMPORT + 1)
             if len(content) > LARGEST_IMPORT:
                 raise ValueError(f"it is larger than {LARGEST_IMPORT >> 20} MB")
-            return found, content
+            if name in texts:
+                return found, content
+            code = content.decode("utf-8", "surrogateescape")
+            texts.update(match[2] for match in _TEXT_IMPORT.finditer(code))
+            return found, complete_numbers(code).encode("utf-8", "surrogateescape")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             answer["refused"] = f"cannot import '{name}': {reason}"
             raise
 
     try:
-        answer["value"] = _jsonnet.evaluate_snippet(path, text, import_callback=read_import)
+        answer["value"] = _jsonnet.evaluate_snippet(path, complete_numbers(text), import_callback=read_import)
     except (RuntimeError, ValueError) as error:
         answer["error"] = str(error)
     sys.stdout.buffer.write(json.dumps(answer).encode())

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from machamp_lite.config.error_messages import ErrorCollector
+from machamp_lite.config.jsonnet_process import complete_numbers
 from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 
 # No config is nested more deeply.
@@ -63,7 +64,7 @@ def parse_override(text: str, datasets: Iterable[str]) -> tuple[tuple[str, ...],
     if not equals or not key or "" in key.split(".") or key.count(".") > MAX_DEPTH:
         raise ConfigError("expected KEY=VALUE, for example training.num_epochs=3")
     try:
-        parsed = json.loads(value)
+        parsed = json.loads(complete_numbers(value))
     except (ValueError, RecursionError):
         parsed = value
     for name in sorted(datasets, key=len, reverse=True):

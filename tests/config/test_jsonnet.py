@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.jsonnet_process import complete_numbers
 from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.errors import ConfigError
 
@@ -216,3 +217,63 @@ def test_a_file_that_is_no_config_for_its_size_is_refused(monkeypatch: pytest.Mo
         file.truncate(2**33)
     with pytest.raises(ConfigError, match=r"^c\.json: is larger than 64 MB"):
         load_config(["c.json"])
+
+
+POINTS = {
+    "{A: .5, B: [.5, -.25,1.], C: 5., D: 1.e2, E: .5e-1, F: 2.5, G: 3}": {
+        "A": 0.5, "B": [0.5, -0.25, 1], "C": 5, "D": 100, "E": 0.05, "F": 2.5, "G": 3,
+    },
+    """{"A": ".5 and 5. \\" .5", 'B': '.5\\' 5.', C: @".5 "" 5.", D: @'5. '' .5', E: .5}""": {
+        "A": '.5 and 5. " .5', "B": ".5' 5.", "C": '.5 " 5.', "D": "5. ' .5", "E": 0.5,
+    },
+    "// it's .5\n# 5.\n/* \" .5\n */ {A: .5 /* .5 */, // 5.\n}": {"A": 0.5},
+    "local v1 = {x: 2}; local f(x) = [x, .5]; {A: v1.x, B: f(1.)[1], C: [1, 2, 3][1:3.], D: .5 + 5.}": {
+        "A": 2, "B": 0.5, "C": [2, 3], "D": 5.5,
+    },
+    "{A: |||\n  it's .5\n\n  5. and |||\n|||, B: .5}": {"A": "it's .5\n\n5. and |||\n", "B": 0.5},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "value"), POINTS.items())
+def test_numbers_may_begin_or_end_with_a_point(text: str, value: Any) -> None:
+    Path("c.jsonnet").write_text(text)
+    assert read_jsonnet("c.jsonnet") == value
+
+
+def test_numbers_of_imported_files_may_begin_or_end_with_a_point() -> None:
+    Path("parts/numbers.libsonnet").write_text("{a: .5, text: importstr 'text'}")
+    Path("parts/text").write_text("it's .5, 5.")
+    Path("c.jsonnet").write_text("import 'parts/numbers.libsonnet'")
+    assert read_jsonnet("c.jsonnet") == {"a": 0.5, "text": "it's .5, 5."}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("{A: .5,\n B: 5.,\n C: nobody}", "c.jsonnet:3:5-11: Unknown variable: nobody (expected jsonnet)"),
+        ("{A: .5, B: [5., .5], C: nobody}", "c.jsonnet:1:25-31: Unknown variable: nobody (expected jsonnet)"),
+    ],
+)
+def test_completed_numbers_do_not_move_errors(text: str, line: str) -> None:
+    assert fault(text) == line
+
+
+@pytest.mark.parametrize("text", ["{A: [1 .5]}", "{A: 1.5.}", "{A: 1..5}", "{A: {x: 1}.5}", "{A: .5x}", "{A: 5.x}"])
+def test_other_points_are_no_numbers(text: str) -> None:
+    fault(text)
+
+
+@given(st.text("0123456789.eE+- \"'/*#@|\n\\ax,:[]", max_size=40))
+@settings(max_examples=300, deadline=None)
+def test_numbers_are_completed_once_and_lines_stay(text: str) -> None:
+    completed = complete_numbers(text)
+    assert completed.count("\n") == text.count("\n")
+    assert complete_numbers(completed) == completed
+
+
+@given(st.recursive(st.text() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans(),
+                    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@settings(max_examples=200, deadline=None)
+def test_no_json_is_changed_by_completing_numbers(value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+    assert complete_numbers(text) == text
