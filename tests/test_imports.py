@@ -29,6 +29,7 @@ LAYERS = [
     "training",
     "__init__",
     "cli",
+    "__main__",
 ]
 FILES = sorted(path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py"))
 

@@ -1,52 +1,41 @@
 """The flags of the train and predict commands."""
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from machamp_lite.errors import (
-    LONGEST_REASON,
-    ConfigError,
-    check_empty_names,
-    counted,
-    nearest,
-    nearest_file,
-    shorten,
-)
+from machamp_lite.cli.device import HELP as DEVICE_HELP
+from machamp_lite.cli.device import parse_device
+from machamp_lite.cli.parser import Parser
+from machamp_lite.errors import ConfigError, check_empty_names, counted, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
+from machamp_lite.model.model_folder import folder_of_model_file
 
 # The highest number of sentences or labels.
 LARGEST_NUMBER = 2**31 - 1
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises ``ConfigError``; it reports unknown flags first, with the nearest known one."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{self.prog}: {shorten(message, LONGEST_REASON)}; see --help")
-
-    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
-        """Parses arguments, by default those of the command line."""
-        arguments = sys.argv[1:] if arguments is None else arguments
-        flags = [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-        given = (argument.partition("=")[0] for argument in arguments)
-        for flag in given:
-            if flag.startswith("--") and flag not in ("--", *flags):
-                self.error(f"unknown flag {flag}{nearest(flag, flags)}")
-        return self.parse_args(arguments)
+# Flags of older versions of MaChAmp, with what to do instead.
+_REMOVED_FROM_TRAINING = {
+    "--archive_bert": "--retrain RUN starts from the encoder of a run; leave this flag out",
+}
+_REMOVED_FROM_PREDICTION = {
+    "--copy_other_columns": "columns that belong to no task are always copied; leave this flag out",
+    "--eval_file": "scores are written to OUTPUT.eval; leave this flag out",
+}
 
 
-def _train_parser() -> _Parser:
-    parser = _Parser(
-        prog="train.py",
-        allow_abbrev=False,
+def _train_parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog,
         description="Trains one model for the tasks of all dataset configs, or one model per config.",
+        removed=_REMOVED_FROM_TRAINING,
     )
     parser.add_argument(
         "--dataset_configs",
+        "--dataset_config",
+        action="extend",
         nargs="+",
         default=[],
         metavar="FILE",
@@ -76,15 +65,14 @@ def _train_parser() -> _Parser:
         help="the run folder: new, empty, or of an earlier run with --overwrite (default: logs/NAME/DATE_TIME)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the run in --model_dir")
-    parser.add_argument(
-        "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
-    )
+    parser.add_argument("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
     parser.add_argument(
         "--resume", metavar="DIR", help="resume the run of this folder from its last saved state"
     )
     parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
     parser.add_argument(
         "--retrain",
+        "--finetune",
         metavar="MODEL",
         help="start from the encoder of this model (a run folder or a model folder), and from the decoders of tasks "
         "that have the same name, type and labels",
@@ -115,14 +103,18 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def train_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> argparse.Namespace:
     """The flags of the train command; with --resume, the configs are those in the run folder."""
-    parser = _train_parser()
+    parser = _train_parser(prog)
     flags = parser.read(arguments)
+    if flags.seed == -1:
+        # The default of MaChAmp 0.3: the seed of params.
+        flags.seed = None
     names = ("name", "model_dir", "resume", "retrain", "data_cache")
     check_empty_names({f"--{name}": getattr(flags, name) for name in names})
     if flags.resume is not None:
         _check_resume_flags(flags)
+        flags.resume = str(folder_of_model_file(flags.resume))
         flags.dataset_configs, flags.parameters_config = _configs_of_run(flags.resume)
         return flags
     if not flags.dataset_configs:
@@ -162,9 +154,11 @@ def _configs_of_run(folder: str) -> tuple[list[str], str]:
     raise ConfigError(f"--resume {folder}: found no run to resume: {reason}")
 
 
-def _predict_parser() -> _Parser:
-    parser = _Parser(
-        prog="predict.py", allow_abbrev=False, description="Writes the labels of a trained model into files."
+def _predict_parser(prog: str) -> Parser:
+    parser = Parser(
+        prog=prog,
+        description="Writes the labels of a trained model into files.",
+        removed=_REMOVED_FROM_PREDICTION,
     )
     parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
     parser.add_argument(
@@ -182,13 +176,11 @@ def _predict_parser() -> _Parser:
         help="the dataset whose columns and tasks the input has; A+B for the tasks of both; given once for all files, "
         "or once per pair (default: chosen by the format and the labels of each input)",
     )
-    parser.add_argument(
-        "--device", type=int, help="the number of a GPU, -1 for the CPU (default: a GPU if there is one)"
-    )
+    parser.add_argument("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
     parser.add_argument(
         "--batch_size", type=int, default=32, metavar="N", help="sentences per batch (default: 32)"
     )
-    parser.add_argument("--max_sents", type=int, metavar="N", help="predict only the first N sentences")
+    parser.add_argument("--max_sents", type=int, metavar="N", help="predict only the first N sentences (-1: all)")
     parser.add_argument(
         "--raw_text",
         action="store_true",
@@ -222,14 +214,17 @@ def _predict_parser() -> _Parser:
     return parser
 
 
-def predict_flags(arguments: Sequence[str] | None) -> argparse.Namespace:
+def predict_flags(arguments: Sequence[str] | None, *, prog: str = "predict.py") -> argparse.Namespace:
     """The flags of the predict command, with ``pairs`` of input and output; raises ``ConfigError`` for bad values."""
-    flags = _predict_parser().read(arguments)
+    flags = _predict_parser(prog).read(arguments)
+    if flags.max_sents == -1:
+        # MaChAmp's default.
+        flags.max_sents = None
     if len(flags.files) < 2:
         flags.files = (flags.files or [STANDARD_STREAM]) + [STANDARD_STREAM]
     if len(flags.files) % 2:
         raise ConfigError(
-            f"predict.py: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
+            f"{prog}: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
         )
     flags.pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
     faults = list(_value_faults(flags))
@@ -248,8 +243,8 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
         if value is not None and not 1 <= value <= LARGEST_NUMBER:
             limit = "at least 1" if value < 1 else f"at most {LARGEST_NUMBER}"
             yield f"--{name}: found {shorten(str(value))}, expected {limit}"
-    if flags.threshold is not None and not 0 < flags.threshold < 1:
-        yield f"--threshold: found {flags.threshold:g}, expected a number between 0 and 1"
+    if flags.threshold is not None and not 0 <= flags.threshold <= 1:
+        yield f"--threshold: found {flags.threshold:g}, expected a number from 0 to 1"
     for name in ("conn", "sep"):
         value = getattr(flags, name)
         if not value or set(value) & set("\t\r\n"):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import predict_flags, train_flags
+from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import log_to, set_up_logging
 from machamp_lite.cli.process import discard_output, interrupts
@@ -33,23 +34,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger("machamp_lite")
 
 
-def train(arguments: Sequence[str] | None = None) -> int:
+def train(arguments: Sequence[str] | None = None, *, prog: str = "train.py") -> int:
     """The train command; returns its exit code."""
-    return run_command(lambda: _train(train_flags(arguments)))
+    return run_command(lambda: _train(train_flags(arguments, prog=prog)))
 
 
-def predict(arguments: Sequence[str] | None = None) -> int:
+def predict(arguments: Sequence[str] | None = None, *, prog: str = "predict.py") -> int:
     """The predict command; returns its exit code."""
-    return run_command(lambda: _predict(predict_flags(arguments)))
+    return run_command(lambda: _predict(predict_flags(arguments, prog=prog)))
 
 
 def _train(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(4096)
+    set_up_logging()
     # Before torch is imported, which takes seconds, unless several processes have to report errors together.
     configs = None if os.environ.get("WORLD_SIZE") else _load_configs(flags)
     from machamp_lite.training.distributed import process_group
 
-    with process_group(on_gpus=flags.device != -1) as processes:
+    with process_group(on_gpus=flags.device not in ("cpu", "mps")) as processes:
         return _train_in_process(flags, configs, processes)
 
 
@@ -65,7 +67,7 @@ def _train_in_process(
     from machamp_lite.training.run_folder import default_run_folder
     from machamp_lite.training.run_folder_lock import check_run_folders
 
-    device = processes.run_on_all_ranks(lambda: _choose_device(flags.device, several=processes.world_size > 1))
+    device = processes.run_on_all_ranks(lambda: choose_device(flags.device, several=processes.world_size > 1))
     if flags.check or flags.sequential:
         cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_main_process}
         lines = processes.run_on_all_ranks(lambda: check_all(configs, retrain=flags.retrain, **cache))
@@ -168,7 +170,7 @@ def _predict(flags: argparse.Namespace) -> int:
     from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.predictor import check_options
 
-    model = load_accelerated(flags.model, device=_choose_device(flags.device))
+    model = load_accelerated(flags.model, device=choose_device(flags.device))
     model.precision = flags.precision or model.precision
     for task in model.config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): not predicted", task)
@@ -240,26 +242,3 @@ def _print_scores(trackers: Mapping[str, "MetricTracker"], *, file: TextIO | Non
     print("\n".join(label_tables(trackers, width=width, colour=is_terminal)), file=file)
     print(file=file)
     print("\n".join(score_table(scores, counts)), file=file)
-
-
-def _choose_device(number: int | None, *, several: bool = False) -> str:
-    """The device of this process; if there are ``several`` processes, each has its own GPU."""
-    import torch
-
-    if several and number is not None and number != -1:
-        raise ConfigError(
-            f"--device: found {number}, but torchrun gives each process its own GPU; expected -1, or no such flag"
-        )
-    if several and number is None and torch.cuda.is_available():
-        from machamp_lite.training.distributed import set_local_device
-
-        return f"cuda:{set_local_device()}"
-    if number is None:
-        return "cuda:0" if torch.cuda.is_available() else "cpu"
-    if number == -1:
-        return "cpu"
-    count = torch.cuda.device_count()
-    if not 0 <= number < count:
-        raise ConfigError(f"--device: found {number}, but there are {count} GPUs; expected -1 for the CPU")
-    torch.cuda.set_device(number)
-    return f"cuda:{number}"

@@ -41,8 +41,16 @@ class ErrorCollector:
         self.lines: list[str] = []
         # The flag that has set the value at a location in a document.
         self.flags: dict[tuple[str, KeyPath], str] = {}
-        # The older name under which a document has the value at a location.
+        # The older name under which a document, or a flag, has the value at a location.
         self.older_names: dict[tuple[str, KeyPath], KeyPath] = {}
+        # One warning for each key of a document that has no effect.
+        self.warnings: dict[tuple[str, str], str] = {}
+
+    def set_name(self, source: str, keys: KeyPath, given: KeyPath) -> None:
+        """Records the current or older name under which a flag has set the value at a location."""
+        self.older_names.pop((source, keys), None)
+        if given != keys:
+            self.older_names[source, keys] = given
 
     def at(self, source: str, *keys: str) -> "Location":
         """A location in a document."""
@@ -69,18 +77,27 @@ class Location:
 
     def add(self, message: str) -> None:
         """Adds the message of an error at this location."""
+        line = self._line(message)
+        if line not in self.errors.lines:
+            self.errors.lines.append(line)
+
+    def warn(self, message: str) -> None:
+        """Adds a warning about the key at this location, unless the document has one about the same key elsewhere."""
+        self.errors.warnings.setdefault((self.source, self.keys[-1]), self._line(message))
+
+    def _line(self, message: str) -> str:
         keys, source = self.keys, self.source
-        for (document, prefix), older in self.errors.older_names.items():
-            if document == self.source and keys[: len(prefix)] == prefix:
-                keys = (*older, *keys[len(prefix) :])
         for (document, prefix), flag in self.errors.flags.items():
             if document == self.source and keys[: len(prefix)] == prefix:
                 # No break: a later flag has overridden this one.
                 source = flag
+        # The longest prefix is the most specific one.
+        for (document, prefix), older in sorted(self.errors.older_names.items(), key=lambda item: -len(item[0][1])):
+            if document == self.source and keys[: len(prefix)] == prefix:
+                keys = (*older, *keys[len(prefix) :])
+                break
         shown = " -> ".join(key if key.strip() else f"'{key}'" for key in keys)
-        line = f"{source}: {shown}: {message}" if keys else f"{source}: {message}"
-        if line not in self.errors.lines:
-            self.errors.lines.append(line)
+        return f"{source}: {shown}: {message}" if keys else f"{source}: {message}"
 
     def add_validation(self, errors: Iterable[Any], model: type[BaseModel]) -> None:
         """Adds the errors that pydantic found when it validated the value at this location as a ``model``."""

@@ -1,5 +1,6 @@
 """Reads params and dataset configs, fills in defaults, checks everything, and reports all errors at once."""
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,8 @@ from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker, check_oversampling
 from machamp_lite.config.task_types import TASK_TYPES, options_class
 from machamp_lite.errors import ConfigError, nearest_file
+
+logger = logging.getLogger(__name__)
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # An installed package contains params.json; in a checkout it is in configs/.
@@ -37,15 +40,28 @@ def load_config(
 ) -> Config:
     """Reads and checks a whole config.
 
-    ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Raises ``ConfigError`` with one line for each error.
+    ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Raises ``ConfigError`` with one line for each error, and
+    logs a warning for each key without effect.
     """
     errors = ErrorCollector()
+    config = _load(dataset_configs, parameters_config, overrides, seed, errors)
+    log_warnings([errors])
+    return config
+
+
+def _load(
+    dataset_configs: Sequence[str | Path],
+    parameters_config: str | Path | None,
+    overrides: Sequence[str],
+    seed: int | None,
+    errors: ErrorCollector,
+) -> Config:
     documents = _read_documents(dataset_configs, parameters_config, errors)
     apply_overrides(documents, overrides, params_keys=Params.model_fields, errors=errors)
     if seed is not None:
         documents.params["random_seed"] = seed
         errors.set_flag(documents.params_source, ("random_seed",), "--seed")
-    params, datasets = _check(documents, errors, is_trained=True)
+    params, datasets = check_documents(documents, errors, is_trained=True)
     source = ", ".join(map(str, dataset_configs)) or "dataset configs"
     if not datasets:
         raise ConfigError(f"{source}: no datasets found, expected at least one")
@@ -75,21 +91,24 @@ def load_sequence(
     """
     datasets = [read_jsonnet(path).keys() for path in dataset_configs]
     known = set().union(*datasets)
-    configs, errors = [], []
+    configs, faults, collectors = [], [], []
     for path, own in zip(dataset_configs, datasets, strict=True):
+        own_overrides = [text for text in overrides if _first_key(text, known) not in known - own]
+        collectors.append(ErrorCollector())
         try:
-            config = load_config(
-                [path],
-                parameters_config=parameters_config,
-                overrides=[text for text in overrides if _first_key(text, known) not in known - own],
-                seed=seed,
-            )
-            configs.append(config)
+            configs.append(_load([path], parameters_config, own_overrides, seed, collectors[-1]))
         except ConfigError as error:
-            errors.extend(error.faults)
-    if errors:
-        raise ConfigError(dict.fromkeys(errors))
+            faults.extend(error.faults)
+    if faults:
+        raise ConfigError(dict.fromkeys(faults))
+    log_warnings(collectors)
     return configs
+
+
+def log_warnings(collectors: Sequence[ErrorCollector]) -> None:
+    """Logs the warnings about keys without effect, each once."""
+    for line in dict.fromkeys(line for errors in collectors for line in errors.warnings.values()):
+        logger.warning("%s", line)
 
 
 def check_saved_config(source: str, params: dict[str, Any], datasets: dict[str, Any]) -> Config:
@@ -105,7 +124,7 @@ def check_saved_config(source: str, params: dict[str, Any], datasets: dict[str, 
         else:
             checked[name] = raw
     documents = Documents(params, source, checked, dict.fromkeys(checked, source))
-    checked_params, checked_datasets = _check(documents, errors, is_trained=False)
+    checked_params, checked_datasets = check_documents(documents, errors, is_trained=False)
     return Config(params=checked_params, datasets=checked_datasets)
 
 
@@ -120,8 +139,9 @@ def _first_key(override: str, datasets: set[str]) -> str:
 def _read_documents(
     dataset_configs: Sequence[str | Path], parameters_config: str | Path | None, errors: ErrorCollector
 ) -> Documents:
+    params_source = str(parameters_config or DEFAULT_PARAMS)
     params = _read(parameters_config, errors) if parameters_config else {}
-    documents = Documents(params, str(parameters_config or DEFAULT_PARAMS), {}, {})
+    documents = Documents(migrate_params(params, errors.at(params_source)), params_source, {}, {})
     for path in map(str, dataset_configs):
         for name, raw in _read(path, errors).items():
             where = errors.at(path, name)
@@ -130,7 +150,7 @@ def _read_documents(
             elif not isinstance(raw, dict):
                 where.add(f"expected an object with a dataset's keys, found {show(raw)}")
             else:
-                documents.datasets[name], documents.sources[name] = raw, path
+                documents.datasets[name], documents.sources[name] = migrate_dataset(raw, where), path
     return documents
 
 
@@ -142,7 +162,7 @@ def _read(path: str | Path, errors: ErrorCollector) -> dict[str, Any]:
         return {}
 
 
-def _check(
+def check_documents(
     documents: Documents, errors: ErrorCollector, *, is_trained: bool
 ) -> tuple[Params, dict[str, DatasetConfig]]:
     """The typed config; raises ``ConfigError`` with all errors.
@@ -171,7 +191,6 @@ def _check(
 
 def _check_params(raw: dict[str, Any], where: Location, tasks: TaskChecker) -> Params | None:
     defaults = read_jsonnet(DEFAULT_PARAMS)
-    raw = migrate_params(raw, where)
     merged = deep_merge(defaults, raw)
     merged["decoders"] = tasks.merge_decoders(defaults["decoders"], raw.get("decoders", {}))
     try:
@@ -190,7 +209,6 @@ def _check_dataset(
     is_trained: bool,
 ) -> DatasetConfig | None:
     _check_name(where)
-    raw = migrate_dataset(raw, where)
     has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
     given_tasks = raw.get("tasks")
     if not isinstance(given_tasks, dict) or not given_tasks:

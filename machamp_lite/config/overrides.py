@@ -7,6 +7,7 @@ from typing import Any
 
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.config.jsonnet_process import complete_numbers
+from machamp_lite.config.machamp_compat import current_key
 from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 
 # No config is nested more deeply.
@@ -43,15 +44,20 @@ def apply_overrides(
     for text in overrides:
         flag = f"--set {shorten(text, LONGEST_FLAG)}"
         try:
-            keys, value = parse_override(text, documents.datasets)
+            given, value = parse_override(text, documents.datasets)
+            keys = current_key(given, documents.datasets)
             if keys[0] in documents.datasets:
                 if len(keys) == 1:
                     raise ConfigError("names a whole dataset, expected one of its keys")
-                errors.set_flag(documents.sources[keys[0]], _set(documents.datasets, keys, value), flag)
+                source, document = documents.sources[keys[0]], documents.datasets
             elif keys[0] in params_keys:
-                errors.set_flag(documents.params_source, _set(documents.params, keys, value), flag)
-            elif are_complete:
-                raise ConfigError(_unknown_key(keys, [*documents.datasets, *params_keys]))
+                source, document = documents.params_source, documents.params
+            else:
+                if are_complete:
+                    raise ConfigError(_unknown_key(keys, [*documents.datasets, *params_keys]))
+                continue
+            errors.set_flag(source, _set(document, keys, value), flag)
+            errors.set_name(source, keys, given)
         except ConfigError as error:
             errors.at(flag).add(str(error))
     for name, known in known_tasks.items():

@@ -66,7 +66,9 @@ class OptimizerParams(StrictModel):
 
     lr: PositiveFloat
     betas: Annotated[list[Probability], Field(min_length=2, max_length=2)]
+    eps: PositiveFloat
     weight_decay: NonNegative
+    amsgrad: bool
 
 
 class SchedulerParams(StrictModel):

@@ -146,7 +146,7 @@ class MultiSeqOptions(TaskOptions):
         "logit_adjustment": "its labels are not exclusive, expected class_weights",
     }
 
-    threshold: Annotated[float, Field(gt=0, lt=1)]
+    threshold: Annotated[float, Field(ge=0, le=1)]
 
 
 class MultiClasOptions(MultiSeqOptions):

@@ -6,6 +6,7 @@ keys, because tuning a threshold rewrites it.
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,13 +17,33 @@ from machamp_lite.files.checksums import checksum, has_checksum, read_json_objec
 
 CONFIG, LABELS, WEIGHTS, ENCODER = "config.json", "labels.json", "model.safetensors", "encoder"
 _METADATA_KEY = "machamp_lite"
+_MODEL_OF_MACHAMP = re.compile(r"model(_\d+)?\.pt|model\.tar\.gz")
 _CONFIG_KEYS = {"format", "params", "datasets"}
 
 
-def find_model_folder(path: str | Path) -> Path:
-    """The path of a model folder, or that of the ``model`` folder in a run folder; else raises ``ConfigError``."""
+def folder_of_model_file(path: str | Path) -> Path:
+    """The run folder in which MaChAmp would have this file of a model; any other path is returned as it is.
+
+    Raises ``ConfigError`` if the file is there, because it is a model of MaChAmp.
+    """
     path = Path(path)
+    if not _MODEL_OF_MACHAMP.fullmatch(path.name) or os.path.isdir(path):
+        return path
+    if os.path.isfile(path) and not any((folder / WEIGHTS).exists() for folder in (path.parent, path.parent / "model")):
+        raise ConfigError(
+            f"{path}: is a model of MaChAmp, which is pickled and not read, expected a run folder; train it again with "
+            "its configs"
+        )
+    return path.parent
+
+
+def find_model_folder(path: str | Path) -> Path:
+    """The path of a model folder, or that of the ``model`` folder in a run folder; else raises ``ConfigError``.
+
+    The path of a model of MaChAmp (model.pt, model.tar.gz) in such a folder is also accepted.
+    """
     try:
+        path = folder_of_model_file(path)
         # safetensors cannot open other names.
         str(path).encode()
         for folder in (path / "model", path):

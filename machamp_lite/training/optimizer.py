@@ -45,6 +45,8 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
         ],
         lr=lr,
         betas=(beta1, beta2),
+        eps=training.optimizer.eps,
+        amsgrad=training.optimizer.amsgrad,
         fused=True,
     )
 

@@ -252,8 +252,13 @@ WRONG_TRAIN = {
     "--seeds=3": "train.py: unknown flag --seeds; did you mean '--seed'?; see --help",
     "--seed x": "train.py: argument --seed: invalid int value: 'x'; see --help",
     "--seed": "train.py: argument --seed: expected one argument; see --help",
-    "--seed -1": "--seed: random_seed: expected a number of at least 0, found -1",
-    "--device -2": "--device: found -2, but there are ",
+    "--seed -2": "--seed: random_seed: expected a number of at least 0, found -2",
+    "--device -2": "train.py: argument --device: found '-2', expected a number, -1, cpu, cuda:N or mps; see --help",
+    "--device gpu": "train.py: argument --device: found 'gpu', expected a number, -1, cpu, cuda:N or mps; see --help",
+    "--device cuda:99": "--device: found 99, but there are ",
+    "--device mps": "--device: found mps, but there is no such device; expected -1 for the CPU",
+    "--archive_bert": "--archive_bert: is not a flag of train.py: --retrain RUN starts from the encoder of a run",
+    "--re x": "train.py: --re could be --resume or --retrain; see --help",
     "--device 99": "--device: found 99, but there are ",
     "--sequential": "--sequential: found one dataset config, expected several",
     "--resume logs/x": "--dataset_configs: a resumed run keeps its config, expected no such flag with --resume",
@@ -289,9 +294,9 @@ def test_missing_flags_are_reported_after_unknown_ones(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == (
         "train.py: the following arguments are required: --dataset_configs; see --help\n"
     )
-    assert cli.train(["--dataset_config", "c.json"]) == 2
+    assert cli.train(["--datasets", "c.json"]) == 2
     assert capsys.readouterr().err == (
-        "train.py: unknown flag --dataset_config; did you mean '--dataset_configs'?; see --help\n"
+        "train.py: unknown flag --datasets; did you mean '--dataset_configs'?; see --help\n"
     )
 
 
@@ -304,8 +309,11 @@ WRONG_PREDICT = {
     "m here out --conn=": [
         "--conn: found '', expected a string that is not empty, without tabs and line ends"
     ],
-    "m here out --threshold 1": ["--threshold: found 1, expected a number between 0 and 1"],
-    "m here out --threshold nan": ["--threshold: found nan, expected a number between 0 and 1"],
+    "m here out --threshold 1.5": ["--threshold: found 1.5, expected a number from 0 to 1"],
+    "m here out --threshold nan": ["--threshold: found nan, expected a number from 0 to 1"],
+    "m here out --eval_file f": [
+        "--eval_file: is not a flag of predict.py: scores are written to OUTPUT.eval; leave this flag out"
+    ],
     "m here out --max_sents 0 --batch_size -1": [
         "--batch_size: found -1, expected at least 1",
         "--max_sents: found 0, expected at least 1",

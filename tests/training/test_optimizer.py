@@ -1,5 +1,6 @@
 """Learning rates."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -134,3 +135,10 @@ def test_the_encoder_is_frozen_if_params_say_so(
         set_encoder_trainable(model, epoch=epoch)
         assert {parameter.requires_grad for parameter in model.encoder.parameters()} == {expected}
         assert all(parameter.requires_grad for parameter in model.decoders.parameters())
+
+
+def test_the_options_of_adamw_reach_it(model_with: Callable[..., Model]) -> None:
+    values = {"betas": [0.5, 0.75], "eps": 1e-3, "amsgrad": True, "weight_decay": 0.25}
+    model = model_with(*(f"training.optimizer.{key}={json.dumps(value)}" for key, value in values.items()))
+    for group in make_optimizer(model, model.config.params.training).param_groups:
+        assert {key: list(group[key]) if key == "betas" else group[key] for key in values} == values

@@ -1,0 +1,49 @@
+"""A parser of flags that also reads MaChAmp's flags, dashes for underscores, and abbreviations."""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises ``ConfigError``; it reports unknown flags first, with the nearest known one.
+
+    ``removed`` are flags of MaChAmp without a counterpart, each with what to do instead.
+    """
+
+    def __init__(self, *, prog: str, description: str, removed: Mapping[str, str]) -> None:
+        super().__init__(prog=prog, description=description, allow_abbrev=False)
+        self._removed = removed
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{self.prog}: {shorten(message, LONGEST_REASON)}; see --help")
+
+    def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Parses arguments, by default those of the command line."""
+        arguments = list(sys.argv[1:] if arguments is None else arguments)
+        end = arguments.index("--") if "--" in arguments else len(arguments)
+        return self.parse_args([*map(self._full_flag, arguments[:end]), *arguments[end:]])
+
+    def _full_flag(self, argument: str) -> str:
+        """An argument, with the full name of the flag that it may contain."""
+        if not argument.startswith("--"):
+            return argument
+        given, equals, value = argument.partition("=")
+        name = f"--{given[2:].replace('-', '_')}"
+        flags = {
+            flag: action
+            for action in self._actions
+            for flag in action.option_strings
+            if flag.startswith("--")
+        }
+        matches = [name] if name in flags else [flag for flag in flags if flag.startswith(name)]
+        if name in self._removed:
+            raise ConfigError(f"{given}: is not a flag of {self.prog}: {self._removed[name]}")
+        if not matches:
+            self.error(f"unknown flag {given}{nearest(name, flags)}")
+        if len({id(flags[flag]) for flag in matches}) > 1:
+            self.error(f"{given} could be {' or '.join(matches)}")
+        return f"{matches[0]}{equals}{value}"
