@@ -5,6 +5,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from os.path import commonprefix
 
+from machamp_lite.data.machamp_lemma_rules import apply_lemma_rule, is_lemma_rule
+
 # If several casings fit equally well, the first is used. With `lower` before `keep`, "The" and "the" share a script,
 # because an uncased encoder cannot distinguish them. `keep` is used for names.
 _CASINGS: dict[str, Callable[[str], str]] = {
@@ -55,6 +57,9 @@ def apply_script(word: str, script: str) -> str | None:
     """
     if script.startswith(_ABSOLUTE):
         return script.removeprefix(_ABSOLUTE)
+    if is_lemma_rule(script):
+        # Of a model that was converted from MaChAmp.
+        return apply_lemma_rule(word, script)
     match = _SCRIPT.fullmatch(script)
     if match is None:
         return None

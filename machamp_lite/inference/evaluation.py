@@ -99,6 +99,10 @@ class MetricTracker:
         """
         return {task: scores for task, scores in self._labels.items() if self._annotated[task]}
 
+    def are_classes(self, task: str) -> bool:
+        """Whether the vocabulary of a task consists of the labels in a file, not of edit scripts."""
+        return self._decoders[task].labels_are_classes
+
     def label_scores_as_json(self) -> dict[str, Any]:
         """As ``label_scores``, for a scores file."""
         return {task: scores.as_json() for task, scores in self.label_scores().items()}

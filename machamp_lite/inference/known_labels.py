@@ -47,8 +47,10 @@ def find_known_labels(
         if options.input_type in ("words", "subwords")
         and (share := _known_share(records, task, options, vocabularies[task])) is not None
     }
-    known = frozenset(task for task, share in shares.items() if share >= 0.5)
-    return KnownLabels(known, frozenset(shares) - known)
+    known = {task for task, share in shares.items() if share >= 0.5}
+    # New strings for string2string are no sign of another dataset.
+    are_classes = {task for task in shares if decoder_class(dataset.tasks[task]).labels_are_classes}
+    return KnownLabels(frozenset(known), frozenset(are_classes - known))
 
 
 def _records(source: str | os.PathLike[str], dataset: DatasetConfig) -> Iterator[Record]:
