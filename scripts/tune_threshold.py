@@ -9,7 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from machamp_lite import MachampError, load
+from machamp_lite import load
+from machamp_lite.cli.error_reporting import run_command
+from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.inference.dataset_matching import matching_dataset
 from machamp_lite.inference.thresholds import choose_task, save_threshold, tune
@@ -17,7 +19,7 @@ from machamp_lite.metrics import METRICS
 from machamp_lite.model.model_folder import find_model_folder
 
 
-def main() -> None:
+def main() -> int:
     """Prints a table and the best threshold, which ``--write`` stores in the model folder."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -29,6 +31,7 @@ def main() -> None:
     parser.add_argument("--metric", help="default: the task's main metric")
     parser.add_argument("--write", action="store_true", help="store the best threshold in the model folder")
     flags = parser.parse_args()
+    set_up_logging()
     model = load(flags.model)
     dataset = matching_dataset(model.config, flags.dataset, flags.file, vocabularies=model.vocabularies)
     task = choose_task(find_dataset(model.config, dataset), dataset, flags.task, flag="--task")
@@ -43,10 +46,8 @@ def main() -> None:
         folder = find_model_folder(flags.model)
         save_threshold(folder, task, tuned.best)
         print(f"written: {folder / 'config.json'}")
+    return 0
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except MachampError as error:
-        sys.exit("\n".join(error.faults))
+    sys.exit(run_command(main))

@@ -16,6 +16,7 @@ from machamp_lite.dataloading.datasets import oversampling_weights
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training import run as runs
+from machamp_lite.training.check import check
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.train_step import train_step
 
@@ -159,6 +160,15 @@ def test_balanced_oversampling_draws_every_label_equally_often(load: Callable[..
     for (_, label), chance in zip(ROWS, sampling_weights, strict=True):
         by_label[label] = by_label.get(label, 0.0) + chance
     assert by_label == pytest.approx({"X": 1 / 3, "Y": 1 / 3, "Z": 1 / 3})
+
+
+def test_check_shows_oversampling(load: Callable[..., Any], capsys: pytest.CaptureFixture[str]) -> None:
+    lines = check(load("D.oversample=tag"), data_cache="off")
+    # Each of the three labels gets a third of seven draws.
+    assert [line for line in lines if "oversampling" in line] == [
+        "  oversampling by task tag (balanced): on average, a sentence is drawn 0.58 to 2.3 times per epoch, depending "
+        "on its rarest label"
+    ]
 
 
 def test_weights_are_in_the_model_and_on_the_screen(

@@ -199,11 +199,12 @@ def _predict_parser(prog: str) -> Parser:
     )
     parser.add_argument(
         "--conn",
-        default="=",
         metavar="STRING",
-        help="the string between a label and its probability (default: =)",
+        help="with several labels per item, the string between a label and its probability (default: =)",
     )
-    parser.add_argument("--sep", default="|", metavar="STRING", help="the string between labels (default: |)")
+    parser.add_argument(
+        "--sep", metavar="STRING", help="with several labels per item, the string between them (default: |)"
+    )
     parser.add_argument(
         "--threshold",
         type=float,
@@ -247,7 +248,7 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
         yield f"--threshold: found {flags.threshold:g}, expected a number from 0 to 1"
     for name in ("conn", "sep"):
         value = getattr(flags, name)
-        if not value or set(value) & set("\t\r\n"):
+        if value is not None and (not value or set(value) & set("\t\r\n")):
             yield f"--{name}: found {value!r}, expected a string that is not empty, without tabs and line ends"
     if flags.dataset is not None and len(flags.dataset) not in (1, len(flags.pairs)):
         yield (

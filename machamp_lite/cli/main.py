@@ -184,7 +184,19 @@ def _predict(flags: argparse.Namespace) -> int:
         # All datasets are checked before anything is written.
         for dataset in datasets:
             check_options(model, dataset, **options)
+        _check_separators(model, datasets, flags)
         return _predict_files(model, sources, datasets, flags)
+
+
+def _check_separators(model: "Model", datasets: Sequence[str], flags: argparse.Namespace) -> None:
+    """Raises ``ConfigError`` for the strings between several labels if no task writes several."""
+    from machamp_lite.config.joint_datasets import find_dataset
+    from machamp_lite.inference.predictor import label_numbers
+
+    several = any(label_numbers(find_dataset(model.config, dataset), flags.topn) for dataset in datasets)
+    given = [f"--{name}" for name in ("conn", "sep") if getattr(flags, name) is not None]
+    if given and not several:
+        raise ConfigError(f"{flag}: has no effect without --topn, expected both" for flag in given)
 
 
 def _predict_files(
@@ -192,7 +204,7 @@ def _predict_files(
 ) -> int:
     from machamp_lite.config.joint_datasets import find_dataset
     from machamp_lite.inference.evaluation import MetricTracker
-    from machamp_lite.inference.predictor import predict_file
+    from machamp_lite.inference.predictor import CONNECTION, SEPARATOR, predict_file
 
     targets = [target for _, target in flags.pairs]
     # If an output goes to a stream, scores go to stderr: the stream may be standard output.
@@ -212,8 +224,8 @@ def _predict_files(
             max_sents=flags.max_sents,
             threshold=flags.threshold,
             top_n=flags.topn,
-            conn=flags.conn,
-            sep=flags.sep,
+            conn=flags.conn or CONNECTION,
+            sep=flags.sep or SEPARATOR,
             tracker=tracker,
         )
         try:

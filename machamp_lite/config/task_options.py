@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from machamp_lite.config.error_messages import Location, show
 from machamp_lite.config.overrides import deep_merge
 from machamp_lite.config.task_types import BUILT_IN, COMMENT, TASK_TYPES, TaskOptions, options_class
-from machamp_lite.errors import did_you_mean
+from machamp_lite.errors import did_you_mean, nearest
 
 DEFAULT_DECODER = "default_decoder"
 # Keys without defaults, which may differ between tasks with the same name.
@@ -110,7 +110,9 @@ class TaskChecker:
         if not isinstance(raw, dict):
             where.add(f"expected an object with a task's keys, found {show(raw)}")
             return None
-        task_type = _task_type(where.at("task_type"), raw.get("task_type"))
+        misspelt = [key for key in raw if "task_type" not in raw and nearest(key, ["task_type"])]
+        where.add_unknown_keys(misspelt, ["task_type"])
+        task_type = None if misspelt else _task_type(where.at("task_type"), raw.get("task_type"))
         options = None if task_type is None else self._validate(where, raw, task_type)
         if options is None:
             return None

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from machamp_lite.config.schema import Config
+from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.labels import unseen_labels
+from machamp_lite.dataloading.datasets import oversampling_weights
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import counted, first_items, shown_label
@@ -35,6 +36,8 @@ def describe_data(
         for part, examples in (("train", train.get(name)), ("dev", dev.get(name))):
             if examples is not None:
                 lines.append(f"  {part}: {_size(examples.sentences(), tokenizer)}")
+        if dataset.oversample is not None:
+            lines.append(f"  {_oversampling(train[name], dataset, vocabularies[dataset.oversample])}")
         for task, task_config in dataset.tasks.items():
             annotated = int(train[name].annotated(task).sum())
             decoder = decoder_class(task_config)
@@ -55,6 +58,15 @@ def describe_data(
             unseen = unseen_labels(task, vocabularies[task], dev.get(name))
             lines.extend(f"    {line}" for line in _unseen(unseen))
     return lines
+
+
+def _oversampling(examples: ExampleStore, dataset: DatasetConfig, vocabulary: Vocabulary) -> str:
+    """How often training draws the sentences of a dataset with ``oversample``."""
+    times = oversampling_weights(examples.sentences(), dataset, vocabulary) * len(examples.sentences())
+    return (
+        f"oversampling by task {dataset.oversample} ({dataset.oversample_scheme}): on average, a sentence is drawn "
+        f"{times.min():.2g} to {times.max():.2g} times per epoch, depending on its rarest label"
+    )
 
 
 def _left_out(task: str, examples: ExampleStore) -> str:

@@ -47,7 +47,7 @@ def data_warnings(
         for column, tasks in dataset.shared_columns().items():
             yield (
                 f"{name}: the tasks {', '.join(tasks)} write the same column {column}; outputs have the labels of "
-                "the last one"
+                f"'{tasks[-1]}' only"
             )
         for task, column in dataset.text_tasks().items():
             yield (

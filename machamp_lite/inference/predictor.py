@@ -8,19 +8,29 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.config.joint_datasets import find_dataset
+from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import Record, in_chunks, read_records
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import ConfigError, DataError, FaultList, OutputError, first_items, shown_label
+from machamp_lite.errors import (
+    ConfigError,
+    DataError,
+    FaultList,
+    OutputError,
+    counted,
+    first_items,
+    shown_label,
+)
 from machamp_lite.files.atomic import open_output, write_json
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
-from machamp_lite.inference.dataset_matching import choose_dataset, matching_dataset
+from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
 from machamp_lite.inference.engine import predict_labels, rank_labels
 from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
+from machamp_lite.inference.input_checks import InputChecker
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
 from machamp_lite.metrics.label_report import NONE
@@ -89,6 +99,9 @@ def predict_file(
             )
         else:
             records = read_records(source, file_format_of(config), required=config.text_columns(), faults=faults)
+        checker = InputChecker(str(source), config)
+        if not raw_text:
+            records = checker.watch(records)
         if max_sents is not None:
             records = _first(records, max_sents, faults, str(source))
         with overridden_threshold(model, name, threshold), _writing(target), open_output(target) as file:
@@ -109,9 +122,15 @@ def predict_file(
         with _writing(scores_file):
             _write_scores(tracker, scores_file)
     if warns:
-        for line in gold_warnings(tracker, source, model.vocabularies):
+        for line in (*checker.warnings(), *gold_warnings(tracker, source, model.vocabularies)):
             logger.warning("%s", line)
     return tracker.scores()
+
+
+def label_numbers(config: DatasetConfig, top_n: int | None) -> dict[str, int]:
+    """How many labels per item are written, for the tasks that write several; ``top_n`` overrides that of the tasks."""
+    tasks = {task: options for task, options in config.active().tasks.items() if options.supports_top_k}
+    return {task: number for task, options in tasks.items() if (number := top_n or options.topn) > 1}
 
 
 def gold_warnings(
@@ -148,10 +167,10 @@ def predict_records(
     """
     config = find_dataset(model.config, dataset).active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
-    numbers = {task: top_n or options.topn for task, options in config.tasks.items() if options.supports_top_k}
-    ranked_tasks = {task: number for task, number in numbers.items() if number > 1}
+    ranked_tasks = label_numbers(config, top_n)
     # A task does not overwrite its own input.
     unwritten = config.text_tasks()
+    replaced = _replaced_tasks(config)
     for task, column in unwritten.items():
         message = "%s: the labels of the task '%s' are not written: column %d is one of the texts (sent_idxs)"
         logger.warning(message, dataset, task, column)
@@ -171,15 +190,24 @@ def predict_records(
             record, example = pairs[index]
             if tracker is not None:
                 tracker.add(example.labels, labels, words=example.words)
-            for task, task_labels in labels.items():
-                if task in unwritten:
-                    continue
+            # In the order of the config: of tasks that share a column, the labels of the last one are kept.
+            for task in (task for task in config.tasks if task in labels.keys() - unwritten.keys() - replaced):
                 decoder, options = decoders[task], config.tasks[task]
                 if task in ranked:
                     decoder.write_ranked(record, ranked[task], task=task, config=options, conn=conn, sep=sep)
                 else:
-                    decoder.write_labels(record, task_labels, task=task, config=options)
+                    decoder.write_labels(record, labels[task], task=task, config=options)
         yield from chunk
+
+
+def _replaced_tasks(config: DatasetConfig) -> set[str]:
+    """The tasks whose labels would be overwritten by those of a later task with the same columns."""
+    shared = config.shared_columns()
+    return {
+        task
+        for task, options in config.tasks.items()
+        if options.columns() and all(shared.get(column, [task])[-1] != task for column in options.columns())
+    }
 
 
 def predict_words(
@@ -187,9 +215,11 @@ def predict_words(
 ) -> list[dict[str, list[Any]]]:
     """The labels of tokenized sentences (or of the texts of a TSV row) by task.
 
-    Tasks that do not label words or texts (``mlm``, ``tok``) have none.
+    Tasks that do not label words or texts (``mlm``, ``tok``) have none. Raises ``DataError`` for a sentence without
+    words, or with another number of texts than the dataset has.
     """
     name = choose_dataset(model.config, dataset)
+    config = find_dataset(model.config, name).active()
     records = []
     for number, sentence in enumerate(sentences, start=1):
         if isinstance(sentence, str):
@@ -197,10 +227,15 @@ def predict_words(
         words = list(sentence)
         if not words:
             raise DataError(f"sentence {number}: found no words, expected at least one")
+        if config.sent_idxs is not None and len(words) != len(config.sent_idxs):
+            raise DataError(
+                f"sentence {number}: found {counted(len(words), 'text')}, expected {len(config.sent_idxs)}: the "
+                f"dataset '{name}' has {describe(config)}"
+            )
         records.append(Record("input", number, [], [[] for _ in words], list(range(len(words))), words))
     reader = DatasetReader(
         name=name,
-        config=find_dataset(model.config, name).active(),
+        config=config,
         tokenizer=model.tokenizer,
         vocabularies=model.vocabularies,
     )

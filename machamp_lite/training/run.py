@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from machamp_lite.acceleration import accelerate
+from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
@@ -249,6 +251,15 @@ def with_init_model(config: Config, retrain: str | Path | None) -> tuple[Config,
     if retrain is None:
         return config, None
     init_model = load_model(retrain)
+    given, used = config.params.transformer_model, init_model.config.params.transformer_model
+    # A model folder has the last part of the name only.
+    if Path(given).name != used and given != read_jsonnet(DEFAULT_PARAMS)["transformer_model"]:
+        logger.warning(
+            "transformer_model: '%s' has no effect with --retrain: the encoder is that of %s, '%s'",
+            given,
+            retrain,
+            used,
+        )
     return warm_start.with_encoder_of(init_model, config), init_model
 
 

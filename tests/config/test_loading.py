@@ -66,6 +66,7 @@ WRONG_TASKS = {
     "task_type: unknown 'sequ'; did you mean 'seq'?": {"task_type": "sequ"},
     "task_type: unknown 'se\\nq'; did you mean 'seq'?": {"task_type": "se\nq"},
     f"task_type: missing, expected one of {SUPPORTED}": {"task_type": ABSENT},
+    "task_typ: unknown key; did you mean 'task_type'?": {"task_type": ABSENT, "task_typ": "seq"},
     f'task_type: expected one of {SUPPORTED}, found ["seq"]': {"task_type": ["seq"]},
     "column_idx: missing, and has no default": {"column_idx": ABSENT},
     "column_idx: expected a number of at least -1, found -2": {"column_idx": -2},

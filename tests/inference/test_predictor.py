@@ -21,7 +21,8 @@ from machamp_lite.inference.dataset_matching import choose_dataset
 from machamp_lite.inference.predictor import predict_file, predict_words
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
-from machamp_lite.training.run import train
+from machamp_lite.training.data import read_data
+from machamp_lite.training.run import build_model, train
 
 TREEBANK = """\
 # text = Dogs ran.\twith a tab
@@ -218,6 +219,86 @@ def test_gold_labels_of_which_the_model_knows_none_give_a_warning(
     found = [line for line in caplog.messages if "knows none of the gold labels" in line]
     assert len(found) == warnings
     assert all(line.startswith("other: task 'upos': ") and "n, v" in line for line in found)
+
+
+TSV_INPUTS = {
+    "a header": ("sentence1\tsentence2\tlabel\n" + PAIRS, "in:1: looks like a header ('sentence1', 'sentence2')"),
+    "a header without labels": ("text1\tText\na\tb\n", "in:1: looks like a header"),
+    "some rows without labels": ("a\tb\tyes\nc\td\ne\tf\n", "in:2: found 2 columns, but other rows have 3: 2 rows"),
+    "no labels": ("a\tb\nc\td\n", None),
+    "labels of which none is known": ("a\tb\t_\nc\td\t_\n", None),
+    "further columns": ("a\tb\tyes\tx\nc\td\tno\n", None),
+    "a first text that names a column": ("text\ttext\tyes\na\tb\tno\n", None),
+}
+
+
+@pytest.mark.parametrize(("text", "start"), TSV_INPUTS.values(), ids=TSV_INPUTS)
+def test_a_tsv_with_a_header_or_without_some_columns_gives_a_warning(
+    model: Model, here: Path, caplog: pytest.LogCaptureFixture, text: str, start: str | None
+) -> None:
+    Path("in").write_text(text)
+    predict_file(model, "in", "out", dataset="PAIRS")
+    lines = [line for line in caplog.messages if "knows none" not in line]
+    assert len(lines) == (start is not None)
+    assert all(line.startswith(str(start)) for line in lines), lines
+
+
+def test_texts_that_are_read_as_words_give_a_warning(
+    model: Model, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("in").write_text("1\ta dog\n2\tit ran\n3\the\n")
+    predict_file(model, "in", "out", dataset="UD")
+    (line,) = caplog.messages
+    assert line.startswith("in: column 1, which is read as words, mostly has texts with spaces ('a dog'); ")
+
+
+def test_columns_that_are_filled_before_the_label_give_a_warning(
+    model: Model, here: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    same = model.config.datasets["PAIRS"].tasks["same"]
+    monkeypatch.setitem(model.config.datasets["PAIRS"].tasks, "same", same.model_copy(update={"column_idx": 4}))
+    Path("in").write_text("a\tb\nc\td\n")
+    predict_file(model, "in", "out", dataset="PAIRS")
+    (line,) = caplog.messages
+    assert line.startswith("in: rows have 2 columns, and labels are written to column 4: columns 2, 3 before it ")
+
+
+def test_of_tasks_with_one_column_the_last_one_is_written(
+    encoder: str, here: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = {name: {"task_type": "classification", "column_idx": 2} for name in ("b", "a")}
+    tasks["c"] = {**tasks["a"], "column_idx": 3}
+    Path("train").write_text(PAIRS.replace("\n", "\tx\n"))
+    Path("c.json").write_text(json.dumps({"P": {"train_data_path": "train", "sent_idxs": [0], "tasks": tasks}}))
+    config = load_config(["c.json"], overrides=[f"transformer_model={encoder}", "encoder.max_input_length=40"])
+    model = build_model(config, read_data(config))
+    assert [line for line in caplog.messages if "same column" in line] == [
+        "P: the tasks a, b write the same column 2; outputs have the labels of 'b' only"
+    ]
+    for task, label in (("a", "A"), ("b", "B")):
+        model.vocabularies[task].labels[:] = [label] * len(model.vocabularies[task])
+    predict_file(model, "train", "out")
+    assert [line.split("\t")[2] for line in Path("out").read_text().splitlines()] == ["B", "B"]
+
+
+@pytest.mark.parametrize("texts", [["a dog"], ["a dog", "it ran", "no"]])
+def test_another_number_of_texts_than_the_dataset_has_is_refused(model: Model, texts: list[str]) -> None:
+    with pytest.raises(DataError, match=rf"^sentence 2: found {len(texts)} text.*, expected 2.*'PAIRS'.*columns 0, 1"):
+        predict_words(model, [["he", "she"], texts], dataset="PAIRS")
+
+
+def test_strings_between_labels_need_several_labels(
+    run_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [str(run_folder), "pairs", "out", "--dataset", "PAIRS", "--device", "-1"]
+    assert cli.predict([*command, "--sep", ";", "--conn", ":"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "--conn: has no effect without --topn, expected both",
+        "--sep: has no effect without --topn, expected both",
+    ]
+    assert not Path("out").exists()
+    assert cli.predict([*command, "--sep", ";", "--conn", ":", "--topn", "2"]) == 0
+    assert Path("out").read_text().splitlines()[0].split("\t")[2].count(":") == 2
 
 
 @pytest.mark.parametrize("size", [1, 2, 64])

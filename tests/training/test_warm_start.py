@@ -262,6 +262,24 @@ def test_a_run_cannot_overwrite_its_initial_model(
     assert set(load_model(init_model).config.datasets) == {"WORDS", "PAIRS"}
 
 
+@pytest.mark.parametrize(("name", "is_reported"), [("wordpiece", False), ("unigram", True)])
+def test_another_encoder_than_that_of_the_initial_model_is_reported(
+    init_model: Path,
+    flags: list[str],
+    encoders: dict[str, str],
+    write_config: Callable[..., str],
+    dataset: dict[str, Any],
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    is_reported: bool,
+) -> None:
+    capsys.readouterr()
+    arguments = ["--dataset_configs", write_config(WORDS=dataset), *flags, "--retrain", str(init_model)]
+    assert cli.train([*arguments, "--check", "--set", f"transformer_model={encoders[name]}"]) == 0
+    expected = f"transformer_model: '{encoders[name]}' has no effect with --retrain"
+    assert (expected in capsys.readouterr().err) == is_reported
+
+
 @pytest.mark.parametrize("name", ["config.json", "labels.json", "model.safetensors", "encoder/config.json"])
 def test_a_damaged_model_is_one_line(
     init_model: Path,
