@@ -31,8 +31,8 @@ def folder_of_model_file(path: str | Path) -> Path:
         return path
     if os.path.isfile(path) and not any((folder / WEIGHTS).exists() for folder in (path.parent, path.parent / "model")):
         raise ConfigError(
-            f"{path}: is a model of MaChAmp, which is pickled and not read, expected a run folder; train it again with "
-            "its configs"
+            f"{path}: is a model of MaChAmp, which is not read because it is pickled, expected a run folder; convert a "
+            "model of MaChAmp 0.4 with scripts/convert_machamp_model.py, or train it again with its configs"
         )
     return path.parent
 

@@ -71,7 +71,7 @@ DATASET_KEYS: Table = {
     "validation_data_path": Moved("dev_data_path"),
     "dec_dataset_embed_idx": Moved("dataset_embed_idx"),
     "enc_dataset_embed_idx": Moved(
-        "dataset_embed_idx", warning="the ids of data sets are read by the decoders, not by the encoder"
+        "dataset_embed_idx", warning="the ids of datasets are read by the decoders, not by the encoder"
     ),
     "max_sents": Moved("max_sents", _lookup((-1, NOTHING))),
     "max_words": Moved("max_words", _lookup((-1, NOTHING))),
