@@ -78,6 +78,7 @@ class TaskOptions(StrictModel):
     layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
     dropout: Probability
     learning_rate: PositiveFloat | None
+    ignore_label: Annotated[str, Field(min_length=1)] | None
     topn: Positive
 
     @classmethod
@@ -219,7 +220,10 @@ class MlmOptions(TaskOptions):
     has_classes = False
     supports_top_k = False
     metrics = ("perplexity",)
-    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
+    unsupported_options = {
+        **no_class_options("its classes are the whole vocabulary of the encoder"),
+        "ignore_label": "it needs no labels",
+    }
 
     column_idx: NoColumn = COMMENT
 
@@ -245,7 +249,10 @@ class TokOptions(TaskOptions):
     has_classes = False
     supports_top_k = False
     metrics = ("span_f1", "accuracy")
-    unsupported_options = no_class_options("its classes are positions where words begin")
+    unsupported_options = {
+        **no_class_options("its classes are positions where words begin"),
+        "ignore_label": "its labels are the words of the file, a sentence without '# text' has none",
+    }
 
     column_idx: NoColumn = COMMENT
     pre_split: bool

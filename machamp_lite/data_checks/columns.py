@@ -61,10 +61,12 @@ def column_warnings(
             continue
         labels = vocabularies[task].labels
         pairs = [
-            (word, labels[number])
+            (sentence.words[item], labels[number])
             for sentence in sentences
             if task in sentence.gold
-            for word, number in zip(sentence.words, sentence.gold[task].tolist(), strict=True)
+            for item, number in zip(
+                sentence.gold_items.get(task, range(len(sentence.words))), sentence.gold[task].tolist(), strict=True
+            )
         ]
         if len(pairs) >= MIN_CELLS and sum(word == label for word, label in pairs) > MIN_AGREEMENT * len(pairs):
             yield (
@@ -164,7 +166,7 @@ def skipped_data(config: DatasetConfig, path: str, counts: LabelCounts) -> str |
     if row is None or row[0].startswith("-DOCSTART-"):
         return None
     cells = _label_cells(config, row)
-    numbers = {task: cell for task, cell in _number_cells(config, row) if cell != EMPTY}
+    numbers = dict(_number_cells(config, row))
     frequent = all(
         (classes := _classes(config, task, cell)) and all(counts[task][label] > 1 for label in classes)
         for task, cell in cells.items()
@@ -192,20 +194,21 @@ def first_row(config: DatasetConfig, path: str) -> list[str] | None:
 
 
 def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
-    """The cell of a row in the column of each task whose labels are classes, without empty cells."""
+    """The cell of a row in the column of each task whose labels are classes, without cells that say there is none."""
     cells = {}
     for task, options in config.tasks.items():
         columns, are_classes = options.columns(), decoder_class(options).labels_are_classes
         if options.has_classes and are_classes and len(columns) == 1 and columns[0] < len(row):
             cells[task] = row[columns[0]]
-    return {task: cell for task, cell in cells.items() if cell != EMPTY}
+    return {task: cell for task, cell in cells.items() if cell not in (EMPTY, config.tasks[task].ignore_label)}
 
 
 def _number_cells(config: DatasetConfig, row: list[str]) -> Iterable[tuple[str, str]]:
-    """The cells of a row in the columns of each task that reads numbers."""
+    """The cells of a row in the columns of each task that reads numbers, without cells that say there is none."""
     for task, options in config.tasks.items():
         if options.task_type in ("regression", "probdistr"):
-            yield from ((task, row[column]) for column in options.columns() if column < len(row))
+            cells = [row[column] for column in options.columns() if column < len(row)]
+            yield from ((task, cell) for cell in cells if cell not in (EMPTY, options.ignore_label))
 
 
 def _classes(config: DatasetConfig, task: str, cell: str) -> list[str]:

@@ -51,7 +51,7 @@ class _LabelFile:
         # A file that has changed since it was read may be unreadable.
         with suppress(DataError, OSError):
             for record in read_records(self.path, file_format_of(self.dataset)):
-                labels = record.rows and decoder_class(options).read_labels(
+                labels = record.rows and decoder_class(options).read_gold(
                     record, task=self.task, config=options
                 )
                 for row, step in enumerate(pairwise([EDGE, *(labels or ()), EDGE])):
@@ -117,13 +117,17 @@ def _files(
 
 
 def _count_steps(labels: Sequence[str], rows: RaggedArray) -> Counter[tuple[str, str]]:
-    """The counts of pairs of adjacent labels; ``EDGE`` precedes the first and follows the last label of a sentence."""
+    """The counts of pairs of adjacent labels; ``EDGE`` precedes the first and follows the last label of a sentence.
+
+    Pairs with a word that is not annotated, whose id is -1, are left out.
+    """
     edge, width = len(labels), len(labels) + 1
     ids, is_annotated = rows.values.astype(np.int64), rows.lengths > 0
     before = np.append(edge, ids[:-1])
     before[rows.starts[:-1][is_annotated]] = edge
     lasts = ids[rows.starts[1:][is_annotated] - 1]
-    codes = np.append(before * width + ids, lasts * width + edge)
+    is_pair = np.append((before >= 0) & (ids >= 0), lasts >= 0)
+    codes = np.append(before * width + ids, lasts * width + edge)[is_pair]
     names, (distinct, counts) = [*labels, EDGE], np.unique(codes, return_counts=True)
     pairs = zip(distinct.tolist(), counts.tolist(), strict=True)
     return Counter({(names[code // width], names[code % width]): count for code, count in pairs})

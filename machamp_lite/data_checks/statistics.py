@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from machamp_lite.config.schema import Config, DatasetConfig
+from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.data_checks.labels import unseen_labels
@@ -48,7 +49,7 @@ def describe_data(
             ]
             lines.append(
                 f"  task {task} ({task_config.task_type}, loss_weight {task_config.loss_weight:g}): "
-                f"{counted(annotated, 'annotated sentence')}"
+                f"{counted(annotated, 'annotated sentence')}{_annotated_words(task, task_config, train[name])}"
             )
             lines += left_out
             if not decoder.Options.has_classes:
@@ -67,6 +68,14 @@ def _oversampling(examples: ExampleStore, dataset: DatasetConfig, vocabulary: Vo
         f"oversampling by task {dataset.oversample} ({dataset.oversample_scheme}): on average, a sentence is drawn "
         f"{times.min():.2g} to {times.max():.2g} times per epoch, depending on its rarest label"
     )
+
+
+def _annotated_words(task: str, config: TaskOptions, examples: ExampleStore) -> str:
+    """The number of annotated words, for a task whose words may have no label; empty for all others."""
+    if config.ignore_label is None or not config.labels_words():
+        return ""
+    annotated, words = examples.gold_size(task)
+    return f" ({annotated} of their {counted(words, 'word')})"
 
 
 def _left_out(task: str, examples: ExampleStore) -> str:

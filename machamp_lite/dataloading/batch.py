@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from machamp_lite.config.task_types import Level
+from machamp_lite.data.ragged_array import lengths_of
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import Decoder
 from machamp_lite.nn.ragged import to_device
@@ -25,7 +26,8 @@ class TaskItems:
 
     ``sentences`` are the indices of the sentences in the batch. ``rows`` (N,) are the indices of the items among all
     words or sentences of the batch; None means all of them. ``lengths`` (len(sentences),) is the number of items per
-    sentence. ``gold`` (N, ...) are the targets of the loss, on the device of the model.
+    sentence. ``gold`` (N, ...) are the targets of the loss, on the device of the model. In training, words that are not
+    annotated are no items; if the items of the decoder are not independent, they are, with -1 as gold.
     """
 
     sentences: list[int]
@@ -88,8 +90,22 @@ def make_batch(
             and (task in example.gold or not only_annotated)
         ]
         if chosen:
-            rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level)
-            gold = _join_gold([examples[index].gold[task] for index in chosen]) if only_annotated else None
+            annotated = {
+                index: examples[index].gold_items[task]
+                for index in chosen
+                if only_annotated and task in examples[index].gold_items
+            }
+            gold = None
+            if only_annotated:
+                arrays = [examples[index].gold[task] for index in chosen]
+                if not decoder.items_are_independent:
+                    arrays = [
+                        _with_gaps(array, annotated[index], word_counts[index]) if index in annotated else array
+                        for index, array in zip(chosen, arrays, strict=True)
+                    ]
+                    annotated = {}
+                gold = _join_gold(arrays)
+            rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level, annotated)
             items[task] = TaskItems(
                 chosen,
                 None if rows is None else torch.from_numpy(rows),
@@ -124,18 +140,27 @@ def _dataset_ids(
 
 
 def _task_rows(
-    chosen: list[int], word_counts: np.ndarray, level: Level
+    chosen: list[int], word_counts: np.ndarray, level: Level, items: Mapping[int, np.ndarray]
 ) -> tuple[np.ndarray | None, np.ndarray]:
-    """The rows of a task with these sentences (None means all rows), and the number of items per sentence."""
+    """The rows of a task with these sentences (None means all rows), and the number of items per sentence.
+
+    ``items`` are the positions of the items in each sentence of which only some words are items.
+    """
     are_all = len(chosen) == len(word_counts)
     if level == "sentence":
         return None if are_all else np.array(chosen), np.ones(len(chosen), dtype=np.int64)
-    lengths = word_counts[chosen]
-    if are_all:
-        return None, lengths
-    ends = np.cumsum(word_counts)
-    rows = [np.arange(ends[index] - word_counts[index], ends[index]) for index in chosen]
-    return np.concatenate(rows), lengths
+    if are_all and not items:
+        return None, word_counts[chosen]
+    starts = np.cumsum(word_counts) - word_counts
+    rows = [starts[index] + items.get(index, np.arange(word_counts[index])) for index in chosen]
+    return np.concatenate(rows), lengths_of(rows)
+
+
+def _with_gaps(gold: np.ndarray, items: np.ndarray, length: int) -> np.ndarray:
+    """The gold of all items of a sentence from that of some, with -1 for the others."""
+    full = np.full((length, *gold.shape[1:]), -1, gold.dtype)
+    full[items] = gold
+    return full
 
 
 def _join_gold(gold: Sequence[np.ndarray]) -> np.ndarray:

@@ -47,7 +47,7 @@ _MAX_FIRST_LINE_BYTES = 256
 _DISTRIBUTIONS = ("numpy", "tokenizers", "transformers")
 # Options that do not change how data is read.
 _DATASET_OPTIONS = {"train_data_path", "dev_data_path", "split_mlm", "oversample", "oversample_scheme", "tasks"}
-_TASK_OPTIONS = set(TaskOptions.model_fields) - {"task_type", "column_idx"}
+_TASK_OPTIONS = set(TaskOptions.model_fields) - {"task_type", "column_idx", "ignore_label"}
 
 
 def cache_folder(choice: str, config: Config) -> Path | None:

@@ -4,6 +4,7 @@ import contextlib
 import gc
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from machamp_lite.dataloading.example_builder import ExampleBuilder, Labels
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.errors import DataError, FaultList, did_you_mean
+from machamp_lite.metrics.base import annotated_items
 
 # The number of records that are in memory at once: their examples are packed before the next chunk is read.
 CHUNK = 4096
@@ -132,7 +134,7 @@ class DatasetReader(ExampleBuilder):
                 faults.add(error.faults[0])
                 continue
             try:
-                found = decoder.read_labels(record, task=task, config=config)
+                found = decoder.read_gold(record, task=task, config=config)
             except DataError as error:
                 if unreadable is not None:
                     unreadable.add_unreadable(record, error.faults[0], task=task)
@@ -147,15 +149,20 @@ class DatasetReader(ExampleBuilder):
     def _check(self, records: Sequence[Record], labels: Sequence[Labels], issues: IssueCounter) -> None:
         """Counts the label issues, and removes the labels that can be neither trained on nor scored."""
         for task, config in self.config.tasks.items():
+            decoder = self.decoders[task]
             indices = [index for index, by_task in enumerate(labels) if task in by_task]
             annotated = [records[index] for index in indices]
             task_labels = [labels[index][task] for index in indices]
-            for number, issue in self.decoders[task].find_issues(
-                annotated, task_labels, task=task, config=config
-            ):
+            if decoder.items_are_independent:
+                task_labels = [annotated_items(own)[0] for own in task_labels]
+            for number, issue in decoder.find_issues(annotated, task_labels, task=task, config=config):
+                by_task = labels[indices[number]]
+                if len(task_labels[number]) < len(by_task[task]):
+                    positions = [row for row, label in enumerate(by_task[task]) if label is not None]
+                    issue = replace(issue, row=positions[issue.row])
                 issues.add(annotated[number], issue, task=task)
                 if issue.excluded:
-                    del labels[indices[number]][task]
+                    del by_task[task]
 
     def _missing_labels(self, task: str, path: str, examples: ExampleStore) -> str | None:
         """The fault if no sentence of a training file has a label of the task."""

@@ -1,7 +1,7 @@
 """Examples: records with their subwords and the ids of their gold labels."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ class Example:
     """One sentence as the model reads it, for the tasks with this ``input_type``.
 
     ``source`` is its ``file:line``. ``labels`` (the gold labels as they are written) and ``gold`` (the same as arrays
-    for the loss) have an entry for each task for which the sentence is annotated. ``dataset_ids`` has the dataset id of
-    each item, or one id for a text; 0 is unknown.
+    for the loss) have an entry for each task for which the sentence is annotated. If only some words are annotated,
+    the labels of the others are None, ``gold`` has the annotated ones only, and ``gold_items`` has their positions.
+    ``dataset_ids`` has the dataset id of each item, or one id for a text; 0 is unknown.
     """
 
     dataset: str
@@ -29,6 +30,7 @@ class Example:
     labels: dict[str, list[Any]]
     gold: dict[str, np.ndarray]
     dataset_ids: np.ndarray | None = None
+    gold_items: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def num_words(self) -> int:

@@ -19,6 +19,7 @@ from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import decoder_class
+from machamp_lite.metrics.base import annotated_items
 
 # The gold labels of one record by task.
 Labels = dict[str, list[Any]]
@@ -100,6 +101,11 @@ class ExampleBuilder:
         for index, record in enumerate(records):
             example_gold = {task: encoded[index] for task, encoded in gold.items() if index in encoded}
             ids = dataset_ids[index]
+            gold_items = {
+                task: np.array([item for item, label in enumerate(labels[index][task]) if label is not None])
+                for task in example_gold
+                if None in labels[index][task]
+            }
             if ids is not None and input_type != "words":
                 # Subwords and texts have the id of the first word.
                 ids = ids[:1].repeat(max(1, len(segments[index].word_ends)))
@@ -112,6 +118,7 @@ class ExampleBuilder:
                 labels={} if training else {task: labels[index][task] for task in example_gold},
                 gold=example_gold,
                 dataset_ids=ids,
+                gold_items=gold_items,
             )
 
     def _indices(
@@ -162,7 +169,7 @@ class ExampleBuilder:
         training: bool,
         counts: Mapping[str, Counter[str]],
     ) -> dict[int, np.ndarray]:
-        """The gold of a task by the index of each annotated sentence."""
+        """The gold of a task by the index of each annotated sentence, without words that are not annotated."""
         decoder, vocabulary = self.decoders[task], self.vocabularies[task]
 
         def encode(items: list[Any], words: list[str]) -> np.ndarray:
@@ -176,14 +183,15 @@ class ExampleBuilder:
             return decoder.encode(items, ids)
 
         annotated = [index for index, by_task in enumerate(labels) if task in by_task]
-        task_labels = [labels[index][task] for index in annotated]
+        pairs = [annotated_items(labels[index][task], texts[index]) for index in annotated]
         if decoder.one_row_per_label and annotated:
+            task_labels = [items for items, _ in pairs]
             every_label = list(chain.from_iterable(task_labels))
-            rows = encode(every_label, list(chain.from_iterable(texts[index] for index in annotated)))
+            rows = encode(every_label, list(chain.from_iterable(words for _, words in pairs)))
             assert len(rows) == len(every_label), f"{task}: its decoder has one_row_per_label, but other rows"
             encoded = RaggedArray.of(rows, lengths_of(task_labels)).rows()
         else:
-            encoded = [encode(items, texts[index]) for index, items in zip(annotated, task_labels, strict=True)]
+            encoded = [encode(items, words) for items, words in pairs]
         return dict(zip(annotated, encoded, strict=True))
 
     def _dataset_ids(

@@ -26,7 +26,8 @@ class ExampleStore(Sequence[Example]):
     ``numbers`` has arrays with one number per example of the file: "input_type" (an index in ``INPUT_TYPES``), "line",
     "num_words" and "longest" (segment). ``rows`` has one row per example: the arrays of ``Segments``, "words" as
     indices in ``strings``, "dataset_ids" if there are any, and for each task "gold TASK", "shape TASK" (empty if the
-    sentence is not annotated) and, for dev data, "labels TASK" as indices in ``labels``. ``indices`` selects examples.
+    sentence is not annotated), "items TASK" (``Example.gold_items``, empty if all words or none are annotated) and, for
+    dev data, "labels TASK" as indices in ``labels``. ``indices`` selects examples.
     """
 
     dataset: str
@@ -116,13 +117,31 @@ class ExampleStore(Sequence[Example]):
         """The gold of each example; None if it is not annotated."""
         return (self._gold(index, task) for index in self.indices.tolist())
 
+    def gold_size(self, task: str) -> tuple[int, int]:
+        """The numbers of annotated words and of all words in the annotated sentences of a task that labels words."""
+        is_partial, words = self.lengths(f"items {task}") > 0, self.lengths("word_ends")[self.annotated(task)].sum()
+        missing = self.lengths("word_ends")[is_partial].sum() - self.lengths(f"items {task}").sum()
+        return int(words - missing), int(words)
+
     def label_rows(self, task: str, labels: Sequence[str]) -> tuple[Sequence[str], RaggedArray]:
         """The label ids of each example of a task with one label per word, and the labels that these ids index.
 
-        For training data, these are the ``labels`` of the task's vocabulary.
+        For training data, these are the ``labels`` of the task's vocabulary. Words that are not annotated have the
+        id -1.
         """
-        names = self.labels.get(task, labels)
-        return names, self.rows[f"{'labels' if task in self.labels else 'gold'} {task}"].take(self.indices)
+        if task in self.labels:
+            names, rows = self.labels[task], self.rows[f"labels {task}"].take(self.indices)
+            missing = names.index(None) if None in names else -1
+            ids = rows.values.astype(np.int64)
+            return names, RaggedArray(np.where(ids == missing, -1, ids), rows.starts)
+        rows, items = (self.rows[f"{name} {task}"].take(self.indices) for name in ("gold", "items"))
+        is_partial = items.lengths > 0
+        lengths = np.where(is_partial, self.lengths("word_ends"), rows.lengths)
+        full = RaggedArray.of(np.full(lengths.sum(), -1), lengths)
+        within = np.arange(len(rows.values)) - np.repeat(rows.starts[:-1], rows.lengths)
+        within[np.repeat(is_partial, rows.lengths)] = items.values
+        full.values[np.repeat(full.starts[:-1], rows.lengths) + within] = rows.values
+        return labels, full
 
     def document(self) -> dict[str, Any]:
         """Everything that is not in ``arrays``, as JSON."""
@@ -193,6 +212,7 @@ class ExampleStore(Sequence[Example]):
             },
             gold=gold,
             dataset_ids=self._row("dataset_ids", index) if "dataset_ids" in self.rows else None,
+            gold_items={task: items for task in gold if len(items := self._row(f"items {task}", index))},
         )
 
 
@@ -226,6 +246,7 @@ class _Packer:
         empty = np.zeros(0, np.uint8)
         gold = [example.gold.get(task) for example in examples]
         self._add_rows(f"gold {task}", [empty if array is None else array.ravel() for array in gold])
+        self._add_rows(f"items {task}", [example.gold_items.get(task, empty) for example in examples])
         shapes = [() if array is None else array.shape for array in gold]
         self._add_values(
             f"shape {task}", np.fromiter(chain.from_iterable(shapes), np.int64), lengths_of(shapes)

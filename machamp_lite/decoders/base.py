@@ -3,6 +3,8 @@
 The methods of ``Decoder`` are in the order in which data passes through them:
 
 - the class methods from ``read_labels`` to ``encode`` turn the labels of a record into an array of gold ids;
+  ``read_gold`` removes the labels of items that are not annotated, so that ``classes``, ``count`` and ``encode`` get
+  labels only;
 - ``forward`` turns the encoder's hidden states into scores;
 - ``loss_sums`` computes the loss from the scores and the gold ids;
 - ``decode`` computes labels from the scores, ``rank`` the best labels of each item;
@@ -58,6 +60,9 @@ class Decoder(nn.Module, ABC):
     # Whether ``encode`` returns one row per label. Then ``classes`` and ``encode`` get the labels of many sentences
     # at once, as one list.
     one_row_per_label: ClassVar[bool] = False
+    # Whether the loss of each item depends only on the scores of this item. If not, and only some items of a sentence
+    # are annotated, ``forward`` gets all of them, and ``loss_sums`` gets -1 as the gold of the others.
+    items_are_independent: ClassVar[bool] = True
     # False if the vocabulary does not consist of the labels in the file.
     labels_are_classes: ClassVar[bool] = True
     # The regular expression that each label in the vocabulary of a model folder must match.
@@ -109,13 +114,25 @@ class Decoder(nn.Module, ABC):
         if config.labels_words():
             return read_column(record, task=task, column=config.column_idx)
         label = read_sentence_label(record, task=task, column=config.column_idx)
-        return None if label is None or label == EMPTY else [label]
+        return None if label in (None, EMPTY, config.ignore_label) else [label]
+
+    @classmethod
+    def read_gold(cls, record: Record, *, task: str, config: TaskOptions) -> list[Any] | None:
+        """As ``read_labels``, with None for each ``ignore_label``; None if no item is annotated."""
+        labels = cls.read_labels(record, task=task, config=config)
+        if labels is None or config.ignore_label is None:
+            return labels
+        labels = [None if label == config.ignore_label else label for label in labels]
+        return labels if labels.count(None) < len(labels) else None
 
     @classmethod
     def find_issues(
         cls, records: Sequence[Record], labels: Sequence[list[Any]], *, task: str, config: Any
     ) -> Iterable[tuple[int, LabelIssue]]:
-        """Unusual labels of annotated records: the index of the record and the issue."""
+        """Unusual labels of annotated records: the index of the record and the issue.
+
+        ``labels`` has no items that are not annotated; if items are not independent, they are None.
+        """
         return ()
 
     @classmethod

@@ -13,6 +13,7 @@ from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, LabelIssue, label_objective, split
 from machamp_lite.decoders.gold_trees import (
+    NO_HEAD,
     Arc,
     allowed_relations,
     check_ids,
@@ -53,6 +54,7 @@ class Dependency(Decoder):
     """
 
     one_row_per_label = True
+    items_are_independent = False
     Options = DependencyOptions
     # The relations that roots (row 0) and other words (row 1) cannot have. *Shape:* (2, R).
     forbidden: Tensor
@@ -77,13 +79,13 @@ class Dependency(Decoder):
         check_ids(record, task=task)
 
     @classmethod
-    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Arc] | None:
-        """The arc of each word; None if all heads are ``_``."""
-        return read_tree(record, task=task, column=config.column_idx)
+    def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Arc | None] | None:
+        """The arc of each word, None if it is not annotated; None if all heads are ``_``."""
+        return read_tree(record, task=task, column=config.column_idx, ignore_label=config.ignore_label)
 
     @classmethod
     def find_issues(
-        cls, records: Sequence[Record], labels: Sequence[Sequence[Arc]], *, task: str, config: TaskOptions
+        cls, records: Sequence[Record], labels: Sequence[Sequence[Arc | None]], *, task: str, config: TaskOptions
     ) -> Iterator[tuple[int, LabelIssue]]:
         """Trees with a cycle, or without exactly one root; only those with several roots are used."""
         return tree_issues(labels, task=task, column=config.column_idx)
@@ -122,14 +124,17 @@ class Dependency(Decoder):
         return DependencyScores(arcs.float(), tag_dependent[:-1], tag_head, lengths)
 
     def loss_sums(self, scores: DependencyScores, gold: Tensor) -> list[Tensor]:
-        """Cross-entropy of heads, and of relations for gold heads. *Shape:* gold (W, 2) -> () each."""
+        """Cross-entropy of the heads of annotated words, and of relations for gold heads.
+
+        *Shape:* gold (W, 2) -> () each.
+        """
         heads, relations = gold.unbind(-1)
         arcs = _flat_arcs(scores)
         relation_loss = self.objective(self._relation_scores(scores, heads), relations)
-        return [functional.cross_entropy(arcs, heads, reduction="sum"), relation_loss]
+        return [functional.cross_entropy(arcs, heads, ignore_index=NO_HEAD, reduction="sum"), relation_loss]
 
     def loss_counts(self, gold: np.ndarray) -> list[float]:
-        """The number of words for heads; relations may be weighted."""
+        """The number of annotated words for heads; relations may be weighted."""
         return [len(gold), self.objective.count(gold[:, 1])]
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:

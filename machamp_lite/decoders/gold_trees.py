@@ -17,6 +17,8 @@ from machamp_lite.nn.spanning_tree import cyclic_words
 
 # The position of the head (0 is the root) and the relation of a word.
 Arc = tuple[int, str]
+# The position of the head of a word that is not annotated.
+NO_HEAD = -1
 # In words. The memory and time of training grow with the square.
 LONGEST_TREE = 2000
 # A relation of more than this share of all roots is allowed for roots, even if mostly other words have it.
@@ -25,10 +27,16 @@ MANY_ROOTS = 0.1
 ROOT = "root"
 
 
-def read_tree(record: Record, *, task: str, column: int) -> list[Arc] | None:
-    """The arc of each word; None if all heads are ``_``."""
+def read_tree(
+    record: Record, *, task: str, column: int, ignore_label: str | None = None
+) -> list[Arc | None] | None:
+    """The arc of each word; None if all heads are ``_`` or the ``ignore_label``.
+
+    With an ``ignore_label``, the arc of a word whose head is ``_`` or this label is None.
+    """
     heads = record.column(column)
-    if heads.count(EMPTY) == len(heads):
+    marks = {EMPTY, ignore_label}
+    if marks.issuperset(heads):
         return None
     if len(heads) > LONGEST_TREE:
         raise DataError(
@@ -36,19 +44,28 @@ def read_tree(record: Record, *, task: str, column: int) -> list[Arc] | None:
             f"task '{task}' (dependency); a blank line ends a sentence"
         )
     relations = read_column(record, task=task, column=column + 1)
-    positions = _head_positions(record, heads, task=task, column=column)
-    if EMPTY in relations and relations.count(EMPTY) < len(relations):
-        row = relations.index(EMPTY)
+    positions = _head_positions(record, heads, task=task, column=column, marks=marks if ignore_label else set())
+    without = [
+        row
+        for row, (position, relation) in enumerate(zip(positions, relations, strict=True))
+        if position != NO_HEAD and relation in marks
+    ]
+    if without and (ignore_label in relations or len(without) < len(relations) - positions.count(NO_HEAD)):
+        row = without[0]
         raise DataError(
-            f"{record.where(row)}: found no relation ('_') beside the head '{heads[row]}' (task '{task}'), "
-            "expected one, or none in the whole sentence"
+            f"{record.where(row)}: found no relation ('{relations[row]}') beside the head '{heads[row]}' (task "
+            f"'{task}'), expected one, or none in the whole sentence"
         )
-    return list(zip(positions, relations, strict=True))
+    arcs = zip(positions, relations, strict=True)
+    return [None if position == NO_HEAD else (position, relation) for position, relation in arcs]
 
 
-def _head_positions(record: Record, heads: list[str], *, task: str, column: int) -> list[int]:
-    """The positions of heads, from their ids."""
-    positions = list(map(dict(zip(head_ids(record), itertools.count(), strict=False)).get, heads))
+def _head_positions(
+    record: Record, heads: list[str], *, task: str, column: int, marks: set[str | None]
+) -> list[int]:
+    """The positions of heads, from their ids; ``NO_HEAD`` for the ``marks`` of words that are not annotated."""
+    known: dict[str | None, int] = dict(zip(head_ids(record), itertools.count(), strict=False))
+    positions = list(map((known | dict.fromkeys(marks, NO_HEAD)).get, heads))
     if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
         raise DataError(
             f"{record.where(0)}: found the head '{heads[0]}' in column {column} (task '{task}'), "
@@ -57,11 +74,15 @@ def _head_positions(record: Record, heads: list[str], *, task: str, column: int)
     if None in positions or any(map(operator.eq, positions, itertools.count(1))):
         raise DataError(
             f"{record.where(word - 1)}: found the head '{head}' in column {column} (task "
-            f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0"
+            f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0{_hint(head)}"
             for word, (head, position) in enumerate(zip(heads, positions, strict=True), start=1)
             if position is None or position == word
         )
     return cast(list[int], positions)
+
+
+def _hint(head: str) -> str:
+    return "; if only some words are annotated, set ignore_label to '_'" if head == EMPTY else ""
 
 
 def head_ids(record: Record) -> list[str]:
@@ -98,24 +119,28 @@ def check_ids(record: Record, *, task: str) -> None:
 
 
 def tree_issues(
-    trees: Sequence[Sequence[Arc]], *, task: str, column: int
+    trees: Sequence[Sequence[Arc | None]], *, task: str, column: int
 ) -> Iterator[tuple[int, LabelIssue]]:
-    """The index and the issue of each tree with a cycle, or without exactly one root."""
+    """The index and the issue of each tree with a cycle, or without exactly one root.
+
+    If some words are not annotated, one of them may be the root.
+    """
     lengths = np.array([len(arcs) for arcs in trees], dtype=np.int64)
-    heads = np.array([head for arcs in trees for head, _ in arcs], dtype=np.int64)
+    heads = np.array([NO_HEAD if arc is None else arc[0] for arcs in trees for arc in arcs], dtype=np.int64)
     if not len(heads):
         return
     starts = np.cumsum(lengths) - lengths
     roots, cyclic = np.add.reduceat(heads == 0, starts, dtype=np.int64), cyclic_words(heads, lengths)
     where = f"in column {column} (task '{task}')"
-    for index in np.flatnonzero((roots != 1) | (cyclic > 0)).tolist():
-        if roots[index] == 0:
+    missing = np.add.reduceat(heads == NO_HEAD, starts, dtype=np.int64)
+    for index in np.flatnonzero((roots > 1) | ((roots == 0) & (missing == 0)) | (cyclic > 0)).tolist():
+        if roots[index] == 0 and not missing[index]:
             yield index, LabelIssue("without a root", 0, f"no word has the head 0 {where}", excluded=True)
         elif cyclic[index]:
             message = f"the heads form a cycle {where}, expected a tree"
             yield index, LabelIssue("with a cycle", int(cyclic[index]) - 1, message, excluded=True)
         else:
-            second = [row for row, (head, _) in enumerate(trees[index]) if head == 0][1]
+            second = [row for row, arc in enumerate(trees[index]) if arc is not None and arc[0] == 0][1]
             message = f"found {roots[index]} words with the head 0 {where}, expected one root"
             handling = "used, but a predicted tree has one root"
             yield index, LabelIssue("with several roots", second, message, handling)

@@ -33,9 +33,9 @@ class ProbDistr(Decoder):
 
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: Any) -> list[Distribution] | None:
-        """One distribution; None if it is ``_`` or the comment is missing."""
+        """One distribution; None if it is ``_`` or the ``ignore_label``, or if the comment is missing."""
         texts = cls._texts(record, task=task, config=config)
-        if all(text == EMPTY for text in texts):
+        if all(text in (EMPTY, config.ignore_label) for text in texts):
             return None
         numbers = [read_number(text, record, task=task) for text in texts]
         if len(numbers) != config.width or min(numbers) < 0 or not sum(numbers):

@@ -24,6 +24,7 @@ class SeqBio(LabelDecoder):
     """As ``seq``, with a conditional random field that scores and decodes all labels of a sentence together."""
 
     Options = SeqBioOptions
+    items_are_independent = False
 
     def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
@@ -39,7 +40,7 @@ class SeqBio(LabelDecoder):
         return BioScores(pad(super().forward(hidden, lengths).float(), lengths), lengths)
 
     def loss_sums(self, scores: BioScores, gold: Tensor) -> list[Tensor]:
-        """The sum over sentences. It is divided by the number of words, as the losses of other tasks.
+        """The sum over sentences. It is divided by the number of annotated words, as the losses of other tasks.
 
         *Shape:* gold (N,) -> ().
         """
@@ -47,7 +48,9 @@ class SeqBio(LabelDecoder):
         margins = self.objective(gold)
         if margins is not None:
             margins = pad(margins, lengths)
-        return [self.crf.negative_log_likelihood(emissions, pad(gold, lengths), lengths, margins=margins).sum()]
+        partial = self.config.ignore_label is not None
+        loss = self.crf.partial_negative_log_likelihood if partial else self.crf.negative_log_likelihood
+        return [loss(emissions, pad(gold, lengths), lengths, margins=margins).sum()]
 
     def best_ids(self, scores: BioScores) -> Tensor:
         """The best path of each sentence in the scheme. *Shape:* -> (N,)."""

@@ -231,4 +231,5 @@ def _part(example: Example, start: int, end: int) -> Example:
         dataset_ids=ids[first:last] if ids is not None and len(ids) == items else ids,
         labels={},
         gold={},
+        gold_items={},
     )

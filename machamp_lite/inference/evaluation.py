@@ -12,6 +12,7 @@ from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import decoder_class
 from machamp_lite.inference.engine import predict_labels
 from machamp_lite.metrics import METRICS, Metric
+from machamp_lite.metrics.base import annotated_items
 from machamp_lite.metrics.label_report import LabelScores
 from machamp_lite.model.multitask_model import Model
 
@@ -41,18 +42,24 @@ class MetricTracker:
         *,
         words: Sequence[str],
     ) -> None:
-        """Adds one sentence: its gold labels, if it has any, the predicted ones, and its words."""
+        """Adds one sentence: its gold labels, if it has any, the predicted ones, and its words.
+
+        A gold label that is None is not scored.
+        """
         for task, labels in gold.items():
             if task not in predicted:
                 # The task is switched off.
                 continue
-            self._annotated[task] = self._annotated[task] or any(label != EMPTY for label in labels)
+            self._annotated[task] = self._annotated[task] or any(label not in (EMPTY, None) for label in labels)
             decoder = self._decoders[task]
             self._scored[task][0] += 1
-            self._scored[task][1] += len(words)
+            self._scored[task][1] += len(words) - labels.count(None)
             scored = decoder.align_for_scoring(labels, predicted[task])
             if task in self._labels:
-                self._labels[task].add(*decoder.label_pairs(labels, scored, words))
+                in_gold, in_predicted = annotated_items(labels, scored)
+                self._labels[task].add(
+                    *decoder.label_pairs(in_gold, in_predicted, annotated_items(labels, words)[1])
+                )
             for metric in self._metrics[task]:
                 metric.add(labels, scored)
 

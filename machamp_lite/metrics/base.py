@@ -3,13 +3,20 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import compress
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 Item = TypeVar("Item")
 
 
 class Counts(ABC, Generic[Item]):
-    """Compares gold with predicted items. It stores only counts, so that those of parts of the data can be merged."""
+    """Compares gold with predicted items. It stores only counts, so that those of parts of the data can be merged.
+
+    A gold item that is None is not annotated, and is not scored.
+    """
+
+    # Whether ``_count`` gets no items that are not annotated; metrics that need the whole sentence get them as None.
+    only_annotated: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.counts: Counter[Any] = Counter()
@@ -18,6 +25,8 @@ class Counts(ABC, Generic[Item]):
         """Adds one sentence; raises ``ValueError`` if the two differ in length."""
         if len(gold) != len(predicted):
             raise ValueError(f"{len(gold)} gold items do not match {len(predicted)} predicted ones")
+        if self.only_annotated:
+            gold, predicted = annotated_items(gold, predicted)
         self.counts.update(self._count(gold, predicted))
 
     def merge(self, other: Self) -> None:
@@ -82,3 +91,15 @@ def ratio(part: float, whole: int) -> float:
 def f1(correct: int, gold: int, predicted: int) -> float:
     """The harmonic mean of precision and recall, from the numbers of items."""
     return ratio(2 * correct, gold + predicted)
+
+
+def annotated_items(gold: Sequence[Any], others: Sequence[Any] = ()) -> tuple[Any, Any]:
+    """Gold items, and other lists of the same length, without the items whose gold is None.
+
+    >>> annotated_items(["DET", None, "VERB"], ["DET", "NOUN", "ADV"])
+    (['DET', 'VERB'], ['DET', 'ADV'])
+    """
+    if None not in gold:
+        return gold, others
+    is_annotated = [item is not None for item in gold]
+    return list(compress(gold, is_annotated)), list(compress(others, is_annotated))

@@ -11,6 +11,8 @@ from machamp_lite.metrics.base import Metric, f1
 class SpanF1(Metric[str]):
     """F1 over spans. A span is correct if its start, end and type are correct, as in the strict mode of seqeval.
 
+    Gold and predicted spans are left out if they contain, or are next to, a word that is not annotated.
+
     >>> metric = SpanF1()
     >>> metric.add(["B-per", "I-per", "O", "B-loc"], ["B-per", "O", "O", "B-loc"])
     >>> metric.value()
@@ -18,6 +20,7 @@ class SpanF1(Metric[str]):
     """
 
     name = "span_f1"
+    only_annotated = False
 
     def __init__(self, scheme: Scheme = BIO) -> None:
         super().__init__()
@@ -32,6 +35,8 @@ class SpanF1(Metric[str]):
         return f1(self.counts["correct"], self.counts["gold"], self.counts["predicted"])
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
+        if None in gold:
+            return self._count_around_gaps(gold, predicted)
         in_gold = set(self.scheme.spans(gold))
         # Most sentences of a good model are correct, and comparing lists is much faster than parsing spans.
         in_predicted = in_gold if predicted == gold else set(self.scheme.spans(predicted))
@@ -44,6 +49,18 @@ class SpanF1(Metric[str]):
             "correct": len(in_gold & in_predicted),
         }
         return Counter({**counts, "unread": unread, "labels": len(gold)})
+
+    def _count_around_gaps(self, gold: Sequence[str | None], predicted: Sequence[str]) -> Counter[str]:
+        """The counts of a sentence in which some words are not annotated."""
+        gaps = {position for position, label in enumerate(gold) if label is None}
+        outside_gaps = [OUTSIDE if label is None else label for label in gold]
+        in_gold, in_predicted = (
+            {span for span in self.scheme.spans(labels) if gaps.isdisjoint(range(span[0] - 1, span[1] + 1))}
+            for labels in (outside_gaps, predicted)
+        )
+        counts = {"gold": len(in_gold), "predicted": len(in_predicted), "correct": len(in_gold & in_predicted)}
+        # A label next to a gap may be in a span that is left out, so none counts as unread.
+        return Counter({**counts, "labels": len(gold) - len(gaps)})
 
     def warning(self) -> str | None:
         """A warning about gold labels that are neither outside nor in a span of the scheme; None if there are none."""

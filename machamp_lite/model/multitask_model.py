@@ -157,7 +157,8 @@ class Model(nn.Module):
             if task in batch.tasks:
                 decoder, items = self.decoder(task), batch.tasks[task]
                 alone = task if decoder.language_model else None
-                key = (decoder.Options.level, self.layers[number], tuple(items.sentences), alone)
+                rows = None if items.rows is None else items.rows.numpy().tobytes()
+                key = (decoder.Options.level, self.layers[number], rows, alone)
                 groups.setdefault(key, []).append(task)
         return list(groups.values())
 

@@ -52,14 +52,38 @@ class LinearChainCRF(nn.Module):
         # -log(gold / (others + gold)) is softplus(log others - log gold).
         return torch.where(self.is_well_formed(gold, lengths), loss, functional.softplus(loss))
 
-    def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,)."""
-        start, transitions = self._within_scheme()
+    def partial_negative_log_likelihood(
+        self, emissions: Tensor, gold: Tensor, lengths: Tensor, *, margins: Tensor | None = None
+    ) -> Tensor:
+        """As ``negative_log_likelihood``, for sentences in which some words have no label, -1 in ``gold``.
+
+        It is -log of the sum of p(path) over all paths in the scheme that agree with the labels (Tsuboi et al. 2008).
+        If there is none, all paths that agree with the labels are added to the sum over paths.
+        """
+        is_gold = torch.arange(emissions.shape[-1], device=gold.device) == gold.unsqueeze(-1)
+        agrees = is_gold | (gold < 0).unsqueeze(-1)
+        with_margins = emissions
+        if margins is not None:
+            with_margins = torch.where(agrees, emissions, emissions + margins.unsqueeze(-1))
+        agreeing = emissions.masked_fill(~agrees, FORBIDDEN)
+        both = self.log_partition(torch.cat([with_margins, agreeing]), lengths.repeat(2))
+        total, in_scheme = both.chunk(2)
+        any_scheme = self.log_partition(agreeing, lengths, within_scheme=False)
+        return torch.where(
+            in_scheme > FORBIDDEN / 2, total - in_scheme, functional.softplus(total - any_scheme)
+        )
+
+    def log_partition(self, emissions: Tensor, lengths: Tensor, *, within_scheme: bool = True) -> Tensor:
+        """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,).
+
+        Unless it is ``within_scheme``, all other paths are included, scored as by ``score``.
+        """
+        start, transitions, ends = self._masked_scores(FORBIDDEN if within_scheme else 0.0)
         scores, is_word = start + emissions[:, 0], self._is_word(lengths, emissions.shape[1])
         for position in range(1, emissions.shape[1]):
             following = (scores.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, position]
             scores = torch.where(is_word[:, position, None], following, scores)
-        return (scores + self._ends_within_scheme()).logsumexp(1)
+        return (scores + ends).logsumexp(1)
 
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
@@ -95,7 +119,7 @@ class LinearChainCRF(nn.Module):
     @torch.no_grad()
     def viterbi(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """The best path in the scheme (Viterbi 1967). *Shape:* (B, L, C), (B,) -> (B, L), undefined beyond a length."""
-        start, transitions = self._within_scheme()
+        start, transitions, ends = self._masked_scores(FORBIDDEN)
         scores, steps = start + emissions[:, 0], []
         is_word = self._is_word(lengths, emissions.shape[1])
         stay = torch.arange(emissions.shape[2], device=emissions.device)
@@ -103,19 +127,18 @@ class LinearChainCRF(nn.Module):
             best, previous = (scores.unsqueeze(2) + transitions).max(1)
             scores = torch.where(is_word[:, position, None], best + emissions[:, position], scores)
             steps.append(torch.where(is_word[:, position, None], previous, stay))
-        path = [(scores + self._ends_within_scheme()).argmax(1, keepdim=True)]
+        path = [(scores + ends).argmax(1, keepdim=True)]
         for previous in reversed(steps):
             path.append(previous.gather(1, path[-1]))
         return torch.cat(path[::-1], dim=1)
 
-    def _within_scheme(self) -> tuple[Tensor, Tensor]:
-        """The scores of transitions to the first word, and between labels. *Shape:* (C,), (C, C)."""
-        scores = self.transitions.masked_fill(~self.allowed, FORBIDDEN)
-        return scores[-1], scores[:-1]
+    def _masked_scores(self, forbidden: float) -> tuple[Tensor, Tensor, Tensor]:
+        """The scores of transitions to the first word, between labels, and to the end of a sentence.
 
-    def _ends_within_scheme(self) -> Tensor:
-        """The score of each label at the end of a sentence. *Shape:* (C,)."""
-        return self.ends.masked_fill(~self.may_end, FORBIDDEN)
+        ``forbidden`` replaces the scores of those that violate the scheme. *Shape:* -> (C,), (C, C), (C,).
+        """
+        scores = self.transitions.masked_fill(~self.allowed, forbidden)
+        return scores[-1], scores[:-1], self.ends.masked_fill(~self.may_end, forbidden)
 
     def _previous(self, path: Tensor) -> Tensor:
         """The label before each word, as a row of ``allowed`` and ``transitions``. *Shape:* (B, L) -> (B, L)."""

@@ -28,8 +28,8 @@ class LabelObjective(nn.Module):
     - ``logit_adjustment``, tau: the loss is computed from scores + tau * log(count / all counts), so that the scores
       do not have to favour frequent labels. Decoding uses the scores without this term (Menon et al. 2021). 0 is off.
 
-    With all options off it is ``torch.nn.functional.cross_entropy``. Raises ``ValueError`` for a count below 1 with
-    ``logit_adjustment``.
+    Items with the gold label -1 have no loss. With all options off it is ``torch.nn.functional.cross_entropy``. Raises
+    ``ValueError`` for a count below 1 with ``logit_adjustment``.
     """
 
     weights: Tensor | None
@@ -63,10 +63,11 @@ class LabelObjective(nn.Module):
             gold,
             weight=self.weights,
             label_smoothing=self.label_smoothing,
+            ignore_index=-1,
             reduction="none" if self.focal_gamma else "sum",
         )
         if self.focal_gamma:
-            log_gold = scores.log_softmax(-1).gather(-1, gold.unsqueeze(-1)).squeeze(-1)
+            log_gold = scores.log_softmax(-1).gather(-1, gold.clamp_min(0).unsqueeze(-1)).squeeze(-1)
             losses = losses * _focal_factors(-log_gold.expm1(), self.focal_gamma)
         return losses.sum()
 
@@ -129,9 +130,11 @@ class MarginObjective(nn.Module):
         self.register_buffer("weights", _float_tensor(weights), persistent=False)
 
     def forward(self, gold: Tensor) -> Tensor | None:
-        """The margin of each item, None without weights. *Shape:* (N,) -> (N,)."""
+        """The margin of each item, 0 if its gold label is -1; None without weights. *Shape:* (N,) -> (N,)."""
+        if self.weights is None:
+            return None
         # Finite, because sums and gradients of infinite margins would be NaN; exp(NO_WEIGHT) is 0.
-        return None if self.weights is None else self.weights.log().clamp_min(NO_WEIGHT)[gold]
+        return self.weights.log().clamp_min(NO_WEIGHT)[gold].masked_fill(gold < 0, 0.0)
 
     def count(self, gold: np.ndarray) -> float:
         """The number of items, independent of their weights. *Shape:* (N,)."""

@@ -265,3 +265,70 @@ def test_marginals_are_sums_over_all_paths(labels: list[str]) -> None:
             expected[range(length), path] += weight.detach()
         expected /= expected.sum(1, keepdim=True)
         torch.testing.assert_close(marginals[sentence, :length], expected, rtol=1e-4, atol=1e-6)
+
+
+def partial_loss_by_hand(
+    crf: LinearChainCRF, labels: list[str], emissions: Tensor, gold: list[int], margins: Tensor | None
+) -> Tensor:
+    """-log of the share of paths that agree with the labels; -1 is no label."""
+    words = len(gold)
+    agreeing = [path for path in all_paths(labels, words) if all(g in (-1, p) for g, p in zip(gold, path, strict=True))]
+    in_scheme = paths_in_scheme(labels, words)
+    sums = {}
+    for path in {*agreeing, *in_scheme}:
+        wrong = [word for word in range(words) if gold[word] not in (-1, path[word])]
+        score = score_by_hand(crf, emissions, path)
+        sums[path] = score if margins is None else score + margins[wrong].sum()
+    in_both = [path for path in agreeing if path in in_scheme]
+    if not in_both:
+        everything = torch.stack([sums[path] for path in {*in_scheme, *agreeing}]).logsumexp(0)
+        return everything - torch.stack([sums[path] for path in agreeing]).logsumexp(0)
+    total = torch.stack([sums[path] for path in in_scheme]).logsumexp(0)
+    return total - torch.stack([sums[path] for path in in_both]).logsumexp(0)
+
+
+@every_label_set
+@pytest.mark.parametrize("words", [1, 2, 3])
+@pytest.mark.parametrize("has_margins", [False, True])
+def test_the_loss_of_partial_labels_sums_over_all_paths_that_agree(
+    labels: list[str], words: int, has_margins: bool
+) -> None:
+    crf, emissions = random_crf(labels), torch.randn(words, len(labels))
+    paths = list(product(range(-1, len(labels)), repeat=words))
+    margins = torch.rand(words) if has_margins else None
+    gold = torch.tensor(paths)
+    every = None if margins is None else margins.expand(len(paths), -1).masked_fill(gold < 0, 0.0)
+    found = crf.partial_negative_log_likelihood(
+        emissions.expand(len(paths), -1, -1), gold, torch.full((len(paths),), words), margins=every
+    )
+    expected = torch.stack([partial_loss_by_hand(crf, labels, emissions, list(path), margins) for path in paths])
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@every_label_set
+def test_the_loss_of_partial_labels_is_the_plain_one_if_all_are_known(labels: list[str]) -> None:
+    crf = random_crf(labels)
+    emissions, gold, lengths = ragged_batch(labels)
+    emissions.requires_grad_()
+    plain, partial = (
+        loss(emissions, gold, lengths, margins=torch.rand(gold.shape, generator=torch.Generator().manual_seed(1)))
+        for loss in (crf.negative_log_likelihood, crf.partial_negative_log_likelihood)
+    )
+    torch.testing.assert_close(partial, plain, rtol=1e-4, atol=1e-4)
+    grads = [torch.autograd.grad(loss.sum(), [emissions, *crf.parameters()], retain_graph=True) for loss in (plain, partial)]
+    for found, expected in zip(*reversed(grads), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@every_label_set
+def test_gradients_of_partial_labels_are_finite(labels: list[str]) -> None:
+    crf = random_crf(labels)
+    emissions, gold, lengths = ragged_batch(labels)
+    emissions.requires_grad_()
+    gold[torch.rand(gold.shape, generator=torch.Generator().manual_seed(2)) < 0.5] = -1
+    # A sentence without any label has the loss 0.
+    gold[0] = -1
+    losses = crf.partial_negative_log_likelihood(emissions, gold, lengths)
+    assert losses[0].item() == pytest.approx(0.0, abs=1e-5)
+    for gradient in torch.autograd.grad(losses.sum(), [emissions, *crf.parameters()]):
+        assert gradient.isfinite().all()
