@@ -315,8 +315,9 @@ def test_the_loss_of_partial_labels_is_the_plain_one_if_all_are_known(labels: li
         for loss in (crf.negative_log_likelihood, crf.partial_negative_log_likelihood)
     )
     torch.testing.assert_close(partial, plain, rtol=1e-4, atol=1e-4)
-    grads = [torch.autograd.grad(loss.sum(), [emissions, *crf.parameters()], retain_graph=True) for loss in (plain, partial)]
-    for found, expected in zip(*reversed(grads), strict=True):
+    inputs = [emissions, *crf.parameters()]
+    grads = [torch.autograd.grad(loss.sum(), inputs, retain_graph=True) for loss in (plain, partial)]
+    for expected, found in zip(*grads, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
 
 
