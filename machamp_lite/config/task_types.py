@@ -251,7 +251,7 @@ class TokOptions(TaskOptions):
     metrics = ("span_f1", "accuracy")
     unsupported_options = {
         **no_class_options("its classes are positions where words begin"),
-        "ignore_label": "its labels are the words of the file, a sentence without '# text' has none",
+        "ignore_label": "its labels are the words of the file; a sentence without '# text' has none",
     }
 
     column_idx: NoColumn = COMMENT
