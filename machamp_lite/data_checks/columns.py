@@ -194,7 +194,7 @@ def first_row(config: DatasetConfig, path: str) -> list[str] | None:
 
 
 def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
-    """The cell of a row in the column of each task whose labels are classes, without cells that say there is none."""
+    """The cell of a row in the column of each task whose labels are classes, without cells that mean "no label"."""
     cells = {}
     for task, options in config.tasks.items():
         columns, are_classes = options.columns(), decoder_class(options).labels_are_classes
@@ -204,7 +204,7 @@ def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
 
 
 def _number_cells(config: DatasetConfig, row: list[str]) -> Iterable[tuple[str, str]]:
-    """The cells of a row in the columns of each task that reads numbers, without cells that say there is none."""
+    """The cells of a row in the columns of each task that reads numbers, without cells that mean "no label"."""
     for task, options in config.tasks.items():
         if options.task_type in ("regression", "probdistr"):
             cells = [row[column] for column in options.columns() if column < len(row)]

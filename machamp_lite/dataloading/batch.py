@@ -26,8 +26,8 @@ class TaskItems:
 
     ``sentences`` are the indices of the sentences in the batch. ``rows`` (N,) are the indices of the items among all
     words or sentences of the batch; None means all of them. ``lengths`` (len(sentences),) is the number of items per
-    sentence. ``gold`` (N, ...) are the targets of the loss, on the device of the model. In training, words that are not
-    annotated are no items; if the items of the decoder are not independent, they are, with -1 as gold.
+    sentence. ``gold`` (N, ...) are the targets of the loss, on the device of the model. In training, only annotated
+    words are items; if the decoder's items are not independent, all words are, with -1 as the gold of the others.
     """
 
     sentences: list[int]
