@@ -14,7 +14,7 @@ from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.loading import DEFAULT_PARAMS
-from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.config.task_types import CLASS_METRICS, TaskOptions
 from machamp_lite.decoders import DECODERS
 from machamp_lite.metrics import METRICS
 
@@ -244,7 +244,9 @@ def test_the_page_of_a_task_type_has_its_options_and_metrics(task_type: str) -> 
     decoder, text = DECODERS[task_type], TASK_TYPES[task_type].read_text(encoding="utf-8")
     own_options = set(decoder.Options.model_fields) - set(TaskOptions.model_fields)
     assert all(f"`{option}`" in text for option in (*own_options, *decoder.Options.unsupported_options))
-    assert all(f"`{metric}`" in text for metric in decoder.Options.metrics)
+    classes = set(CLASS_METRICS) & set(decoder.Options.metrics)
+    assert all(f"`{metric}`" in text for metric in set(decoder.Options.metrics) - classes)
+    assert ("metrics.md#scores-of-classes" in text) == bool(classes)
     assert f"`{main_metrics()[task_type]}` (main)" in text
 
 

@@ -196,11 +196,10 @@ class Config(StrictModel):
         """The tasks with a ``loss_weight`` of 0."""
         return [task for task, options in self.tasks().items() if not options.is_on]
 
-    def with_schemes(self, schemes: Mapping[str, str]) -> Self:
-        """This config with the span schemes of some tasks, by the name of the task."""
+    def with_task_options(self, changes: Mapping[str, Mapping[str, Any]]) -> Self:
+        """This config with changed options of some tasks, by the name of the task."""
         datasets = {}
         for name, dataset in self.datasets.items():
-            found = {task: {"scheme": schemes[task]} for task in dataset.tasks if task in schemes}
-            tasks = {task: options.model_copy(update=found.get(task)) for task, options in dataset.tasks.items()}
+            tasks = {task: options.model_copy(update=changes.get(task)) for task, options in dataset.tasks.items()}
             datasets[name] = dataset.model_copy(update={"tasks": tasks})
         return self.model_copy(update={"datasets": datasets})

@@ -7,7 +7,14 @@ from pydantic import ValidationError
 
 from machamp_lite.config.error_messages import Location, show
 from machamp_lite.config.overrides import deep_merge
-from machamp_lite.config.task_types import BUILT_IN, COMMENT, TASK_TYPES, TaskOptions, options_class
+from machamp_lite.config.task_types import (
+    BUILT_IN,
+    COMMENT,
+    TASK_TYPES,
+    TaskOptions,
+    listed_metrics,
+    options_class,
+)
 from machamp_lite.errors import did_you_mean, nearest
 
 DEFAULT_DECODER = "default_decoder"
@@ -119,6 +126,7 @@ class TaskChecker:
         if "topn" in raw and options.topn > 1 and not options.supports_top_k:
             where.at("topn").add(f"'{task_type}' cannot write several labels per item, expected 1 or no such key")
         self._check_weighting(where, options)
+        self._check_metric_options(where, options)
         if has_words is not None:
             _check_level(where, options, has_words=has_words)
         if len(where.errors.lines) == errors_before:
@@ -155,6 +163,16 @@ class TaskChecker:
         if is_changed and options.class_weights != "effective":
             message = f"has no effect with class_weights {show(options.class_weights)}"
             where.at("class_weights_beta").add(f"{message}, expected class_weights 'effective'")
+
+    def _check_metric_options(self, where: Location, options: TaskOptions) -> None:
+        """Adds an error for each option of metrics that no metric of the task has."""
+        defaults, names = self._defaults_of(options.task_type), options.metric_names()
+        for key, example, is_used in (
+            ("positive_label", "f1_binary", options.has_positive_label),
+            ("beta", "fbeta_macro", any(name.startswith("fbeta") for name in names)),
+        ):
+            if not is_used and getattr(options, key) != defaults[key]:
+                where.at(key).add(f"has no effect on {', '.join(names)}, expected a metric such as {example}")
 
     def _compare(self, where: Location, options: TaskOptions) -> None:
         """Adds an error for each option that differs between datasets, because tasks of one name share one decoder."""
@@ -213,7 +231,8 @@ def _check_metrics(
             if isinstance(name, str) and name not in known:
                 is_metric = any(name in model.metrics for model in BUILT_IN.values())
                 found = f"'{task_type}' has no metric" if is_metric else "unknown"
-                where.at(key).add(f"{found} {show(name)}{did_you_mean(name, known)}")
+                hint = nearest(name, known) or f"; known: {listed_metrics(known)}"
+                where.at(key).add(f"{found} {show(name)}{hint}")
 
 
 def _check_level(where: Location, options: TaskOptions, *, has_words: bool) -> None:

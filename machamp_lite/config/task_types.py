@@ -4,6 +4,7 @@ The built-in task types are defined here, so that reading a config imports neith
 task type is one file in ``decoders/``, which defines its decoder and its subclass of ``TaskOptions``.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -34,7 +35,11 @@ Width = Annotated[int, Field(gt=0, le=8192)]
 Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
 
-LABEL_METRICS: tuple[str, ...] = ("accuracy", "f1_micro", "f1_macro", "f1_binary")
+_SCORES, _AVERAGES = ("f1", "precision", "recall", "fbeta"), ("micro", "macro", "weighted", "binary")
+# Of all task types with classes.
+CLASS_METRICS: tuple[str, ...] = tuple(f"{score}_{average}" for score in _SCORES for average in _AVERAGES)
+LABEL_METRICS: tuple[str, ...] = ("accuracy", *CLASS_METRICS)
+SPAN_METRICS: tuple[str, ...] = ("span_f1", "span_precision", "span_recall")
 
 
 def no_class_options(reason: str) -> dict[str, str]:
@@ -70,6 +75,10 @@ class TaskOptions(StrictModel):
     additional_metrics: Annotated[
         list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
     ]
+    # Of metrics that end in _binary; by default chosen from the labels of the training data.
+    positive_label: Annotated[str, Field(min_length=1)] | None
+    # How many times as much as precision recall counts in metrics that begin with fbeta.
+    beta: PositiveFloat
     class_weights: Scheme | dict[str, NonNegative] | None
     class_weights_beta: Probability
     focal_gamma: NonNegative
@@ -95,6 +104,11 @@ class TaskOptions(StrictModel):
         """The columns that this task reads and writes; empty for labels in a comment, or without written labels."""
         return [] if self.column_idx == COMMENT else [self.column_idx]
 
+    @property
+    def has_positive_label(self) -> bool:
+        """Whether a metric scores only the positive label."""
+        return any(name.endswith("_binary") for name in self.metric_names())
+
     def metric_names(self) -> list[str]:
         """The main metric first, then the additional ones."""
         return list(dict.fromkeys([self.metric, *self.additional_metrics]))
@@ -111,7 +125,7 @@ class SeqOptions(TaskOptions):
     """One label per word. ``scheme`` is the encoding of spans; "auto" detects it in the training data."""
 
     level = "word"
-    metrics: ClassVar[tuple[str, ...]] = (*LABEL_METRICS, "span_f1")
+    metrics: ClassVar[tuple[str, ...]] = (*LABEL_METRICS, *SPAN_METRICS)
 
     scheme: Annotated[
         Literal["auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2"],
@@ -122,7 +136,7 @@ class SeqOptions(TaskOptions):
 class SeqBioOptions(SeqOptions):
     """One span label per word, predicted by a conditional random field."""
 
-    metrics = ("span_f1", "accuracy", "f1_micro", "f1_macro")
+    metrics = (*SPAN_METRICS, *LABEL_METRICS)
     unsupported_options = {
         "focal_gamma": "its loss is computed per sentence, without probabilities of single words",
         "label_smoothing": "its loss is computed per sentence, without distributions of single words",
@@ -134,14 +148,14 @@ class String2StringOptions(TaskOptions):
     """One string per word, such as its lemma."""
 
     level = "word"
-    metrics = ("accuracy",)
+    metrics = LABEL_METRICS
 
 
 class MultiSeqOptions(TaskOptions):
     """A set of labels per word: those with a probability above ``threshold``."""
 
     level: ClassVar[Level] = "word"
-    metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro")
+    metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro", *CLASS_METRICS)
     unsupported_options = {
         "label_smoothing": "its labels are not exclusive, so there is no distribution to smooth",
         "logit_adjustment": "its labels are not exclusive, expected class_weights",
@@ -160,7 +174,7 @@ class DependencyOptions(TaskOptions):
     """A tree: the head of each word in ``column_idx``, its relation in the next column."""
 
     level = "word"
-    metrics = ("las", "uas")
+    metrics = ("las", "uas", *CLASS_METRICS)
 
     arc_representation_dim: Width
     tag_representation_dim: Width
@@ -177,7 +191,7 @@ class RegressionOptions(TaskOptions):
     level = "sentence"
     has_classes = False
     supports_top_k = False
-    metrics = ("avg_dist", "pearson", "spearman")
+    metrics = ("avg_dist", "mae", "pearson", "spearman")
     unsupported_options = no_class_options("its labels are numbers, not classes")
 
 
@@ -187,7 +201,7 @@ class ProbDistrOptions(TaskOptions):
     level = "sentence"
     has_classes = False
     supports_top_k = False
-    metrics = ("avg_dist", "kl")
+    metrics = ("avg_dist", "mae", "kl")
     unsupported_options = no_class_options("its labels are distributions over all classes")
 
     column_idx: NoColumn = COMMENT
@@ -248,7 +262,7 @@ class TokOptions(TaskOptions):
     input_type = "raw"
     has_classes = False
     supports_top_k = False
-    metrics = ("span_f1", "accuracy")
+    metrics = (*SPAN_METRICS, "accuracy")
     unsupported_options = {
         **no_class_options("its classes are positions where words begin"),
         "ignore_label": "its labels are the words of the file; a sentence without '# text' has none",
@@ -276,6 +290,17 @@ _DECODERS = Path(__file__).resolve().parents[1] / "decoders"
 # Files in decoders/ that are not task types.
 _HELPERS = {"__init__", "base", "gold_trees", "label_cells", "top_k"}
 TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.py")} - _HELPERS)
+
+
+def listed_metrics(names: Iterable[str]) -> str:
+    """The names of metrics for a message; the many scores of classes are listed as one pattern.
+
+    >>> listed_metrics(["las", *CLASS_METRICS])
+    'las, (f1|precision|recall|fbeta)_(micro|macro|weighted|binary)'
+    """
+    single = sorted(set(names) - set(CLASS_METRICS))
+    pattern = [f"({'|'.join(_SCORES)})_({'|'.join(_AVERAGES)})"] if set(CLASS_METRICS) <= set(names) else []
+    return ", ".join([*single, *pattern])
 
 
 def options_class(task_type: str) -> type[TaskOptions]:

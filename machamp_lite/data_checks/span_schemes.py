@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from machamp_lite.config.schema import Config, DatasetConfig
-from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.config.task_types import SPAN_METRICS, TaskOptions
 from machamp_lite.data.ragged_array import RaggedArray
 from machamp_lite.data.records import EMPTY, read_records
 from machamp_lite.data.span_schemes import AUTO, EDGE, OUTSIDE, SCHEMES, Scheme, recognise
@@ -68,7 +68,7 @@ def is_span_task(options: TaskOptions) -> bool:
     """Whether the predictions or the metrics of a task depend on a span scheme."""
     if not hasattr(options, "scheme"):
         return False
-    return issubclass(decoder_class(options), SeqBio) or "span_f1" in options.metric_names()
+    return issubclass(decoder_class(options), SeqBio) or not set(SPAN_METRICS).isdisjoint(options.metric_names())
 
 
 def recognise_schemes(config: Config, data: RunData) -> dict[str, str]:

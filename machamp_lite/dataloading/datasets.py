@@ -21,7 +21,7 @@ from machamp_lite.weighting.oversampling import sampling_weights
 
 @dataclass(frozen=True, slots=True)
 class RunData:
-    """The examples of a run by dataset, and the vocabularies and span schemes of its tasks."""
+    """The examples of a run by dataset, and the vocabularies, span schemes and positive labels of its tasks."""
 
     tokenizer: Any
     vocabularies: dict[str, Vocabulary]
@@ -30,6 +30,15 @@ class RunData:
     # Of the data files, by path.
     checksums: Mapping[str, str] = field(default_factory=dict)
     schemes: dict[str, str] = field(default_factory=dict)
+    positive_labels: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def resolved_options(self) -> dict[str, dict[str, str]]:
+        """The options of tasks that were recognised from the training data."""
+        found = {task: {"scheme": scheme} for task, scheme in self.schemes.items()}
+        for task, label in self.positive_labels.items():
+            found.setdefault(task, {})["positive_label"] = label
+        return found
 
 
 def data_files(config: Config) -> list[str]:

@@ -55,13 +55,13 @@ class MetricTracker:
             self._scored[task][0] += 1
             self._scored[task][1] += len(words) - labels.count(None)
             scored = decoder.align_for_scoring(labels, predicted[task])
+            classes: tuple[Sequence[Any], Sequence[Any]] = (labels, scored)
             if task in self._labels:
                 in_gold, in_predicted = annotated_items(labels, scored)
-                self._labels[task].add(
-                    *decoder.label_pairs(in_gold, in_predicted, annotated_items(labels, words)[1])
-                )
+                classes = decoder.label_pairs(in_gold, in_predicted, annotated_items(labels, words)[1])
+                self._labels[task].add(*classes)
             for metric in self._metrics[task]:
-                metric.add(labels, scored)
+                metric.add(*(classes if metric.compares_classes else (labels, scored)))
 
     def scores(self) -> Scores:
         """The value of each metric of each annotated task."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
-from machamp_lite.config.task_types import MultiSeqOptions
+from machamp_lite.config.task_types import MultiSeqOptions, listed_metrics
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import split
@@ -98,7 +98,8 @@ def tune(
     metric = metric or decoder.config.metric
     if metric not in decoder.Options.metrics:
         raise ConfigError(
-            f"--metric: found '{metric}', expected one of the metrics of '{task}': {', '.join(decoder.Options.metrics)}"
+            f"--metric: found '{metric}', expected one of the metrics of '{task}': "
+            f"{listed_metrics(decoder.Options.metrics)}"
         )
     reader = DatasetReader(
         name=dataset,
@@ -107,7 +108,7 @@ def tune(
         vocabularies=model.vocabularies,
     )
     examples = reader.read_evaluation(source)
-    metrics = {threshold: METRICS[metric]() for threshold in THRESHOLDS}
+    metrics = {threshold: METRICS[metric].for_task(decoder.config) for threshold in THRESHOLDS}
     annotated = False
     for gold, probabilities in _gold_and_probabilities(model, examples, task):
         annotated = True
@@ -115,7 +116,8 @@ def tune(
         for threshold, scorer in metrics.items():
             predicted = split(decoder.labels_above(torch.cat(probabilities), threshold), lengths)
             for gold_labels, labels in zip(gold, predicted, strict=True):
-                scorer.add(gold_labels, labels)
+                pair = (gold_labels, labels)
+                scorer.add(*(decoder.label_pairs(*pair, words=()) if scorer.compares_classes else pair))
     if not annotated:
         raise DataError(f"{source}: found no labels of task '{task}', expected some to tune its threshold on")
     return TunedThreshold(task, metric, {threshold: scorer.value() for threshold, scorer in metrics.items()})

@@ -43,6 +43,8 @@ class Metric(Counts[Item]):
 
     name: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
+    # Whether the items are classes, such as the relations of a parser, and not the labels as they are written.
+    compares_classes: ClassVar[bool] = False
 
     @classmethod
     def for_task(cls, config: Any) -> Self:
@@ -56,6 +58,10 @@ class Metric(Counts[Item]):
     @abstractmethod
     def value(self) -> float:
         """The score of all items, at most 1 if higher is better; 0 if there are no items."""
+
+    def parts(self) -> dict[str, float]:
+        """Scores of which the value is computed, such as precision and recall, by MaChAmp's names."""
+        return {}
 
     @classmethod
     def as_text(cls, value: float) -> str:
@@ -83,7 +89,7 @@ class LabelPairs(Counts[str]):
         return in_gold, in_predicted
 
 
-def ratio(part: float, whole: int) -> float:
+def ratio(part: float, whole: float) -> float:
     """The quotient; 0 if the denominator is 0."""
     return part / whole if whole else 0.0
 
@@ -103,3 +109,9 @@ def annotated_items(gold: Sequence[Any], others: Sequence[Any] = ()) -> tuple[An
         return gold, others
     is_annotated = [item is not None for item in gold]
     return list(compress(gold, is_annotated)), list(compress(others, is_annotated))
+
+
+def f_beta(correct: int, gold: int, predicted: int, *, beta: float) -> float:
+    """The F score in which recall counts ``beta`` times as much as precision (van Rijsbergen 1979)."""
+    square = beta**2
+    return ratio((1 + square) * correct, square * gold + predicted)

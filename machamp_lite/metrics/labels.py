@@ -1,11 +1,11 @@
-"""Metrics over items with one label, one arc or any number of labels each."""
+"""Metrics over labels as they are written: one label, one arc or any number of labels per item."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from operator import eq, itemgetter
 from typing import Any
 
-from machamp_lite.metrics.base import LabelPairs, Metric, f1, ratio
+from machamp_lite.metrics.base import Metric, f1, ratio
 
 Arc = tuple[int, str]
 
@@ -53,57 +53,6 @@ class UnlabelledAttachment(Accuracy):
 
     def _count(self, gold: Sequence[Arc], predicted: Sequence[Arc]) -> Iterable[bool]:
         return map(eq, map(itemgetter(0), gold), map(itemgetter(0), predicted))
-
-
-class MicroF1(Accuracy):
-    """F1 over all decisions, which equals accuracy because each item has one label.
-
-    >>> metric = MicroF1()
-    >>> metric.add(["a", "a", "b", "c"], ["a", "a", "a", "c"])
-    >>> metric.value()
-    0.75
-    """
-
-    name = "f1_micro"
-
-
-class MacroF1(LabelPairs, Metric[str]):
-    """The unweighted mean of the F1 of each label that is gold or predicted.
-
-    >>> metric = MacroF1()
-    >>> metric.add(["a", "a", "b", "c"], ["a", "a", "a", "c"])
-    >>> round(metric.value(), 3)
-    0.6
-    """
-
-    name = "f1_macro"
-
-    def value(self) -> float:
-        in_gold, in_predicted = self.marginals()
-        # Sorted, so that the sum of floats is the same in every run.
-        labels = sorted(in_gold.keys() | in_predicted.keys())
-        f1s = (f1(self.counts[label, label], in_gold[label], in_predicted[label]) for label in labels)
-        return ratio(sum(f1s), len(labels))
-
-
-class BinaryF1(LabelPairs, Metric[str]):
-    """F1 of the positive label, which is the last of the two in sorted order, such as 1 (not 0) or yes (not no).
-
-    If more than two labels occur, it is the last gold label in sorted order.
-
-    >>> metric = BinaryF1()
-    >>> metric.add(["yes", "no", "yes", "no"], ["yes", "yes", "no", "no"])
-    >>> metric.value()
-    0.5
-    """
-
-    name = "f1_binary"
-
-    def value(self) -> float:
-        in_gold, in_predicted = self.marginals()
-        labels = in_gold.keys() | in_predicted.keys()
-        positive = max(labels if len(labels) <= 2 else in_gold, default="")
-        return f1(self.counts[positive, positive], in_gold[positive], in_predicted[positive])
 
 
 class MultiAccuracy(Accuracy):

@@ -26,15 +26,33 @@ class _Mean(Metric[Any]):
 
 
 class MeanDistance(_Mean):
-    """The mean absolute difference of numbers; items may be tuples of numbers.
+    """The mean absolute difference of numbers, or total variation distance of distributions, as in MaChAmp.
+
+    The total variation distance is half the sum of the differences, from 0 to 1: Baan et al. 2022,
+    https://aclanthology.org/2022.emnlp-main.124.
 
     >>> metric = MeanDistance()
-    >>> metric.add([1.0, (0.5, 0.25)], [2.0, (0.25, 0.5)])
+    >>> metric.add([(0.5, 0.25, 0.25), (1.0, 0.0, 0.0)], [(0.25, 0.25, 0.5), (0.0, 0.0, 1.0)])
+    >>> metric.value()
+    0.625
+    """
+
+    name = "avg_dist"
+
+    def _count(self, gold: Sequence[Any], predicted: Sequence[Any]) -> Iterable[float]:
+        return [_distance(*pair) for pair in zip(gold, predicted, strict=True)]
+
+
+class MeanAbsoluteError(_Mean):
+    """The mean absolute difference of numbers, or of the single probabilities of distributions.
+
+    >>> metric = MeanAbsoluteError()
+    >>> metric.add([1.0, (0.5, 0.5)], [2.0, (0.25, 0.75)])
     >>> metric.value()
     0.5
     """
 
-    name = "avg_dist"
+    name = "mae"
 
     def _count(
         self, gold: Sequence[float | Distribution], predicted: Sequence[float | Distribution]
@@ -133,6 +151,11 @@ def _flat(items: Iterable[float | Distribution]) -> Iterable[float]:
             yield from item
         else:
             yield item
+
+
+def _distance(gold: float | Distribution, predicted: float | Distribution) -> float:
+    differences = [abs(expected - found) for expected, found in zip(_flat([gold]), _flat([predicted]), strict=True)]
+    return math.fsum(differences) / (2 if isinstance(gold, tuple) else 1)
 
 
 def _divergence(gold: Distribution, predicted: Distribution) -> float:

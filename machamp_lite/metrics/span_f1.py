@@ -1,11 +1,11 @@
-"""F1 over the spans of labels such as ``B-PER``."""
+"""Scores of the spans of labels such as ``B-PER``."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Self
 
 from machamp_lite.data.span_schemes import BIO, OUTSIDE, Scheme, scheme_of
-from machamp_lite.metrics.base import Metric, f1
+from machamp_lite.metrics.base import Metric, f1, ratio
 
 
 class SpanF1(Metric[str]):
@@ -33,6 +33,18 @@ class SpanF1(Metric[str]):
 
     def value(self) -> float:
         return f1(self.counts["correct"], self.counts["gold"], self.counts["predicted"])
+
+    def precision(self) -> float:
+        """The share of predicted spans that are gold."""
+        return ratio(self.counts["correct"], self.counts["predicted"])
+
+    def recall(self) -> float:
+        """The share of gold spans that are predicted."""
+        return ratio(self.counts["correct"], self.counts["gold"])
+
+    def parts(self) -> dict[str, float]:
+        """Precision and recall."""
+        return {"precision": self.precision(), "recall": self.recall()}
 
     def _count(self, gold: Sequence[str], predicted: Sequence[str]) -> Counter[str]:
         if None in gold:
@@ -69,5 +81,31 @@ class SpanF1(Metric[str]):
             return None
         return (
             f"{unread} of {self.counts['labels']} gold labels are neither outside nor in a span of the scheme {name}, "
-            f"in which the model was trained; span_f1 does not count them; convert the labels to {name}"
+            f"in which the model was trained; {self.name} does not count them; convert the labels to {name}"
         )
+
+
+class SpanPrecision(SpanF1):
+    """The share of predicted spans that are gold.
+
+    >>> metric = SpanPrecision()
+    >>> metric.add(["B-per", "I-per", "O", "B-loc"], ["B-per", "I-per", "O", "O"])
+    >>> metric.value()
+    1.0
+    """
+
+    name = "span_precision"
+    value = SpanF1.precision
+
+
+class SpanRecall(SpanF1):
+    """The share of gold spans that are predicted.
+
+    >>> metric = SpanRecall()
+    >>> metric.add(["B-per", "I-per", "O", "B-loc"], ["B-per", "I-per", "O", "O"])
+    >>> metric.value()
+    0.5
+    """
+
+    name = "span_recall"
+    value = SpanF1.recall

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.config.schema import Config
+from machamp_lite.data_checks.positive_labels import positive_label_warnings, positive_labels
 from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warnings
 from machamp_lite.data_checks.warnings import data_warnings
 from machamp_lite.dataloading.cache import DataCache
@@ -18,7 +19,7 @@ from machamp_lite.dataloading.datasets import (
     drop_unused_examples,
     read_files,
 )
-from machamp_lite.errors import ConfigError, DataError, one_line
+from machamp_lite.errors import ConfigError, DataError, did_you_mean, one_line
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.pretrained import load_tokenizer
 from machamp_lite.model.sandbox import check_encoder_memory
@@ -55,11 +56,14 @@ def read_data(
     if orders:
         # Ids are assigned while data is read, so it is read again with the ids of the initial model.
         data = read(label_orders=orders)
-    _check_class_weights(config, data)
+    _check_labels_of_options(config, data)
     for task in config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
     drop_unused_examples(config, data)
     for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
+        logger.warning("%s", one_line(line))
+    data.positive_labels.update(positive_labels(config, data.vocabularies))
+    for line in positive_label_warnings(config, data.vocabularies):
         logger.warning("%s", one_line(line))
     data.schemes.update(recognise_schemes(config, data))
     for task, scheme in data.schemes.items():
@@ -112,14 +116,17 @@ def check_same_data(data: RunData, processes: Processes) -> None:
     processes.run_on_all_ranks(check)
 
 
-def _check_class_weights(config: Config, data: RunData) -> None:
-    """Raises ``ConfigError`` for class weights in the config that do not fit the labels of the training data."""
+def _check_labels_of_options(config: Config, data: RunData) -> None:
+    """Raises ``ConfigError`` for labels in the options of tasks that do not fit those of the training data."""
     faults = []
     for name, dataset in config.datasets.items():
-        for task, task_config in dataset.tasks.items():
-            if isinstance(task_config.class_weights, dict):
-                key = f"{config.sources.get(name, name)}: {name} -> tasks -> {task} -> class_weights"
-                labels = data.vocabularies[task].labels
-                faults += [f"{key}: {fault}" for fault in faults_of(task_config.class_weights, labels)]
+        for task, options in dataset.tasks.items():
+            where = f"{config.sources.get(name, name)}: {name} -> tasks -> {task}"
+            labels = data.vocabularies[task].labels
+            if isinstance(options.class_weights, dict):
+                faults += [f"{where} -> class_weights: {fault}" for fault in faults_of(options.class_weights, labels)]
+            label = options.positive_label
+            if options.has_positive_label and label is not None and label not in labels:
+                faults.append(f"{where} -> positive_label: unknown label '{label}'{did_you_mean(label, labels)}")
     if faults:
         raise ConfigError(faults)

@@ -277,7 +277,7 @@ def build_model(
         reset = params.reset_transformer_model if reset is None else reset
         pretrained = load_transformer(params.transformer_model, reset=reset, kind=kind)
     return Model(
-        config=config.with_schemes(data.schemes),
+        config=config.with_task_options(data.resolved_options),
         pretrained=pretrained,
         tokenizer=data.tokenizer,
         vocabularies=data.vocabularies,

@@ -5,15 +5,20 @@ import importlib
 import math
 import pkgutil
 import random
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, f1_score, fbeta_score, precision_score, recall_score
 
 from machamp_lite import metrics
+from machamp_lite.config.task_types import BUILT_IN, CLASS_METRICS, SPAN_METRICS
 from machamp_lite.data.span_schemes import BIO
 from machamp_lite.metrics import METRICS, Metric
+from machamp_lite.metrics.label_report import LabelScores
 
+CLASS_SCORES = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
 TAGS = ["O", "B-a", "I-a", "B-b", "I-b", "B", "I"]
 
 
@@ -26,7 +31,7 @@ def score(name: str, gold: list, predicted: list) -> float:
 def random_items(name: str, length: int, generator: random.Random) -> list:
     if name in ("las", "uas"):
         return [(generator.randrange(3), generator.choice(["nsubj", "obj"])) for _ in range(length)]
-    if name in ("avg_dist", "pearson", "spearman"):
+    if name in ("avg_dist", "mae", "pearson", "spearman"):
         return [generator.gauss(0, 1) for _ in range(length)]
     if name == "perplexity":
         return [math.log(generator.random()) for _ in range(length)]
@@ -35,8 +40,9 @@ def random_items(name: str, length: int, generator: random.Random) -> list:
     if name == "bleu":
         # Long enough to share n-grams of four words.
         return [" ".join(["the old dog sleeps near", *generator.choices("xyz", k=3)]) for _ in range(length)]
-    labels = {"f1_binary": ["no", "yes"], "span_f1": TAGS}.get(name, ["x", "y", "z", "rare"])
-    return generator.choices(labels, k=length)
+    if name in SPAN_METRICS:
+        return generator.choices(TAGS, k=length)
+    return generator.choices(["no", "yes"] if "binary" in name else ["x", "y", "z", "rare"], k=length)
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -47,18 +53,58 @@ def test_label_metrics_equal_those_of_scikit_learn(seed: int) -> None:
     gold = generator.choices(labels, k=generator.randint(1, 60))
     predicted = generator.choices([*labels[1:], "other"], k=len(gold))
     assert score("accuracy", gold, predicted) == pytest.approx(accuracy_score(gold, predicted))
-    for average in ("micro", "macro"):
-        expected = f1_score(gold, predicted, average=average, zero_division=0.0)
-        assert score(f"f1_{average}", gold, predicted) == pytest.approx(expected)
+    for average in ("micro", "macro", "weighted"):
+        options = {"average": average, "zero_division": 0.0}
+        for name, reference in CLASS_SCORES.items():
+            expected = pytest.approx(reference(gold, predicted, **options))
+            assert score(f"{name}_{average}", gold, predicted) == expected
+        for beta in (0.5, 2.0):
+            metric = METRICS[f"fbeta_{average}"].for_task(SimpleNamespace(positive_label=None, beta=beta))
+            metric.add(gold, predicted)
+            assert metric.value() == pytest.approx(fbeta_score(gold, predicted, beta=beta, **options))
 
 
 @pytest.mark.parametrize("labels", [("0", "1"), ("no", "yes"), ("against", "favor")])
 @pytest.mark.parametrize("seed", range(10))
-def test_binary_f1_equals_that_of_scikit_learn(labels: tuple[str, str], seed: int) -> None:
+def test_binary_scores_equal_those_of_scikit_learn(labels: tuple[str, str], seed: int) -> None:
     generator = random.Random(seed)
     gold, predicted = (generator.choices(labels, k=20) for _ in range(2))
-    expected = f1_score(gold, predicted, pos_label=labels[1], zero_division=0.0)
-    assert score("f1_binary", gold, predicted) == pytest.approx(expected)
+    for name, reference in CLASS_SCORES.items():
+        expected = reference(gold, predicted, pos_label=labels[1], zero_division=0.0)
+        assert score(f"{name}_binary", gold, predicted) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("positive", ["a", "b", "c"])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_positive_label_can_be_any_label(positive: str, seed: int) -> None:
+    generator = random.Random(seed)
+    gold, predicted = (generator.choices(["a", "b", "c"], k=20) for _ in range(2))
+    for name, reference in {**CLASS_SCORES, "fbeta": partial(fbeta_score, beta=3.0)}.items():
+        metric = METRICS[f"{name}_binary"].for_task(SimpleNamespace(positive_label=positive, beta=3.0))
+        metric.add(gold, predicted)
+        expected = reference(gold, predicted, labels=[positive], average="macro", zero_division=0.0)
+        assert metric.value() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parts_of_f1_are_precision_and_recall_and_those_of_the_mean_all_scores_of_labels(seed: int) -> None:
+    generator = random.Random(seed)
+    gold, predicted = (generator.choices(["a", "b", "c"], k=20) for _ in range(2))
+    for average in ("micro", "macro", "weighted"):
+        metric = METRICS[f"f1_{average}"]()
+        metric.add(gold, predicted)
+        parts = metric.parts()
+        assert parts[f"precision_{average}"] == score(f"precision_{average}", gold, predicted)
+        assert parts[f"recall_{average}"] == score(f"recall_{average}", gold, predicted)
+        assert ("f1_a" in parts) == (average == "macro")
+    assert METRICS["accuracy"]().parts() == METRICS["fbeta_macro"]().parts() == {}
+    scores = LabelScores()
+    scores.add(gold, predicted)
+    macro = METRICS["f1_macro"]()
+    macro.add(gold, predicted)
+    for row in scores.rows():
+        assert macro.parts()[f"precision_{row.label}"] == row.precision
+        assert macro.parts()[f"f1_{row.label}"] == pytest.approx(row.f1)
 
 
 @pytest.mark.parametrize(
@@ -69,10 +115,11 @@ def test_binary_f1_equals_that_of_scikit_learn(labels: tuple[str, str], seed: in
         (["1", "1"], ["1", "1"], 1.0),
         (["0", "1", "0"], ["?", "1", "x"], 1.0),
         (["0", "1", "2"], ["0", "1", "2"], 1.0),
+        (["+", "-", "-"], ["+", "+", "-"], 2 / 3),
         (["0", "1", "2", "2"], ["0", "1", "2", "1"], 2 / 3),
     ],
 )
-def test_binary_f1_takes_the_last_label_as_positive(gold: list, predicted: list, expected: float) -> None:
+def test_without_a_positive_label_it_is_yes_or_the_last_one(gold: list, predicted: list, expected: float) -> None:
     assert score("f1_binary", gold, predicted) == pytest.approx(expected)
 
 
@@ -116,7 +163,7 @@ def test_span_f1_counts_spans_with_the_right_start_end_and_type(gold: str, predi
 
 
 def test_span_f1_equals_that_of_seqeval() -> None:
-    seqeval_score = pytest.importorskip("seqeval.metrics").f1_score
+    seqeval = pytest.importorskip("seqeval.metrics")
     scheme = pytest.importorskip("seqeval.scheme").IOB2
     generator = random.Random(0)
     for _ in range(1000):
@@ -126,8 +173,14 @@ def test_span_f1_equals_that_of_seqeval() -> None:
             gold.append(generator.choices(TAGS, k=length))
             predicted.append([generator.choice([tag, tag, *TAGS]) for tag in gold[-1]])
             metric.add(gold[-1], predicted[-1])
-        expected = seqeval_score(gold, predicted, mode="strict", scheme=scheme, zero_division=0)
-        assert metric.value() == pytest.approx(expected)
+        options = {"mode": "strict", "scheme": scheme, "zero_division": 0}
+        assert metric.value() == pytest.approx(seqeval.f1_score(gold, predicted, **options))
+        assert metric.parts() == pytest.approx(
+            {
+                "precision": seqeval.precision_score(gold, predicted, **options),
+                "recall": seqeval.recall_score(gold, predicted, **options),
+            }
+        )
 
 
 @pytest.mark.parametrize(
@@ -147,11 +200,19 @@ def test_attachment_scores_count_heads_with_and_without_relations(
     assert (score("las", gold, predicted), score("uas", gold, predicted)) == (las, uas)
 
 
+def test_the_metrics_that_configs_know_are_those_that_exist() -> None:
+    assert {metric.name for metric in METRICS.values() if metric.compares_classes} == set(CLASS_METRICS)
+    known = {name for options in BUILT_IN.values() for name in options.metrics}
+    assert known == set(METRICS)
+    for options in BUILT_IN.values():
+        assert options.has_classes or set(CLASS_METRICS).isdisjoint(options.metrics)
+
+
 @pytest.mark.parametrize("name", METRICS)
 def test_adding_in_pieces_and_merging_equal_adding_at_once(name: str) -> None:
     generator = random.Random(name)
     # Sentences of tags end in O, for their spans not to run on when joined.
-    end = "O" if name == "span_f1" else random_items(name, 1, generator)[0]
+    end = "O" if name in SPAN_METRICS else random_items(name, 1, generator)[0]
     sentences = [[[*random_items(name, 9, generator), end] for _ in range(2)] for _ in range(20)]
     segments, left, right = METRICS[name](), METRICS[name](), METRICS[name]()
     for index, (gold, predicted) in enumerate(sentences):
@@ -182,14 +243,14 @@ def test_sequences_of_different_lengths_are_refused(name: str) -> None:
 def test_the_table_holds_each_metric_under_its_name() -> None:
     assert all(issubclass(metric, Metric) and metric.name == name for name, metric in METRICS.items())
     lower = {name for name, metric in METRICS.items() if not metric.higher_is_better}
-    assert lower == {"avg_dist", "perplexity", "kl"}
+    assert lower == {"avg_dist", "mae", "perplexity", "kl"}
 
 
 PERFECT: dict[str, tuple[list[Any], list[Any]]] = {
-    "span_f1": (["B-a", "I-a"], ["B-a", "I-a"]),
+    **dict.fromkeys(SPAN_METRICS, (["B-a", "I-a"], ["B-a", "I-a"])),
     "las": ([(0, "root")], [(0, "root")]),
     "uas": ([(0, "root")], [(0, "nsubj")]),
-    "avg_dist": ([1.0, (0.5, 2.0)], [1.0, (0.5, 2.0)]),
+    **dict.fromkeys(("avg_dist", "mae"), ([1.0, (0.5, 2.0)], [1.0, (0.5, 2.0)])),
     "pearson": ([1.0, 2.0], [10.0, 20.0]),
     "spearman": ([1.0, 2.0, 3.0], [1.0, 2.0, 100.0]),
     "perplexity": (["a", "b"], [0.0, 0.0]),
@@ -240,4 +301,5 @@ def test_doctests_hold() -> None:
         for module in pkgutil.iter_modules(metrics.__path__)
     ]
     assert not any(result.failed for result in results)
-    assert sum(result.attempted for result in results) >= 3 * len(METRICS)
+    # The scores of classes have one docstring for all.
+    assert sum(result.attempted for result in results) >= 3 * (len(METRICS) - len(CLASS_METRICS))

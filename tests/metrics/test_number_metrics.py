@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.spatial.distance import pdist
 from sklearn.metrics import mean_absolute_error
 
 from machamp_lite.metrics import METRICS
@@ -27,13 +28,20 @@ def score(name: str, gold: list, predicted: list) -> float:
 def test_distance_of_numbers_and_of_tuples_equals_that_of_scikit_learn(seed: int) -> None:
     gold, predicted = np.random.default_rng(seed).normal(size=(2, 12, 3))
     expected = pytest.approx(mean_absolute_error(gold, predicted))
-    assert score("avg_dist", gold.flatten().tolist(), predicted.flatten().tolist()) == expected
-    assert (
-        score("avg_dist", list(map(tuple, gold.tolist())), list(map(tuple, predicted.tolist()))) == expected
-    )
+    for name in ("avg_dist", "mae"):
+        assert score(name, gold.flatten().tolist(), predicted.flatten().tolist()) == expected
+    assert score("mae", list(map(tuple, gold.tolist())), list(map(tuple, predicted.tolist()))) == expected
 
 
-@pytest.mark.parametrize("name", ["avg_dist", "kl"])
+@seeds
+def test_average_distance_of_distributions_is_half_the_sum_of_differences(seed: int) -> None:
+    gold, predicted = np.random.default_rng(seed).dirichlet(np.ones(4), size=(2, 12))
+    halves = [pdist(np.stack(pair), "cityblock").item() / 2 for pair in zip(gold, predicted, strict=True)]
+    found = score("avg_dist", list(map(tuple, gold.tolist())), list(map(tuple, predicted.tolist())))
+    assert found == pytest.approx(np.mean(halves)) and 0.0 < found < 1.0
+
+
+@pytest.mark.parametrize("name", ["avg_dist", "mae", "kl"])
 def test_distributions_of_different_lengths_are_refused(name: str) -> None:
     with pytest.raises(ValueError, match="shorter"):
         score(name, [(0.5, 0.5)], [(1.0,)])
@@ -70,7 +78,7 @@ def test_correlations_are_zero_where_undefined_and_hold_for_all_sizes(
     assert score(name, gold, predicted) == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", ["avg_dist", "pearson", "spearman", "perplexity"])
+@pytest.mark.parametrize("name", ["avg_dist", "mae", "pearson", "spearman", "perplexity"])
 def test_values_are_the_same_to_the_last_bit_in_any_order(name: str) -> None:
     generator = random.Random(0)
     pairs = [(generator.gauss(0, 1), -generator.random()) for _ in range(500)]
