@@ -119,6 +119,8 @@ def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> a
         return flags
     if not flags.dataset_configs:
         parser.error("the following arguments are required: --dataset_configs")
+    if flags.retrain is not None:
+        flags.retrain = str(folder_of_model_file(flags.retrain))
     if flags.precision is not None:
         flags.overrides.append(f"training.precision={flags.precision}")
     if flags.sequential and len(flags.dataset_configs) == 1:

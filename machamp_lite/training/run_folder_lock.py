@@ -19,7 +19,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError, check_empty_names
 from machamp_lite.files.checksums import has_checksum, is_regular_file, read_json_object
 from machamp_lite.files.temporaries import is_temporary, lock_file
-from machamp_lite.model.model_folder import first_unknown_file
+from machamp_lite.model.model_folder import first_unknown_file, folder_of_model_file
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.run_folder import (
     DATASET_CONFIGS,
@@ -151,6 +151,7 @@ def _inputs(config: Config, retrain: str | Path | None) -> list[str | Path]:
     given = [*data, *config.sources.values(), config.params_source, config.params.transformer_model]
     inputs: list[str | Path] = [path for path in given if path is not None]
     if retrain is not None:
+        retrain = folder_of_model_file(retrain)
         inputs += [Path(retrain) / MODEL, retrain]
     return inputs
 
