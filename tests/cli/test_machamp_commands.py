@@ -134,12 +134,14 @@ def test_models_that_machamp_has_written_are_refused(name: str, capsys: pytest.C
     Path("logs/ewt").mkdir(parents=True)
     path = f"logs/ewt/{name}"
     Path(path).write_bytes(b"PK")
-    found = "is a model of MaChAmp, which is pickled and not read"
-    line = f"{path}: {found}, expected a run folder; train it again with its configs\n"
-    assert cli.predict([path, "data/dev.norm", "out"]) == 2
-    assert capsys.readouterr().err.endswith(line)
-    assert cli.train(["--dataset_configs", "c.json", "--retrain", path]) == 2
-    assert capsys.readouterr().err == line
+    for command in (
+        lambda: cli.predict([path, "data/dev.norm", "out"]),
+        lambda: cli.train(["--dataset_configs", "c.json", "--retrain", path]),
+    ):
+        assert command() == 2
+        *_, line = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"{path}: is a model of MaChAmp, which is not read")
+        assert "expected a run folder" in line
 
 
 def test_each_subcommand_has_help_and_its_own_name(capsys: pytest.CaptureFixture[str]) -> None:

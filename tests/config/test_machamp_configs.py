@@ -47,7 +47,7 @@ EXPECTED_WARNINGS = {
     "adaptive": "has no effect: labels are always predicted with an exact softmax",
     "test_data_path": "has no effect: test files are not read in training; predict them with: predict.py RUN INPUT "
     "OUTPUT",
-    "enc_dataset_embed_idx": "the ids of data sets are read by the decoders, not by the encoder",
+    "enc_dataset_embed_idx": "the ids of datasets are read by the decoders, not by the encoder",
 }
 
 
