@@ -11,7 +11,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -76,22 +76,21 @@ class DataCache:
         *,
         config: Config,
         tokenizer: Any,
-        label_orders: Mapping[str, Sequence[str]],
         checksums: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.config = config
         self.tokenizer = tokenizer
         self.checksums = data_checksums(config) if checksums is None else checksums
-        self.key = self._key(label_orders)
+        self.key = self._key()
         self.path = folder / f"{_PREFIX}{self.key}{_SUFFIX}"
 
-    def _key(self, label_orders: Mapping[str, Sequence[str]]) -> str:
+    def _key(self) -> str:
         """A hash of the data files and of everything that affects how they are read; empty if one cannot be read."""
         digests = [self.checksums[path] for path in data_files(self.config)]
         if not all(digests):
             return ""
-        rest = [_config_state(self.config, label_orders), _program_state(), _tokenizer_state(self.tokenizer)]
+        rest = [_config_state(self.config), _program_state(), _tokenizer_state(self.tokenizer)]
         return hashlib.sha256(json.dumps([rest, digests]).encode()).hexdigest()
 
     def load(self) -> RunData | None:
@@ -171,7 +170,7 @@ def _first_line(key: str, content: bytes) -> bytes:
     return f"{_FIRST_LINE} {key} {hashlib.blake2b(content, digest_size=32).hexdigest()}\n".encode()
 
 
-def _config_state(config: Config, label_orders: Mapping[str, Sequence[str]]) -> list[Any]:
+def _config_state(config: Config) -> list[Any]:
     """The options that affect how data is read, without the paths of files."""
     datasets = [
         (
@@ -186,7 +185,7 @@ def _config_state(config: Config, label_orders: Mapping[str, Sequence[str]]) -> 
         for name, dataset in config.datasets.items()
     ]
     encoder = config.params.encoder
-    return [datasets, encoder.max_input_length, encoder.long_input, list(label_orders.items())]
+    return [datasets, encoder.max_input_length, encoder.long_input]
 
 
 def _program_state() -> list[str]:

@@ -1,6 +1,6 @@
 """Reads all data of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,17 +68,13 @@ def read_files(
     config: Config,
     tokenizer: Any,
     *,
-    label_orders: Mapping[str, Sequence[str]],
     checksums: Mapping[str, str],
 ) -> RunData:
-    """Reads all data of a run; raises ``DataError`` with the faults of all files.
-
-    ``label_orders`` has, for some tasks, the labels with which their vocabularies begin.
-    """
+    """Reads all data of a run; raises ``DataError`` with the faults of all files."""
     encoder = config.params.encoder
     words = WordTokenizer(tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input)
     vocabularies = {
-        task: decoder_class(task_config).make_vocabulary(tokenizer, labels=label_orders.get(task, ()))
+        task: decoder_class(task_config).make_vocabulary(tokenizer)
         for task, task_config in config.tasks().items()
     }
     if config.has_dataset_ids:

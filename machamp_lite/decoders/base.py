@@ -12,7 +12,7 @@ The methods of ``Decoder`` are in the order in which data passes through them:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -65,6 +65,9 @@ class Decoder(nn.Module, ABC):
     items_are_independent: ClassVar[bool] = True
     # False if the vocabulary does not consist of the labels in the file.
     labels_are_classes: ClassVar[bool] = True
+    # By name of a parameter, the dimensions whose first rows belong to the labels of the vocabulary. A run that starts
+    # from a model keeps the rows of the labels that both have; without this, changed labels make the decoder new.
+    label_dimensions: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     # The regular expression that each label in the vocabulary of a model folder must match.
     label_pattern: ClassVar[str] = ".*"
 
@@ -87,6 +90,9 @@ class Decoder(nn.Module, ABC):
 
     def use_pretrained_head(self, language_model: Any) -> None:
         """Takes over parts of the pretrained ``language_model``."""
+
+    def adapt_to_buffers_of(self, other: Any) -> None:
+        """Adapts parameters copied from ``other``, a decoder of this type with other values in its buffers."""
 
     def pretrained_parameters(self) -> list[nn.Parameter]:
         """The pretrained parameters of the decoder, which have the learning rate of the encoder."""
@@ -230,6 +236,7 @@ class LabelDecoder(Decoder):
     """Scores C classes by one linear layer; by default one label per item, cross-entropy and argmax."""
 
     one_row_per_label = True
+    label_dimensions: ClassVar[Mapping[str, tuple[int, ...]]] = {"scores.weight": (0,), "scores.bias": (0,)}
 
     def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)

@@ -34,6 +34,12 @@ class Regression(Decoder):
         self.register_buffer("mean", torch.tensor(mean))
         self.register_buffer("std", torch.tensor(std))
 
+    def adapt_to_buffers_of(self, other: "Regression") -> None:
+        """Keeps the numbers that ``other`` predicts, although the scale is that of other training data."""
+        mean, std = (buffer.to(self.mean.device) for buffer in (other.mean, other.std))
+        self.score.weight.mul_(std / self.std)
+        self.score.bias.mul_(std / self.std).add_((mean - self.mean) / self.std)
+
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[float] | None:
         """A single number; None if it is ``_`` or the comment is missing."""

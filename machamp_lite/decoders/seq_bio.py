@@ -1,6 +1,6 @@
 """``seq_bio``: one span label per word, from one column; predictions always follow the scheme of the labels."""
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
@@ -25,6 +25,8 @@ class SeqBio(LabelDecoder):
 
     Options = SeqBioOptions
     items_are_independent = False
+    # Transitions have one more row, for the start of a sentence.
+    label_dimensions: ClassVar = {**LabelDecoder.label_dimensions, "crf.transitions": (0, 1), "crf.ends": (0,)}
 
     def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)

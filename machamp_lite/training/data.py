@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,6 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.pretrained import load_tokenizer
 from machamp_lite.model.sandbox import check_encoder_memory
 from machamp_lite.training.distributed import Processes
-from machamp_lite.training.warm_start import label_orders
 from machamp_lite.weighting.class_weights import faults_of
 
 logger = logging.getLogger(__name__)
@@ -43,19 +41,14 @@ def read_data(
     ``checksums`` are those of the data files, by default computed here. A file that changes while it is read is a fault
     too, so that the checksums of the data are those of the bytes that were read.
 
-    A run that starts from an ``init_model`` uses its tokenizer, and its order of labels if the labels are the same.
-    ``cache`` is a folder from which data is loaded, if it was cached, or where it is saved, if ``writes`` is true.
+    A run that starts from an ``init_model`` uses its tokenizer. ``cache`` is a folder from which data is loaded, if it
+    was cached, or where it is saved, if ``writes`` is true.
     """
     if init_model is None:
         check_encoder_memory(config.params.transformer_model)
     tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
     checksums = data_checksums(config) if checksums is None else checksums
-    read = partial(_read_or_load, config, tokenizer, checksums=checksums, folder=cache, writes=writes)
-    data = read(label_orders={})
-    orders = label_orders(init_model, config, data.vocabularies) if init_model else {}
-    if orders:
-        # Ids are assigned while data is read, so it is read again with the ids of the initial model.
-        data = read(label_orders=orders)
+    data = _read_or_load(config, tokenizer, checksums=checksums, folder=cache, writes=writes)
     _check_labels_of_options(config, data)
     for task in config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
@@ -77,7 +70,6 @@ def _read_or_load(
     config: Config,
     tokenizer: Any,
     *,
-    label_orders: Mapping[str, Sequence[str]],
     checksums: Mapping[str, str],
     folder: Path | None,
     writes: bool,
@@ -86,14 +78,12 @@ def _read_or_load(
     start = time.perf_counter()
     cache = None
     if folder is not None:
-        cache = DataCache(
-            folder, config=config, tokenizer=tokenizer, label_orders=label_orders, checksums=checksums
-        )
+        cache = DataCache(folder, config=config, tokenizer=tokenizer, checksums=checksums)
         data = cache.load()
         if data is not None:
             logger.info("data: from the cache %s in %.1f s", cache.path, time.perf_counter() - start)
             return data
-    data = read_files(config, tokenizer, label_orders=label_orders, checksums=checksums)
+    data = read_files(config, tokenizer, checksums=checksums)
     changed = changed_files(checksums)
     if changed:
         raise DataError(

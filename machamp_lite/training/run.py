@@ -140,7 +140,7 @@ class TrainingRun:
                 run_folder.check_best_epoch(self.folder, state.kept_epochs)
                 run_folder.remove_temporaries(self.folder)
                 run_folder.rotate_checkpoints(self.folder, state.kept_epochs)
-            # With the encoder and the order of labels at the start of the run.
+            # With the encoder at the start of the run.
             init_model = load_model(saved.folder / run_folder.START)
         data = read_data(
             config,

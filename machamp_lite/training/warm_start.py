@@ -1,14 +1,65 @@
-"""Warm start: a run starts with the encoder of an earlier model, and with its decoders for unchanged tasks."""
+"""Warm start: a run starts with the encoder of an earlier model, and with its decoders for tasks of the same kind.
 
-from collections.abc import Iterable, Mapping, Sequence
+Where labels have changed, the decoder keeps what it has learnt about the labels that both models have: the rows of its
+parameters that belong to these labels.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from machamp_lite.config.schema import Config
-from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.model.multitask_model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class SharedLabels:
+    """The labels that the vocabularies of two models have in common, as pairs of ids with equal labels."""
+
+    old: list[int]
+    new: list[int]
+    # The numbers of all labels.
+    old_size: int
+    new_size: int
+
+    @classmethod
+    def of(cls, old: Vocabulary, new: Vocabulary) -> "SharedLabels":
+        """Compares two vocabularies."""
+        ids = {label: number for number, label in enumerate(old.labels)}
+        pairs = [(ids[label], number) for number, label in enumerate(new.labels) if label in ids]
+        return cls([one for one, _ in pairs], [other for _, other in pairs], len(old), len(new))
+
+    @property
+    def are_all(self) -> bool:
+        """Whether both models have the same labels, in any order."""
+        return len(self.old) == self.old_size == self.new_size
+
+    def copy(self, target: Tensor, source: Tensor, dimensions: Sequence[int]) -> None:
+        """Copies what belongs to shared labels; ``dimensions`` are those that are indexed by labels.
+
+        Further rows, such as the start of a sentence in transitions, follow those of the labels in both tensors.
+        """
+        if not dimensions:
+            target.copy_(source)
+            return
+        dimension, *rest = dimensions
+        further = target.shape[dimension] - self.new_size
+        old, new = (
+            torch.tensor([*ids, *range(size, size + further)], device=target.device)
+            for ids, size in ((self.old, self.old_size), (self.new, self.new_size))
+        )
+        rows = target.index_select(dimension, new)
+        self.copy(rows, source.to(target.device).index_select(dimension, old), rest)
+        target.index_copy_(dimension, new, rows)
+
+    def describe(self) -> str:
+        """The numbers of labels that are kept, new and dropped."""
+        kept = len(self.old)
+        return f"{kept} kept, {self.new_size - kept} new, {self.old_size - kept} dropped"
 
 
 def with_encoder_of(init_model: Model, config: Config) -> Config:
@@ -18,28 +69,26 @@ def with_encoder_of(init_model: Model, config: Config) -> Config:
     return config.model_copy(update={"params": config.params.model_copy(update=changes)})
 
 
-def label_orders(
-    init_model: Model, config: Config, vocabularies: Mapping[str, Vocabulary]
-) -> dict[str, list[str]]:
-    """The order of labels in the initial model, for tasks that have the same labels in another order."""
-    old_tasks, orders = init_model.config.tasks(), {}
-    for task, task_config in config.tasks().items():
-        if task in old_tasks and old_tasks[task].task_type == task_config.task_type:
-            old, new = init_model.vocabularies[task].labels, vocabularies[task].labels
-            if old != new and set(old) == set(new):
-                orders[task] = old
-    return orders
-
-
 def copy_decoders(model: Model, init_model: Model) -> None:
-    """Copies the weights of decoders and their layer mixes, except for ``reinitialized_tasks``."""
+    """Copies the weights of decoders and their layer mixes, except for ``reinitialized_tasks``, and of dataset ids."""
     reinitialized = reinitialized_tasks(model, init_model)
     with torch.no_grad():
         for task in model.tasks:
             if task not in reinitialized:
-                old = dict(_named_parameters(init_model, task))
+                old, shared = dict(_named_parameters(init_model, task)), _shared_labels(model, init_model, task)
+                dimensions = model.decoder(task).label_dimensions
                 for name, parameter in _named_parameters(model, task):
-                    parameter.copy_(old[name])
+                    shared.copy(parameter, old[name], dimensions.get(name, ()))
+                model.decoder(task).adapt_to_buffers_of(init_model.decoder(task))
+        _copy_dataset_embedding(model, init_model)
+
+
+def _copy_dataset_embedding(model: Model, init_model: Model) -> None:
+    old, new = init_model.dataset_embedding, model.dataset_embedding
+    if old is not None and new is not None and old.embedding_dim == new.embedding_dim:
+        shared = SharedLabels.of(init_model.vocabularies[DATASET_IDS], model.vocabularies[DATASET_IDS])
+        # Row 0 is that of unknown ids.
+        shared.copy(new.weight[1:], old.weight[1:], (0,))
 
 
 def reinitialized_tasks(model: Model, init_model: Model) -> dict[str, str]:
@@ -49,15 +98,20 @@ def reinitialized_tasks(model: Model, init_model: Model) -> dict[str, str]:
 
 
 def describe(model: Model, init_model: Model) -> list[str]:
-    """Lines that say which decoders are kept."""
-    reinitialized = reinitialized_tasks(model, init_model)
-    lines = [f"task {task}: {_outcome(reinitialized.get(task))}" for task in model.tasks]
+    """Lines that say which decoders are kept, and which labels of them."""
+    lines = []
+    for task, reason in ((task, _why_reinitialized(model, init_model, task)) for task in model.tasks):
+        outcome = "keeps its decoder" if reason is None else f"new decoder: {reason}"
+        if reason is None and model.decoder(task).label_dimensions:
+            shared = _shared_labels(model, init_model, task)
+            outcome += "" if shared.are_all else f"; labels: {shared.describe()}"
+        lines.append(f"task {task}: {outcome}")
     removed = [task for task in init_model.tasks if task not in model.tasks]
     return lines + ([f"not in this run: {', '.join(removed)}"] if removed else [])
 
 
-def _outcome(reason: str | None) -> str:
-    return "keeps its decoder" if reason is None else f"new decoder: {reason}"
+def _shared_labels(model: Model, init_model: Model, task: str) -> SharedLabels:
+    return SharedLabels.of(init_model.vocabularies[task], model.vocabularies[task])
 
 
 def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None:
@@ -66,9 +120,11 @@ def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None
     old, new = init_model.config.tasks()[task], model.config.tasks()[task]
     if old.task_type != new.task_type:
         return f"its type has changed from {old.task_type} to {new.task_type}"
-    old_labels, new_labels = init_model.vocabularies[task].labels, model.vocabularies[task].labels
-    if set(old_labels) != set(new_labels):
-        return f"its labels have changed ({_changes(old_labels, new_labels)})"
+    shared, decoder = _shared_labels(model, init_model, task), model.decoder(task)
+    if decoder.label_dimensions and shared.old_size and not shared.old:
+        return "it has none of the labels of the initial model"
+    if decoder.Options.has_classes and not decoder.label_dimensions and not shared.are_all:
+        return f"its labels have changed ({shared.describe()})"
     old_layers, new_layers = (_layers(each, task) for each in (init_model, model))
     if old_layers != new_layers:
         return f"its layers have changed from {_listed(old_layers)} to {_listed(new_layers)}"
@@ -77,11 +133,6 @@ def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None
         changed = sorted(name for name, _ in set(old_shapes.items()) ^ set(new_shapes.items()))
         return f"the shape of {changed[0]} has changed"
     return None
-
-
-def _changes(old: Sequence[str], new: Sequence[str]) -> str:
-    added, removed = set(new) - set(old), set(old) - set(new)
-    return ", ".join(f"{len(labels)} {word}" for labels, word in ((added, "new"), (removed, "removed")) if labels)
 
 
 def _layers(model: Model, task: str) -> tuple[int, ...]:
@@ -100,4 +151,11 @@ def _named_parameters(model: Model, task: str) -> list[tuple[str, nn.Parameter]]
 
 
 def _shapes(model: Model, task: str) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(parameter.shape) for name, parameter in _named_parameters(model, task)}
+    """The shape of each parameter, without the number of labels in the dimensions that are indexed by labels."""
+    dimensions, labels = model.decoder(task).label_dimensions, len(model.vocabularies[task])
+    return {
+        name: tuple(
+            size - labels * (dimension in dimensions.get(name, ())) for dimension, size in enumerate(parameter.shape)
+        )
+        for name, parameter in _named_parameters(model, task)
+    }

@@ -190,7 +190,7 @@ def test_every_flipped_byte_is_found(
     checked()
     config = load_config([flags[1]], parameters_config=flags[3])
     tokenizer = load_tokenizer(config.params.transformer_model)
-    cache = data_cache.DataCache(tmp_path / "cache", config=config, tokenizer=tokenizer, label_orders={})
+    cache = data_cache.DataCache(tmp_path / "cache", config=config, tokenizer=tokenizer)
     content = cache.path.read_bytes()
     assert cache.load() is not None
     for place in range(0, len(content), 97):

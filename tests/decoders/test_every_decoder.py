@@ -16,6 +16,10 @@ from machamp_lite.data.records import FileFormat, Record, read_records
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import DECODERS
+from machamp_lite.decoders.base import LabelDecoder
+from machamp_lite.decoders.dependency import Dependency
+from machamp_lite.decoders.regression import Regression
+from machamp_lite.decoders.seq_bio import SeqBio
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.engine import predict_labels
 from machamp_lite.inference.evaluation import MetricTracker, evaluate
@@ -26,6 +30,7 @@ from machamp_lite.model.serialization import save_model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.run import RunData, build_model, read_data, seed_everything
 from machamp_lite.training.train_step import train_step
+from machamp_lite.training.warm_start import copy_decoders, describe
 
 
 @dataclass(frozen=True)
@@ -444,3 +449,61 @@ def test_long_sentences_are_predicted_whole(make: Callable[..., Setting], case: 
                 "subwords": 1,
             }[decoder.Options.input_type]
         assert len(labels[place][case.task]) == expected
+
+
+def _scores(model: Model, task: str, hidden: torch.Tensor, lengths: torch.Tensor, ids: list[int]) -> list[Any]:
+    """All scores of a decoder, and for scores of labels those of the labels with these ids."""
+    decoder = model.decoder(task).eval()
+    scores = decoder(hidden, lengths)
+    if isinstance(decoder, Dependency):
+        return [scores.arcs, decoder._relation_scores(scores, torch.zeros(len(hidden), dtype=torch.long))[:, ids]]
+    if isinstance(decoder, SeqBio):
+        crf = decoder.crf
+        transitions = crf.transitions[[*ids, len(crf.ends)]][:, ids]
+        return [scores.emissions[..., ids], transitions, crf.ends[ids]]
+    if isinstance(decoder, LabelDecoder) and decoder.label_dimensions:
+        return [scores[:, ids]]
+    if isinstance(decoder, Regression):
+        # Its scores have the scale of the training data.
+        return [torch.tensor(decoder.decode(scores, [["x"]] * len(lengths)))]
+    return [part for part in (scores if isinstance(scores, tuple) else [scores]) if part.is_floating_point()]
+
+
+@every_case
+@pytest.mark.parametrize("grows", [False, True])
+def test_a_warm_start_keeps_the_scores_of_shared_labels(
+    make: Callable[..., Setting], case: Case, grows: bool
+) -> None:
+    # Two of the four sentences, in another order: some labels are missing, the others have other ids.
+    setting = make(case)
+    few = "".join(setting.records()[index].text() for index in (3, 1))
+    if grows:
+        text = setting.path.read_text()
+        setting.path.write_text(few)
+        setting = make(case)
+        setting.path.write_text(text)
+    else:
+        setting.path.write_text(few)
+    old, new = setting.model, make(case).model
+    with torch.no_grad():
+        for parameter in old.decoders.parameters():
+            parameter.add_(torch.randn_like(parameter))
+    copy_decoders(new, old)
+    labels, others = (model.vocabularies[case.task].labels for model in (old, new))
+    shared = [label for label in labels if label in others]
+    assert describe(new, old)[0].startswith(f"task {case.task}: keeps its decoder")
+    if old.decoder(case.task).label_dimensions:
+        for name, dimensions in old.decoder(case.task).label_dimensions.items():
+            shape = dict(old.decoder(case.task).named_parameters())[name].shape
+            assert {shape[dimension] - len(labels) for dimension in dimensions} <= {0, 1}
+        counts = f"{len(shared)} kept, {len(others) - len(shared)} new, {len(labels) - len(shared)} dropped"
+        if set(labels) != set(others):
+            assert describe(new, old)[0].endswith(f"; labels: {counts}")
+    lengths = torch.tensor([3, 1] if old.decoder(case.task).Options.level == "word" else [1] * 4)
+    hidden = torch.randn(4, old.decoder(case.task).width)
+    for found, expected in zip(
+        _scores(new, case.task, hidden, lengths, [others.index(label) for label in shared]),
+        _scores(old, case.task, hidden, lengths, [labels.index(label) for label in shared]),
+        strict=True,
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
