@@ -15,6 +15,8 @@ LINE_NUMBERS_SHOWN = 3
 LONGEST_REASON = 300
 # FILE:LINE: at the start of a fault; the file's name may contain colons.
 _LINE_NUMBER = re.compile(r"(.*?):(\d+)(?=: )", re.DOTALL)
+# The value that a fault is about, and the length of its sentence.
+_VALUE = re.compile(r"(?<=: found )(the \w+ )?'[^']*'|(?<= )\(\d+ words\)")
 # torch raises a plain RuntimeError if memory cannot be allocated on the CPU or in a library of NVIDIA.
 _OUT_OF_MEMORY = re.compile(
     r"DefaultCPUAllocator: (can't allocate|not enough) memory|CUDA error: out of memory|CUBLAS_STATUS_ALLOC_FAILED"
@@ -59,7 +61,7 @@ class LostProcessError(TrainingError):
 
 
 class FaultList:
-    """Collects the faults of one file. Faults that differ only in their line numbers are one kind.
+    """Collects the faults of one file. Faults that differ only in their lines and in the value found are one kind.
 
     The first 19 kinds are kept; all faults are counted.
     """
@@ -72,7 +74,7 @@ class FaultList:
         """Adds one fault."""
         self.count += 1
         found = _LINE_NUMBER.match(fault)
-        key, line = ((found[1], fault[found.end() :]), found[2]) if found else ((fault, ""), "")
+        key, line = ((found[1], _VALUE.sub("", fault[found.end() :])), found[2]) if found else ((fault, ""), "")
         if (kind := self._kinds.get(key)) is not None:
             kind.add(line)
         elif len(self._kinds) < FAULTS_SHOWN:
@@ -88,7 +90,7 @@ class FaultList:
 
 @dataclass(slots=True)
 class _FaultKind:
-    """The first of several faults that differ only in their line numbers, and the next line numbers."""
+    """The first of several faults of one kind, and the next line numbers."""
 
     first: str
     count: int = 1

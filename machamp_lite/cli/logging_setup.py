@@ -18,8 +18,8 @@ class _PlainFormatter(logging.Formatter):
 def set_up_logging(*, silent: bool = False) -> None:
     """Sends logs to the terminal only, or discards them if ``silent``."""
     handler = logging.StreamHandler()
-    # Errors are logged to the file only, because the command prints them as plain lines.
-    handler.addFilter(lambda record: record.levelno < logging.ERROR)
+    # The command prints errors, and that it was stopped, as plain lines: these are logged to the file only.
+    handler.addFilter(lambda record: record.levelno < logging.ERROR and not hasattr(record, "is_printed"))
     handler.setFormatter(_PlainFormatter("%(asctime)s %(mark)s%(message)s", datefmt="%H:%M:%S"))
     logger = logging.getLogger("machamp_lite")
     for old in logger.handlers:

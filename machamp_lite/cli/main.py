@@ -23,7 +23,7 @@ from machamp_lite.cli.logging_setup import log_to, set_up_logging
 from machamp_lite.cli.process import discard_output, interrupts
 from machamp_lite.errors import ConfigError, MachampError, StoppedError, one_line
 from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
-from machamp_lite.inference.file_pairs import check_pairs
+from machamp_lite.inference.file_pairs import check_pairs, scores_path
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
@@ -159,7 +159,8 @@ def _with_resume_command(folder: Path, launcher: str) -> Iterator[None]:
             command = f"{launcher} train.py --resume {shlex.quote(str(folder))}"
             raise StoppedError(f"{str(error) or 'stopped at once'}; to resume: {command}") from None
     except MachampError as error:
-        logger.error("%s", error)
+        level = logging.INFO if isinstance(error, StoppedError) else logging.ERROR
+        logger.log(level, "%s", error, extra={"is_printed": True})
         raise
 
 
@@ -231,6 +232,8 @@ def _predict_files(
         try:
             _print_scores({dataset: tracker}, file=file)
             print(f"written: {one_line(str(target))}", file=file, flush=True)
+            if tracker.counts() and (scores_file := scores_path(target)) is not None:
+                print(f"scores: {one_line(scores_file)}", file=file, flush=True)
         except OSError as error:
             # Only standard output has failed: the remaining files are still predicted.
             unprinted = unprinted or error

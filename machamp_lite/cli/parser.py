@@ -1,11 +1,15 @@
 """A parser of flags that also reads MaChAmp's flags, dashes for underscores, and abbreviations."""
 
 import argparse
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
+
+# argparse's message.
+_NO_NUMBER = re.compile(r"argument (--\w+): invalid (int|float) value: ('.*')", re.DOTALL)
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,6 +23,9 @@ class Parser(argparse.ArgumentParser):
         self._removed = removed
 
     def error(self, message: str) -> NoReturn:
+        if match := _NO_NUMBER.fullmatch(message):
+            flag, kind, found = match.groups()
+            raise ConfigError(f"{flag}: found {shorten(found)}, expected a {'whole ' * (kind == 'int')}number")
         raise ConfigError(f"{self.prog}: {shorten(message, LONGEST_REASON)}; see --help")
 
     def read(self, arguments: Sequence[str] | None) -> argparse.Namespace:

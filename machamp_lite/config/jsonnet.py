@@ -159,9 +159,11 @@ def _fault(path: str, answer: Mapping[str, Any]) -> str:
     if first.startswith("STATIC ERROR: "):
         first = first.removeprefix("STATIC ERROR: ").rstrip(".")
         location = re.match(f"({_LOCATION}): ", first)
-        if imported and location:
-            first = f"{location[1]}: {_fixed_part(first[location.end() :], 'syntax error')}"
-        return f"{first} (expected jsonnet)"
+        if location:
+            what = first[location.end() :]
+            what = _fixed_part(what, "syntax error") if imported else what
+            return f"{location[1]}: is not valid jsonnet: {what}"
+        return first
     locations = (re.match(_LOCATION, line.strip()) for line in stack)
     where = next((match.group() for match in locations if match), path)
     what = first.removeprefix("RUNTIME ERROR: ").rstrip(".")

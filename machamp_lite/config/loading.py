@@ -57,6 +57,7 @@ def _load(
     errors: ErrorCollector,
 ) -> Config:
     documents = _read_documents(dataset_configs, parameters_config, errors)
+    _check_kinds(documents, parameters_config)
     apply_overrides(documents, overrides, params_keys=Params.model_fields, errors=errors)
     if seed is not None:
         documents.params["random_seed"] = seed
@@ -152,6 +153,22 @@ def _read_documents(
             else:
                 documents.datasets[name], documents.sources[name] = migrate_dataset(raw, where), path
     return documents
+
+
+def _check_kinds(documents: Documents, parameters_config: str | Path | None) -> None:
+    """Raises ``ConfigError`` for params that are given as a dataset config, and the reverse."""
+    swapped = {
+        documents.sources[name]: "--dataset_configs: expected a dataset config, found params; give it with "
+        "--parameters_config"
+        for name, dataset in documents.datasets.items()
+        if name in Params.model_fields and "tasks" not in dataset
+    }
+    if parameters_config and any(isinstance(value, dict) and "tasks" in value for value in documents.params.values()):
+        swapped[documents.params_source] = (
+            "--parameters_config: expected params, found a dataset config; give it with --dataset_configs"
+        )
+    if swapped:
+        raise ConfigError(f"{path}: {fault}" for path, fault in swapped.items())
 
 
 def _read(path: str | Path, errors: ErrorCollector) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Values that override others: of nested dictionaries, and of the flag ``--set``."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
+
+from pydantic import BaseModel
 
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.config.jsonnet_process import complete_numbers
 from machamp_lite.config.machamp_compat import current_key
+from machamp_lite.config.schema import Params
 from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 
 # No config is nested more deeply.
@@ -97,11 +100,24 @@ def _set(document: dict[str, Any], keys: tuple[str, ...], value: Any) -> tuple[s
 
 def _unknown_key(keys: Sequence[str], known: Sequence[str]) -> str:
     """The message about a first key that is not known; it may be a dataset's name with dots."""
+    full = sorted(".".join(path) for path in _nested_keys(Params) if path[-len(keys) :] == tuple(keys))
+    if full:
+        return f"unknown '{'.'.join(keys)}'; did you mean '{full[0]}'?"
     for end in range(1, len(keys) + 1):
         name = ".".join(keys[:end])
         if hint := nearest(name, known):
             return f"unknown '{name}'{hint}"
     return f"unknown '{keys[0]}'{did_you_mean(keys[0], known)}"
+
+
+def _nested_keys(model: type[BaseModel]) -> Iterator[tuple[str, ...]]:
+    """The keys of a model and of the models in it, each with the keys above it."""
+    for key, field in model.model_fields.items():
+        yield (key,)
+        # Of "Model | None", the model.
+        for part in (field.annotation, *get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                yield from ((key, *below) for below in _nested_keys(part))
 
 
 def _tasks(dataset: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from machamp_lite.data.span_schemes import ALIASES
 from machamp_lite.weighting.class_weights import Scheme
@@ -207,6 +207,13 @@ class ProbDistrOptions(TaskOptions):
     column_idx: NoColumn = COMMENT
     column_idxs: Annotated[list[Column], Field(min_length=2)] | None = None
     size: Annotated[int, Field(ge=2, lt=MOST_COLUMNS)] | None = None
+
+    @field_validator("column_idx", mode="before")
+    @classmethod
+    def _check_column(cls, value: Any) -> Any:
+        if isinstance(value, int) and value >= 0:
+            raise ValueError(f"found {value}, expected column_idxs, a list with the column of each probability")
+        return value
 
     @model_validator(mode="after")
     def _check_columns_or_size(self) -> Self:

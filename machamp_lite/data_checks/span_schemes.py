@@ -137,6 +137,14 @@ def _scheme_breaks(
     file: _LabelFile, task: str, scheme: Scheme, *, is_auto: bool, is_learnt: bool
 ) -> Iterator[str]:
     steps = file.steps
+    if not any(scheme.starts_span(*step) for step in steps):
+        labels = ", ".join(f"'{label}'" for label, _ in file.counts.most_common(KINDS_SHOWN))
+        place = decoder_class(file.dataset.tasks[task]).place(task, file.dataset.tasks[task])
+        yield (
+            f"{file.path}: task '{task}': {place} has no span in the scheme {scheme.name}, so that span_f1 can only "
+            f"be 0; its most frequent labels are {labels}; if they are no span labels, set column_idx to their column"
+        )
+        return
     broken = _breaks(scheme, steps)
     if broken:
         # Pairs of correct labels come first, because misspelt labels have a separate warning.
@@ -152,12 +160,6 @@ def _scheme_breaks(
             f"{where}: task '{task}': {total} of {file.counts.total()} labels break the scheme "
             f"{scheme.name} ({found}): {shown}{more}; {learnt}span_f1 counts only spans that are well formed in it; "
             f"{_advice(steps, total, is_auto=is_auto)}"
-        )
-    if not any(scheme.starts_span(*step) for step in steps):
-        labels = ", ".join(f"'{label}'" for label, _ in file.counts.most_common(KINDS_SHOWN))
-        yield (
-            f"{file.path}: task '{task}': found no span in the scheme {scheme.name}, so that span_f1 can only "
-            f"be 0 (most frequent labels: {labels}); check column_idx and the labels"
         )
 
 

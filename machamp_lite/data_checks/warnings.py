@@ -38,7 +38,8 @@ def data_warnings(
         if dev_path is not None and filecmp.cmp(train_path, dev_path, shallow=False):
             relation = "is" if dev_path == train_path else f"has the same content as {train_path},"
             yield (
-                f"{name}: the dev file {dev_path} {relation} the training file: its scores say nothing of new text"
+                f"{name}: the dev file {dev_path} {relation} the training file: its scores do not show how good the "
+                "model is on new text"
             )
         for part, excluded_from in ((train, "training"), (dev, "the scores")):
             if name in part and not (part is dev and dev_path == train_path):

@@ -53,7 +53,7 @@ def read_tree(
     if without and (ignore_label in relations or len(without) < len(relations) - positions.count(NO_HEAD)):
         row = without[0]
         raise DataError(
-            f"{record.where(row)}: found no relation ('{relations[row]}') beside the head '{heads[row]}' (task "
+            f"{record.where(row)}: found no relation ('{relations[row]}') next to the head '{heads[row]}' (task "
             f"'{task}'), expected one, or none in the whole sentence"
         )
     arcs = zip(positions, relations, strict=True)
@@ -74,15 +74,18 @@ def _head_positions(
     if None in positions or any(map(operator.eq, positions, itertools.count(1))):
         raise DataError(
             f"{record.where(word - 1)}: found the head '{head}' in column {column} (task "
-            f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0{_hint(head)}"
+            f"'{task}'), expected the id of another word of its sentence ({len(heads)} words) or 0{_hint(head, heads)}"
             for word, (head, position) in enumerate(zip(heads, positions, strict=True), start=1)
             if position is None or position == word
         )
     return cast(list[int], positions)
 
 
-def _hint(head: str) -> str:
-    return "; if only some words are annotated, set ignore_label to '_'" if head == EMPTY else ""
+def _hint(head: str, heads: Sequence[str]) -> str:
+    if head == EMPTY:
+        return "; if only some words are annotated, set ignore_label to '_'"
+    # A column of tags has no number at all.
+    return "" if any(map(str.isdecimal, heads)) else "; set column_idx to the column of the heads"
 
 
 def head_ids(record: Record) -> list[str]:

@@ -45,8 +45,9 @@ def rank_labels(
     split = [split_long_example(example) for example in examples]
     owners = [(index, number) for index, parts in enumerate(split) for number in range(len(parts))]
     if long := [parts[0] for parts in split if len(parts) > 1]:
-        message = "%s: a sentence of more than %d subwords (one of %d here) is predicted in parts"
-        logger.warning(message, long[0].source, MAX_PART_SUBWORDS, len(long))
+        what, verb = ("a sentence", "is") if len(long) == 1 else (f"the first of {len(long)} sentences", "which are")
+        message = "%s: %s with more than %d subwords %s predicted in parts"
+        logger.warning(message, long[0].source, what, MAX_PART_SUBWORDS, verb)
 
     def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
         return list(zip(model.labels(batch, scores), _best_labels(model, batch, scores, top_n), strict=True))

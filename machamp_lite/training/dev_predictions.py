@@ -37,6 +37,7 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricT
                 run_folder.remove_if_recorded(folder, f"{name}.out.eval")
                 for path in written:
                     os.replace(path, folder / path.name)
+            logger.info("%s: dev predictions in %s", name, ", ".join(str(folder / path.name) for path in written))
     return trackers
 
 

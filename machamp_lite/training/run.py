@@ -284,14 +284,19 @@ def build_model(
     )
 
 
+def _shortened(number: int) -> str:
+    """A large number with three or more digits: 278.0M, 34.6K, 512."""
+    return f"{number / 1e6:.1f}M" if number >= 1e6 else f"{number / 1e3:.1f}K" if number >= 1e3 else str(number)
+
+
 def _log_model(model: Model, processes: Processes) -> None:
     encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
     decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
     logger.info(
-        "%s: %.1fM parameters in the encoder, %.1fM in the decoders of %s, on %s in %s",
+        "%s: %s parameters in the encoder, %s in the decoders of %s, on %s in %s",
         model.config.params.transformer_model,
-        encoder / 1e6,
-        decoders / 1e6,
+        _shortened(encoder),
+        _shortened(decoders),
         counted(len(model.tasks), "task"),
         model.device,
         resolved(model.precision, model.device),

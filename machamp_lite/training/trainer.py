@@ -172,7 +172,8 @@ class Trainer:
         state.metrics.append(metrics)
         task_weights.end_epoch(mean_losses)
         is_best = state.finish_epoch(total, keep=self.model.config.params.training.keep_top_n)
-        for line in epoch_lines(metrics, is_best=is_best and total is not None):
+        before = state.metrics[-2]["task_weights"] if len(state.metrics) > 1 else None
+        for line in epoch_lines(metrics, is_best=is_best and total is not None, weights_before=before):
             logger.info("%s", line)
         self.after_epoch(state)
         self.last_save = time.monotonic()
@@ -247,14 +248,17 @@ def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[E
     return (list(batches[start : start + size]) for start in range(0, len(batches), size))
 
 
-def epoch_lines(metrics: Mapping[str, Any], *, is_best: bool) -> Iterator[str]:
+def epoch_lines(
+    metrics: Mapping[str, Any], *, is_best: bool, weights_before: Mapping[str, float] | None = None
+) -> Iterator[str]:
     """The log lines of an epoch, from its object in history.json: speed and losses, then dev scores per task."""
     losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
     yield (
         f"epoch {metrics['epoch']}: {metrics['seconds']:.0f} s, {metrics['words_per_second']:.0f} words/s; "
         f"loss {metrics['total_loss']:.4f} ({losses}){'; best so far' if is_best else ''}"
     )
-    if any(weight != 1 for weight in metrics["task_weights"].values()):
+    has_weights = any(weight != 1 for weight in metrics["task_weights"].values())
+    if has_weights and metrics["task_weights"] != weights_before:
         weights = ", ".join(f"{task} {weight:.3f}" for task, weight in metrics["task_weights"].items())
         yield f"  weights of tasks: {weights}"
     for dataset, scores in metrics["dev"].items():

@@ -198,7 +198,7 @@ def test_check_says_what_is_in_the_data_and_writes_nothing(
     before = files_of(tmp_path)
     assert cli.train([*arguments, "--check"]) == 0
     output = capsys.readouterr()
-    expected = re.compile(r"is the training file: its scores say|data: read in \d+\.\d s$")
+    expected = re.compile(r"is the training file: its scores do|data: read in \d+\.\d s$")
     assert all(expected.search(line) for line in output.err.splitlines())
     for line in (
         "dataset UD",
@@ -250,7 +250,7 @@ WRONG_TRAIN = {
     "--nothing": "train.py: unknown flag --nothing; see --help",
     "--model_dirr x": "train.py: unknown flag --model_dirr; did you mean '--model_dir'?; see --help",
     "--seeds=3": "train.py: unknown flag --seeds; did you mean '--seed'?; see --help",
-    "--seed x": "train.py: argument --seed: invalid int value: 'x'; see --help",
+    "--seed x": "--seed: found 'x', expected a whole number",
     "--seed": "train.py: argument --seed: expected one argument; see --help",
     "--seed -2": "--seed: random_seed: expected a number of at least 0, found -2",
     "--device -2": "train.py: argument --device: found '-2', expected a number, -1, cpu, cuda:N or mps; see --help",
@@ -265,6 +265,8 @@ WRONG_TRAIN = {
     "--retrain logs/x": "logs/x: found no such folder, expected a run folder or its model folder",
     "--retrain .": ".: found no model, expected a run folder or its model folder (with config.json)",
     "--retrain . --set reset_transformer_model=true": "--retrain: found reset_transformer_model true, expected false",
+    "--device=-1.5": "train.py: argument --device: found '-1.5'",
+    "--set num_epochs=1": "--set num_epochs=1: unknown 'num_epochs'; did you mean 'training.num_epochs'?",
     "--set x": "--set x: expected KEY=VALUE, for example training.num_epochs=3",
     "--parameters_config no.json": "no.json: no such file",
     "--model_dir a_file": "a_file: is a file, expected a folder",
@@ -287,6 +289,17 @@ def test_every_wrong_flag_of_train_is_one_line_and_ends_with_2(
     assert len(reported) == 1
     assert reported[0].startswith(line)
     assert output.out == ""
+
+
+def test_a_dataset_config_and_params_that_are_swapped_are_reported(
+    arguments: list[str], tiny_params: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = arguments[1]
+    assert cli.train(["--dataset_configs", tiny_params, "--parameters_config", config]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"{tiny_params}: --dataset_configs: expected a dataset config, found params; give it with --parameters_config",
+        f"{config}: --parameters_config: expected params, found a dataset config; give it with --dataset_configs",
+    ]
 
 
 def test_missing_flags_are_reported_after_unknown_ones(capsys: pytest.CaptureFixture[str]) -> None:

@@ -250,8 +250,8 @@ def test_numbers_of_imported_files_may_begin_or_end_with_a_point() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("{A: .5,\n B: 5.,\n C: nobody}", "c.jsonnet:3:5-11: Unknown variable: nobody (expected jsonnet)"),
-        ("{A: .5, B: [5., .5], C: nobody}", "c.jsonnet:1:25-31: Unknown variable: nobody (expected jsonnet)"),
+        ("{A: .5,\n B: 5.,\n C: nobody}", "c.jsonnet:3:5-11: is not valid jsonnet: Unknown variable: nobody"),
+        ("{A: .5, B: [5., .5], C: nobody}", "c.jsonnet:1:25-31: is not valid jsonnet: Unknown variable: nobody"),
     ],
 )
 def test_completed_numbers_do_not_move_errors(text: str, line: str) -> None:

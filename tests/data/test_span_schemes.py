@@ -157,6 +157,7 @@ BIO = ["B-PER|I-PER|O", "O|B-LOC|O", "B-PER|O|O", "B-LOC|I-LOC|O"]
 KEPT = "training keeps these labels, predictions always follow the scheme, and "
 COUNTED = "span_f1 counts only spans that are well formed in it"
 NO_SPAN = "so that span_f1 can only be 0"
+WRONG_COLUMN = "if they are no span labels, set column_idx to their column"
 # Training labels, dev labels, options, and what is reported.
 REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str]]] = {
     "BIO": (BIO, BIO[:1], {}, []),
@@ -216,8 +217,8 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
         ["O|O", "O"],
         {},
         [
-            f"dev: task 'spans': found no span in the scheme BIO, {NO_SPAN} (most frequent labels: 'O'); check "
-            "column_idx and the labels"
+            f"dev: task 'spans': column 1 has no span in the scheme BIO, {NO_SPAN}; its most frequent labels are 'O'; "
+            f"{WRONG_COLUMN}"
         ],
     ),
     "dev data that is not annotated": (BIO, ["_|_"], {}, []),
@@ -242,17 +243,26 @@ REPORTED: dict[str, tuple[Sequence[str], Sequence[str], dict[str, Any], list[str
             "'O' 7 times, 'O ' once); use one spelling for each",
         ],
     ),
+    "tags in the column": (
+        ["NOUN|VERB|NOUN", "DET|NOUN"],
+        BIO[:1],
+        {},
+        [
+            f"train: task 'spans': column 1 has no span in the scheme BIO, {NO_SPAN}; its most frequent labels are "
+            f"'NOUN', 'VERB', 'DET'; {WRONG_COLUMN}"
+        ],
+    ),
     "another separator throughout": (
         ["B_PER|I_PER|O", "O|B_LOC"],
         ["B_LOC"],
         {},
         [
-            f"train: task 'spans': found no span in the scheme BIO, {NO_SPAN} (most frequent labels: 'O', 'B_PER', "
-            "'I_PER', 'B_LOC'); check column_idx and the labels",
+            f"train: task 'spans': column 1 has no span in the scheme BIO, {NO_SPAN}; its most frequent labels are "
+            f"'O', 'B_PER', 'I_PER', 'B_LOC'; {WRONG_COLUMN}",
             "train:1: task 'spans': found 'B_PER' once, 'I_PER' once, 'B_LOC' once, which mark no spans; expected "
             "labels such as 'B-PER'",
-            f"dev: task 'spans': found no span in the scheme BIO, {NO_SPAN} (most frequent labels: 'B_LOC'); check "
-            "column_idx and the labels",
+            f"dev: task 'spans': column 1 has no span in the scheme BIO, {NO_SPAN}; its most frequent labels are "
+            f"'B_LOC'; {WRONG_COLUMN}",
             "dev:1: task 'spans': found 'B_LOC' once, which mark no spans; expected labels such as 'B-LOC'",
         ],
     ),
@@ -299,7 +309,7 @@ def test_training_reports_the_same_and_goes_on(
     checked = command("--check", tasks={"spans": task})
     trained = command("--model_dir", str(tmp_path / "run"), tasks={"spans": task})
     assert of_spans(checked) == of_spans(trained)
-    kinds = ("break the scheme", "in addition to 'O'", "differ only by case", "found no span")
+    kinds = ("break the scheme", "in addition to 'O'", "differ only by case", "has no span")
     assert [sum(kind in line for line in of_spans(trained)) for kind in kinds] == [1, 1, 1, 1]
 
 

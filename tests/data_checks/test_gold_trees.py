@@ -292,10 +292,19 @@ def test_a_slip_in_the_training_data_gives_no_other_word_the_relation_of_roots(t
     assert relations_are_right(Path("out"), {"root"})
 
 
+def test_a_column_of_tags_as_heads_is_one_line(trees: Trees) -> None:
+    tags = GOOD.replace("\t2\tdet", "\tADJ\tdet").replace("\t3\tdet", "\tNOUN\tdet").replace("\t0\t", "\tVERB\t")
+    tags = "# tags\n" + tags.replace("\t5\tdet", "\tADV\tdet") + tags.partition("\n")[0] + "\n\n"
+    code, lines = trees.check(train=tags)
+    assert code == 2 and len(lines) == 1
+    assert lines[0].startswith("train:2: found the head 'ADJ' in column 6 (task 'dep'), expected the id of ")
+    assert lines[0].endswith("; set column_idx to the column of the heads (and 5 more lines like it: 3, 4, 5, ...)")
+
+
 def test_a_missing_relation_next_to_a_head_is_a_missing_label(trees: Trees) -> None:
     partly = GOOD.replace("det", "_", 1)
     code, lines = trees.check(train=3 * GOOD + partly)
-    assert code == 2 and lines[0].startswith("train:19: found no relation ('_') beside the head '2' (task 'dep')")
+    assert code == 2 and lines[0].startswith("train:19: found no relation ('_') next to the head '2' (task 'dep')")
     assert trees.train("--model_dir", "run")[0] == 0
     Path("in").write_text(GOOD + partly)
     assert cli.predict(["run", "in", "out", "--device", "-1"]) == 0

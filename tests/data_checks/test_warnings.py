@@ -39,7 +39,7 @@ def test_a_dev_file_that_is_the_training_file(
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copy(treebank, copy)
-    ending = "the training file: its scores say nothing of new text"
+    ending = "the training file: its scores do not show how good the model is on new text"
     assert warned(check=check) == [f"UD: the dev file {treebank} is {ending}"]
     assert warned(check=check, dev_data_path=str(copy)) == [
         f"UD: the dev file {copy} has the same content as {treebank}, {ending}"

@@ -323,8 +323,8 @@ def test_trees_with_gaps_need_no_root_and_may_have_no_cycle(
     [
         (tree("2", "_"), None, "expected the id of another word of its sentence (2 words) or 0; if only some words"),
         (tree("2", "--"), "_", "found the head '--'"),
-        (tree("2", "0").replace("dep", "--", 1), "--", "found no relation ('--') beside the head '2'"),
-        (tree("2", "_").replace("dep", "_"), "_", "found no relation ('_') beside the head '2'"),
+        (tree("2", "0").replace("dep", "--", 1), "--", "found no relation ('--') next to the head '2'"),
+        (tree("2", "_").replace("dep", "_"), "_", "found no relation ('_') next to the head '2'"),
     ],
 )
 def test_faults_of_trees_with_gaps_are_reported(

@@ -369,8 +369,9 @@ def test_a_run_folder_and_its_model_folder_predict_the_same_for_several_files(
     flags = ["--dataset", "UD", "--device", "-1"]
     assert cli.predict([str(run_folder), "ud", "a", "plain", "b", *flags]) == 0
     output = capsys.readouterr().out
-    assert [line for line in output.splitlines() if line.startswith("written")] == [
+    assert [line for line in output.splitlines() if line.startswith(("written", "scores"))] == [
         "written: a",
+        "scores: a.eval",
         "written: b",
     ]
     assert json.loads(Path("a.eval").read_text())["tree"].keys() - COUNTS == {"las", "uas", "labels"}

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +33,21 @@ def test_a_copy_with_another_checksum_is_not_used(
     monkeypatch.setitem(pretrained.INSTALLED_COPIES, "some/model", ("false_copy", "model", "0" * 64))
     assert pretrained.find_pretrained("some/model") == "some/model"
     assert "this copy of some/model is not used" in caplog.text
+
+
+def test_a_hub_that_cannot_be_reached_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def load(loader: Any, path: str, *, local_files_only: bool, **options: Any) -> Any:
+        tried.append(local_files_only)
+        raise OSError("not here")
+
+    monkeypatch.setattr(pretrained, "_load", load)
+    # Nothing answers at this port.
+    monkeypatch.setattr(pretrained.constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match=r"'some/model' was not found; .*http://127.0.0.1:9 cannot be reached"):
+        pretrained.load_transformer("some/model")
+    assert tried == [True]
 
 
 def test_a_local_folder_comes_first(encoder: str) -> None:

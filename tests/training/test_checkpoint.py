@@ -121,6 +121,11 @@ def stopped(
     return run
 
 
+def test_that_a_run_was_stopped_is_no_error_in_its_log(stopped: Path) -> None:
+    log = (stopped / "log.txt").read_text()
+    assert "INFO stopped" in log and "ERROR" not in log
+
+
 @pytest.fixture
 def resume_errors(stopped: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., list[str]]:
     """A function that resumes the stopped run, which must fail, and returns the lines of the error."""

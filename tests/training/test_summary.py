@@ -38,3 +38,6 @@ def test_task_weights_other_than_one_are_logged() -> None:
         "  weights of tasks: task 0.500",
         "  dev DATA task: perplexity 12.5000",
     ]
+    _, *others = epoch_lines(metrics, is_best=False, weights_before={"task": 0.5})
+    assert others == ["  dev DATA task: perplexity 12.5000"]
+    assert len([*epoch_lines(metrics, is_best=False, weights_before={"task": 0.4})]) == 3
