@@ -18,6 +18,8 @@ from machamp_lite.config.task_types import (
 )
 from machamp_lite.weighting.class_weights import Scheme
 
+# The format of scores files, also of later predictions with the model.
+EvalFormat = Literal["detailed", "machamp"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -92,6 +94,7 @@ class TrainingParams(StrictModel):
     precision: Literal["auto", "fp32", "bf16"]
     grad_norm: PositiveFloat | None
     task_weighting: Literal["static", "uncertainty", "dwa", "random"]
+    eval_format: EvalFormat
     optimizer: OptimizerParams
     learning_rate_scheduler: SchedulerParams
 

@@ -22,7 +22,7 @@ RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metri
 # The metrics of single epochs have names that begin so.
 EPOCH_METRICS = "metrics_epoch_"
 # Keys of a task in a scores file, in addition to its metrics.
-SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words"}
+SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words", "optimization_metrics"}
 # Identifies a file: two paths of the same file have the same key.
 _Key = tuple[object, ...]
 
@@ -255,14 +255,14 @@ def is_scores_file(path: AnyPath) -> bool:
             content: Any = json.load(file)
     except (OSError, ValueError, RecursionError):
         return False
-    return (
-        isinstance(content, dict)
-        and bool(content)
-        and all(
-            isinstance(task, dict)
-            # Older versions did not write "scored".
-            and task.keys() & {"scored", "labels"}
-            and task.keys() <= METRICS.keys() | SCORES_KEYS
-            for task in content.values()
-        )
+    if not isinstance(content, dict):
+        return False
+    # In MaChAmp's format, the last key is the sum over tasks.
+    tasks = [value for key, value in content.items() if key != "sum" or isinstance(value, dict)]
+    return bool(tasks) and all(
+        isinstance(task, dict)
+        # Older versions did not write "scored".
+        and task.keys() & {"scored", "labels", "optimization_metrics"}
+        and task.keys() <= METRICS.keys() | SCORES_KEYS
+        for task in tasks
     )

@@ -24,7 +24,7 @@ from machamp_lite.errors import (
     first_items,
     shown_label,
 )
-from machamp_lite.files.atomic import open_output, write_json
+from machamp_lite.files.atomic import open_output
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
 from machamp_lite.inference.engine import predict_labels, rank_labels
@@ -32,6 +32,7 @@ from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.input_checks import InputChecker
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
+from machamp_lite.inference.scores_file import write_scores_file
 from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.model.multitask_model import Model
@@ -120,7 +121,7 @@ def predict_file(
     scores_file = scores_path(target)
     if scores_file is not None:
         with _writing(scores_file):
-            _write_scores(tracker, scores_file)
+            write_scores_file(tracker, scores_file, eval_format=model.config.params.training.eval_format)
     if warns:
         for line in (*checker.warnings(), *gold_warnings(tracker, source, model.vocabularies)):
             logger.warning("%s", line)
@@ -277,18 +278,3 @@ def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
             OutputError if error.errno in DISK_FAULTS or not os.path.isdir(Path(path).parent) else ConfigError
         )
         raise kind(f"{path}: cannot be written ({error.strerror or error})") from None
-
-
-def _write_scores(tracker: MetricTracker, path: str) -> None:
-    """Writes the scores file; without gold labels, removes that of an earlier prediction."""
-    scores, labels, counts = tracker.scores(), tracker.label_scores_as_json(), tracker.counts()
-    if not counts:
-        Path(path).unlink(missing_ok=True)
-        return
-    write_json(
-        path,
-        {
-            task: {**scores.get(task, {}), **numbers, **({"labels": labels[task]} if task in labels else {})}
-            for task, numbers in counts.items()
-        },
-    )

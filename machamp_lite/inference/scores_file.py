@@ -1,0 +1,40 @@
+"""The scores file of a prediction, in one of two formats."""
+
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.config.schema import EvalFormat
+from machamp_lite.files.atomic import write_json
+from machamp_lite.inference.evaluation import MetricTracker
+
+
+def write_scores_file(tracker: MetricTracker, path: str, *, eval_format: EvalFormat) -> None:
+    """Writes the scores file; without gold labels, removes that of an earlier prediction."""
+    document = machamp_scores(tracker) if eval_format == "machamp" else detailed_scores(tracker)
+    if document:
+        write_json(path, document)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+def detailed_scores(tracker: MetricTracker) -> dict[str, Any]:
+    """The metrics of each task, the number of scored items, and the scores of each label."""
+    scores, labels = tracker.scores(), tracker.label_scores_as_json()
+    return {
+        task: {**scores.get(task, {}), **numbers, **({"labels": labels[task]} if task in labels else {})}
+        for task, numbers in tracker.counts().items()
+    }
+
+
+def machamp_scores(tracker: MetricTracker) -> dict[str, Any]:
+    """The objects that MaChAmp writes since version 0.4.1: one per metric, with the scores of which it is computed."""
+    document: dict[str, Any] = {}
+    total = 0.0
+    for task, (main, *others) in tracker.annotated_metrics().items():
+        document[task] = {
+            "optimization_metrics": main.name,
+            main.name: {**main.parts(), main.name: main.value(), "sum": main.name},
+            **{metric.name: {**metric.parts(), metric.name: metric.value()} for metric in others},
+        }
+        total += main.selection_score(main.value())
+    return {**document, "sum": total} if document else {}
