@@ -125,8 +125,9 @@ def convert(model: Any, tokenizer: Any, folder: Path) -> list[str]:
         document = json.loads(path.read_text(encoding="utf-8"))
         document = {key: value for key, value in document.items() if not UNSAFE_KEYS.fullmatch(key)}
         if path.name == "tokenizer_config.json":
-            # MaChAmp tokenizes each word alone, without a space before it.
+            # MaChAmp tokenizes each word alone, without a space before it, and puts one separator between texts.
             document["word_boundary"] = "as_is"
+            document["text_separator"] = "single"
         write_json(path, document)
     write_json(part / "config.json", config)
     write_json(part / "labels.json", {task: labels_of(model, task) for task in tasks})
@@ -158,14 +159,18 @@ def why_left_out(model: Any, tokenizer: Any, dataset: dict[str, Any], task_type:
     """Why a task cannot be converted; None if it can."""
     if task_type not in DECODERS:
         return LEFT_OUT.get(task_type, "there is no such task type")
-    if task_type in SENTENCE_TYPES:
-        if re.search("CausalLM|LMHeadModel", " ".join(getattr(model.mlm.config, "architectures", None) or [])):
-            return "the encoder reads from left to right, and MaChAmp reads sentences at their first position"
-        between = len(tokenizer("a", "a")["input_ids"]) - len(tokenizer("a")["input_ids"]) - 1
-        if len(dataset.get("sent_idxs") or []) > 1 and between != 1:
-            return f"the tokenizer puts {between} subwords between two texts, and MaChAmp puts one"
-        if len(dataset.get("sent_idxs") or []) > 2:
-            return "MaChAmp numbers the segments of more than two texts differently"
+    if task_type not in SENTENCE_TYPES:
+        return None
+    if re.search("CausalLM|LMHeadModel", " ".join(getattr(model.mlm.config, "architectures", None) or [])):
+        return "the encoder reads from left to right, and MaChAmp reads sentences at their first position"
+    texts = len(dataset.get("sent_idxs") or [])
+    has_end = bool(tokenizer("")["input_ids"])
+    if texts and has_end and tokenizer.sep_token_id is None:
+        return "the tokenizer has no separator, and MaChAmp then drops the last subword of the text"
+    if texts and not has_end and (texts > 1 or tokenizer.sep_token_id is not None):
+        return "the tokenizer adds nothing after a text, and MaChAmp puts separators otherwise"
+    if texts > 2 and 1 in tokenizer("a", "a").get("token_type_ids", ()):
+        return "MaChAmp numbers the segments of more than two texts differently"
     return None
 
 

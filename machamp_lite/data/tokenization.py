@@ -16,6 +16,9 @@ MAX_CACHED_WORDS = 2**17
 LongInput = Literal["truncate", "stride"]
 
 _PROBE_WORDS = ("a", "the", "1", ".", "x")
+# The key in tokenizer_config.json of models that were converted from MaChAmp. With the value "single", one token is
+# between two texts, even if the tokenizer adds two (RoBERTa).
+_SEPARATOR_KEY, _SINGLE = "text_separator", "single"
 
 
 class WordTokenizer:
@@ -182,6 +185,7 @@ def _unknown_id(tokenizer: Any) -> int:
 
 def _special_tokens(tokenizer: Any) -> SpecialTokens:
     """Compares outputs of the tokenizer to find what it adds around one text and between two."""
+    is_single = getattr(tokenizer, "init_kwargs", {}).get(_SEPARATOR_KEY) == _SINGLE
     for word in _PROBE_WORDS:
         alone = tokenizer(word, add_special_tokens=False)["input_ids"]
         full = tokenizer(word)["input_ids"]
@@ -195,7 +199,8 @@ def _special_tokens(tokenizer: Any) -> SpecialTokens:
             return SpecialTokens(before, after, after, 0)
         types = pair.get("token_type_ids") or [0]
         uses_types = "token_type_ids" in getattr(tokenizer, "model_input_names", ())
-        between = tuple(pair["input_ids"][start + len(alone) : second]) or _separator(tokenizer)
+        between = () if is_single else tuple(pair["input_ids"][start + len(alone) : second])
+        between = between or _separator(tokenizer)
         return SpecialTokens(before, between, after, types[second] if uses_types else 0)
     return SpecialTokens((), (), (), 0)
 
