@@ -4,6 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from machamp_lite.config.error_messages import ErrorCollector, Location, show
 from machamp_lite.config.jsonnet import read_jsonnet
-from machamp_lite.config.machamp_compat import migrate_dataset, migrate_params
+from machamp_lite.config.machamp_compat import OLD_PARAMS_KEYS, migrate_dataset, migrate_params
 from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge, parse_override
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker, check_oversampling
@@ -58,7 +59,10 @@ def _load(
 ) -> Config:
     documents = _read_documents(dataset_configs, parameters_config, errors)
     _check_kinds(documents, parameters_config)
+    documents = _migrated(documents, errors)
     apply_overrides(documents, overrides, params_keys=Params.model_fields, errors=errors)
+    # The values of overrides may have older keys and names of metrics too.
+    documents = _migrated(documents, errors)
     if seed is not None:
         documents.params["random_seed"] = seed
         errors.set_flag(documents.params_source, ("random_seed",), "--seed")
@@ -142,7 +146,7 @@ def _read_documents(
 ) -> Documents:
     params_source = str(parameters_config or DEFAULT_PARAMS)
     params = _read(parameters_config, errors) if parameters_config else {}
-    documents = Documents(migrate_params(params, errors.at(params_source)), params_source, {}, {})
+    documents = Documents(params, params_source, {}, {})
     for path in map(str, dataset_configs):
         for name, raw in _read(path, errors).items():
             where = errors.at(path, name)
@@ -151,7 +155,7 @@ def _read_documents(
             elif not isinstance(raw, dict):
                 where.add(f"expected an object with a dataset's keys, found {show(raw)}")
             else:
-                documents.datasets[name], documents.sources[name] = migrate_dataset(raw, where), path
+                documents.datasets[name], documents.sources[name] = raw, path
     return documents
 
 
@@ -161,7 +165,7 @@ def _check_kinds(documents: Documents, parameters_config: str | Path | None) -> 
         documents.sources[name]: "--dataset_configs: expected a dataset config, found params; give it with "
         "--parameters_config"
         for name, dataset in documents.datasets.items()
-        if name in Params.model_fields and "tasks" not in dataset
+        if name in {*Params.model_fields, *OLD_PARAMS_KEYS} and "tasks" not in dataset
     }
     if parameters_config and any(isinstance(value, dict) and "tasks" in value for value in documents.params.values()):
         swapped[documents.params_source] = (
@@ -169,6 +173,16 @@ def _check_kinds(documents: Documents, parameters_config: str | Path | None) -> 
         )
     if swapped:
         raise ConfigError(f"{path}: {fault}" for path, fault in swapped.items())
+
+
+def _migrated(documents: Documents, errors: ErrorCollector) -> Documents:
+    """The documents with the current keys."""
+    params = migrate_params(documents.params, errors.at(documents.params_source))
+    datasets = {
+        name: migrate_dataset(raw, errors.at(documents.sources[name], name))
+        for name, raw in documents.datasets.items()
+    }
+    return replace(documents, params=params, datasets=datasets)
 
 
 def _read(path: str | Path, errors: ErrorCollector) -> dict[str, Any]:

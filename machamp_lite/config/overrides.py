@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.config.jsonnet_process import complete_numbers
-from machamp_lite.config.machamp_compat import current_key
+from machamp_lite.config.machamp_compat import NOTHING, OLD_PARAMS_KEYS, current_value
 from machamp_lite.config.schema import Params
 from machamp_lite.errors import ConfigError, did_you_mean, nearest, shorten
 
@@ -43,21 +43,24 @@ def apply_overrides(
     """Sets the value of each ``KEY=VALUE`` in the dataset that its first key names, or else in params."""
     # The keys of a file that could not be read are unknown.
     are_complete = not errors.lines
+    known_params = {*params_keys, *OLD_PARAMS_KEYS}
     known_tasks = {name: list(_tasks(dataset)) for name, dataset in documents.datasets.items()}
     for text in overrides:
         flag = f"--set {shorten(text, LONGEST_FLAG)}"
         try:
             given, value = parse_override(text, documents.datasets)
-            keys = current_key(given, documents.datasets)
+            keys, value = current_value(given, value, documents.datasets)
             if keys[0] in documents.datasets:
                 if len(keys) == 1:
                     raise ConfigError("names a whole dataset, expected one of its keys")
                 source, document = documents.sources[keys[0]], documents.datasets
-            elif keys[0] in params_keys:
+            elif keys[0] in known_params:
                 source, document = documents.params_source, documents.params
             else:
                 if are_complete:
                     raise ConfigError(_unknown_key(keys, [*documents.datasets, *params_keys]))
+                continue
+            if value is NOTHING:
                 continue
             errors.set_flag(source, _set(document, keys, value), flag)
             errors.set_name(source, keys, given)

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from machamp_configs import DATASET_CONFIGS, PARAMS, V1, V4, dataset_config, params_of
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import Config, load_config
 from machamp_lite.config.conversion import converted
+from machamp_lite.config.machamp_compat.tables import DATASET_KEYS, TASK_KEYS
 from machamp_lite.errors import ConfigError
 
 ONE_TASK = "validation word_idx=1: dependency 6, seq 3"
@@ -182,6 +185,11 @@ OVERRIDES = {
     "model.decoders.default.loss_weight=.5": lambda config: config.tasks()["seq01"].loss_weight == 0.5,
     "DATA0.dec_dataset_embed_idx=-1": lambda config: config.datasets["DATA0"].dataset_embed_idx == -1,
     "DATA0.tasks.seq01.loss_weight=1.": lambda config: config.tasks()["seq01"].loss_weight == 1,
+    "trainer.use_amp=false": lambda config: config.params.training.precision == "fp32",
+    "training.optimizer.type=adamw": lambda config: True,
+    "DATA0.max_sents=-1": lambda config: config.datasets["DATA0"].max_sents is None,
+    "DATA0.tasks.seq01.metric=micro-f1": lambda config: config.tasks()["seq01"].metric == "f1_micro",
+    'DATA0.tasks.x={"task_type": "seq", "column_idxs": 5}': lambda config: config.tasks()["x"].column_idx == 5,
     "encoder.layers_to_use=[-2]": lambda config: config.tasks()["seq01"].layers_to_use == [-2],
 }
 
@@ -191,6 +199,50 @@ OVERRIDES = {
 def test_values_on_the_command_line_may_have_older_names(base: dict[str, Any], override: str, holds: Any) -> None:
     config = load_dataset(ONE_TASK, parameters_config=write("p.json", params_of(base, {})), overrides=[override])
     assert holds(config)
+
+
+OVERRIDE_WARNINGS = {
+    "DATA0.copy_other_columns=true": "DATA0 -> copy_other_columns: has no effect: columns that belong to no task are",
+    "DATA0.tasks.seq01.adaptive=true": "DATA0 -> tasks -> seq01 -> adaptive: has no effect: labels are always",
+    "model.word_dropout=.2": "model -> word_dropout: has no effect: words are never dropped",
+}
+
+
+@pytest.mark.parametrize(("override", "line"), OVERRIDE_WARNINGS.items())
+def test_values_without_effect_are_named_with_their_flag(
+    override: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    load_dataset(ONE_TASK, overrides=[override])
+    (found,) = warnings(caplog)
+    assert found.startswith(f"--set {override}: {line}")
+
+
+def test_values_without_a_counterpart_are_refused_with_their_flag() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_dataset(ONE_TASK, overrides=["trainer.optimizer.type=sgd"])
+    assert caught.value.faults[0].startswith("--set trainer.optimizer.type=sgd: trainer -> optimizer -> type: 'sgd' is")
+
+
+LEAVES = {"0.1": V1, "0.2": PARAMS[2][2], "0.3": PARAMS[-20][2], "0.4": V4}
+
+
+@pytest.mark.parametrize("version", LEAVES)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_part_of_params_is_converted_to_the_same_config(version: str, data: st.DataObject) -> None:
+    base = LEAVES[version]
+    keys = data.draw(st.lists(st.sampled_from(sorted(base)), min_size=1, unique=True))
+    params = params_of({key: base[key] for key in keys}, {})
+    config = load_params(params)
+    new = converted("p.json")
+    assert load_params(new, "new.json").params == config.params
+    assert not new or converted("new.json") == new
+
+
+def test_the_reference_names_every_key_of_the_tables() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    section = page.partition("## Keys of MaChAmp")[2]
+    assert not {key for key in (*TASK_KEYS, *DATASET_KEYS) if f"`{key}`" not in section} - {"metric"}
 
 
 # The examples of MaChAmp's documentation on weights, as they are written there.

@@ -4,10 +4,12 @@ Facts about MaChAmp are from its public repository, https://github.com/machamp-n
 """
 
 from machamp_lite.config.machamp_compat.migration import (
-    current_key,
+    OLD_PARAMS_KEYS,
+    current_value,
     is_params,
     migrate_dataset,
     migrate_params,
 )
+from machamp_lite.config.machamp_compat.tables import NOTHING
 
-__all__ = ["current_key", "is_params", "migrate_dataset", "migrate_params"]
+__all__ = ["NOTHING", "OLD_PARAMS_KEYS", "current_value", "is_params", "migrate_dataset", "migrate_params"]

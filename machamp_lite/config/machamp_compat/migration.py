@@ -1,7 +1,7 @@
 """Translates configs by the tables. Messages name keys as the user wrote them."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 from machamp_lite.config.error_messages import KeyPath, Location, show
@@ -21,12 +21,14 @@ from machamp_lite.config.machamp_compat.tables import (
 )
 from machamp_lite.config.task_types import BUILT_IN
 
+# The keys of params of any version, besides the current ones.
+OLD_PARAMS_KEYS = {pattern.partition(".")[0] for pattern in PARAMS_KEYS}
+
 
 def is_params(raw: dict[str, Any], current_keys: Iterable[str]) -> bool:
     """Whether a document is params, rather than datasets by name: it has their keys, and no object with tasks."""
     has_tasks = any(isinstance(value, dict) and "tasks" in value for value in raw.values())
-    old_keys = {pattern.partition(".")[0] for pattern in PARAMS_KEYS}
-    return not has_tasks and not raw.keys().isdisjoint({*current_keys, *old_keys, *OLD_SECTIONS})
+    return not has_tasks and not raw.keys().isdisjoint({*current_keys, *OLD_PARAMS_KEYS})
 
 
 def migrate_params(raw: dict[str, Any], where: Location) -> dict[str, Any]:
@@ -57,21 +59,27 @@ def migrate_dataset(raw: dict[str, Any], where: Location) -> dict[str, Any]:
     return raw
 
 
-def current_key(keys: KeyPath, datasets: Mapping[str, Any]) -> KeyPath:
-    """The current path of a key of params, or of a key of a dataset or task."""
+def current_value(keys: KeyPath, value: Any, datasets: Container[str]) -> tuple[KeyPath, Any]:
+    """The current path and value of a single key of params, or of a dataset or task; the value may be ``NOTHING``.
+
+    What the path does not show, such as the names of metrics, is left to the migration of the whole document.
+    """
     if keys[0] not in datasets:
-        return _renamed(keys, PARAMS_KEYS)
-    if len(keys) > 3 and keys[1] == "tasks":
-        return (*keys[:3], *_renamed(keys[3:], TASK_KEYS))
-    return (keys[0], *_renamed(keys[1:], DATASET_KEYS))
+        return _renamed(keys, value, PARAMS_KEYS)
+    above, table = (3, TASK_KEYS) if len(keys) > 3 and keys[1] == "tasks" else (1, DATASET_KEYS)
+    below, value = _renamed(keys[above:], value, table)
+    return (*keys[:above], *below), value
 
 
-def _renamed(keys: KeyPath, table: Table) -> KeyPath:
+def _renamed(keys: KeyPath, value: Any, table: Table) -> tuple[KeyPath, Any]:
     for pattern, row in table.items():
         old = pattern.split(".")
         if isinstance(row, Moved) and len(old) <= len(keys) and _matches(keys[: len(old)], old):
-            return (*_target(row.to, keys[len(old) - 1]), *keys[len(old) :])
-    return keys
+            converted = row.convert(value) if len(old) == len(keys) else value
+            return (*_target(row.to, keys[len(old) - 1]), *keys[len(old) :]), converted
+        if len(old) <= len(keys) and _matches(keys[: len(old)], old):
+            break
+    return keys, value
 
 
 def _matches(keys: KeyPath, pattern: list[str]) -> bool:
