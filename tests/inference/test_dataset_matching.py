@@ -240,6 +240,8 @@ def test_labels_decide_between_datasets_of_the_same_format(
 
 
 LABELS_UNCLEAR = [
+    # New lemmas are no sign of another dataset.
+    ({"LEMMA": words(LEMMA), "NER": words(LAST_NER)}, LEMMA_FILE, "; --dataset LEMMA+NER predicts"),
     ({"UD": words(UPOS), "NER": words(LAST_NER)}, rows(), "; --dataset UD+NER predicts the tasks of all"),
     ({"UD": words(UPOS), "NER": words(LAST_NER)}, BOTH_FILE, "; --dataset UD+NER predicts"),
     ({"UD": words(UPOS), "NER": words(NER)}, rows(), "UD (words in column 1), NER (words in column 1)"),
