@@ -66,6 +66,10 @@ def other_option(*_: Any) -> list[str]:
     return ["--set", "WORDS.tasks.upos.column_idx=4"]
 
 
+def other_mark(*_: Any) -> list[str]:
+    return ["--set", 'WORDS.tasks.upos.ignore_label="DET"']
+
+
 def other_length(*_: Any) -> list[str]:
     return ["--set", "encoder.max_input_length=8"]
 
@@ -89,7 +93,7 @@ def other_program(_: Path, __: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "change",
-    [other_data, other_option, other_length, other_tokenizer, other_word_boundary, other_program],
+    [other_data, other_option, other_mark, other_length, other_tokenizer, other_word_boundary, other_program],
 )
 def test_what_depends_on_a_change_is_read_again(
     checked: Callable[..., tuple[str, str]],
