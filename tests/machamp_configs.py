@@ -268,8 +268,8 @@ PARAMS: list[tuple[str, int, dict[str, Any], dict[str, Any]]] = [
     ("0.2", 1, _v2(), {**_LAST, "random_seed": 13370, "numpy_seed": 1337, "pytorch_seed": 133}),
     ("0.2", 1, _v2(), {**_FIRST, "trainer.use_amp": True}),
     *(
-        ("0.2", 1, base, {**layers, **changes})
-        for layers in (_LAST, _FIVE, {})
+        ("0.2", files, base, {**layers, **changes})
+        for files, layers in ((2, _LAST), (1, _FIVE), (1, {}))
         for base, changes in [
             (_v2(), {}), (_v2(), _SMOOTH), (_v2(), _IDS), (_v2(*_LARGE), {}), (_v2(*_LARGE), _SMOOTH),
         ]
