@@ -27,6 +27,7 @@ _EXPECTED = {
     "list_type": "a list",
     "literal_error": "{expected}",
     "model_type": "an object {{...}}",
+    "string_pattern_mismatch": "a name in quotes",
     "string_too_short": "a text that is not empty",
     "string_type": "a text in quotes",
     "too_long": "a list of at most {max_length} items",
@@ -172,4 +173,6 @@ def _plain(limit: Any) -> Any:
 
 
 def _is_branch(part: Any) -> bool:
-    return isinstance(part, str) and (part in ("int", "float", "str", "bool", "none") or "[" in part)
+    return isinstance(part, str) and (
+        part.removeprefix("constrained-") in ("int", "float", "str", "bool", "none") or "[" in part
+    )

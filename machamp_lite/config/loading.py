@@ -11,12 +11,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from machamp_lite.config.error_messages import ErrorCollector, Location, show
+from machamp_lite.config.file_formats import check_file_format
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.machamp_compat import OLD_PARAMS_KEYS, migrate_dataset, migrate_params
 from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge, parse_override
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker, check_oversampling
-from machamp_lite.config.task_types import TASK_TYPES, options_class
+from machamp_lite.config.task_types import TASK_TYPES, Column, options_class
 from machamp_lite.errors import ConfigError, nearest_file
 
 logger = logging.getLogger(__name__)
@@ -270,6 +271,7 @@ def _check_dataset(
         where.add_validation(errors, DatasetConfig)
         return None
     _check_written(where, dataset)
+    check_file_format(where, dataset, raw)
     return dataset
 
 
@@ -301,17 +303,15 @@ def _check_files(where: Location, raw: Mapping[str, Any]) -> None:
             continue
         if "\0" in path or not os.path.exists(path):
             where.at(key).add(f"no such file {show(path)}{nearest_file(path)}")
-        elif os.path.isdir(path):
-            where.at(key).add(f"'{path}' is a folder, expected a file")
-        elif not os.path.isfile(path):
+        elif not os.path.isfile(path) and not os.path.isdir(path):
             where.at(key).add(f"{show(path)} is a pipe or a device, expected a file")
 
 
 def _check_written(where: Location, dataset: DatasetConfig) -> None:
     """Adds an error for each task whose predictions would overwrite an input or a comment that CoNLL-U reserves."""
-    inputs = {}
-    if dataset.dataset_embed_idx is not None and dataset.dataset_embed_idx >= 0:
-        inputs[dataset.dataset_embed_idx] = "the ids of datasets (dataset_embed_idx)"
+    inputs: dict[Column, str] = {}
+    if dataset.dataset_column is not None:
+        inputs[dataset.dataset_column] = "the ids of datasets (dataset_embed_idx)"
     if dataset.word_idx is not None:
         inputs[dataset.word_idx] = "the words (word_idx)"
     for task, options in dataset.tasks.items():

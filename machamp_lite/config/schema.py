@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from machamp_lite.config.task_types import (
     MOST_COLUMNS,
     Column,
+    ColumnName,
     NonNegative,
     Positive,
     PositiveFloat,
@@ -21,6 +22,12 @@ from machamp_lite.weighting.class_weights import Scheme
 # The format of scores files, also of later predictions with the model.
 EvalFormat = Literal["detailed", "machamp"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+# Other names of formats.
+_FORMAT_ALIASES = {"conll": "tsv", "conllu": "tsv", "json": "jsonl", "ndjson": "jsonl"}
+FormatName = Annotated[
+    Literal["tsv", "csv", "jsonl", "arrow", "parquet"],
+    BeforeValidator(lambda value: _FORMAT_ALIASES.get(value, value) if isinstance(value, str) else value),
+]
 
 
 class LoraParams(StrictModel):
@@ -102,10 +109,13 @@ class TrainingParams(StrictModel):
 class DatasetDefaults(StrictModel):
     """``datasets`` of params.json: the defaults of every dataset."""
 
+    format: FormatName | None
+    separator: Annotated[str, Field(pattern=r'^[^"\r\n]$')] | None
+    quoting: bool | None
     skip_first_line: bool
     max_sents: Positive | None
     max_words: Positive | None
-    dataset_embed_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)] | None
+    dataset_embed_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)] | ColumnName | None
     split_mlm: bool
     oversample: str | None
     oversample_scheme: Scheme
@@ -139,16 +149,44 @@ class DatasetConfig(DatasetDefaults):
             update={"tasks": {task: options for task, options in self.tasks.items() if options.is_on}}
         )
 
-    def required_columns(self) -> dict[int, str]:
+    @property
+    def dataset_column(self) -> Column | None:
+        """The column of the ids of data sets; None if there is none."""
+        return None if self.dataset_embed_idx == -1 else self.dataset_embed_idx
+
+    def all_columns(self) -> list[Column]:
+        """All columns that are read or written."""
+        dataset_ids = [] if self.dataset_column is None else [self.dataset_column]
+        return [*self.text_columns(), *(column for _, column in self._task_columns()), *dataset_ids]
+
+    def required_columns(self) -> dict[Column, str]:
         """The columns that training requires, each with the option or task that reads it."""
         required = {column: f"task '{task}'" for task, column in self._task_columns()}
-        if self.dataset_embed_idx is not None and self.dataset_embed_idx >= 0:
-            required[self.dataset_embed_idx] = "dataset_embed_idx"
+        if self.dataset_column is not None:
+            required[self.dataset_column] = "dataset_embed_idx"
         return required | self.text_columns()
 
-    def shared_columns(self) -> dict[int, list[str]]:
+    def label_columns(self) -> list[Column]:
+        """The columns that prediction writes."""
+        texts = self.text_columns()
+        columns = [column for _, column in self.active()._task_columns() if column not in texts]
+        return list(dict.fromkeys(columns))
+
+    def sentence_values(self) -> list[str]:
+        """The names of values per sentence in a file with words: comments, or values of their own."""
+        if self.word_idx is None:
+            return []
+        names = [
+            [str(column) for column in options.columns()] or [task]
+            for task, options in self.tasks.items()
+            if not options.labels_words() and options.input_type in ("words", "subwords")
+        ]
+        has_raw_text = any(options.input_type == "raw" for options in self.tasks.values())
+        return list(dict.fromkeys([*(name for several in names for name in several), *["text"] * has_raw_text]))
+
+    def shared_columns(self) -> dict[Column, list[str]]:
         """The columns that several tasks write, each with the names of the tasks."""
-        writers: dict[int, list[str]] = {}
+        writers: dict[Column, list[str]] = {}
         for task, column in self.active()._task_columns():
             writers.setdefault(column, []).append(task)
         return {column: tasks for column, tasks in writers.items() if len(tasks) > 1}
@@ -159,18 +197,18 @@ class DatasetConfig(DatasetDefaults):
             return None
         return next((task for task, column in self._task_columns() if column == 0), None)
 
-    def text_tasks(self) -> dict[str, int]:
+    def text_tasks(self) -> dict[str, Column]:
         """The tasks whose label is one of the input texts, with its column; this label is not written."""
         texts = self.sent_idxs or []
         return {task: column for task, column in self._task_columns() if column in texts}
 
-    def text_columns(self) -> dict[int, str]:
+    def text_columns(self) -> dict[Column, str]:
         """The columns that prediction requires, each with the option that reads it."""
         if self.word_idx is not None:
             return {self.word_idx: "word_idx"}
         return dict.fromkeys(self.sent_idxs or [], "sent_idxs")
 
-    def _task_columns(self) -> list[tuple[str, int]]:
+    def _task_columns(self) -> list[tuple[str, Column]]:
         return [(task, column) for task, options in self.tasks.items() for column in options.columns()]
 
 

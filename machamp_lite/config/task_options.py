@@ -247,7 +247,7 @@ def _check_level(where: Location, options: TaskOptions, *, has_words: bool) -> N
         where.at("task_type").add(message)
     elif labels_words and not columns:
         where_column.add(f"-1 is a comment and '{options.task_type}' labels words, expected a column")
-    elif not labels_words and has_words and columns:
+    elif not labels_words and has_words and any(isinstance(column, int) for column in columns):
         comment = f"expected -1, a comment '# {where.keys[-1]} = label', in a dataset with word_idx"
         where_column.add(f"{comment}, found {columns[0] if len(columns) == 1 else columns}")
     elif not labels_words and not has_words and not columns:

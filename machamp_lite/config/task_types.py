@@ -32,7 +32,10 @@ Probability = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 # The size of a vector. The memory for parameters grows with its square.
 Width = Annotated[int, Field(gt=0, le=8192)]
-Column = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
+# A text that is not a number: the name of a column in a header or of a key.
+ColumnName = Annotated[str, Field(pattern=r"[^\d\s]")]
+ColumnNumber = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
+Column = ColumnNumber | ColumnName
 NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
 
 _SCORES, _AVERAGES = ("f1", "precision", "recall", "fbeta"), ("micro", "macro", "weighted", "binary")
@@ -68,7 +71,7 @@ class TaskOptions(StrictModel):
     unsupported_options: ClassVar[dict[str, str]] = {}
 
     task_type: str
-    column_idx: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)]
+    column_idx: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)] | ColumnName
     loss_weight: NonNegative
     metric: str
     # A single metric may be given without a list.
@@ -100,7 +103,7 @@ class TaskOptions(StrictModel):
         """False with a ``loss_weight`` of 0: the task is neither trained nor predicted."""
         return self.loss_weight > 0
 
-    def columns(self) -> list[int]:
+    def columns(self) -> list[Column]:
         """The columns that this task reads and writes; empty for labels in a comment, or without written labels."""
         return [] if self.column_idx == COMMENT else [self.column_idx]
 
@@ -171,7 +174,7 @@ class MultiClasOptions(MultiSeqOptions):
 
 
 class DependencyOptions(TaskOptions):
-    """A tree: the head of each word in ``column_idx``, its relation in the next column."""
+    """A tree: the head of each word in ``column_idx``, its relation in the next column; or both in ``column_idxs``."""
 
     level = "word"
     metrics = ("las", "uas", *CLASS_METRICS)
@@ -179,10 +182,27 @@ class DependencyOptions(TaskOptions):
     arc_representation_dim: Width
     tag_representation_dim: Width
     activation: Literal["elu", "linear"]
+    column_idxs: Annotated[list[Column], Field(min_length=2, max_length=2)] | None = None
 
-    def columns(self) -> list[int]:
+    @model_validator(mode="before")
+    @classmethod
+    def _allow_columns_alone(cls, given: Any) -> Any:
+        has_columns = isinstance(given, dict) and given.get("column_idxs") is not None
+        return {"column_idx": COMMENT, **given} if has_columns else given
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> Self:
+        if isinstance(self.column_idx, str) or (self.column_idxs is not None and self.column_idx != COMMENT):
+            raise ValueError(
+                "expected a number as column_idx, or column_idxs: the columns of heads and of relations"
+            )
+        return self
+
+    def columns(self) -> list[Column]:
         """The columns of heads and of relations."""
-        return [] if self.column_idx == COMMENT else [self.column_idx, self.column_idx + 1]
+        if self.column_idxs is not None:
+            return self.column_idxs
+        return [] if self.column_idx == COMMENT else [self.column_idx, int(self.column_idx) + 1]
 
 
 class RegressionOptions(TaskOptions):
@@ -228,7 +248,7 @@ class ProbDistrOptions(TaskOptions):
         """The number of probabilities."""
         return self.size or len(self.columns())
 
-    def columns(self) -> list[int]:
+    def columns(self) -> list[Column]:
         """The columns of the probabilities."""
         return self.column_idxs or []
 

@@ -1,11 +1,15 @@
 """Reads the lines of a text file without changes, and recognises files that are not UTF-8 text.
 
-Only a line feed ends a line; line ends are kept.
+Only a line feed ends a line; line ends are kept. Files that are compressed by gzip are decompressed.
 """
 
+import gzip
+import io
 import os
 import re
+import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, cast
 
 from machamp_lite.errors import DataError, FaultList
 
@@ -18,8 +22,13 @@ LineBlock = tuple[int, list[str]]
 # How many bytes are searched for signs of UTF-16 and UTF-32.
 _HEAD_BYTES = 4096
 _UNPACK = "expected text; unpack it with"
+_GZIP = b"\x1f\x8b"
+# A gzip file of a few bytes can contain many gigabytes. Text is rarely compressed to less than a 30th.
+MAX_GZIP_RATIO, UNLIMITED_BYTES = 100, 2**27
 _SIGNATURES = {
-    b"\x1f\x8b": f"a gzip file, {_UNPACK} gunzip",
+    _GZIP: f"a gzip file in a gzip file, {_UNPACK} gunzip",
+    b"PAR1": 'a Parquet file; set "format": "parquet" in the dataset config, or name it .parquet',
+    b"ARROW1": 'an Arrow file; set "format": "arrow" in the dataset config, or name it .arrow',
     b"BZh": f"a bzip2 file, {_UNPACK} bunzip2",
     b"\xfd7zXZ\x00": f"an xz file, {_UNPACK} unxz",
     b"\x28\xb5\x2f\xfd": f"a zstd file, {_UNPACK} unzstd",
@@ -53,7 +62,7 @@ def read_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Line
         # Reading a pipe could block forever, and training reads files twice.
         raise DataError(f"{path}: is a pipe or a device, expected a file")
     try:
-        with open(path, "rb") as file:
+        with open_data(path) as file:
             number = 1
             while lines := file.readlines(BLOCK_BYTES):
                 if number == 1:
@@ -67,6 +76,44 @@ def read_lines(path: str | os.PathLike[str], faults: FaultList) -> Iterator[Line
                 number += len(lines)
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
+
+
+def open_data(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a file, and decompresses it if it is a gzip file; its bytes say so, not its name."""
+    with open(path, "rb") as file:
+        is_gzip = file.read(len(_GZIP)) == _GZIP
+    return io.BufferedReader(cast(Any, _LimitedGzip(path)), BLOCK_BYTES) if is_gzip else open(path, "rb")
+
+
+class _LimitedGzip(io.RawIOBase):
+    """The content of a gzip file; raises ``ValueError`` if it is damaged or unusually large."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._content = gzip.GzipFile(path, "rb")
+        self._limit = max(UNLIMITED_BYTES, MAX_GZIP_RATIO * os.path.getsize(path))
+        self._read = 0
+
+    def readable(self) -> bool:
+        """True."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads up to the size of the buffer."""
+        try:
+            count = self._content.readinto(buffer)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"the gzip file is damaged: {error}") from None
+        self._read += count
+        if self._read > self._limit:
+            raise ValueError(
+                f"the gzip file expands to more than {MAX_GZIP_RATIO} times its size; if it is safe, use gunzip"
+            )
+        return count
+
+    def close(self) -> None:
+        """Closes the file too."""
+        self._content.close()
+        super().close()
 
 
 def _decode(line: bytes, where: str, faults: FaultList) -> str:
@@ -92,13 +139,16 @@ def line_end(line: str) -> str:
 
 
 def count_leading_lines(lines: Sequence[str], word_idx: int) -> int:
-    """Counts the comments and the document marks of CoNLL-2003 (``-DOCSTART-``) at the start of a sentence."""
+    """Counts the comments and the document marks of CoNLL-2003 (``-DOCSTART-``) at the start of a sentence.
+
+    Columns are separated by tabs.
+    """
     tabs = lines[-1].count("\t") if lines else 0
     for number, line in enumerate(lines):
         if line.startswith("#"):
             if not _is_comment(line, tabs, word_idx):
                 return number
-        elif _DOCUMENT_MARK not in line or not _is_document_mark(line, word_idx):
+        elif _DOCUMENT_MARK not in line or not is_document_mark(line.rstrip("\r\n").split("\t"), word_idx):
             return number
     return len(lines)
 
@@ -118,9 +168,9 @@ def _is_comment(line: str, tabs: int, word_idx: int) -> bool:
     return word_idx > 0 or not columns or bool(_NOT_IN_HASHTAGS.search(line[: line.index("\t")]))
 
 
-def _is_document_mark(line: str, word_idx: int) -> bool:
-    cells = line.rstrip("\r\n").split("\t")
-    return bool(_DOCUMENT_LINE.match(line)) or (word_idx < len(cells) and cells[word_idx] == _DOCUMENT_MARK)
+def is_document_mark(cells: Sequence[str], word_idx: int) -> bool:
+    """Whether the cells are those of a ``-DOCSTART-`` line."""
+    return bool(_DOCUMENT_LINE.match(cells[0])) or (word_idx < len(cells) and cells[word_idx] == _DOCUMENT_MARK)
 
 
 def check_format(path: str, start: bytes) -> None:

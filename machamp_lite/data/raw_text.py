@@ -3,8 +3,8 @@
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import regex
@@ -35,13 +35,14 @@ class RawTextColumns:
     """The columns of rows that are made from raw text.
 
     ``has_ids``: the first column contains word ids, unless it contains the words. ``has_misc``: the tenth column marks
-    words that no space follows, as in CoNLL-U.
+    words that no space follows, as in CoNLL-U. ``names`` are the positions of named columns.
     """
 
     count: int
     word_idx: int
     has_ids: bool = True
     has_misc: bool = False
+    names: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_raw_text(path: str | os.PathLike[str], faults: FaultList | None = None) -> Iterator[tuple[int, str]]:
@@ -80,7 +81,7 @@ def raw_text_record(
     lines = [f"# text = {text}\n", *["\n"] * len(rows), "\n"]
     ids = {row[0]: position for position, row in enumerate(rows, start=1)} if has_ids else None
     row_lines = list(range(1, len(rows) + 1))
-    return Record(path, number, lines, rows, row_lines, column_of(rows, columns.word_idx), ids)
+    return Record(path, number, lines, rows, row_lines, column_of(rows, columns.word_idx), ids, columns.names)
 
 
 def split_at_white_space(text: str) -> list[Span]:

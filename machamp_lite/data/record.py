@@ -1,36 +1,63 @@
-"""A record of a file: one sentence of a CoNLL-like file, or one line of a TSV or raw text file."""
+"""A record of a file: one sentence, or one row of texts."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from machamp_lite.data.delimiter import TABS, Delimiter
 from machamp_lite.data.lines import line_end
+from machamp_lite.errors import DataError
 
 EMPTY = "_"
 NODE_ID = re.compile(r"\d+(-\d+|\.\d+)?")
 
 
+# A column by its number, from 0, or by its name.
+Column = int | str
+
+
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """How to read a file: CoNLL-like, with words in column ``word_idx``, or TSV, with texts in columns ``sent_idxs``.
+    """How to read a file: with words in column ``word_idx``, or with texts in columns ``sent_idxs``.
 
-    With neither, it is plain text with one text per line. If a task writes the first column, which then must not
-    contain word ids, ``id_task`` is its name.
+    With neither, it is plain text with one text per line. ``name`` is one of ``machamp_lite.data.formats.FORMATS``;
+    without one, the suffix of the file decides. ``label_columns`` are written by prediction, ``other_columns`` are
+    only read. In a file with words, ``sentence_values`` are the names of values per sentence. If a task writes the
+    first column, which then must not contain word ids, ``id_task`` is its name.
     """
 
-    word_idx: int | None = None
-    sent_idxs: tuple[int, ...] | None = None
+    word_idx: Column | None = None
+    sent_idxs: tuple[Column, ...] | None = None
     skip_first_line: bool = False
     id_task: str | None = None
+    name: str | None = None
+    separator: str | None = None
+    quoting: bool | None = None
+    label_columns: tuple[Column, ...] = ()
+    other_columns: tuple[Column, ...] = ()
+    sentence_values: tuple[str, ...] = ()
+
+    @property
+    def input_columns(self) -> tuple[Column, ...]:
+        """The columns of the words or texts."""
+        return (self.sent_idxs or ()) if self.word_idx is None else (self.word_idx,)
+
+    @property
+    def has_names(self) -> bool:
+        """Whether columns have names, so that a file with delimiters has a header."""
+        columns = (*self.input_columns, *self.label_columns, *self.other_columns)
+        return any(isinstance(column, str) and column not in self.sentence_values for column in columns)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One sentence (CoNLL, raw text) or one line (TSV) of a file.
+    """One sentence, or one row of texts.
 
     ``lines`` are the lines of the file with their line ends. ``rows`` are the cells of the lines with words, and
     ``row_lines`` are the indices of these lines in ``lines``. A record without rows (a header, only comments) is
     written back unchanged. ``ids`` maps the ids of a CoNLL-U sentence to the positions of its words, from 1.
+    ``names`` are the positions of named columns in a row. ``values`` are the values per sentence of formats that
+    have no comments.
     """
 
     path: str
@@ -40,6 +67,8 @@ class Record:
     row_lines: list[int] = field(default_factory=list)
     words: list[str] = field(default_factory=list)
     ids: dict[str, int] | None = None
+    names: Mapping[str, int] = field(default_factory=dict)
+    values: dict[str, str] | None = None
 
     def where(self, row: int | None = None) -> str:
         """The ``file:line`` of a row, or of the record's first line."""
@@ -47,12 +76,22 @@ class Record:
             return f"{self.path}:{self.first_line}"
         return f"{self.path}:{self.first_line + self.row_lines[row]}"
 
-    def column(self, index: int) -> list[str]:
-        """The cells of one column; ``_`` where a row has no such column."""
+    def column(self, column: Column) -> list[str]:
+        """The cells of one column, ``_`` where a row has no such column.
+
+        In each row of a sentence, a value per sentence is the same.
+        """
+        index = column if isinstance(column, int) else self.names.get(column)
+        if index is None:
+            return [self.comment(str(column)) or EMPTY] * len(self.rows)
         return column_of(self.rows, index)
 
-    def set_column(self, index: int, values: Sequence[str]) -> None:
-        """Writes one column; missing columns before it are filled with ``_``."""
+    def set_column(self, column: Column, values: Sequence[str]) -> None:
+        """Writes one column or a value per sentence; missing columns before it are filled with ``_``."""
+        index = column if isinstance(column, int) else self.names.get(column)
+        if index is None:
+            self.set_comment(str(column), values[0])
+            return
         for row, value in zip(self.rows, values, strict=True):
             row.extend([EMPTY] * (index + 1 - len(row)))
             row[index] = value
@@ -68,15 +107,23 @@ class Record:
 
     def comments(self, name: str) -> list[str]:
         """The values of all comments with this name."""
+        if self.values is not None:
+            value = self.values.get(name, EMPTY)
+            return [] if value == EMPTY else [value]
         return [match.group(2) for _, match in self._find_comments(name)]
 
     def comment_names(self) -> list[str]:
         """The names of all comments of the form ``# name = value`` or ``# name: value``."""
+        if self.values is not None:
+            return list(self.values)
         matches = (re.match(r"#\s*([^=:]+?)\s*[=:]", line) for _, line in self.comment_lines())
         return [match.group(1) for match in matches if match]
 
     def set_comment(self, name: str, value: str) -> None:
         """Writes the value of every comment with this name; if there is none, adds one below the other comments."""
+        if self.values is not None:
+            self.values[name] = value
+            return
         found = self._find_comments(name)
         for index, match in found:
             self.lines[index] = f"{match.group(1)}{value}{match.group(3)}"
@@ -94,11 +141,24 @@ class Record:
         matches = ((index, pattern.fullmatch(line)) for index, line in self.comment_lines())
         return [(index, match) for index, match in matches if match]
 
-    def text(self) -> str:
-        """The text of the record as it is written to a file."""
+    def text(self, delimiter: Delimiter = TABS) -> str:
+        """The text of the record as it is written to a file with columns.
+
+        Raises ``DataError`` for a label that contains the delimiter.
+        """
         lines = self.lines.copy()
-        for row, index in zip(self.rows, self.row_lines, strict=True):
-            lines[index] = "\t".join(row) + line_end(lines[index])
+        if delimiter is TABS:
+            for row, index in zip(self.rows, self.row_lines, strict=True):
+                lines[index] = "\t".join(row) + line_end(lines[index])
+            return "".join(lines)
+        for number, (row, index) in enumerate(zip(self.rows, self.row_lines, strict=True)):
+            lines[index] = delimiter.replace(lines[index], row)
+            if not delimiter.quoting and delimiter.split(lines[index]) != row:
+                cell = next(cell for cell in row if delimiter.split(cell) != [cell])
+                raise DataError(
+                    f"{self.where(number)}: the label '{cell}' contains the separator of columns and cannot be "
+                    "written; convert the file to another format"
+                )
         return "".join(lines)
 
 

@@ -6,12 +6,13 @@ import logging
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
+from machamp_lite.data.delimiter import SPACES, TABS, Delimiter
 from machamp_lite.data.lines import is_blank
-from machamp_lite.data.record import FileFormat, Record
+from machamp_lite.data.record import Column, FileFormat, Record
 from machamp_lite.errors import DataError, FaultList, counted
 
 logger = logging.getLogger(__name__)
@@ -21,6 +22,13 @@ SENTENCES_INSPECTED = 100
 # The number of rows that are read to decide what separates columns, and the share of them that must agree.
 ROWS_INSPECTED = 200
 MIN_AGREEMENT = 0.9
+_NAMES = {"\t": "tabs", ",": "commas", ";": "semicolons", SPACES: "spaces"}
+_FIXES = {
+    "tabs": 'set "separator": "\\t"',
+    "commas": 'set "format": "csv", or name the file .csv',
+    "semicolons": 'set "format": "csv" and "separator": ";"',
+    "spaces": 'set "separator": " "',
+}
 _TEXTS = "if each line is a text, use sent_idxs in the dataset config, or --raw_text in prediction"
 
 
@@ -50,7 +58,7 @@ class EmptyWordChecker:
     """Adds a fault for each empty word, or without ``faults`` logs one warning for all of them."""
 
     path: str
-    word_idx: int | None
+    word_idx: Column | None
     faults: FaultList | None
     count: int = 0
     first: str = ""
@@ -77,28 +85,35 @@ class EmptyWordChecker:
 
 @dataclass(slots=True)
 class ColumnChecker:
-    """Adds a fault for each row without a required column.
+    """Adds a fault for each row without a required column, and for each row that is longer than the header.
 
-    If another character than tab separates the columns, ``wrong_separator`` is true and rows without tabs are skipped:
-    ``check_separator`` has reported them.
+    ``required`` says what reads a column. ``header`` is the number of columns of the header, if columns have names. If
+    another character than the expected one separates the columns, ``wrong_separator`` is true and rows of one cell are
+    skipped: ``check_separator`` has reported them.
     """
 
-    required: dict[int, str]
+    required: Mapping[int, str]
     faults: FaultList
+    header: int | None = None
     wrong_separator: bool = False
 
-    def check(self, record: Record) -> None:
-        """Adds the faults of one record."""
+    def check(self, record: Record) -> bool:
+        """Adds the faults of one record; returns whether it has none."""
         needed = max(self.required, default=-1) + 1
-        if min(map(len, record.rows), default=needed) >= needed:
-            return
-        for number, row in enumerate(record.rows):
-            if len(row) < needed and not (self.wrong_separator and len(row) == 1):
-                missing = min(column for column in self.required if column >= len(row))
+        lengths = list(map(len, record.rows))
+        if min(lengths, default=needed) >= needed and (self.header is None or max(lengths, default=0) <= self.header):
+            return True
+        for number, length in enumerate(lengths):
+            if self.header is not None and length > self.header:
+                found = f"found {counted(length, 'column')}, but the header has {self.header}"
+                self.faults.add(f"{record.where(number)}: {found}")
+            elif length < needed and not (self.wrong_separator and length == 1):
+                missing = min(column for column in self.required if column >= length)
                 self.faults.add(
-                    f"{record.where(number)}: found {counted(len(row), 'column')}, expected at least "
-                    f"{needed}: {self.required[missing]} reads column {missing}, counted from 0"
+                    f"{record.where(number)}: found {counted(length, 'column')}, expected at least "
+                    f"{needed}: {self.required[missing]}"
                 )
+        return False
 
 
 def check_separator(
@@ -106,45 +121,47 @@ def check_separator(
     number: int,
     lines: Sequence[str],
     file_format: FileFormat,
-    required: dict[int, str],
+    delimiter: Delimiter,
+    columns: int,
     faults: FaultList,
 ) -> bool:
-    """Adds one fault if the first lines of a file have no columns separated by tabs, or are CoNLL where texts are read.
+    """Adds one fault if the first lines of a file have another separator, or are CoNLL where texts are read.
 
-    Returns whether it did; then other faults of rows without tabs follow from this one.
+    Returns whether it did; then other faults of rows without the separator follow from this one.
     """
-    columns = max(required) + 1
     has_texts = file_format.word_idx is None
     rows = _rows(lines)
-    separator = find_separator(rows, columns=columns, has_texts=has_texts)
+    separator = find_separator(rows, columns=columns, has_texts=has_texts, expected=delimiter.separator)
     first_row = (f"{path}:{index}" for index, line in enumerate(lines, start=number) if _is_row(line))
     where = next(first_row, path)
     if separator == "spaces" and not has_texts and not _have_equal_parts(rows):
         faults.add(f"{where}: rows have no tabs and look like texts, expected columns separated by tabs; {_TEXTS}")
     elif separator is not None:
-        conversion = _conversion(separator, path, has_texts=has_texts)
-        faults.add(f"{where}: rows are separated by {separator}, expected tabs; {conversion}")
+        expected = _NAMES.get(delimiter.separator, repr(delimiter.separator))
+        fix = _two_spaces_to_tabs(path) if separator == "spaces" and has_texts else _FIXES[separator]
+        faults.add(f"{where}: rows are separated by {separator}, expected {expected}; {fix}")
     elif has_texts and columns > 1 and _are_sentences_of_words(lines):
         faults.add(
             f"{where}: looks like CoNLL, with one word per line and a blank line after each sentence, but sent_idxs "
             "reads each line as a text; set word_idx to the column of the words instead of sent_idxs"
         )
     else:
-        if columns == 1 and not has_texts and not any("\t" in row for row in rows):
+        if columns == 1 and not has_texts and delimiter == TABS and not any("\t" in row for row in rows):
             _warn_about_spaces(where, rows)
         return False
     return True
 
 
-def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str | None:
-    """What separates the columns of rows without tabs: ``spaces``, ``commas`` or ``semicolons``.
+def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool, expected: str = "\t") -> str | None:
+    """What separates the columns of rows without the expected separator: ``spaces``, ``commas`` and so on.
 
-    None if some row has a tab, or if no separator gives at least ``columns`` columns. In files with texts, a single
-    space is not a separator.
+    None if some row has the expected one, or if no other gives at least ``columns`` columns. In files with texts, a
+    single space is not a separator.
     """
-    if not rows or columns < 2 or any("\t" in row for row in rows):
+    if not rows or columns < 2 or expected == SPACES or any(expected in row for row in rows):
         return None
     candidates: dict[str, Callable[[str], int]] = {
+        "tabs": lambda row: row.count("\t") + 1,
         "commas": lambda row: _count_columns(row, ","),
         "semicolons": lambda row: _count_columns(row, ";"),
         "spaces": lambda row: len(re.split(r"\s\s+" if has_texts else r"\s+", row.strip())),
@@ -152,7 +169,7 @@ def find_separator(rows: Sequence[str], *, columns: int, has_texts: bool) -> str
     distinct_counts = {}
     for name, count in candidates.items():
         counts = list(map(count, rows))
-        if sum(number >= columns for number in counts) >= MIN_AGREEMENT * len(rows):
+        if name != _NAMES.get(expected) and sum(number >= columns for number in counts) >= MIN_AGREEMENT * len(rows):
             distinct_counts[name] = len(set(counts))
     # Every row has the same number of columns, but texts have different numbers of commas.
     return min(distinct_counts, key=lambda name: distinct_counts[name]) if distinct_counts else None
@@ -177,7 +194,7 @@ def _warn_about_spaces(where: str, rows: Sequence[str]) -> None:
     """Logs a warning if rows without tabs, which are read as one word each, have spaces."""
     have_spaces = [len(row.split()) > 1 for row in rows]
     if len(rows) > 1 and all(have_spaces) and len({len(row.split()) for row in rows}) == 1:
-        what, expected = "look separated by spaces", "expected columns separated by tabs"
+        what, expected = "look separated by spaces", 'expected columns separated by tabs, or "separator": " "'
     elif sum(have_spaces) > len(rows) / 2:
         what, expected = "look like texts", _TEXTS
     else:
@@ -185,20 +202,9 @@ def _warn_about_spaces(where: str, rows: Sequence[str]) -> None:
     logger.warning("%s: rows %s and have no tabs, so each is read as one word; %s", where, what, expected)
 
 
-def _conversion(separator: str, path: str, *, has_texts: bool) -> str:
-    """A command that converts a file."""
-    file = shlex.quote(path)
-    if has_texts and separator != "spaces":
-        # Texts contain commas, so cells are in quotes.
-        delimiter = {"commas": ",", "semicolons": ";"}[separator]
-        program = (
-            "import csv, sys; csv.writer(sys.stdout, 'excel-tab', lineterminator='\\n')"
-            f".writerows(csv.reader(sys.stdin, delimiter='{delimiter}'))"
-        )
-        return f'convert the file, for example with python -c "{program}" < {file} > NEW_FILE'
-    sign = {"spaces": "  +" if has_texts else " +", "commas": ",", "semicolons": ";"}[separator]
-    condition = "" if separator == "spaces" else f", if no cell contains {separator}"
-    return rf"convert the file, for example with sed -E '/^#/!s/{sign}/\t/g' {file} > NEW_FILE{condition}"
+def _two_spaces_to_tabs(path: str) -> str:
+    """A command that converts a file of texts."""
+    return rf"convert the file, for example with sed -E '/^#/!s/  +/\t/g' {shlex.quote(path)} > NEW_FILE"
 
 
 def _rows(lines: Sequence[str]) -> list[str]:

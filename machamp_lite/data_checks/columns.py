@@ -149,7 +149,7 @@ def find_header(config: DatasetConfig, path: str, counts: LabelCounts, *, known:
     }
     if not cells or len(cells) < len(_label_cells(config, row)):
         return None
-    texts = [row[column] for column in config.text_columns() if column < len(row)]
+    texts = [row[column] for column in config.text_columns() if isinstance(column, int) and column < len(row)]
     names_labels = any(is_column_name(cell, config.tasks) for cell in cells.values())
     names_texts = config.word_idx is None and all(map(is_column_name, texts))
     are_alone = all(
@@ -183,8 +183,10 @@ def skipped_data(config: DatasetConfig, path: str, counts: LabelCounts) -> str |
 
 
 def first_row(config: DatasetConfig, path: str) -> list[str] | None:
-    """The cells of the first line of a file; None if it is a comment or blank."""
+    """The cells of the first line of a file; None if it is a comment or blank, or if columns have names."""
     file_format = replace(file_format_of(config), skip_first_line=False)
+    if file_format.has_names:
+        return None
     # A file that has changed since it was read is reported elsewhere.
     with contextlib.suppress(DataError):
         for record in islice(read_records(path, file_format), 2):
@@ -198,7 +200,9 @@ def _label_cells(config: DatasetConfig, row: list[str]) -> dict[str, str]:
     cells = {}
     for task, options in config.tasks.items():
         columns, are_classes = options.columns(), decoder_class(options).labels_are_classes
-        if options.has_classes and are_classes and len(columns) == 1 and columns[0] < len(row):
+        if not (options.has_classes and are_classes and len(columns) == 1):
+            continue
+        if isinstance(columns[0], int) and columns[0] < len(row):
             cells[task] = row[columns[0]]
     return {task: cell for task, cell in cells.items() if cell not in (EMPTY, config.tasks[task].ignore_label)}
 
@@ -207,7 +211,8 @@ def _number_cells(config: DatasetConfig, row: list[str]) -> Iterable[tuple[str, 
     """The cells of a row in the columns of each task that reads numbers, without cells that mean "no label"."""
     for task, options in config.tasks.items():
         if options.task_type in ("regression", "probdistr"):
-            cells = [row[column] for column in options.columns() if column < len(row)]
+            columns = (column for column in options.columns() if isinstance(column, int) and column < len(row))
+            cells = [row[column] for column in columns]
             yield from ((task, cell) for cell in cells if cell not in (EMPTY, options.ignore_label))
 
 

@@ -32,6 +32,7 @@ class DatasetReader(ExampleBuilder):
         """
         examples = self._read_file(path, training=True)
         faults = [fault for task in self.config.tasks if (fault := self._missing_labels(task, str(path), examples))]
+        faults += [fault for task in self.config.tasks if (fault := self._unwritable_label(task, str(path)))]
         if faults:
             raise DataError(faults)
         return examples
@@ -85,17 +86,18 @@ class DatasetReader(ExampleBuilder):
         training: bool,
     ) -> Iterator[list[Example]]:
         """Yields the examples of a file in chunks until its first fault; after that, only checks the rest."""
-        required = self.config.required_columns()
-        columns = max(required, default=-1) + 1
         records = read_records(
-            path, file_format_of(self.config), required=required, allow_empty_words=False, faults=faults
+            path,
+            file_format_of(self.config),
+            required=self.config.required_columns(),
+            allow_empty_words=False,
+            faults=faults,
         )
-        # read_records reports rows with too few columns. Labels are read one record at a time, so that faults are in
-        # the order of the file.
+        # Labels are read one record at a time, so that faults are in the order of the file.
         annotated = (
             (record, self._labels_of(record, faults))
             for record in (self._limited(records) if training else records)
-            if record.rows and min(map(len, record.rows)) >= columns
+            if record.rows
         )
         while chunk := list(islice(annotated, CHUNK)):
             if faults.count:
@@ -180,6 +182,14 @@ class DatasetReader(ExampleBuilder):
         records = islice(read_records(path, file_format_of(self.config)), 100)
         names = {name for record in records for name in record.comment_names()}
         return f"{path}: found no {place}, expected some for task '{task}'{did_you_mean(task, names)}"
+
+    def _unwritable_label(self, task: str, path: str) -> str | None:
+        """The fault if a label has several lines or a tab, which files with columns cannot hold."""
+        if not self.config.tasks[task].has_classes:
+            return None
+        labels = (label for label in self.vocabularies[task].labels if "\n" in label or "\t" in label)
+        label = next(labels, None)
+        return label and f"{path}: found {label!r:.60} (task '{task}'), expected labels without line ends and tabs"
 
 
 def _too_long(record: Record, example: Example) -> str:

@@ -40,5 +40,21 @@ class Example:
 
 def file_format_of(config: DatasetConfig) -> FileFormat:
     """How files of a dataset are read."""
-    sent_idxs = None if config.sent_idxs is None else tuple(config.sent_idxs)
-    return FileFormat(config.word_idx, sent_idxs, config.skip_first_line, config.id_task())
+    sentence_values = config.sentence_values()
+    # With -1 as column, the label of a sentence has the name of its task.
+    in_values = [
+        task for task, options in config.active().tasks.items() if task in sentence_values and not options.columns()
+    ]
+    labels = [*config.label_columns(), *in_values]
+    return FileFormat(
+        word_idx=config.word_idx,
+        sent_idxs=None if config.sent_idxs is None else tuple(config.sent_idxs),
+        skip_first_line=config.skip_first_line,
+        id_task=config.id_task(),
+        name=config.format,
+        separator=config.separator,
+        quoting=config.quoting,
+        label_columns=tuple(labels),
+        other_columns=tuple(column for column in config.all_columns() if column not in labels),
+        sentence_values=tuple(sentence_values),
+    )

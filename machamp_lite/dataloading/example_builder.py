@@ -203,7 +203,7 @@ class ExampleBuilder:
             return {}
         names = [
             [self.name] * len(records[index].rows)
-            if column < 0
+            if column == -1
             else list(map(dataset_name, records[index].column(column)))
             for index in chosen
         ]

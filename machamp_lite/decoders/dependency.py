@@ -82,14 +82,14 @@ class Dependency(Decoder):
     @classmethod
     def read_labels(cls, record: Record, *, task: str, config: TaskOptions) -> list[Arc | None] | None:
         """The arc of each word, None if it is not annotated; None if all heads are ``_``."""
-        return read_tree(record, task=task, column=config.column_idx, ignore_label=config.ignore_label)
+        return read_tree(record, task=task, columns=config.columns(), ignore_label=config.ignore_label)
 
     @classmethod
     def find_issues(
         cls, records: Sequence[Record], labels: Sequence[Sequence[Arc | None]], *, task: str, config: TaskOptions
     ) -> Iterator[tuple[int, LabelIssue]]:
         """Trees with a cycle, or without exactly one root; only those with several roots are used."""
-        return tree_issues(labels, task=task, column=config.column_idx)
+        return tree_issues(labels, task=task, column=config.columns()[0])
 
     @classmethod
     def classes(cls, labels: Sequence[Arc], words: Sequence[str]) -> list[str]:
@@ -201,8 +201,9 @@ class Dependency(Decoder):
     def write_labels(cls, record: Record, labels: Sequence[Arc], *, task: str, config: TaskOptions) -> None:
         """Writes the ids of heads, and relations."""
         ids = head_ids(record)
-        record.set_column(config.column_idx, [ids[head] for head, _ in labels])
-        record.set_column(config.column_idx + 1, [relation for _, relation in labels])
+        heads, relations = config.columns()
+        record.set_column(heads, [ids[head] for head, _ in labels])
+        record.set_column(relations, [relation for _, relation in labels])
 
     @classmethod
     def write_ranked(
@@ -218,7 +219,7 @@ class Dependency(Decoder):
         """Writes the ids of heads, and relations, each in their column."""
         ids = head_ids(record)
         heads = [[(ids[head], probability) for head, probability in item] for item, _ in ranked]
-        for column, items in enumerate((heads, [item for _, item in ranked]), start=config.column_idx):
+        for column, items in zip(config.columns(), (heads, [item for _, item in ranked]), strict=True):
             record.set_column(column, [format_ranked(item, conn=conn, sep=sep) for item in items])
 
 

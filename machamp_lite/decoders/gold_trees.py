@@ -1,4 +1,4 @@
-"""Reads and checks gold dependency trees: heads in one column, relations in the next; which relations roots have."""
+"""Reads and checks gold dependency trees: heads in one column, relations in another; which relations roots have."""
 
 import itertools
 import operator
@@ -8,7 +8,7 @@ from typing import cast
 import numpy as np
 
 from machamp_lite.data.cells import header_hint
-from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.records import EMPTY, Column, Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelIssue
 from machamp_lite.decoders.label_cells import read_column
@@ -28,12 +28,13 @@ ROOT = "root"
 
 
 def read_tree(
-    record: Record, *, task: str, column: int, ignore_label: str | None = None
+    record: Record, *, task: str, columns: Sequence[Column], ignore_label: str | None = None
 ) -> list[Arc | None] | None:
-    """The arc of each word; None if all heads are ``_`` or the ``ignore_label``.
+    """The arc of each word, from the columns of heads and of relations; None if all heads are no labels.
 
-    With an ``ignore_label``, the arc of a word whose head is ``_`` or this label is None.
+    No labels are ``_`` and the ``ignore_label``; with one, the arc of a word with such a head is None.
     """
+    column, relation_column = columns
     heads = record.column(column)
     marks = {EMPTY, ignore_label}
     if marks.issuperset(heads):
@@ -43,7 +44,7 @@ def read_tree(
             f"{record.where(0)}: found a sentence of {len(heads)} words, expected at most {LONGEST_TREE} for the "
             f"task '{task}' (dependency); a blank line ends a sentence"
         )
-    relations = read_column(record, task=task, column=column + 1)
+    relations = read_column(record, task=task, column=relation_column)
     positions = _head_positions(record, heads, task=task, column=column, marks=marks if ignore_label else set())
     without = [
         row
@@ -61,7 +62,7 @@ def read_tree(
 
 
 def _head_positions(
-    record: Record, heads: list[str], *, task: str, column: int, marks: set[str | None]
+    record: Record, heads: list[str], *, task: str, column: Column, marks: set[str | None]
 ) -> list[int]:
     """The positions of heads, from their ids; ``NO_HEAD`` for the ``marks`` of words that are not annotated."""
     known: dict[str | None, int] = dict(zip(head_ids(record), itertools.count(), strict=False))
@@ -122,7 +123,7 @@ def check_ids(record: Record, *, task: str) -> None:
 
 
 def tree_issues(
-    trees: Sequence[Sequence[Arc | None]], *, task: str, column: int
+    trees: Sequence[Sequence[Arc | None]], *, task: str, column: Column
 ) -> Iterator[tuple[int, LabelIssue]]:
     """The index and the issue of each tree with a cycle, or without exactly one root.
 

@@ -2,16 +2,17 @@
 
 from machamp_lite.config.task_types import COMMENT
 from machamp_lite.data.cells import expected_number, header_hint, parse_number
-from machamp_lite.data.records import EMPTY, Record
+from machamp_lite.data.records import EMPTY, Column, Record
 from machamp_lite.errors import DataError
 
 
-def read_column(record: Record, *, task: str, column: int) -> list[str]:
+def read_column(record: Record, *, task: str, column: Column) -> list[str]:
     """One label per row; raises ``DataError`` for empty ones."""
     labels = record.column(column)
     lengths = [len(row) for row in record.rows]
-    if min(lengths) <= column < max(lengths) and labels.count(EMPTY) < len(labels):
-        row = next(row for row, length in enumerate(lengths) if length <= column)
+    index = record.names.get(column, 0) if isinstance(column, str) else column
+    if min(lengths) <= index < max(lengths) and labels.count(EMPTY) < len(labels):
+        row = next(row for row, length in enumerate(lengths) if length <= index)
         raise DataError(f"{record.where(row)}: found no column {column} (task '{task}'), which other rows have")
     if "" in labels:
         raise DataError(
@@ -25,7 +26,7 @@ def read_column(record: Record, *, task: str, column: int) -> list[str]:
     return labels
 
 
-def read_sentence_label(record: Record, *, task: str, column: int) -> str | None:
+def read_sentence_label(record: Record, *, task: str, column: Column) -> str | None:
     """The label of a sentence, from a column or a comment; None without the comment, ``DataError`` if it is empty."""
     if column != COMMENT:
         return read_column(record, task=task, column=column)[0]

@@ -1,5 +1,6 @@
 """Chooses the dataset of a model that an input belongs to, by the format and the labels of its first sentences."""
 
+import io
 import logging
 import os
 import re
@@ -9,10 +10,12 @@ from itertools import chain, groupby, islice
 
 from machamp_lite.config.joint_datasets import JOIN, can_be_joined, find_dataset, predict_the_same
 from machamp_lite.config.schema import Config, DatasetConfig
-from machamp_lite.data.lines import check_format, count_leading_lines
-from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY
+from machamp_lite.data.formats import format_of
+from machamp_lite.data.lines import check_format, count_leading_lines, open_data
+from machamp_lite.data.records import BYTE_ORDER_MARK, EMPTY, Column, read_records
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.errors import ConfigError, DataError, FaultList
 from machamp_lite.inference.known_labels import find_known_labels
 
 logger = logging.getLogger(__name__)
@@ -79,14 +82,14 @@ def matching_dataset(
     """
     if name is not None or len(config.datasets) == 1:
         chosen = choose_dataset(config, name)
-        if not raw_text and os.path.exists(source):
-            _warn_about_ids(source, find_dataset(config, chosen).word_idx)
+        dataset = find_dataset(config, chosen)
+        if not raw_text and os.path.isfile(source) and _is_plain(source, dataset):
+            _warn_about_ids(source, dataset.word_idx)
         return chosen
-    sample = _read_sample(source)
     matching = [
         name
         for name, dataset in config.datasets.items()
-        if (can_read_raw_text(dataset) if raw_text else _matches(dataset, sample))
+        if (can_read_raw_text(dataset) if raw_text else _matches(dataset, source))
     ]
     reason = "the only dataset of this format"
     if len(matching) > 1 and not raw_text:
@@ -133,8 +136,8 @@ def _undecided(config: Config, matching: Sequence[str]) -> str:
     return f"found {found}; expected --dataset with one of {known}{joint}"
 
 
-def _warn_about_ids(source: str | os.PathLike[str], word_idx: int | None) -> None:
-    if word_idx is not None and _are_ids(_read_sample(source), word_idx):
+def _warn_about_ids(source: str | os.PathLike[str], word_idx: Column | None) -> None:
+    if isinstance(word_idx, int) and _are_ids(_read_sample(source), word_idx):
         logger.warning(
             "%s: column %d, which is read as words, contains only numbers; does the file have another format?",
             source,
@@ -180,12 +183,13 @@ class _Sample:
 
 def _read_sample(source: str | os.PathLike[str]) -> _Sample:
     try:
-        with open(source, "rb") as start:
+        with open_data(source) as start:
             check_format(str(source), start.read(HEAD_BYTES))
-        with open(source, encoding="utf-8", errors="replace", newline="\n") as file:
+        with io.TextIOWrapper(open_data(source), encoding="utf-8", errors="replace", newline="\n") as file:
             sentences = list(islice(_split_at_blank_lines(islice(file, MAX_LINES)), MAX_SENTENCES))
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error.strerror or error})") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{source}: cannot be read ({reason})") from None
     # 0 is the first column: a leading line with # is a comment, whichever column has the words.
     words = [line for lines in sentences for line in lines[count_leading_lines(lines, 0) :]]
     return _Sample(_cells(chain.from_iterable(sentences)), _cells(words), len(sentences))
@@ -202,8 +206,11 @@ def _split_at_blank_lines(lines: Iterable[str]) -> Iterator[list[str]]:
             yield list(part)
 
 
-def _matches(config: DatasetConfig, sample: _Sample) -> bool:
-    if config.word_idx is not None:
+def _matches(config: DatasetConfig, source: str | os.PathLike[str]) -> bool:
+    if not _is_plain(source, config):
+        return _has_columns(config, source)
+    sample = _read_sample(source)
+    if isinstance(config.word_idx, int):
         # Lines without a blank line may be one sentence or a TSV file.
         may_have_words = sample.has_sentences or (sample.sentences == 1 and len(sample.rows) <= MAX_MEAN_LENGTH)
         columns = _shared_columns(sample.word_rows)
@@ -215,14 +222,32 @@ def _matches(config: DatasetConfig, sample: _Sample) -> bool:
         )
     if config.sent_idxs is not None:
         columns = _shared_columns(sample.rows[1:] if config.skip_first_line else sample.rows)
-        if max(config.sent_idxs) >= len(columns):
+        indices = list(map(int, config.sent_idxs))
+        if max(indices) >= len(columns):
             return False
-        texts = [columns[index] for index in config.sent_idxs]
+        texts = [columns[index] for index in indices]
         return not any(map(_are_empty, texts)) and (not sample.has_sentences or all(map(_are_texts, texts)))
     lines = sample.word_rows if sample.has_sentences else sample.rows
     has_columns = sum(len(row) > 1 for row in lines) > len(lines) / 2
     are_words = sample.has_sentences and not _are_texts([row[0] for row in lines])
     return bool(lines) and not has_columns and not are_words
+
+
+def _is_plain(source: str | os.PathLike[str], config: DatasetConfig) -> bool:
+    """Whether a dataset would read a file as lines with columns that have numbers and are separated by tabs."""
+    is_tsv = format_of(source, config.format) == "tsv" and config.separator is None and not config.quoting
+    return is_tsv and not file_format_of(config).has_names
+
+
+def _has_columns(config: DatasetConfig, source: str | os.PathLike[str]) -> bool:
+    """Whether the first sentences of a file have the words or texts of a dataset."""
+    faults = FaultList()
+    records = read_records(source, file_format_of(config), required=config.text_columns(), faults=faults)
+    try:
+        found = list(islice(records, MAX_SENTENCES))
+    except DataError:
+        return False
+    return not faults.count and any(record.rows for record in found)
 
 
 def _shared_columns(rows: list[list[str]]) -> list[tuple[str, ...]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
-from machamp_lite.data.records import Record, in_chunks, read_records
+from machamp_lite.data.records import FileFormat, Record, in_chunks, read_records, record_writer
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
@@ -24,7 +24,6 @@ from machamp_lite.errors import (
     first_items,
     shown_label,
 )
-from machamp_lite.files.atomic import open_output
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
 from machamp_lite.inference.engine import predict_labels, rank_labels
@@ -94,18 +93,24 @@ def predict_file(
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
         tracker = tracker or MetricTracker(config.tasks)
         faults = FaultList()
+        # Raw text becomes lines with columns.
+        file_format = FileFormat() if raw_text else file_format_of(config)
         if raw_text:
             records = raw_text_records(
                 model, name, source, pre_tokenized=pre_tokenized, batch_size=batch_size, faults=faults
             )
         else:
-            records = read_records(source, file_format_of(config), required=config.text_columns(), faults=faults)
+            records = read_records(source, file_format, required=config.text_columns(), faults=faults)
         checker = InputChecker(str(source), config)
         if not raw_text:
             records = checker.watch(records)
         if max_sents is not None:
             records = _first(records, max_sents, faults, str(source))
-        with overridden_threshold(model, name, threshold), _writing(target), open_output(target) as file:
+        with (
+            overridden_threshold(model, name, threshold),
+            _writing(target),
+            record_writer(target, source, file_format) as write,
+        ):
             for record in predict_records(
                 model,
                 name,
@@ -117,7 +122,7 @@ def predict_file(
                 sep=sep,
                 from_raw_text=raw_text,
             ):
-                file.write(record.text())
+                write(record)
     scores_file = scores_path(target)
     if scores_file is not None:
         with _writing(scores_file):
@@ -173,7 +178,7 @@ def predict_records(
     unwritten = config.text_tasks()
     replaced = _replaced_tasks(config)
     for task, column in unwritten.items():
-        message = "%s: the labels of the task '%s' are not written: column %d is one of the texts (sent_idxs)"
+        message = "%s: the labels of the task '%s' are not written: column %s is one of the texts (sent_idxs)"
         logger.warning(message, dataset, task, column)
     if from_raw_text:
         tasks = {task: options for task, options in config.tasks.items() if options.input_type != "raw"}

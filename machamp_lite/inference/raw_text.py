@@ -58,18 +58,38 @@ def raw_text_records(
     config = find_dataset(model.config, dataset)
     if config.word_idx is None:
         lines = read_records(source, FileFormat(), faults=faults)
-        return lines if config.sent_idxs is None else _in_a_column(config, lines)
+        return lines if config.sent_idxs is None else _with_header(source, config, _in_a_column(config, lines))
     columns, task = _columns(config), raw_task(config)
     texts, name = read_raw_text(source, faults), str(source)
     if pre_tokenized:
         logger.info("%s: words are split at white space only (--pre_tokenized)", name)
-        return (
+        records: Iterator[Record] = (
             raw_text_record(name, number, text, split_at_white_space(text), columns) for number, text in texts
         )
-    if task is None:
-        return _split_at_word_boundaries(name, texts, columns)
-    logger.info("%s: words are split by the task '%s' (tok)", name, task)
-    return _split_by_model(model, dataset, name, texts, columns, batch_size=batch_size)
+    elif task is None:
+        records = _split_at_word_boundaries(name, texts, columns)
+    else:
+        logger.info("%s: words are split by the task '%s' (tok)", name, task)
+        records = _split_by_model(model, dataset, name, texts, columns, batch_size=batch_size)
+    return _with_header(source, config, records)
+
+
+def _names(config: DatasetConfig) -> dict[str, int]:
+    """The positions of the named columns of a dataset in rows that are made from raw text."""
+    values = config.sentence_values()
+    columns = [column for column in config.required_columns() if column not in values]
+    ordered = sorted(columns, key=lambda column: column not in config.text_columns())
+    return {column: index for index, column in enumerate(ordered) if isinstance(column, str)}
+
+
+def _with_header(
+    source: str | os.PathLike[str], config: DatasetConfig, records: Iterator[Record]
+) -> Iterator[Record]:
+    """The records below a header, if columns have names."""
+    names = _names(config)
+    if names:
+        yield Record(str(source), 1, ["\t".join(names) + "\n"])
+    yield from records
 
 
 def raw_task(config: DatasetConfig) -> str | None:
@@ -86,12 +106,14 @@ def raw_task(config: DatasetConfig) -> str | None:
 
 def _columns(config: DatasetConfig) -> RawTextColumns:
     """The columns that a dataset requires, or ten if it looks like CoNLL-U."""
-    required = config.required_columns()
-    needed, id_task = max(required) + 1, config.id_task()
+    names, required = _names(config), config.required_columns()
+    if names:
+        return RawTextColumns(len(names), names[str(config.word_idx)], has_ids=False, names=names)
+    needed, id_task = max(map(int, required)) + 1, config.id_task()
     is_conllu = config.word_idx == 1 and id_task is None and (needed > 3 or raw_task(config) is not None)
     return RawTextColumns(
         max(CONLLU_COLUMNS, needed) if is_conllu else needed,
-        config.word_idx or 0,
+        int(config.word_idx or 0),
         has_ids=id_task is None,
         has_misc=is_conllu and MISC not in required,
     )
@@ -99,8 +121,10 @@ def _columns(config: DatasetConfig) -> RawTextColumns:
 
 def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Record]:
     """Each line as the only text of a row. Blank lines are kept, so that input and output have the same lines."""
-    (column,) = config.sent_idxs or (0,)
-    needed = max(config.required_columns()) + 1
+    names = _names(config)
+    (given,) = config.sent_idxs or (0,)
+    column = names[given] if isinstance(given, str) else given
+    needed = len(names) or max(map(int, config.required_columns())) + 1
     for record in lines:
         if not record.rows:
             yield record
@@ -108,7 +132,7 @@ def _in_a_column(config: DatasetConfig, lines: Iterable[Record]) -> Iterator[Rec
         row = [EMPTY] * needed
         # A tab would start another column.
         row[column] = " ".join(record.words[0].split("\t"))
-        yield Record(record.path, record.first_line, record.lines, [row], [0], [row[column]])
+        yield Record(record.path, record.first_line, record.lines, [row], [0], [row[column]], names=names)
 
 
 def _split_at_word_boundaries(
