@@ -33,6 +33,7 @@ _EXPECTED = {
     "too_long": "a list of at most {max_length} items",
     "too_short": "a list of {min_length} or more items",
 }
+_LIMITS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 
 class ErrorCollector:
@@ -155,6 +156,9 @@ def _without_union_branches(errors: Iterable[Any]) -> list[dict[str, Any]]:
         limits = {key: _plain(limit) for key, limit in error.get("ctx", {}).items()}
         expected = template.format(**limits) if template else error["msg"]
         first = merged.setdefault(keys, {**error, "loc": keys, "expected": [], "options": []})
+        if first["type"] in _LIMITS and error["type"].endswith("_type"):
+            # The value has the type of the first branch.
+            continue
         first["expected"].append(expected)
         if error["type"] == "literal_error":
             first["options"] += re.findall(r"'([^']*)'", expected)

@@ -1,6 +1,5 @@
 """Checks that the columns of a dataset and the options of its files fit the formats of the files."""
 
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -32,8 +31,6 @@ def check_file_format(where: Location, dataset: DatasetConfig, given: Mapping[st
     for key, name in formats.items():
         if name in ARROW_FORMATS and find_spec("pyarrow") is None:
             where.at(key).add("Arrow and Parquet require pyarrow; run pip install 'machamp_lite[arrow]'")
-        elif key in files and os.path.isdir(files[key]) and name not in ARROW_FORMATS:
-            where.at(key).add(f"'{files[key]}' is a folder, expected a file")
         if name not in OBJECT_FORMATS:
             continue
         if numbers:

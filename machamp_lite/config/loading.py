@@ -18,6 +18,7 @@ from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker, check_oversampling
 from machamp_lite.config.task_types import TASK_TYPES, Column, options_class
+from machamp_lite.data.formats import is_dataset_folder
 from machamp_lite.errors import ConfigError, nearest_file
 
 logger = logging.getLogger(__name__)
@@ -303,7 +304,10 @@ def _check_files(where: Location, raw: Mapping[str, Any]) -> None:
             continue
         if "\0" in path or not os.path.exists(path):
             where.at(key).add(f"no such file {show(path)}{nearest_file(path)}")
-        elif not os.path.isfile(path) and not os.path.isdir(path):
+        elif os.path.isdir(path):
+            if not is_dataset_folder(path):
+                where.at(key).add(f"'{path}' is a folder, expected a file")
+        elif not os.path.isfile(path):
             where.at(key).add(f"{show(path)} is a pipe or a device, expected a file")
 
 

@@ -23,9 +23,10 @@ from safetensors.numpy import save as save_arrays
 
 from machamp_lite.config.schema import Config
 from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.data.formats import format_of
 from machamp_lite.data.running_text import KEY
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.dataloading.datasets import RunData, data_checksums, data_files
+from machamp_lite.dataloading.datasets import RunData, data_checksums, data_files, files_of
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import check_empty_names, first_line
@@ -58,7 +59,7 @@ def cache_folder(choice: str, config: Config) -> Path | None:
     if choice != AUTO:
         return Path(choice)
     try:
-        if sum(os.path.getsize(path) for path in data_files(config)) < MIN_BYTES:
+        if sum(os.path.getsize(file) for path in data_files(config) for file in files_of(path)) < MIN_BYTES:
             return None
         user_cache = Path(os.environ.get("XDG_CACHE_HOME", ""))
         return (user_cache if user_cache.is_absolute() else Path.home() / ".cache") / "machamp_lite"
@@ -175,7 +176,11 @@ def _config_state(config: Config) -> list[Any]:
     datasets = [
         (
             name,
-            dataset.dev_data_path is not None,
+            # The suffix of a file may say which format it has.
+            [
+                path and format_of(path, dataset.format)
+                for path in (dataset.train_data_path, dataset.dev_data_path)
+            ],
             dataset.model_dump(mode="json", exclude=_DATASET_OPTIONS),
             [
                 (task, options.model_dump(mode="json", exclude=_TASK_OPTIONS))

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from machamp_lite.config.schema import Config, DatasetConfig
+from machamp_lite.data.formats import is_dataset_folder
 from machamp_lite.data.tokenization import WordTokenizer
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.batch_sampler import Stream
@@ -14,7 +16,7 @@ from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError
-from machamp_lite.files.checksums import checksum
+from machamp_lite.files.checksums import checksum, checksum_of_text
 from machamp_lite.weighting.class_weights import scheme_weights
 from machamp_lite.weighting.oversampling import sampling_weights
 
@@ -57,9 +59,17 @@ def changed_files(checksums: Mapping[str, str]) -> list[str]:
     return [path for path, before in checksums.items() if _checksum_or_empty(path) != before]
 
 
+def files_of(path: str) -> list[str]:
+    """The file itself, or the files of a folder with a dataset."""
+    if not is_dataset_folder(path):
+        return [path]
+    return sorted(str(file) for file in Path(path).iterdir() if file.is_file())
+
+
 def _checksum_or_empty(path: str) -> str:
     try:
-        return checksum(path)
+        checksums = list(map(checksum, files_of(path)))
+        return checksums[0] if len(checksums) == 1 else checksum_of_text(" ".join(checksums))
     except (OSError, ValueError):
         return ""
 

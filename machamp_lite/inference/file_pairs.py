@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from machamp_lite.data.formats import is_dataset_folder
 from machamp_lite.errors import ConfigError, nearest_file
 from machamp_lite.files.atomic import is_read_only
 from machamp_lite.files.checksums import read_json_object
@@ -75,11 +76,11 @@ def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
     if is_standard(source):
         if sys.stdin is None:
             yield "standard input: is closed, expected an input"
-    elif os.path.isdir(source):
+    elif os.path.isdir(source) and not is_dataset_folder(source):
         yield f"{source}: is a folder, expected a file"
     elif not _exists(source):
         yield f"{source}: no such file{nearest_file(str(source))}"
-    elif not (os.path.isfile(source) or _can_be_spooled(source)):
+    elif not (os.path.isfile(source) or os.path.isdir(source) or _can_be_spooled(source)):
         yield f"{source}: is a device or a socket, expected a file, a pipe, or - for standard input"
     if is_standard(target):
         if sys.stdout is None:

@@ -343,7 +343,12 @@ FORMATS: dict[str, tuple[bytes, str]] = {
             ("in four bytes without a mark", "utf-32-le", "UTF-32LE"),
         ]
     },
-    "gzip": (gzip.compress(b"1\ta\n", mtime=0), "found a gzip file, expected text; unpack it with gunzip"),
+    "gzip, compressed twice": (
+        gzip.compress(gzip.compress(b"1\ta\n", mtime=0), mtime=0),
+        "found a gzip file in a gzip file, expected text; unpack it with gunzip",
+    ),
+    "a Parquet file": (b"PAR1\x15\x04", 'found a Parquet file; set "format": "parquet"'),
+    "an Arrow file": (b"ARROW1\0\0", 'found an Arrow file; set "format": "arrow"'),
     "bzip2": (bz2.compress(b"1\ta\n"), "found a bzip2 file, expected text; unpack it with bunzip2"),
     "xz": (lzma.compress(b"1\ta\n"), "found an xz file, expected text; unpack it with unxz"),
     "zip": (b"PK\x03\x04\x14\0\0\0\x08\0", "found a zip file (or one of Word, Excel or "),

@@ -45,9 +45,17 @@ def format_of(path: str | os.PathLike[str], name: str | None = None) -> str:
     """
     if name is not None:
         return name
-    if os.path.isdir(path):
+    if is_dataset_folder(path):
         return "arrow"
     return SUFFIXES.get(os.path.splitext(str(path).lower().removesuffix(GZIP_SUFFIX))[1], "tsv")
+
+
+def is_dataset_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a folder of Arrow or Parquet files, or of several datasets of Hugging Face's ``datasets``."""
+    if not os.path.isdir(path):
+        return False
+    names = os.listdir(path)
+    return "dataset_dict.json" in names or any(name.endswith((".arrow", ".parquet")) for name in names)
 
 
 def module_of(path: str | os.PathLike[str], file_format: FileFormat) -> Any:

@@ -28,6 +28,8 @@ from machamp_lite.files.checksums import read_json_object
 # The rows that are in memory at once.
 BATCH_ROWS, BATCH_ROWS_WRITTEN = 1000, 10_000
 SUFFIXES = (".arrow", ".parquet")
+# The key of the features of Hugging Face in the metadata of a file.
+_METADATA = b"huggingface"
 _PARQUET, _ARROW_FILE = b"PAR1", b"ARROW1"
 _SHARD = re.compile(r"(.*?)-\d+-of-\d+")
 
@@ -148,11 +150,11 @@ def _class_names(schema: Any, folder: Path) -> dict[str, list[str]]:
     """The names of the classes of columns with integers, from the metadata of the file or its folder."""
     pyarrow = import_pyarrow(folder)
     try:
-        metadata = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        metadata = json.loads((schema.metadata or {}).get(_METADATA, b"{}"))
     except (ValueError, RecursionError):
         metadata = {}
     info = metadata.get("info") if isinstance(metadata, dict) else None
-    features = (info if isinstance(info, dict) else read_json_object(folder / "dataset_info.json")).get("features")
+    features = (info if isinstance(info, dict) else _folder_info(folder)).get("features")
     classes = {}
     for field in schema:
         feature, kind = features.get(field.name) if isinstance(features, dict) else None, field.type
@@ -163,6 +165,10 @@ def _class_names(schema: Any, folder: Path) -> dict[str, list[str]]:
         if isinstance(names, list) and pyarrow.types.is_integer(kind):
             classes[field.name] = list(map(str, names))
     return classes
+
+
+def _folder_info(folder: Path) -> dict[str, Any]:
+    return read_json_object(folder / "dataset_info.json")
 
 
 def _item_feature(feature: Any) -> Any:
@@ -205,6 +211,10 @@ def writer(
     with _opened(pyarrow, path) as (schema, _):
         classes = _class_names(schema, Path(path).parent)
         schema = _new_schema(pyarrow, schema, classes, predicted, file_format)
+        if classes and _METADATA not in (schema.metadata or {}):
+            # The output is one file, which has the names of classes itself.
+            info = json.dumps({"info": {"features": _folder_info(Path(path).parent)["features"]}})
+            schema = schema.with_metadata({**(schema.metadata or {}), _METADATA: info})
     done = 0
     with _sink(pyarrow, file, schema, _kind(path)) as sink:
         for batch, classes in _batches(source, rows=BATCH_ROWS_WRITTEN):
