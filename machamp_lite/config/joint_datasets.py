@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from machamp_lite.config.schema import Config, DatasetConfig
+from machamp_lite.config.task_types import Column
 from machamp_lite.errors import ConfigError, nearest
 
 JOIN = "+"
@@ -77,8 +78,8 @@ def _faults(datasets: dict[str, DatasetConfig]) -> Iterator[str]:
     ids = [name for name, dataset in datasets.items() if dataset.dataset_embed_idx == NAME_IS_ID]
     if len(datasets) > 1 and ids:
         yield f"the name {ids[0]} is an input of its tasks (dataset_embed_idx {NAME_IS_ID})"
-    written: dict[int, tuple[str, str]] = {}
-    places: dict[str, tuple[str, list[int]]] = {}
+    written: dict[Column, tuple[str, str]] = {}
+    places: dict[str, tuple[str, list[Column]]] = {}
     for name, dataset in datasets.items():
         for task, options in dataset.active().tasks.items():
             other, columns = places.setdefault(task, (name, options.columns()))

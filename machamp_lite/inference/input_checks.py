@@ -36,7 +36,7 @@ class InputChecker:
                 yield record
                 continue
             for row in record.rows:
-                if record.first_line == 1 and self._is_header(row, record.words):
+                if record.first_line == 1 and not record.names and self._is_header(row, record.words):
                     self.header = record.words
                 self.rows[len(row)] = self.rows.get(len(row), 0) + 1
                 self.first.setdefault(len(row), record.where(0))
@@ -47,9 +47,14 @@ class InputChecker:
         self.with_spaces += [word for word in words if " " in word.strip()]
 
     def _is_header(self, row: list[str], texts: list[str]) -> bool:
-        columns = [column for options in self.config.tasks.values() for column in options.columns()]
+        columns = self._numbered_columns()
         labels = [row[column] for column in columns if column < len(row) and row[column] != EMPTY]
         return all(is_column_name(cell, self.config.tasks) for cell in (*texts, *labels))
+
+    def _numbered_columns(self) -> set[int]:
+        """The columns of labels; those with names are found by their names."""
+        columns = (column for options in self.config.tasks.values() for column in options.columns())
+        return {column for column in columns if isinstance(column, int)}
 
     def warnings(self) -> Iterator[str]:
         """The warnings about all rows so far."""
@@ -65,7 +70,7 @@ class InputChecker:
                 f"{self.path}:1: looks like a header ('{texts}') but is predicted as data; remove the line, or train "
                 f"the model with {SKIP_HEADER}"
             )
-        written = {column for options in self.config.tasks.values() for column in options.columns()}
+        written = self._numbered_columns()
         needed, most = max(written, default=-1) + 1, max(self.rows, default=0)
         short = [length for length in sorted(self.rows) if length < min(needed, most)]
         if short:

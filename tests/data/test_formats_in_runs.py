@@ -1,6 +1,8 @@
 """A run on each format: checked, trained, scored, predicted, and the output can be read as the input was."""
 
+import csv
 import gzip
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,16 @@ PAIRS = [("a dog, asleep", "yes"), ('she said "no"', "no")] * 3
 
 
 def csv_of(separator: str) -> str:
-    rows = [f'{number}{separator}"{text.replace(chr(34), chr(34) * 2)}"{separator}{label}\r\n' for number, (text, label) in enumerate(PAIRS)]
-    return f"id{separator}text{separator}label\r\n" + "".join(rows)
+    text = io.StringIO(newline="")
+    rows = [(number, *pair) for number, pair in enumerate(PAIRS)]
+    csv.writer(text, delimiter=separator, quoting=csv.QUOTE_NONNUMERIC).writerows([("id", "text", "label"), *rows])
+    return text.getvalue()
+
+
+def lines(form: str) -> str:
+    """One word per line, in this form, and a blank line after each sentence."""
+    sentences = [zip(*sentence[:2], strict=True) for sentence in SENTENCES]
+    return "".join("".join(form.format(*pair) for pair in sentence) + "\n" for sentence in sentences)
 
 
 def json_lines(**columns: list[Any]) -> str:
@@ -37,7 +47,6 @@ NAMED_WORDS = {
 }
 NAMED_TEXTS = {"sent_idxs": ["text"], "tasks": {"label": {"task_type": "classification", "column_idx": "label"}}}
 CLASSES = {"label": {"names": ["no", "yes"], "_type": "ClassLabel"}}
-SPACED = "".join("".join(f"{w} X {t}\n" for w, t in zip(*s[:2], strict=True)) + "\n" for s in SENTENCES)
 
 CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     "CSV with names": ("data.csv", csv_of(","), NAMED_TEXTS),
@@ -55,12 +64,12 @@ CASES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     ),
     "CSV of words": (
         "words.csv",
-        "tokens,tags\n" + "".join("".join(f'"{w}",{t}\n' for w, t in zip(*s[:2], strict=True)) + "\n" for s in SENTENCES),
+        "tokens,tags\n" + lines('"{}",{}\n'),
         {"word_idx": "tokens", "tasks": {"tags": {"task_type": "seq", "column_idx": "tags"}}},
     ),
     "words separated by spaces": (
         "data.conll",
-        "-DOCSTART- -X- O\n\n" + SPACED,
+        "-DOCSTART- -X- O\n\n" + lines("{} X {}\n"),
         {"word_idx": 0, "separator": " ", "tasks": {"tags": {"task_type": "seq", "column_idx": 2}}},
     ),
     "JSON lines of texts": ("data.jsonl", json_lines(**TEXTS), NAMED_TEXTS),
@@ -123,7 +132,8 @@ def shape(path: Path) -> Any:
         return [{key: row[key] for key in row if key in ("tokens", "text")} for row in rows]
     else:
         return [line.rpartition(b",")[0].rpartition(b" ")[0] for line in content.split(b"\n")]
-    return table.schema.types, {name: table[name].to_pylist() for name in ("text", "tokens") if name in table.schema.names}
+    inputs = {"text", "tokens"}.intersection(table.schema.names)
+    return table.schema.types, {name: table[name].to_pylist() for name in inputs}
 
 
 @pytest.mark.parametrize(("name", "content", "dataset"), CASES.values(), ids=CASES)

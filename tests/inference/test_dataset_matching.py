@@ -1,6 +1,6 @@
 """Without a name, an input is read as the one dataset that it looks like; if that is not clear, nothing is guessed."""
 
-import gzip
+import bz2
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_what_is_not_clear_is_one_line_that_lists_the_datasets(
     [
         (TREEBANK.encode("utf-16"), "found UTF-16, expected UTF-8; convert it, "),
         (TREEBANK.encode("utf-16-le"), "found UTF-16LE, expected UTF-8; convert it, "),
-        (gzip.compress(TREEBANK.encode(), mtime=0), "found a gzip file, expected text; unpack it with gunzip"),
+        (bz2.compress(TREEBANK.encode()), "found a bzip2 file, expected text; unpack it with bunzip2"),
         (TREEBANK.replace("\n", "\r").encode(), "found lines that end with CR alone, "),
     ],
 )
