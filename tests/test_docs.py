@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from machamp_lite.cli import main as cli
@@ -27,6 +29,9 @@ TASK_TYPE_INDEX = USING / "task_types.md"
 TROUBLESHOOTING = USING / "troubleshooting.md"
 REFERENCE = REFERENCE_PAGES / "configuration.md"
 FLAGS = REFERENCE_PAGES / "command_line.md"
+DATA = REFERENCE_PAGES / "data.md"
+# Files that the page about data shows, with the language of their block.
+EXAMPLE_FILES = {"reviews.csv": "csv", "ner.txt": "conll", "ner.jsonl": "jsonl"}
 METRICS_PAGE = REFERENCE_PAGES / "metrics.md"
 ARCHITECTURE = DEVELOPING / "architecture.md"
 GUARANTEES = DEVELOPING / "guarantees.md"
@@ -47,6 +52,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that looks like the checkout, to run commands in."""
     for name in ("data", "configs"):
         os.symlink(ROOT / name, tmp_path / name)
+    for name, language in EXAMPLE_FILES.items():
+        (tmp_path / name).write_text(blocks(DATA, language)[0], encoding="utf-8")
+    rows = [json.loads(line) for line in blocks(DATA, "jsonl")[0].splitlines()]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "ner.parquet")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -57,6 +66,17 @@ def test_every_json_block_is_a_config(page: Path, workplace: Path) -> None:
         path = workplace / f"block{number}.json"
         path.write_text(text, encoding="utf-8")
         assert load_config([path]).datasets
+
+
+def test_the_data_files_that_are_shown_can_be_read(
+    workplace: Path, tiny_params: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = blocks(DATA, "json")
+    assert len(shown) == len(EXAMPLE_FILES) + 1
+    for text in shown:
+        (workplace / "my.json").write_text(text, encoding="utf-8")
+        flags = ["--dataset_configs", "my.json", "--parameters_config", tiny_params, "--check"]
+        assert cli.train(flags) == 0, capsys.readouterr().err
 
 
 @every_page

@@ -59,7 +59,7 @@ def read(
     names: dict[str, int] = {}
     width = None
     if file_format.skip_first_line or file_format.has_names:
-        (number, (header, *others)), blocks = _first_block(blocks)
+        number, (header, *others) = next(blocks, (1, [""]))
         if file_format.has_names:
             width = len(delimiter.split(header))
             names, header = _read_header(
@@ -76,7 +76,7 @@ def read(
     readers.pop(-1, None)
     columns = ColumnChecker(readers, faults, width)
     if readers:
-        first, blocks = _first_block(blocks)
+        first = next(blocks, (1, []))
         columns.wrong_separator = check_separator(path, *first, file_format, delimiter, max(readers) + 1, faults)
         blocks = chain([first], blocks)
     indices = [names.get(column, 0) if isinstance(column, str) else column for column in file_format.input_columns]
@@ -89,11 +89,6 @@ def read(
     for record in records:
         if columns.check(record):
             yield record
-
-
-def _first_block(blocks: Iterator[LineBlock]) -> tuple[LineBlock, Iterator[LineBlock]]:
-    """The first block, with at least one line, and the others."""
-    return next(blocks, (1, [""])), blocks
 
 
 def _without_byte_order_mark(
