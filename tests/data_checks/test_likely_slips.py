@@ -397,15 +397,24 @@ def test_no_command_is_suggested_that_would_destroy_a_text(
 
 
 def test_a_suggested_command_converts_texts(run: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    wide = MOODS.replace("\t", "    ")
-    quoted = MOODS.replace("the dog", '"the dog, the cat').replace("\t", '",')
-    for text, expected in ((wide, MOODS), (quoted, MOODS.replace("the dog", "the dog, the cat"))):
-        assert run(SENTENCES, text, None, "--check") == 2
-        (line,) = capsys.readouterr().err.splitlines()
-        command = line.partition("for example with ")[2].replace("NEW_FILE", "converted")
-        command = command.replace("python ", f"{sys.executable} ")
-        subprocess.run(command, shell=True, check=True)
-        assert Path("converted").read_text() == expected
+    assert run(SENTENCES, MOODS.replace("\t", "    "), None, "--check") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    command = line.partition("for example with ")[2].replace("NEW_FILE", "converted")
+    subprocess.run(command, shell=True, check=True)
+    assert Path("converted").read_text() == MOODS
+
+
+@pytest.mark.parametrize(
+    ("separator", "keys"), [(",", {"format": "csv"}), (";", {"format": "csv", "separator": ";"})]
+)
+def test_the_keys_that_read_another_separator_are_named(
+    run: Callable[..., int], capsys: pytest.CaptureFixture[str], separator: str, keys: dict[str, str]
+) -> None:
+    quoted = MOODS.replace("the dog", f'"the dog{separator} the cat').replace("\t", f'"{separator}')
+    assert run(SENTENCES, quoted, None, "--check") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(f'"{key}": "{value}"' in line for key, value in keys.items())
+    assert run({**SENTENCES, **keys}, quoted, None, "--check") == 0
 
 
 @pytest.mark.parametrize("comments", ["", COMMENTS])
