@@ -73,7 +73,7 @@ def _known_share(
     known = total = 0
     for record in records:
         try:
-            labels = decoder_class(options).read_labels(record, task=task, config=options) or []
+            labels = decoder_class(options).read_gold(record, task=task, config=options) or []
         except DataError:
             total += 1
             continue
@@ -84,8 +84,8 @@ def _known_share(
 
 
 def _classes(labels: Sequence[Any], words: Sequence[str], options: TaskOptions) -> Sequence[Any]:
-    """The classes of those labels that are not ``_``."""
-    present = [index for index, label in enumerate(labels) if label != EMPTY]
+    """The classes of the annotated items, without those that are ``_``."""
+    present = [index for index, label in enumerate(labels) if label not in (EMPTY, None)]
     labels = [labels[index] for index in present]
     if not options.has_classes:
         return labels

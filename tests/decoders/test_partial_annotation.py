@@ -19,6 +19,7 @@ from machamp_lite.data_checks.statistics import describe_data
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.errors import DataError
 from machamp_lite.inference.evaluation import MetricTracker
+from machamp_lite.inference.known_labels import find_known_labels
 from machamp_lite.inference.predictor import predict_file
 from machamp_lite.metrics.span_f1 import SpanF1
 from machamp_lite.training import run as runs
@@ -281,6 +282,19 @@ def test_prediction_labels_every_word_and_scores_the_annotated_ones(
     # Columns of "_", and of marks, have no gold labels.
     source.write_text("1\tdogs" + "\t_" * 8 + "\n\n1\tdogs" + "\t--" * 8 + "\n\n")
     assert predict_file(model, source, target) == {}
+
+
+def test_marks_are_no_sign_of_another_dataset(load: Callable[..., Any], tmp_path: Path) -> None:
+    config = load()
+    data = runs.read_data(config)
+    source = tmp_path / "source"
+    source.write_text(MARKED)
+    found = find_known_labels(source, config.datasets["D"], data.vocabularies, max_sentences=10)
+    # "mood" has no label in this file.
+    assert (found.known, found.unknown) == (TASKS.keys() - {"mood"}, set())
+    source.write_text(MARKED.replace("\tDET\t", "\t--\t").replace("\tNOUN\t", "\t--\t"))
+    found = find_known_labels(source, config.datasets["D"], data.vocabularies, max_sentences=10)
+    assert "upos" not in found.known | found.unknown
 
 
 def test_pairs_of_labels_around_a_gap_do_not_break_the_scheme(
