@@ -7,7 +7,7 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 
 from machamp_lite.data.delimiter import SPACES, TABS, Delimiter
@@ -96,10 +96,16 @@ class ColumnChecker:
     faults: FaultList
     header: int | None = None
     wrong_separator: bool = False
+    needed: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.needed = max(self.required, default=-1) + 1
 
     def check(self, record: Record) -> bool:
         """Adds the faults of one record; returns whether it has none."""
-        needed = max(self.required, default=-1) + 1
+        needed = self.needed
+        if self.header is None and min(map(len, record.rows), default=needed) >= needed:
+            return True
         lengths = list(map(len, record.rows))
         if min(lengths, default=needed) >= needed and (self.header is None or max(lengths, default=0) <= self.header):
             return True

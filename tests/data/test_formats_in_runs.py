@@ -168,6 +168,14 @@ def test_a_run_on_each_format(
         output.write_bytes(written)
     assert written == (run / "A.out").read_bytes()
     assert shape(output) == shape(data / "data.arrow" if data.is_dir() else data)
+    # Raw text becomes a file with tabs, with a header if columns have names.
+    (tmp_path / "raw.txt").write_text("The dog sleeps\nRun\n", encoding="utf-8")
+    assert cli.predict([str(run), str(tmp_path / "raw.txt"), str(tmp_path / "raw.out"), "--raw_text"]) == 0, (
+        capsys.readouterr().err
+    )
+    header = (tmp_path / "raw.out").read_text(encoding="utf-8").splitlines()[0]
+    named = dataset.get("word_idx", dataset.get("sent_idxs", [""])[0])
+    assert header.startswith(f"{named}\t") or not isinstance(named, str)
     # The output can be an input.
     suffix = {"folder": ".arrow", "data.jsonl.gz": ".jsonl"}.get(name, data.suffix)
     again = output.rename(tmp_path / f"again{suffix}")

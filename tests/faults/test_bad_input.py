@@ -110,7 +110,10 @@ TREEBANKS: dict[str, tuple[bytes, str]] = {
     "only blank lines": (b"\n\t\n\r\n", "in: no sentences found"),
     "only a byte order mark": ("\ufeff".encode(), "in: no sentences found"),
     "UTF-16": (TREEBANK.encode("utf-16"), "in: found UTF-16, expected UTF-8; convert it, for example with"),
-    "gzip": (gzip.compress(TREEBANK.encode(), mtime=0), "in: found a gzip file, expected text; unpack it with gunzip"),
+    "a damaged gzip file": (
+        gzip.compress(TREEBANK.encode(), mtime=0)[:-9],
+        "in: cannot be read (the gzip file is damaged",
+    ),
     "the line ends of old Macs": (
         TREEBANK.replace("\n", "\r").encode(),
         "in: found lines that end with CR alone",

@@ -181,14 +181,15 @@ def _texts_of(
     names: Mapping[str, int],
 ) -> Iterator[Record]:
     """One record per row. Without ``indices`` of texts, each line is a text."""
+    chosen = indices or (0,)
     for first, lines in blocks:
         rows = [[line.rstrip("\r\n")] for line in lines] if indices is None else delimiter.split_lines(lines)
         for number, (line, row) in enumerate(zip(lines, rows, strict=True), start=first):
             if is_blank(line):
                 yield Record(path, number, [line])
                 continue
-            texts = [row[index] if index < len(row) else "" for index in indices or (0,)]
-            yield Record(path, number, [line], [row], [0], texts, names=names)
+            texts = [row[index] if index < len(row) else "" for index in chosen]
+            yield Record(path, number, [line], [row], [0], texts, None, names)
 
 
 def _sentences_of(
