@@ -151,7 +151,7 @@ WRONG_DATASETS = {
     "A: found neither word_idx nor sent_idxs, expected one of them": dataset(word_idx=ABSENT),
     "A -> word_idx: expected a number of at least 0, found -1": dataset(word_idx=-1),
     "A -> word_idx: expected a whole number or a name in quotes, found '1'": dataset(word_idx="1"),
-    "A -> sent_idxs: expected a list, found 0": pairs(sent_idxs=0),
+    "A -> sent_idxs: expected a list, found '0'": pairs(sent_idxs="0"),
     "A -> sent_idxs: expected a list of 1 or more items, found []": pairs(sent_idxs=[]),
     "A -> sent_idxs -> 1: expected a number of at least 0, found -1": pairs(sent_idxs=[0, -1]),
     "A -> tasks -> upos -> task_type: 'seq' labels words, expected a dataset with word_idx, found sent_idxs": pairs(

@@ -115,6 +115,26 @@ def test_both_names_of_dev_data_are_a_fault() -> None:
     )
 
 
+def test_one_column_of_texts_may_be_a_number(tmp_path: Path) -> None:
+    Path("t.tsv").write_text("label\ttext\n")
+    dataset = {"train_data_path": "t.tsv", "tasks": {"c": {"task_type": "classification", "column_idx": 0}}}
+    Path("n.json").write_text(json.dumps({"A": {**dataset, "sent_idxs": 1}}))
+    Path("l.json").write_text(json.dumps({"A": {**dataset, "sent_idxs": [1]}}))
+    expected = load_config(["l.json"]).datasets
+    assert load_config(["n.json"]).datasets == expected
+    assert load_config(["l.json"], overrides=["A.sent_idxs=1"]).datasets == expected
+
+
+@pytest.mark.parametrize(("value", "warns"), [(0, False), (2, True)])
+def test_the_largest_number_of_labels_has_no_effect(
+    value: int, warns: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert load(task={"task_type": "multiseq", "max_heads": value}) == load(task={"task_type": "multiseq"})
+    lines = [record.getMessage() for record in caplog.records]
+    expected = "c.json: A -> tasks -> upos -> max_heads: has no effect: all labels above the threshold are predicted"
+    assert lines == [expected] * warns
+
+
 def test_the_older_name_of_the_width_of_dataset_embeddings_works() -> None:
     assert load(params={"default_dec_dataset_embeds_dim": 5}).params.encoder.dataset_embeds_dim == 5
 

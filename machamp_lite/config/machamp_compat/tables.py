@@ -61,6 +61,7 @@ TASK_KEYS: Table = {
     "order": Fixed((0, 1), _NO_CHAIN),
     "prev_task_embed_dim": Fixed((0,), _NO_CHAIN),
     "adaptive": Fixed(warning="labels are always predicted with an exact softmax"),
+    "max_heads": Fixed((0,), "all labels above the threshold are predicted"),
     "layer": Fixed((12,), "layers_to_use chooses the layers that a task reads"),
     "attention": Fixed(("dot_product",), _PRETRAINED_DECODER),
     "target_decoder_layers": Fixed((2,), _PRETRAINED_DECODER),
@@ -68,6 +69,8 @@ TASK_KEYS: Table = {
 }
 
 DATASET_KEYS: Table = {
+    # MaChAmp's documentation has a number for one column of texts.
+    "sent_idxs": Moved("sent_idxs", lambda value: [value] if type(value) is int else value),
     "validation_data_path": Moved("dev_data_path"),
     "dec_dataset_embed_idx": Moved("dataset_embed_idx"),
     "enc_dataset_embed_idx": Moved(
