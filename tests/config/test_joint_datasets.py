@@ -85,5 +85,6 @@ def test_an_unknown_name_is_listed_with_the_known_ones(name: str, found: str, tm
 
 
 def test_every_key_of_a_dataset_is_for_training_or_part_of_the_layout() -> None:
-    layout = {"tasks", "word_idx", "sent_idxs", "skip_first_line", "dataset_embed_idx"}
+    file_format = {"format", "separator", "quoting", "skip_first_line"}
+    layout = {"tasks", "word_idx", "sent_idxs", "dataset_embed_idx"} | file_format
     assert DatasetConfig.model_fields.keys() == TRAINING_KEYS | layout
