@@ -44,7 +44,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, encoder: str) -> Path:
     (root / path).write_text(module, encoding="utf-8")
     defaults, config = blocks("jsonnet")
     insert(root / "configs" / "params.json", '"decoders": {', f"{defaults.rstrip()},\n")
-    insert(root / "tests" / "decoders" / "test_every_decoder.py", "CASES = [", rows)
+    insert(root / "tests" / "task_type_cases.py", "CASES = [", rows)
     (root / "my.json").write_text(config, encoding="utf-8")
     tiny = {"transformer_model": encoder, "encoder": {"max_input_length": 64}}
     (root / "tiny.json").write_text(json.dumps(tiny), encoding="utf-8")

@@ -1,18 +1,17 @@
-"""Properties of every task type, from one table: a new decoder needs one row."""
+"""Properties of every task type, for the rows of ``task_type_cases``."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from matmul_shapes import MatmulShapes
+from task_type_cases import CASES, Case, Setting, blank_columns, every_case
 
-from machamp_lite.acceleration import accelerate, load_accelerated
+from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.padded_linear import ROWS
-from machamp_lite.config import load_config
-from machamp_lite.data.records import FileFormat, Record, read_records
+from machamp_lite.data.records import Record
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import DECODERS
@@ -22,112 +21,16 @@ from machamp_lite.decoders.regression import Regression
 from machamp_lite.decoders.seq_bio import SeqBio
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.engine import predict_labels
-from machamp_lite.inference.evaluation import MetricTracker, evaluate
-from machamp_lite.inference.predictor import predict_records
+from machamp_lite.inference.evaluation import evaluate
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import save_model
 from machamp_lite.training.optimizer import make_optimizer
-from machamp_lite.training.run import RunData, build_model, read_data, seed_everything
 from machamp_lite.training.train_step import train_step
 from machamp_lite.training.warm_start import copy_decoders, describe
 
-
-@dataclass(frozen=True)
-class Case:
-    """A dataset with one task; ``unannotated`` removes the labels from a record."""
-
-    task_type: str
-    dataset: str
-    options: dict[str, Any]
-    unannotated: Callable[[Record], None] | None = None
-    task: str = "task"
-    encoder: str = "wordpiece"
-
-
-def _blank_columns(*columns: int) -> Callable[[Record], None]:
-    def blank(record: Record) -> None:
-        for column in columns:
-            record.set_column(column, ["_"] * len(record.rows))
-
-    return blank
-
-
-def _without_comment(name: str) -> Callable[[Record], None]:
-    def rename(record: Record) -> None:
-        record.lines[:] = [
-            "# other = 1\n" if line.startswith(f"# {name} ") else line for line in record.lines
-        ]
-
-    return rename
-
-
-CASES = [
-    Case("seq", "words", {"column_idx": 3}),
-    Case("seq_bio", "words", {"column_idx": 8}),
-    Case("string2string", "words", {"column_idx": 2}),
-    Case("multiseq", "words", {"column_idx": 5}),
-    Case("multiclas", "texts", {"column_idx": 3}),
-    Case("multiclas", "words", {"column_idx": -1}, _without_comment("mood"), task="mood"),
-    Case("dependency", "words", {"column_idx": 6}, _blank_columns(6, 7)),
-    Case("classification", "texts", {"column_idx": 2}, _blank_columns(2)),
-    Case("classification", "words", {"column_idx": -1}, _without_comment("mood"), task="mood"),
-    Case("regression", "texts", {"column_idx": 4}, _blank_columns(4)),
-    Case("regression", "words", {"column_idx": -1}, _without_comment("degree"), task="degree"),
-    Case("probdistr", "texts", {"column_idxs": [5, 6]}, _blank_columns(5, 6)),
-    Case("probdistr", "words", {"size": 2}, _without_comment("shares"), task="shares"),
-    Case("mlm", "words", {}),
-    Case("mlm", "texts", {}),
-    Case("tok", "words", {}, _without_comment("text")),
-    Case("seq2seq", "texts", {"column_idx": 7}, _blank_columns(7), encoder="t5"),
-    Case("seq2seq", "words", {"column_idx": -1}, _without_comment("reply"), task="reply", encoder="t5"),
-]
 # Metrics of numbers, which are approximated.
 NUMBERS = ("avg_dist", "kl", "perplexity")
-IDS = [f"{case.task_type}-{case.dataset}" for case in CASES]
-every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
-
-
-@dataclass
-class Setting:
-    """An untrained model for a case, with its data."""
-
-    case: Case
-    data: RunData
-    model: Model
-    path: Path
-
-    def records(self) -> list[Record]:
-        layout = FileFormat(word_idx=1) if self.case.dataset == "words" else FileFormat(sent_idxs=(0, 1))
-        return [record for record in read_records(self.path, layout) if record.rows]
-
-
-@pytest.fixture
-def make(
-    tiny_params: str,
-    encoders: dict[str, str],
-    treebank: Path,
-    pairs: Path,
-    write_config: Callable[..., str],
-) -> Callable[..., Setting]:
-    def build(case: Case, *overrides: str) -> Setting:
-        path = treebank if case.dataset == "words" else pairs
-        reading = {"word_idx": 1} if case.dataset == "words" else {"sent_idxs": [0, 1]}
-        task = {"task_type": case.task_type, **case.options}
-        dataset = {
-            "train_data_path": str(path),
-            "dev_data_path": str(path),
-            "tasks": {case.task: task},
-            **reading,
-        }
-        overrides = (f"transformer_model={encoders[case.encoder]}", *overrides)
-        config = load_config([write_config(DATA=dataset)], parameters_config=tiny_params, overrides=overrides)
-        seed_everything(1)
-        data = read_data(config)
-        return Setting(case, data, accelerate(build_model(config, data)), path)
-
-    return build
-
 
 def test_the_table_has_every_task_type() -> None:
     assert {case.task_type for case in CASES} == set(DECODERS)
@@ -161,7 +64,7 @@ def test_gold_labels_written_back_give_the_record_they_came_from(
             if config.columns():
                 assert record.text() != original.text()
         else:
-            _blank_columns(*config.columns())(record)
+            blank_columns(*config.columns())(record)
         decoder.write_labels(record, labels, task=case.task, config=config)
         assert record.text().replace("# other = 1\n", "") == _moved(original, case)
 
@@ -237,114 +140,6 @@ def test_sentences_without_labels_change_neither_loss_nor_gradient(
     assert loss == pytest.approx(expected_loss, rel=1e-5)
     for grad, expected in zip(grads, expected_grads, strict=True):
         torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-6)
-
-
-MARK = "--"
-
-
-def _mark(record: Record, case: Case, config: Any, rows: Callable[[int], bool] = lambda row: True) -> None:
-    """Marks the labels of some words, or the label of a sentence, as not annotated."""
-    for column in config.columns():
-        labels = record.column(column)
-        record.set_column(column, [MARK if rows(row) else label for row, label in enumerate(labels)])
-    if not config.columns():
-        record.set_comment(case.task, MARK)
-
-
-def _examples(setting: Setting, records: list[Record]) -> list[Any]:
-    model, records = setting.model, [record for record in records if record.rows]
-    reader = DatasetReader(
-        name="DATA",
-        config=model.config.datasets["DATA"],
-        tokenizer=model.tokenizer,
-        vocabularies=model.vocabularies,
-    )
-    by_record = reader.examples(records, reader.read_labels(records, IssueCounter()))
-    return [example for own in by_record for example in own]
-
-
-@every_case
-def test_ignored_labels_change_neither_loss_nor_gradient(make: Callable[..., Setting], case: Case) -> None:
-    override = f'DATA.tasks.{case.task}.ignore_label="{MARK}"'
-    if "ignore_label" in DECODERS[case.task_type].Options.unsupported_options:
-        with pytest.raises(ConfigError, match="does not have this option"):
-            make(case, override)
-        return
-    setting, plain = make(case, override), make(case)
-    config = setting.model.config.tasks()[case.task]
-    marked = setting.records()
-    for record in marked[:2]:
-        _mark(record, case, config)
-    examples = _examples(setting, marked)
-    assert [case.task in example.gold for example in examples] == [False, False, True, True]
-
-    def gradients(model: Model, chosen: list[Any]) -> tuple[float, list[torch.Tensor]]:
-        model.eval().zero_grad()
-        batch = model.batch(chosen, only_annotated=True)
-        loss = model.losses(batch, model(batch))[case.task]
-        loss.backward()
-        return loss.item(), [parameter.grad.clone() for parameter in model.decoders.parameters()]
-
-    for chosen, unmarked in (
-        # Without marks, the option changes nothing.
-        (_examples(setting, setting.records()), _examples(plain, plain.records())),
-        (examples, _examples(plain, plain.records())[2:]),
-    ):
-        loss, grads = gradients(setting.model, chosen)
-        expected_loss, expected_grads = gradients(plain.model, unmarked)
-        assert loss == pytest.approx(expected_loss, rel=1e-5)
-        for grad, expected in zip(grads, expected_grads, strict=True):
-            torch.testing.assert_close(grad, expected, rtol=1e-4, atol=1e-5)
-
-
-@every_case
-def test_the_loss_is_the_sum_over_annotated_words(make: Callable[..., Setting], case: Case) -> None:
-    decoder = DECODERS[case.task_type]
-    if not decoder.Options.labels_words() or "ignore_label" in decoder.Options.unsupported_options:
-        pytest.skip("no labels of words")
-    setting = make(case, f'DATA.tasks.{case.task}.ignore_label="{MARK}"')
-    model, config = setting.model.eval(), setting.model.config.tasks()[case.task]
-    words = len(setting.records()[0].rows)
-
-    def losses(*annotated: int) -> list[float]:
-        """The sums of the terms of the loss if only some words of the first sentence have labels."""
-        record = setting.records()[0]
-        _mark(record, case, config, lambda row: row not in annotated)
-        examples = _examples(setting, [record])
-        assert [len(example.gold[case.task]) for example in examples] == [len(annotated)]
-        batch = model.batch(examples, only_annotated=True)
-        loss_sums = model.decoder(case.task).loss_sums(model(batch)[case.task], batch.tasks[case.task].gold)
-        return [loss.item() for loss in loss_sums]
-
-    every, single = losses(*range(words)), [losses(word) for word in range(words)]
-    if case.task_type == "seq_bio":
-        # Not independent: p(all labels) is at most p(one label).
-        assert max(single) <= every
-        return
-    assert every == pytest.approx([sum(terms) for terms in zip(*single, strict=True)], rel=1e-4)
-
-
-@every_case
-def test_ignored_labels_are_not_scored_and_get_a_prediction(make: Callable[..., Setting], case: Case) -> None:
-    decoder = DECODERS[case.task_type]
-    if "ignore_label" in decoder.Options.unsupported_options:
-        pytest.skip("no such option")
-    setting = make(case, f'DATA.tasks.{case.task}.ignore_label="{MARK}"')
-    model, config = setting.model, setting.model.config.tasks()[case.task]
-    is_marked = (lambda row: row % 2 == 0) if config.labels_words() else (lambda row: True)
-    records = setting.records()
-    for record in records[1:]:
-        _mark(record, case, config, is_marked)
-    tracker = MetricTracker({case.task: config})
-    written = list(predict_records(model, "DATA", records, tracker=tracker))
-    assert MARK not in [cell for record in written for column in config.columns() for cell in record.column(column)]
-    assert f"# {case.task} = {MARK}" not in "".join(record.text() for record in written)
-    counts = tracker.counts()[case.task]
-    if config.labels_words():
-        lengths = [len(record.rows) for record in records]
-        assert counts["scored_words"] == lengths[0] + sum(length // 2 for length in lengths[1:])
-    else:
-        assert counts["scored"] == 1
 
 
 @every_case

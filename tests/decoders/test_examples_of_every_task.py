@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_every_decoder import CASES, IDS, Case, Setting, make
+from task_type_cases import Case, Setting, every_case
 
 from machamp_lite.config.schema import Config
 from machamp_lite.data.masking import Masker
@@ -16,10 +16,6 @@ from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import DECODERS
 from machamp_lite.training.run import read_data
-
-__all__ = ["make"]
-
-every_case = pytest.mark.parametrize("case", CASES, ids=IDS)
 
 
 def arrays_of(example: Example) -> dict[str, np.ndarray | None]:

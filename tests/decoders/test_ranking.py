@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_every_decoder import CASES, IDS, Case, Setting, make
+from task_type_cases import CASES, IDS, Case, Setting
 from torch.nn import functional
 
 from machamp_lite.data.edit_script import apply_script
@@ -20,8 +20,6 @@ from machamp_lite.decoders.dependency import Dependency
 from machamp_lite.decoders.top_k import Ranked, best_labels
 from machamp_lite.inference.engine import rank_labels, score_batches
 from machamp_lite.inference.predictor import predict_file
-
-__all__ = ["make"]
 
 SETS = ("multiseq", "multiclas")
 every_ranked_case = pytest.mark.parametrize(
