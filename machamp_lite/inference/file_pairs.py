@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from machamp_lite.data.formats import is_dataset_folder
 from machamp_lite.errors import ConfigError, nearest_file
@@ -28,6 +28,16 @@ SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words", "
 _Key = tuple[object, ...]
 
 
+class _Fault(NamedTuple):
+    """What is wrong with a path; None for an empty one."""
+
+    path: AnyPath | None
+    reason: str
+
+    def __str__(self) -> str:
+        return self.reason if self.path is None else f"{self.path}: {self.reason}"
+
+
 def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -> None:
     """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, or if a file would be lost.
 
@@ -38,28 +48,25 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
     faults = [fault for pair in pairs for fault in _pair_faults(*pair)]
     overlaps = list(_overlaps(pairs))
     faults += overlaps
+    overlapping = {str(fault.path) for fault in overlaps}
     for _, target in pairs:
         path = scores_path(target)
-        if path is not None and path not in _paths_of(overlaps):
+        if path is not None and path not in overlapping:
             faults += _scores_faults(path, target)
     if model_folder is not None:
         faults += [
-            f"{path}: is in the folder of the model, {model_folder}, expected a path outside it"
+            _Fault(path, f"is in the folder of the model, {model_folder}, expected a path outside it")
             for path in outputs
             if _is_inside(path, model_folder)
         ]
-    reported = _paths_of(faults)
+    reported = {str(fault.path) for fault in faults}
     faults += [
-        f"{path}: is a file of the run in {folder}, expected another file"
+        _Fault(path, f"is a file of the run in {folder}, expected another file")
         for path in outputs
         if str(path) not in reported and (folder := _run_of(path)) is not None
     ]
     if faults:
-        raise ConfigError(dict.fromkeys(faults))
-
-
-def _paths_of(faults: Sequence[str]) -> set[str]:
-    return {fault.partition(": ")[0] for fault in faults}
+        raise ConfigError(dict.fromkeys(map(str, faults)))
 
 
 def scores_path(target: AnyPath) -> str | None:
@@ -67,7 +74,7 @@ def scores_path(target: AnyPath) -> str | None:
     return None if is_standard(target) or is_stream(target) else f"{os.fspath(target)}{SCORES_ENDING}"
 
 
-def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
+def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[_Fault]:
     """The faults of one input and its output."""
     name_faults = [*_name_faults(source, target)]
     yield from name_faults
@@ -75,28 +82,28 @@ def _pair_faults(source: AnyPath, target: AnyPath) -> Iterator[str]:
         return
     if is_standard(source):
         if sys.stdin is None:
-            yield "standard input: is closed, expected an input"
+            yield _Fault("standard input", "is closed, expected an input")
     elif os.path.isdir(source) and not is_dataset_folder(source):
-        yield f"{source}: is a folder, expected a file"
+        yield _Fault(source, "is a folder, expected a file")
     elif not _exists(source):
-        yield f"{source}: no such file{nearest_file(str(source))}"
+        yield _Fault(source, f"no such file{nearest_file(str(source))}")
     elif not (os.path.isfile(source) or os.path.isdir(source) or _can_be_spooled(source)):
-        yield f"{source}: is a device or a socket, expected a file, a pipe, or - for standard input"
+        yield _Fault(source, "is a device or a socket, expected a file, a pipe, or - for standard input")
     if is_standard(target):
         if sys.stdout is None:
-            yield "standard output: is closed, expected an output"
+            yield _Fault("standard output", "is closed, expected an output")
     else:
         yield from _target_faults(target)
 
 
-def _name_faults(*paths: AnyPath) -> Iterator[str]:
+def _name_faults(*paths: AnyPath) -> Iterator[_Fault]:
     """The faults of names. For the system, ``file/`` is a folder; Python's pathlib drops the slash."""
     for path in paths:
         name = os.fspath(path)
         if not name.strip():
-            yield f"found the empty name {name!r}, expected a file"
+            yield _Fault(None, f"found the empty name {name!r}, expected a file")
         elif name.endswith(("/", "/.")) and not os.path.isdir(name):
-            yield f"{name}: ends like the name of a folder, expected a file"
+            yield _Fault(name, "ends like the name of a folder, expected a file")
 
 
 def _run_of(path: AnyPath) -> Path | None:
@@ -112,35 +119,35 @@ def _run_of(path: AnyPath) -> Path | None:
     return None
 
 
-def _scores_faults(path: str, target: AnyPath) -> Iterator[str]:
+def _scores_faults(path: str, target: AnyPath) -> Iterator[_Fault]:
     """The faults of an existing scores file, which would be replaced."""
     if os.path.lexists(path):
         faults = [*_target_faults(path)]
         yield from faults
         if not faults and not is_scores_file(path):
-            yield f"{path}: was not written by a prediction; move it, or give another output than {target}"
+            yield _Fault(path, f"was not written by a prediction; move it, or give another output than {target}")
 
 
-def _target_faults(target: AnyPath) -> Iterator[str]:
+def _target_faults(target: AnyPath) -> Iterator[_Fault]:
     if is_stream(target):
         return
     real = os.path.realpath(target)
     folder = os.path.dirname(real if os.path.islink(target) else target) or "."
     if os.path.islink(real):
-        yield f"{target}: is a symbolic link that leads back to itself, expected a file"
+        yield _Fault(target, "is a symbolic link that leads back to itself, expected a file")
     elif os.path.isdir(target):
-        yield f"{target}: is a folder, expected a file"
+        yield _Fault(target, "is a folder, expected a file")
     elif _exists(target) and not os.path.isfile(target):
-        yield f"{target}: is a disk or a socket, expected a file"
+        yield _Fault(target, "is a disk or a socket, expected a file")
     elif is_read_only(target):
-        yield f"{target}: is read-only; chmod u+w {target}, or give another output"
+        yield _Fault(target, f"is read-only; chmod u+w {target}, or give another output")
     elif not os.path.isdir(folder):
-        yield f"{target}: the folder {folder} does not exist"
+        yield _Fault(target, f"the folder {folder} does not exist")
     elif not os.access(folder, os.W_OK | os.X_OK):
-        yield f"{target}: cannot be written (no permission to write to the folder {folder})"
+        yield _Fault(target, f"cannot be written (no permission to write to the folder {folder})")
 
 
-def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
+def _overlaps(pairs: Sequence[Pair]) -> Iterator[_Fault]:
     """The faults of outputs and scores files that are also inputs or other outputs, even under another name."""
     sources = [_identify(source, descriptor=0) for source, _ in pairs]
     targets = [_identify(target, descriptor=1) for _, target in pairs]
@@ -148,19 +155,19 @@ def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
     outputs: dict[_Key, AnyPath] = {}
     for source, target in zip(sources, targets, strict=True):
         if target.file and target.file == source.file:
-            yield f"{target.path}: is the input itself{_other_name(source, target)}, expected another file"
+            yield _Fault(target.path, f"is the input itself{_other_name(source, target)}, expected another file")
         elif target.file in inputs:
-            yield f"{target.path}: is the input {inputs[target.file]} of another pair, expected another file"
+            yield _Fault(target.path, f"is the input {inputs[target.file]} of another pair, expected another file")
         key = target.stream or target.file
         if key in outputs:
             other = "" if str(outputs[key]) == str(target.path) else f" ({outputs[key]})"
-            yield f"{target.path}: is the output of two files{other}"
+            yield _Fault(target.path, f"is the output of two files{other}")
         if key:
             outputs[key] = target.path
     streams: set[_Key] = set()
     for source in sources:
         if source.stream in streams:
-            yield f"{source.path}: is the input of two outputs, but can be read only once"
+            yield _Fault(source.path, "is the input of two outputs, but can be read only once")
         if source.stream:
             streams.add(source.stream)
     yield from _scores_overlaps(targets, inputs, outputs)
@@ -168,7 +175,7 @@ def _overlaps(pairs: Sequence[Pair]) -> Iterator[str]:
 
 def _scores_overlaps(
     targets: Sequence["_Location"], inputs: Mapping[_Key, AnyPath], outputs: Mapping[_Key, AnyPath]
-) -> Iterator[str]:
+) -> Iterator[_Fault]:
     """Scores files that are inputs, outputs or the scores files of other outputs."""
     scores: dict[_Key, _Location] = {}
     for target in targets:
@@ -178,9 +185,10 @@ def _scores_overlaps(
         key = _identify(path).file
         for what, files in (("input", inputs), ("output", outputs)):
             if key and key in files:
-                yield f"{path}: is the {what} {files[key]} and the scores file of {target.path}; give another output"
+                reason = f"is the {what} {files[key]} and the scores file of {target.path}; give another output"
+                yield _Fault(path, reason)
         if key and key in scores and scores[key].file != target.file:
-            yield f"{path}: is the scores file of {scores[key].path} and of {target.path}; give another output"
+            yield _Fault(path, f"is the scores file of {scores[key].path} and of {target.path}; give another output")
         if key:
             scores[key] = target
 
