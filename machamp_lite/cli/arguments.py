@@ -104,9 +104,10 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
 
 
 def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> argparse.Namespace:
-    """The flags of the train command; with --resume, the configs are those in the run folder."""
+    """The flags of the train command and its name; with --resume, the configs are those in the run folder."""
     parser = _train_parser(prog)
     flags = parser.read(arguments)
+    flags.prog = prog
     if flags.seed == -1:
         # The default of MaChAmp 0.3: the seed of params.
         flags.seed = None

@@ -129,6 +129,9 @@ def _train_one(
     with lock_run_folder(folder, config, overwrite=flags.overwrite, **options):
         if processes.is_main_process:
             log_to(folder / LOG)
+        for line in config.warnings:
+            # Already on the terminal.
+            logger.warning("%s", line, extra={"is_printed": True})
         logger.info("run folder: %s", folder)
         run = TrainingRun(
             config=config,
@@ -138,15 +141,22 @@ def _train_one(
             interrupts=interrupts(),
             **options,
         )
-        with _with_resume_command(folder, processes.launcher):
+        with _with_resume_command(folder, _program(flags.prog, processes.launcher)):
             trackers = run.train()
     if processes.is_main_process:
         _print_scores(trackers)
         print(f"model: {folder / MODEL}")
 
 
+def _program(prog: str, launcher: str) -> str:
+    """The beginning of a command that starts the train command in the same way again."""
+    if launcher:
+        return f"{launcher} {prog.replace('machamp-lite', '-m machamp_lite')}"
+    return f"python {prog}" if prog.endswith(".py") else prog
+
+
 @contextlib.contextmanager
-def _with_resume_command(folder: Path, launcher: str) -> Iterator[None]:
+def _with_resume_command(folder: Path, program: str) -> Iterator[None]:
     """Logs errors, and adds the command that resumes the run to the message of a stopped run."""
     from machamp_lite.training.run_folder import STATE, STATE_FILE
 
@@ -156,7 +166,7 @@ def _with_resume_command(folder: Path, launcher: str) -> Iterator[None]:
         except (KeyboardInterrupt, StoppedError) as error:
             if not (folder / STATE / STATE_FILE).exists():
                 raise
-            command = f"{launcher} train.py --resume {shlex.quote(str(folder))}"
+            command = f"{program} --resume {shlex.quote(str(folder))}"
             raise StoppedError(f"{str(error) or 'stopped at once'}; to resume: {command}") from None
     except MachampError as error:
         level = logging.INFO if isinstance(error, StoppedError) else logging.ERROR

@@ -28,5 +28,5 @@ def converted(path: str | Path) -> dict[str, Any]:
     else:
         raise ConfigError(f"{source}: found neither datasets nor params, expected one of them")
     check_documents(documents, errors, is_trained=False)
-    log_warnings([errors])
+    log_warnings(errors.warnings.values())
     return result

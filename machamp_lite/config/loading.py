@@ -1,25 +1,21 @@
 """Reads params and dataset configs, fills in defaults, checks everything, and reports all errors at once."""
 
 import logging
-import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from machamp_lite.config.dataset_checks import check_dataset
 from machamp_lite.config.error_messages import ErrorCollector, Location, show
-from machamp_lite.config.file_formats import check_file_format
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.machamp_compat import OLD_PARAMS_KEYS, migrate_dataset, migrate_params
 from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge, parse_override
 from machamp_lite.config.schema import Config, DatasetConfig, Params
-from machamp_lite.config.task_options import TaskChecker, check_oversampling
-from machamp_lite.config.task_types import TASK_TYPES, Column, options_class
-from machamp_lite.data.formats import is_dataset_folder
-from machamp_lite.errors import ConfigError, nearest_file
+from machamp_lite.config.task_options import TaskChecker
+from machamp_lite.errors import ConfigError
 
 logger = logging.getLogger(__name__)
 
@@ -28,10 +24,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 DEFAULT_PARAMS = _PACKAGE / "params.json"
 if not DEFAULT_PARAMS.exists():
     DEFAULT_PARAMS = _PACKAGE.parent / "configs" / "params.json"
-# In bytes. File names consist of the name of a dataset and an ending, and are limited to 255 bytes.
-LONGEST_NAME = 200
-# Comments of CoNLL-U, "# name = value".
-_RESERVED_COMMENTS = re.compile(r"text|sent_id|(newdoc|newpar)( id)?|global\..+")
 
 
 def load_config(
@@ -46,9 +38,8 @@ def load_config(
     ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Raises ``ConfigError`` with one line for each error, and
     logs a warning for each key without effect.
     """
-    errors = ErrorCollector()
-    config = _load(dataset_configs, parameters_config, overrides, seed, errors)
-    log_warnings([errors])
+    config = _load(dataset_configs, parameters_config, overrides, seed)
+    log_warnings(config.warnings)
     return config
 
 
@@ -57,8 +48,8 @@ def _load(
     parameters_config: str | Path | None,
     overrides: Sequence[str],
     seed: int | None,
-    errors: ErrorCollector,
 ) -> Config:
+    errors = ErrorCollector()
     documents = _read_documents(dataset_configs, parameters_config, errors)
     _check_kinds(documents, parameters_config)
     documents = _migrated(documents, errors)
@@ -77,6 +68,7 @@ def _load(
         datasets=datasets,
         sources=documents.sources,
         params_source=str(parameters_config) if parameters_config else None,
+        warnings=list(errors.warnings.values()),
     )
     if not any(task.is_on for task in config.tasks().values()):
         raise ConfigError(
@@ -98,23 +90,22 @@ def load_sequence(
     """
     datasets = [read_jsonnet(path).keys() for path in dataset_configs]
     known = set().union(*datasets)
-    configs, faults, collectors = [], [], []
+    configs, faults = [], []
     for path, own in zip(dataset_configs, datasets, strict=True):
         own_overrides = [text for text in overrides if _first_key(text, known) not in known - own]
-        collectors.append(ErrorCollector())
         try:
-            configs.append(_load([path], parameters_config, own_overrides, seed, collectors[-1]))
+            configs.append(_load([path], parameters_config, own_overrides, seed))
         except ConfigError as error:
             faults.extend(error.faults)
     if faults:
         raise ConfigError(dict.fromkeys(faults))
-    log_warnings(collectors)
+    log_warnings(line for config in configs for line in config.warnings)
     return configs
 
 
-def log_warnings(collectors: Sequence[ErrorCollector]) -> None:
+def log_warnings(lines: Iterable[str]) -> None:
     """Logs the warnings about keys without effect, each once."""
-    for line in dict.fromkeys(line for errors in collectors for line in errors.warnings.values()):
+    for line in dict.fromkeys(lines):
         logger.warning("%s", line)
 
 
@@ -207,7 +198,7 @@ def check_documents(
     params = _check_params(documents.params, params_location, tasks)
     defaults = params.datasets.model_dump() if params else {}
     checked = {
-        name: _check_dataset(
+        name: check_dataset(
             errors.at(documents.sources[name], name), raw, defaults, tasks, is_trained=is_trained
         )
         for name, raw in documents.datasets.items()
@@ -231,108 +222,3 @@ def _check_params(raw: dict[str, Any], where: Location, tasks: TaskChecker) -> P
     except ValidationError as error:
         where.add_validation(error.errors(), Params)
         return None
-
-
-def _check_dataset(
-    where: Location,
-    raw: dict[str, Any],
-    defaults: Mapping[str, Any],
-    tasks: TaskChecker,
-    *,
-    is_trained: bool,
-) -> DatasetConfig | None:
-    _check_name(where)
-    has_words, has_sentences = raw.get("word_idx") is not None, raw.get("sent_idxs") is not None
-    given_tasks = raw.get("tasks")
-    if not isinstance(given_tasks, dict) or not given_tasks:
-        found = "nothing" if given_tasks is None else show(given_tasks)
-        where.at("tasks").add(f"expected an object with at least one task, found {found}")
-        given_tasks = {}
-    if has_words and has_sentences:
-        where.add("found both word_idx and sent_idxs, expected one of them")
-    elif not (has_words or has_sentences or _is_plain_text(given_tasks)):
-        where.add("found neither word_idx nor sent_idxs, expected one of them")
-    checked = {
-        task: tasks.check(
-            where.at("tasks", task), options, has_words=has_words if has_words != has_sentences else None
-        )
-        for task, options in given_tasks.items()
-    }
-    valid = {task: options for task, options in checked.items() if options}
-    if is_trained:
-        _check_files(where, raw)
-    if len(valid) == len(checked):
-        oversample = raw.get("oversample", defaults.get("oversample"))
-        check_oversampling(where.at("oversample"), oversample, valid, is_trained=is_trained)
-    try:
-        dataset = DatasetConfig.model_validate({**defaults, **raw, "tasks": valid})
-    except ValidationError as error:
-        # Without valid params there are no defaults, which is not an error of the dataset.
-        errors = [item for item in error.errors() if defaults or item["type"] != "missing"]
-        where.add_validation(errors, DatasetConfig)
-        return None
-    _check_written(where, dataset)
-    check_file_format(where, dataset, raw)
-    return dataset
-
-
-def _is_plain_text(tasks: Mapping[str, Any]) -> bool:
-    """Whether no task of a dataset reads columns."""
-    types = [task.get("task_type") for task in tasks.values() if isinstance(task, dict)]
-    return bool(types) and all(
-        name in TASK_TYPES and options_class(name).input_type == "masked" for name in types
-    )
-
-
-def _check_name(where: Location) -> None:
-    """Checks a dataset's name, which is the name of its output file in the run folder."""
-    name = where.keys[-1]
-    if not name.strip() or name.startswith(".") or "/" in name or "\\" in name or not name.isprintable():
-        where.add(
-            "is part of file names, expected a name without / and \\ and without a leading dot"
-        )
-    elif len(name.encode()) > LONGEST_NAME:
-        where.add(f"is part of file names, expected a name of at most {LONGEST_NAME} bytes")
-
-
-def _check_files(where: Location, raw: Mapping[str, Any]) -> None:
-    if raw.get("train_data_path") is None:
-        where.at("train_data_path").add("missing, expected the path of a training file")
-    for key in ("train_data_path", "dev_data_path"):
-        path = raw.get(key)
-        if not isinstance(path, str):
-            continue
-        if "\0" in path or not os.path.exists(path):
-            where.at(key).add(f"no such file {show(path)}{nearest_file(path)}")
-        elif os.path.isdir(path):
-            if not is_dataset_folder(path):
-                where.at(key).add(f"'{path}' is a folder, expected a file")
-        elif not os.path.isfile(path):
-            where.at(key).add(f"{show(path)} is a pipe or a device, expected a file")
-
-
-def _check_written(where: Location, dataset: DatasetConfig) -> None:
-    """Adds an error for each task whose predictions would overwrite an input or a comment that CoNLL-U reserves."""
-    inputs: dict[Column, str] = {}
-    if dataset.dataset_column is not None:
-        inputs[dataset.dataset_column] = "the ids of datasets (dataset_embed_idx)"
-    if dataset.word_idx is not None:
-        inputs[dataset.word_idx] = "the words (word_idx)"
-    for task, options in dataset.tasks.items():
-        where_task, columns = where.at("tasks", task), options.columns()
-        has_several = getattr(options, "column_idxs", None) is not None
-        key, shown = ("column_idxs", columns) if has_several else ("column_idx", options.column_idx)
-        if overwritten := [column for column in columns if column in inputs]:
-            message = (
-                f"found {shown}, but column {overwritten[0]} holds {inputs[overwritten[0]]}, and prediction would "
-                "overwrite them; expected another column"
-            )
-            where_task.at(key).add(message)
-        comment = " ".join(re.split("[=:]", task, maxsplit=1)[0].split())
-        writes_comment = not columns and options.input_type in ("words", "subwords")
-        if writes_comment and _RESERVED_COMMENTS.fullmatch(comment):
-            message = (
-                f"prediction would overwrite the comment '# {comment} = ', which CoNLL-U reserves; "
-                "expected another name for the task"
-            )
-            where_task.add(message)

@@ -221,6 +221,8 @@ class Config(StrictModel):
     sources: dict[str, str] = Field(default_factory=dict)
     # The user's params file, if there is one.
     params_source: str | None = None
+    # About keys without effect.
+    warnings: list[str] = Field(default_factory=list)
 
     @property
     def has_dataset_ids(self) -> bool:

@@ -49,9 +49,9 @@ class Processes:
 
     @property
     def launcher(self) -> str:
-        """The program that starts the same number of processes again, for a command in a message."""
+        """The program that starts several processes again, for a command in a message; empty for one process."""
         if self.world_size == 1:
-            return "python"
+            return ""
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "").strip() or self.world_size)
         return f"torchrun --nproc_per_node={local}" if local == self.world_size else "torchrun ..."
 

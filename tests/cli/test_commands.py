@@ -17,6 +17,7 @@ from machamp_lite.cli import main as cli
 from machamp_lite.model.serialization import load_model, save_model, weights_of
 from machamp_lite.training import check
 from machamp_lite.training import run as runs
+from machamp_lite.training.distributed import Processes
 from machamp_lite.training.run_folder import default_run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,6 +49,47 @@ def files_of(folder: Path) -> set[str]:
 
 def line_of(part: str, text: str) -> int:
     return next(number for number, line in enumerate(text.splitlines(), start=1) if part in line)
+
+
+@pytest.mark.parametrize(
+    ("prog", "launcher", "program"),
+    [
+        ("train.py", "", "python train.py"),
+        ("machamp-lite train", "", "machamp-lite train"),
+        ("train.py", "torchrun --nproc_per_node=2", "torchrun --nproc_per_node=2 train.py"),
+        ("machamp-lite train", "torchrun --nproc_per_node=2", "torchrun --nproc_per_node=2 -m machamp_lite train"),
+    ],
+)
+def test_a_stopped_run_names_the_command_that_it_was_started_with(
+    arguments: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    prog: str,
+    launcher: str,
+    program: str,
+) -> None:
+    def stopped(run: runs.TrainingRun) -> None:
+        run.state_folder.mkdir()
+        (run.state_folder / "state.safetensors").touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs.TrainingRun, "train", stopped)
+    monkeypatch.setattr(Processes, "launcher", launcher)
+    assert cli.train([*arguments, "--model_dir", "run"], prog=prog) == 130
+    assert capsys.readouterr().err.endswith(f"stopped at once; to resume: {program} --resume run\n")
+
+
+def test_warnings_about_keys_without_effect_are_in_the_log_file_too(
+    arguments: list[str],
+    dataset: dict[str, Any],
+    write_config: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    tasks = {"upos": {"task_type": "seq", "column_idx": 3, "adaptive": True}}
+    write_config(UD={**dataset, "tasks": tasks})
+    assert cli.train([*arguments, "--model_dir", "run"]) == 0
+    for shown in (capsys.readouterr().err, Path("run/log.txt").read_text()):
+        assert len([line for line in shown.splitlines() if "adaptive" in line]) == 1
 
 
 def test_a_run_folder_holds_all_that_a_run_is(
