@@ -65,7 +65,7 @@ def _train_in_process(
         configs = processes.run_on_all_ranks(lambda: _load_configs(flags))
     from machamp_lite.training.check import check_all
     from machamp_lite.training.run_folder import default_run_folder
-    from machamp_lite.training.run_folder_lock import check_run_folders
+    from machamp_lite.training.run_folder_checks import check_run_folders
 
     device = processes.run_on_all_ranks(lambda: choose_device(flags.device, several=processes.world_size > 1))
     if flags.check or flags.sequential:

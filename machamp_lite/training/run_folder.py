@@ -18,6 +18,7 @@ from machamp_lite.files.atomic import replacing_file, write_json
 from machamp_lite.files.checksums import (
     checksum_of_text,
     has_checksum,
+    is_regular_file,
     read_any_json,
     read_json_object,
     read_metadata,
@@ -28,7 +29,7 @@ from machamp_lite.model.multitask_model import Model
 
 MODEL, EPOCHS, STATE = "model", "epochs", "state"
 STATE_FILE, START = "state.safetensors", "start"
-METRICS, HISTORY, LOG = "metrics.json", "history.json", "log.txt"
+METRICS, HISTORY, LOG, LOCK = "metrics.json", "history.json", "log.txt", "run.lock"
 RUN, RUN_FORMAT = "run.json", 1
 PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.json", "layers.json"
 OUTPUT_ENDINGS = (".out", ".out.eval")
@@ -38,6 +39,7 @@ PREDICTIONS = "predictions"
 _TO_REMOVE = "former"
 # In the metadata of a state.
 _STATE_MARK = {"machamp_lite": "state"}
+_LOCK_KEYS = {"pid", "host", "since"}
 
 
 def default_run_folder(dataset_configs: Sequence[str | Path], name: str | None = None) -> Path:
@@ -141,6 +143,16 @@ def state_metadata() -> dict[str, str]:
 def is_state(path: Path) -> bool:
     """Whether a file is the state of a run."""
     return read_metadata(path).items() >= _STATE_MARK.items()
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file is the lock of a run, which may have been killed."""
+    try:
+        return is_regular_file(path) and (
+            path.stat().st_size == 0 or read_json_object(path).keys() == _LOCK_KEYS
+        )
+    except OSError:
+        return False
 
 
 def is_epoch(path: Path) -> bool:
