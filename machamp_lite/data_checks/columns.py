@@ -88,7 +88,7 @@ def _wrong_format(
             f"('{shorten(example)}'), so that lines without a blank line between them are one sentence; if each line "
             f"is a text, set sent_idxs to [{config.word_idx}] instead of word_idx"
         )
-    lines = examples.sentences().numbers["line"][examples.sentences().indices].astype(np.int64)
+    lines = examples.sentences().column("line")
     mean_length = len(lines) / (1 + int((np.diff(np.unique(lines)) > 1).sum()))
     has_lengths = MIN_MEAN_LENGTH <= mean_length <= MAX_MEAN_LENGTH and len(lines) >= 2 * mean_length
     if config.sent_idxs is not None and has_lengths and not have_spaces and len(cells) >= MIN_CELLS:
@@ -112,7 +112,7 @@ def empty_text_warning(name: str, examples: ExampleStore) -> str | None:
     if not len(rows):
         return None
     plural = "instances have" if len(rows) > 1 else "instance has"
-    first = examples.numbers["line"][rows].min()
+    first = examples.take(rows).column("line").min()
     return f"{name}: {len(rows)} {plural} an empty text in {examples.path} (the first in line {first})"
 
 

@@ -19,7 +19,7 @@ INPUT_TYPES: tuple[InputType, ...] = ("words", "masked", "subwords", "raw")
 _SEGMENTS = ("subword_ids", "type_ids", "segment_starts", "word_ends")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class ExampleStore(Sequence[Example]):
     """The examples of a file or a selection of them; each is made when it is accessed.
 
@@ -58,10 +58,17 @@ class ExampleStore(Sequence[Example]):
         for chunk in chain([[]], chunks):
             packer.add(chunk)
         numbers, rows = packer.arrays()
-        labels = {task: list(index) for task, index in packer.labels.items()}
-        indices = np.arange(len(numbers["line"]))
         return cls(
-            dataset, path, tasks, numbers, rows, list(packer.strings), labels, label_counts, issues, indices
+            dataset=dataset,
+            path=path,
+            tasks=tasks,
+            numbers=numbers,
+            rows=rows,
+            strings=list(packer.strings),
+            labels={task: list(index) for task, index in packer.labels.items()},
+            label_counts=label_counts,
+            issues=issues,
+            indices=np.arange(len(numbers["line"])),
         )
 
     def __len__(self) -> int:
@@ -98,7 +105,7 @@ class ExampleStore(Sequence[Example]):
         return self.of_types(INPUT_TYPES[self.numbers["input_type"][self.indices[0]]])
 
     def column(self, name: str) -> np.ndarray:
-        """The "num_words" or "longest" of each example. *Shape:* (examples,)."""
+        """The "line", "num_words" or "longest" of each example. *Shape:* (examples,)."""
         return self.numbers[name][self.indices].astype(np.int64)
 
     def lengths(self, name: str) -> np.ndarray:
@@ -174,18 +181,23 @@ class ExampleStore(Sequence[Example]):
             }
             for kind in ("numbers", "values", "starts")
         }
-        rows = {name: RaggedArray(values, named["starts"][name]) for name, values in named["values"].items()}
         labels = {
             task: [tuple(label) if isinstance(label, list) else label for label in task_labels]
             for task, task_labels in document["labels"].items()
         }
-        counts = {task: Counter(task_counts) for task, task_counts in document["label_counts"].items()}
-        issues = IssueCounter(
-            IssueCount(task, LabelIssue(*issue), *rest) for task, issue, *rest in document["issues"]
+        issues = (IssueCount(task, LabelIssue(*issue), *rest) for task, issue, *rest in document["issues"])
+        return cls(
+            dataset=dataset,
+            path=path,
+            tasks=tasks,
+            numbers=named["numbers"],
+            rows={name: RaggedArray(values, named["starts"][name]) for name, values in named["values"].items()},
+            strings=document["strings"],
+            labels=labels,
+            label_counts={task: Counter(counts) for task, counts in document["label_counts"].items()},
+            issues=IssueCounter(issues),
+            indices=np.arange(len(named["numbers"]["line"])),
         )
-        indices = np.arange(len(named["numbers"]["line"]))
-        strings = document["strings"]
-        return cls(dataset, path, tasks, named["numbers"], rows, strings, labels, counts, issues, indices)
 
     def _row(self, name: str, index: int) -> np.ndarray:
         return self.rows[name][index].astype(np.int64)
