@@ -41,6 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run_command(lambda: _help(name))
 
 
+def train_alone() -> int:
+    """The program ``machamp-lite-train``."""
+    return main(["train", *sys.argv[1:]])
+
+
+def predict_alone() -> int:
+    """The program ``machamp-lite-predict``."""
+    return main(["predict", *sys.argv[1:]])
+
+
 def _help(name: str) -> int:
     if name not in ("--help", "-h", "help"):
         raise ConfigError(f"{PROG}: unknown command '{name}'{did_you_mean(name, COMMANDS)}")

@@ -12,7 +12,7 @@ import pytest
 import machamp_lite
 from machamp_lite.cli import main as cli
 from machamp_lite.cli.arguments import predict_flags, train_flags
-from machamp_lite.cli.commands import COMMANDS, main
+from machamp_lite.cli.commands import COMMANDS, main, predict_alone, train_alone
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 
@@ -208,3 +208,12 @@ def test_convert_config_does_not_need_the_data() -> None:
     task = "{task_type: 'seq', column_idx: 3}"
     Path("old.json").write_text(f"{{A: {{train_data_path: 'gone', word_idx: 1, tasks: {{t: {task}}}}}}}")
     assert main(["convert-config", "old.json", "new.json"]) == 0
+
+
+@pytest.mark.parametrize(("name", "program"), [("train", train_alone), ("predict", predict_alone)])
+def test_the_program_of_a_single_command_is_the_subcommand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, program: Callable[[], int]
+) -> None:
+    monkeypatch.setattr("sys.argv", [f"machamp-lite-{name}", "--model"])
+    assert program() == 2
+    assert f"machamp-lite {name}" in capsys.readouterr().err
