@@ -4,7 +4,7 @@ Each round of a section measures both sides of a ratio; a figure is the median o
 docs/developing/performance.md explains the figures.
 
     python scripts/benchmark.py --dataset_configs FOUR_TASKS.json --json speed.json --markdown speed.md
-    python scripts/benchmark.py acceleration --settings minilm_fp32 --results runs.json --repeats 3
+    python scripts/benchmark.py acceleration --settings minilm_fp32,minilm_bf16 --repeats 15
 """
 
 import argparse
@@ -63,10 +63,6 @@ def _parser() -> argparse.ArgumentParser:
     ):
         parser.add_argument(flag, type=int, default=default, metavar="N", help=f"{what} (default: {default})")
     parser.add_argument("--settings", metavar="A,B", help="of acceleration: of " + ", ".join(acceleration.SETTINGS))
-    parser.add_argument("--results", metavar="FILE", help="of acceleration: its runs so far, which are not repeated")
-    parser.add_argument(
-        "--minutes", type=float, default=8.0, metavar="N", help="of acceleration: starts no run after N minutes"
-    )
     parser.add_argument("--busy", action="store_true", help="measure even if the machine has other work")
     parser.add_argument("--json", metavar="FILE", help="where to write all figures")
     parser.add_argument("--markdown", metavar="FILE", help="where to write the table that is printed")
@@ -129,8 +125,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             words=flags.words,
             repeats=flags.repeats,
             settings=_names(flags.settings),
-            results=flags.results,
-            minutes=flags.minutes,
         )
         config = subject.config()
         figures, notes = measure(subject, sections)

@@ -83,8 +83,6 @@ def test_every_section_gives_its_figures(
         monkeypatch.setattr(section("loading"), "in_fresh_process", here)
     if name == "startup":
         monkeypatch.setattr(section("processes"), "run", run_here)
-    if name == "acceleration":
-        monkeypatch.setattr(section("acceleration"), "run", lambda command, **_: run_here(command))
     target = tmp_path / "figures.json"
     arguments = [name, *flags, "--settings", "minilm_fp32", "--json", str(target)]
     assert benchmark.main(arguments) == 0, capsys.readouterr().err
@@ -264,34 +262,20 @@ def test_a_failed_process_is_reported_in_one_line(
         section("processes").run([sys.executable, "-c", "raise ValueError('no')"])
 
 
-def test_runs_of_acceleration_are_resumed_from_their_results(
-    section: Callable[[str], ModuleType],
-    benchmark: ModuleType,
-    flags: list[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_an_unknown_setting_of_acceleration_is_reported_with_the_nearest(
+    benchmark: ModuleType, flags: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    called: list[str] = []
-    monkeypatch.setattr(
-        section("acceleration"), "run", lambda command, *, environment: called.append(*environment.values())
-    )
-    results = tmp_path / "runs.json"
-    arguments = ["acceleration", *flags, "--settings", "minilm_bf16", "--results", str(results)]
-    assert benchmark.main([*arguments, "--minutes", "0"]) == 0
-    output = capsys.readouterr()
-    assert "14 runs are left" in output.err and "no pair of runs is measured yet" in output.out
-    assert benchmark.main(arguments) == 0
-    assert set(called) == {"", "dropout", "packing", "vocabulary", "allocator", "linear", "primitives", "bf16_copy"}
-    count = len(called)
-    assert benchmark.main([*arguments, "--minutes", "0"]) == 0
-    assert len(called) == count
-    assert benchmark.main([*arguments[:-3], "minilm_fp16"]) == 1
-    assert "did you mean" in capsys.readouterr().err
+    assert benchmark.main(["acceleration", *flags, "--settings", "minilm_fp16"]) == 1
+    assert "did you mean 'minilm_bf16'?" in capsys.readouterr().err
 
 
-def test_every_second_round_of_acceleration_is_in_reverse_order(
-    section: Callable[[str], ModuleType], benchmark: ModuleType
+def test_a_process_of_acceleration_that_fails_is_reported(
+    benchmark: ModuleType, section: Callable[[str], ModuleType], flags: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rounds = [(each.round, each.without) for each in section("acceleration").runs("minilm_fp32", 2)][-5:]
-    assert rounds == [(0, "nothing"), (1, "packing"), (1, "nothing"), (2, "nothing"), (2, "packing")]
+    monkeypatch.setattr(section("acceleration"), "WORKER", "raise SystemExit(3)")
+    subject = section("subject").Subject([], None, [], sentences=1, words=1, repeats=1)
+    with (
+        section("acceleration").worker(subject, "train", "dropout", gpu=False) as run,
+        pytest.raises(MachampError, match="the process for train without dropout ended with 3"),
+    ):
+        run()

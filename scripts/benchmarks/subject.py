@@ -40,7 +40,7 @@ EPOCH = 2
 class Subject:
     """The flags of the benchmark: a config, as for ``load_config``, and the amount of data and rounds.
 
-    ``settings``, ``results`` and ``minutes`` are those of the section ``acceleration``.
+    ``settings`` are those of the section ``acceleration``.
     """
 
     dataset_configs: list[str]
@@ -50,8 +50,6 @@ class Subject:
     words: int
     repeats: int
     settings: Sequence[str] = ()
-    results: str | None = None
-    minutes: float = 8.0
 
     def config(self, *overrides: str) -> Config:
         """The config, checked, with more overrides; raises ``ConfigError``."""
@@ -86,9 +84,9 @@ class BenchmarkData:
         seed_everything(self.config.params.random_seed)
         return build_model(self.config, self.data)
 
-    def model_and_optimizer(self) -> tuple[Model, torch.optim.Optimizer]:
+    def model_and_optimizer(self, *, device: str = "cpu") -> tuple[Model, torch.optim.Optimizer]:
         """The model of a run and its optimizer, before the first step."""
-        model = self.model()
+        model = self.model().to(device)
         accelerate(model, seen_subwords=(examples.subword_ids() for examples in self.data.train.values()))
         optimizer = make_optimizer(model, self.config.params.training)
         set_encoder_trainable(model, epoch=EPOCH)
