@@ -181,6 +181,8 @@ def convert_task(model: Any, task: str, options: dict[str, Any]) -> dict[str, An
     kept["layers_to_use"] = list(getattr(model, "layers", {}).get(task, [-1]))
     if task_type == "mlm":
         kept.pop("column_idx", None)
+    else:
+        kept["pooling"] = "first" if task_type in SENTENCE_TYPES else "last"
     if task_type in ("multiseq", "multiclas"):
         kept["threshold"] = model.decoders[task].threshold
     if task_type == "dependency":

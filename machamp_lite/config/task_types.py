@@ -12,12 +12,21 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from machamp_lite.data.span_schemes import ALIASES
+from machamp_lite.errors import nearest
 from machamp_lite.weighting.class_weights import Scheme
 
 Level = Literal["word", "sentence"]
 # What the encoder reads for a task: "words" and "subwords" are the words of a sentence or the texts of a TSV row, with
 # one hidden state per word or subword; "masked" is the same with some subwords masked; "raw" is the text in "# text".
 InputType = Literal["words", "masked", "subwords", "raw"]
+
+# How the subwords of a word or a text become one hidden state; machamp_lite/nn/pooling.py computes it.
+Pooling = Literal["first", "last", "first_last", "mean", "max", "attention"]
+POOLINGS: dict[Level, tuple[Pooling, ...]] = {
+    "word": ("first", "last", "first_last", "mean", "max"),
+    "sentence": ("first", "last", "mean", "max", "attention"),
+}
+_SINGLE_SUBWORDS = {"pooling": "its items are single subwords, with nothing to pool"}
 
 # The column_idx of a task whose labels are in a comment.
 COMMENT = -1
@@ -88,10 +97,25 @@ class TaskOptions(StrictModel):
     label_smoothing: Probability
     logit_adjustment: NonNegative
     layers_to_use: Annotated[list[int], Field(min_length=1)] | Literal["all"]
+    pooling: Pooling | None
     dropout: Probability
     learning_rate: PositiveFloat | None
     ignore_label: Annotated[str, Field(min_length=1)] | None
     topn: Positive
+
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _check_pooling(cls, value: Any) -> Any:
+        known = POOLINGS[cls.level]
+        if isinstance(value, str) and value not in known:
+            expected = f"one of {', '.join(known)} for a {cls.level}"
+            raise ValueError(f"expected {expected}, found '{value[:60]}'{nearest(value, known)}")
+        return value
+
+    @property
+    def pooling_or_default(self) -> Pooling:
+        """The pooling: by default the last subword of a word, and the first one of a text."""
+        return self.pooling or ("last" if self.level == "word" else "first")
 
     @classmethod
     def labels_words(cls) -> bool:
@@ -263,6 +287,7 @@ class MlmOptions(TaskOptions):
     metrics = ("perplexity",)
     unsupported_options = {
         **no_class_options("its classes are the whole vocabulary of the encoder"),
+        **_SINGLE_SUBWORDS,
         "ignore_label": "it needs no labels",
     }
 
@@ -276,7 +301,10 @@ class Seq2SeqOptions(TaskOptions):
     input_type = "subwords"
     has_classes = False
     metrics = ("chrf", "bleu", "accuracy")
-    unsupported_options = no_class_options("its classes are the whole vocabulary of the encoder")
+    unsupported_options = {
+        **no_class_options("its classes are the whole vocabulary of the encoder"),
+        **_SINGLE_SUBWORDS,
+    }
 
     num_beams: Annotated[int, Field(gt=0, le=1000)]
     max_output_length: Annotated[int, Field(gt=1, le=100_000)]
@@ -292,6 +320,7 @@ class TokOptions(TaskOptions):
     metrics = (*SPAN_METRICS, "accuracy")
     unsupported_options = {
         **no_class_options("its classes are positions where words begin"),
+        **_SINGLE_SUBWORDS,
         "ignore_label": "its labels are the words of the file; a sentence without '# text' has none",
     }
 

@@ -41,7 +41,7 @@ class Masker:
         changed[chosen[draws < MASKED]] = self.mask_id
         replaced = chosen[(draws >= MASKED) & (draws < MASKED + REPLACED)]
         changed[replaced] = random.choice(self.ordinary_ids, len(replaced))
-        return dataclasses.replace(segments, subword_ids=changed, word_ends=chosen), ids[chosen]
+        return dataclasses.replace(segments, subword_ids=changed, word_starts=chosen, word_ends=chosen), ids[chosen]
 
     def mask_again(
         self, segments: Segments, original_ids: np.ndarray, random: np.random.Generator

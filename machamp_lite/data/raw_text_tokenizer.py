@@ -84,6 +84,7 @@ class RawTextTokenizer:
             np.zeros(len(ids), dtype=np.int64),
             np.asarray(segment_starts, dtype=np.int64),
             word_ends,
+            word_ends,
         )
 
 

@@ -12,12 +12,13 @@ class Segments:
     """The segments of one sentence, concatenated, including special tokens.
 
     *Shape:* ``subword_ids`` and ``type_ids`` (S,); ``segment_starts`` (P,), the index of each segment's first subword;
-    ``word_ends`` (W,), the index of each word's last subword.
+    ``word_starts`` and ``word_ends`` (W,), the indices of each word's first and last subword.
     """
 
     subword_ids: np.ndarray
     type_ids: np.ndarray
     segment_starts: np.ndarray
+    word_starts: np.ndarray
     word_ends: np.ndarray
 
     @property
@@ -84,6 +85,7 @@ def arrange_segments(
         subwords,
         RaggedArray(np.zeros_like(ids), subwords.starts),
         RaggedArray(starts - np.repeat(firsts, segment_counts), segment_rows.starts),
+        RaggedArray.of(word_ends + 1 - sizes - firsts[sentences], lengths),
         RaggedArray.of(word_ends - firsts[sentences], lengths),
     )
     return [Segments(*rows) for rows in zip(*(column.rows() for column in columns), strict=True)]

@@ -119,7 +119,7 @@ class WordTokenizer:
             row_ids, row_types = self._join(row)
             ids += row_ids
             types += row_types
-        return Segments(*(np.asarray(values, dtype=np.int64) for values in (ids, types, starts, [])))
+        return Segments(*(np.asarray(values, dtype=np.int64) for values in (ids, types, starts, [], [])))
 
     def _strides(self, texts: list[list[int]], size: int) -> list[list[list[int]]]:
         """The texts of each segment if they do not fit in one: each has another part of the longest text."""

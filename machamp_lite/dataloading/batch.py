@@ -47,7 +47,9 @@ class Batch:
     type_ids: Tensor  # (S,)
     segment_lengths: Tensor  # (P,)
     segments_per_sentence: Tensor  # (B,) the number of segments of each sentence, P in all
-    word_ends: Tensor  # (W,) indices of the last subword of each word (or of the subwords that are items)
+    # The first and last subword of each word (or the subwords that are items). *Shape:* (W,).
+    word_starts: Tensor
+    word_ends: Tensor
     examples: tuple[Example, ...]
     tasks: dict[str, TaskItems]
     # The dataset id of each word (W,) and sentence (B,); None if no sentence of the batch has one.
@@ -77,6 +79,7 @@ def make_batch(
     starts = np.cumsum(sizes) - sizes
     word_counts = np.array([len(own.word_ends) for own in segments])
     segment_starts = np.concatenate([own.segment_starts + start for own, start in zip(segments, starts, strict=True)])
+    word_starts = np.concatenate([own.word_starts + start for own, start in zip(segments, starts, strict=True)])
     word_ends = np.concatenate([own.word_ends + start for own, start in zip(segments, starts, strict=True)])
     word_datasets, sentence_datasets = _dataset_ids(examples, word_counts)
     items = {}
@@ -117,6 +120,7 @@ def make_batch(
         type_ids=torch.from_numpy(np.concatenate([own.type_ids for own in segments])),
         segment_lengths=torch.from_numpy(np.diff(segment_starts, append=sizes.sum())),
         segments_per_sentence=torch.from_numpy(np.array([len(own.segment_starts) for own in segments])),
+        word_starts=torch.from_numpy(word_starts),
         word_ends=torch.from_numpy(word_ends),
         examples=tuple(examples),
         tasks=items,

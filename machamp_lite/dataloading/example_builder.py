@@ -144,7 +144,7 @@ class ExampleBuilder:
         texts = [record.words for record in records]
         segments = self._segments(texts, may_overlap=input_type == "words")
         if input_type == "subwords":
-            return texts, [replace(own, word_ends=np.arange(len(own.subword_ids))) for own in segments], None
+            return texts, [_with_subwords_as_words(own) for own in segments], None
         if input_type == "masked":
             assert self.masker is not None
             masked = [self.masker.mask(own) for own in segments]
@@ -211,6 +211,11 @@ class ExampleBuilder:
         ids = vocabulary.add(all_names, items=len(all_names)) if training else vocabulary.ids(all_names)
         rows = RaggedArray.of(np.array(ids, dtype=np.int64) + 1, lengths_of(names)).rows()
         return dict(zip(chosen, rows, strict=True))
+
+
+def _with_subwords_as_words(segments: Segments) -> Segments:
+    indices = np.arange(len(segments.subword_ids))
+    return replace(segments, word_starts=indices, word_ends=indices)
 
 
 def dataset_name(cell: str) -> str:

@@ -16,7 +16,7 @@ from machamp_lite.dataloading.issues import IssueCount, IssueCounter
 from machamp_lite.decoders.base import LabelIssue
 
 INPUT_TYPES: tuple[InputType, ...] = ("words", "masked", "subwords", "raw")
-_SEGMENTS = ("subword_ids", "type_ids", "segment_starts", "word_ends")
+_SEGMENTS = ("subword_ids", "type_ids", "segment_starts", "word_starts", "word_ends")
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

@@ -5,6 +5,6 @@ from machamp_lite.decoders.base import LabelDecoder
 
 
 class Classification(LabelDecoder):
-    """One linear layer from the first position of a sentence to the labels of the training data."""
+    """One linear layer from the state of a sentence to the labels of the training data."""
 
     Options = ClassificationOptions

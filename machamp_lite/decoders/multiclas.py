@@ -7,7 +7,7 @@ from machamp_lite.decoders.multiseq import MultiSeq
 
 
 class MultiClas(MultiSeq):
-    """As ``multiseq``, from the first position of a sentence."""
+    """As ``multiseq``, from the state of a sentence."""
 
     Options = MultiClasOptions
 

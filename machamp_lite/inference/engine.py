@@ -222,6 +222,7 @@ def _part(example: Example, start: int, end: int) -> Example:
         segments.subword_ids[start:end],
         segments.type_ids[start:end],
         segments.segment_starts[inside] - start,
+        segments.word_starts[first:last] - start,
         segments.word_ends[first:last] - start,
     )
     words, ids = example.words, example.dataset_ids

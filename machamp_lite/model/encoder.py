@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from machamp_lite.config.schema import EncoderParams
+from machamp_lite.config.task_types import Level
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.errors import ConfigError, is_out_of_memory
 from machamp_lite.model.attention_probe import AttentionBehaviour, probe_attention
 from machamp_lite.model.segment_layout import EqualLengthLayout, PaddedLayout, SegmentLayout
 from machamp_lite.nn.lora import add_adapters, merge_adapters, without_adapters
-from machamp_lite.nn.ragged import pad, starts_of, to_device
+from machamp_lite.nn.pooling import Pooling, mean_of_segments, pool
+from machamp_lite.nn.ragged import starts_of, to_device
 
 logger = logging.getLogger(__name__)
 
@@ -25,11 +27,24 @@ LAST_LAYER_ONLY = ("canine", "funnel")
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
-    """Hidden states of the requested layers. *Shape:* words (K, W, D), sentences (K, B, D)."""
+class Source:
+    """What a task reads: the words or sentences of a batch, their pooling, and layers."""
 
-    words: Tensor
-    sentences: Tensor
+    level: Level
+    pooling: Pooling
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Hidden states. *Shape:* (K, N, D) per source, N words or sentences; with "attention", N subwords of sentences.
+
+    ``segment_lengths`` (P,) are the numbers of these subwords, ``segments_per_sentence`` (B,) divide the segments.
+    """
+
+    states: Mapping[Source, Tensor]
+    segment_lengths: Tensor
+    segments_per_sentence: Tensor
 
 
 class EncoderError(RuntimeError):
@@ -85,7 +100,10 @@ class Encoder(nn.Module):
 
     def _log_behaviour(self) -> None:
         if self.is_causal:
-            logger.info("the encoder reads from left to right: sentences are read at their last position")
+            logger.info(
+                "the encoder reads from left to right: words and sentences are read at their last subword, whatever "
+                "their pooling, except 'attention'"
+            )
         if self.padding_matters:
             logger.info("padding changes the encoder's output: only sentences of equal length are encoded together")
         if self.kind in LAST_LAYER_ONLY:
@@ -123,26 +141,30 @@ class Encoder(nn.Module):
         """Parameters that are never trained: with adapters, all parameters of the transformer."""
         return [] if self.params.lora is None else without_adapters(self.transformer)
 
-    def forward(self, batch: Batch, layers: Sequence[int]) -> Encoded:
-        """Hidden states of the given layers at the last subword of each word, and of sentences.
+    def forward(self, batch: Batch, layers: Sequence[int], sources: Iterable[Source]) -> Encoded:
+        """Hidden states of words and sentences for some sources; ``layers`` are all layers that they read.
 
-        The state of a sentence is that of its first position, or of its last if the encoder is causal. With several
-        segments, it is the state of the first one, or with ``long_input`` "stride" the mean of their states.
+        A sentence of several segments has the state of the first one, or with ``long_input`` "stride" the mean of
+        their states. A causal encoder has read all subwords at the last one only, so that one is read, except with
+        "attention".
         """
         states, rows = self.layout(self, batch, layers)
-        segments = batch.segments_per_sentence
-        starts = starts_of(batch.segment_lengths)
-        reads = starts[1:] - 1 if self.is_causal else starts[:-1]
-        has_long = len(reads) > len(segments)
-        if has_long and self.params.long_input == "truncate":
-            reads = reads[starts_of(segments)[:-1]]
-        words, sentences = (
-            _gather(states, to_device(rows[read], self.device)) for read in (batch.word_ends, reads)
-        )
-        if has_long and self.params.long_input == "stride":
-            sums = pad(sentences.transpose(0, 1), segments).sum(1)
-            sentences = (sums / to_device(segments, self.device)[:, None, None]).transpose(0, 1)
-        return Encoded(words, sentences)
+        segments, lengths = batch.segments_per_sentence, batch.segment_lengths
+        starts = starts_of(lengths)[:-1]
+        if len(starts) > len(segments) and self.params.long_input == "truncate":
+            firsts = starts_of(segments)[:-1]
+            starts, lengths, segments = starts[firsts], lengths[firsts], torch.ones_like(segments)
+        spans = {"word": (batch.word_starts, batch.word_ends), "sentence": (starts, starts + lengths - 1)}
+        of_sources = {}
+        for source in sources:
+            pooling = "last" if self.is_causal and source.pooling != "attention" else source.pooling
+            chosen = [states[layers.index(layer)] for layer in source.layers]
+            span_starts, span_ends = spans[source.level]
+            pooled = pool(chosen, rows, starts=span_starts, ends=span_ends, pooling=pooling)
+            if source.level == "sentence" and pooling != "attention":
+                pooled = mean_of_segments(pooled, segments)
+            of_sources[source] = pooled
+        return Encoded(of_sources, lengths, segments)
 
     def run(self, inputs: Mapping[str, Tensor], layers: Sequence[int]) -> list[Tensor]:
         """The states of some layers for inputs on the CPU. *Shape:* (P, L) each -> K times (P, L, D)."""
@@ -159,11 +181,6 @@ class Encoder(nn.Module):
         if not every_layer:
             return [output.last_hidden_state]
         return [output.hidden_states[layer] for layer in layers]
-
-
-def _gather(states: Sequence[Tensor], rows: Tensor) -> Tensor:
-    """The same rows of all layers. *Shape:* K times (N, D), (M,) -> (K, M, D)."""
-    return torch.stack([state.index_select(0, rows) for state in states])
 
 
 def longest_input(transformer: Any) -> int:

@@ -21,8 +21,9 @@ from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.base import Decoder, LanguageModelKind
 from machamp_lite.errors import ConfigError
-from machamp_lite.model.encoder import Encoded, Encoder
+from machamp_lite.model.encoder import Encoded, Encoder, Source
 from machamp_lite.model.pretrained import Pretrained
+from machamp_lite.nn.pooling import AttentionPooling, mean_of_segments
 from machamp_lite.nn.ragged import to_device
 from machamp_lite.nn.scalar_mix import ScalarMix, mix
 from machamp_lite.weighting.task_weighting import make_task_weights
@@ -64,10 +65,19 @@ class Model(nn.Module):
         # Modules are in lists and not named after tasks, because names of modules must not contain dots.
         self.tasks = list(tasks)
         self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
+        self.sources = [
+            Source(task.level, task.pooling_or_default, layers)
+            for task, layers in zip(tasks.values(), self.layers, strict=True)
+        ]
         active = [layers for layers, task in zip(self.layers, tasks.values(), strict=True) if task.is_on]
         self.used_layers = sorted({layer for layers in active for layer in layers})
         self.dropout = nn.Dropout(config.params.encoder.dropout)
         self.mixes = nn.ModuleList(ScalarMix(len(layers)) for layers in self.layers)
+        # Has no parameters for tasks with another pooling.
+        self.attention = nn.ModuleList(
+            AttentionPooling(self.encoder.width) if source.pooling == "attention" else nn.Identity()
+            for source in self.sources
+        )
         self.dataset_embedding = self._make_dataset_embedding()
         self.decoders = nn.ModuleList(self._make_decoder(name, task) for name, task in tasks.items())
         for decoder in self.decoders:
@@ -140,9 +150,12 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> dict[str, Any]:
         """The scores of every task with items in the batch."""
-        encoded = self.encoder(batch, self.used_layers)
+        groups = self._group_tasks_by_input(batch)
+        # Not a set: its order, and thereby the order of sums of gradients, would differ between processes.
+        sources = dict.fromkeys(self.sources[self.tasks.index(task)] for task, *_ in groups)
+        encoded = self.encoder(batch, self.used_layers, list(sources))
         hidden: dict[str, Tensor] = {}
-        for tasks in self._group_tasks_by_input(batch):
+        for tasks in groups:
             hidden |= zip(tasks, self._hidden(tasks, encoded, batch).unbind(), strict=True)
         return {
             task: self.decoder(task)(hidden[task], batch.tasks[task].lengths)
@@ -151,29 +164,31 @@ class Model(nn.Module):
         }
 
     def _group_tasks_by_input(self, batch: Batch) -> list[list[str]]:
-        """The tasks of a batch in groups that read the same layers of the same items."""
+        """The tasks of a batch in groups that read the same items from the same source."""
         groups: dict[Any, list[str]] = {}
-        for number, task in enumerate(self.tasks):
+        for source, task in zip(self.sources, self.tasks, strict=True):
             if task in batch.tasks:
-                decoder, items = self.decoder(task), batch.tasks[task]
-                alone = task if decoder.language_model else None
+                items = batch.tasks[task]
+                alone = task if self.decoder(task).language_model else None
                 rows = None if items.rows is None else items.rows.numpy().tobytes()
-                key = (decoder.Options.level, self.layers[number], rows, alone)
-                groups.setdefault(key, []).append(task)
+                groups.setdefault((source, rows, alone), []).append(task)
         return list(groups.values())
 
     def _hidden(self, tasks: list[str], encoded: Encoded, batch: Batch) -> Tensor:
         """The input of the decoders of a group of tasks. *Shape:* (T, N, D)."""
         numbers, decoder, items = [*map(self.tasks.index, tasks)], self.decoder(tasks[0]), batch.tasks[tasks[0]]
-        of_words = decoder.Options.level == "word"
-        states, datasets = encoded.words if of_words else encoded.sentences, self.dataset_embedding
-        layers = self.layers[numbers[0]]
-        if len(layers) < len(self.used_layers):
-            states = torch.stack([states[self.used_layers.index(layer)] for layer in layers])
-        if items.rows is not None:
+        source = self.sources[numbers[0]]
+        states, has_attention = encoded.states[source], source.pooling == "attention"
+        if items.rows is not None and not has_attention:
             states = states.index_select(1, to_device(items.rows, self.device))
         mixed = mix([self._mix(number) for number in numbers], states)
+        if has_attention:
+            mixed = self._attend(numbers, mixed, encoded)
+            if items.rows is not None:
+                mixed = mixed.index_select(1, to_device(items.rows, self.device))
+        datasets = self.dataset_embedding
         if datasets is not None and decoder.language_model is None:
+            of_words = source.level == "word"
             ids = batch.word_datasets if of_words else batch.sentence_datasets
             if ids is None:
                 ids = torch.zeros(batch.words if of_words else len(batch.examples), dtype=torch.long)
@@ -181,6 +196,12 @@ class Model(nn.Module):
             vectors = datasets(to_device(ids, self.device)).to(mixed.dtype)
             mixed = torch.cat([mixed, vectors.expand(len(tasks), -1, -1)], dim=-1)
         return self.dropout(mixed)
+
+    def _attend(self, numbers: list[int], mixed: Tensor, encoded: Encoded) -> Tensor:
+        """The states of sentences with each task's attention. *Shape:* (T, S, D) -> (T, B, D)."""
+        lengths = encoded.segment_lengths
+        pooled = [self.attention[number](rows, lengths) for number, rows in zip(numbers, mixed, strict=True)]
+        return mean_of_segments(torch.stack(pooled), encoded.segments_per_sentence)
 
     def losses(
         self, batch: Batch, scores: Mapping[str, Any], counts: LossCounts | None = None

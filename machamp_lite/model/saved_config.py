@@ -58,7 +58,17 @@ def read_config(path: Path) -> Config:
     for key in ("params", "datasets"):
         if not isinstance(raw.get(key), dict) or not raw[key]:
             raise ConfigError(f"{path}: {key}: expected an object")
+    _add_pooling(raw["datasets"])
     return check_saved_config(str(path), raw["params"], raw["datasets"])
+
+
+def _add_pooling(datasets: dict[str, Any]) -> None:
+    """Fills in the pooling of models from before there was a choice: null, whatever the defaults are now."""
+    for dataset in datasets.values():
+        tasks = dataset.get("tasks") if isinstance(dataset, dict) else None
+        for options in tasks.values() if isinstance(tasks, dict) else ():
+            if isinstance(options, dict):
+                options.setdefault("pooling", None)
 
 
 def labels_document(

@@ -13,8 +13,8 @@ RATE_RATIO = 32
 def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
     """AdamW with one group per learning rate.
 
-    With ``discriminative_fine_tuning``, pretrained parameters have the rate ``lr`` times ``decay_factor``. A decoder
-    and its layer mix have the task's ``learning_rate``, if it has one. All other parameters have the rate ``lr``.
+    With ``discriminative_fine_tuning``, pretrained parameters have the rate ``lr`` times ``decay_factor``. A decoder,
+    its layer mix and its attention have the task's ``learning_rate``, if it has one. All others have the rate ``lr``.
     """
     lr, scheduler = training.optimizer.lr, training.learning_rate_scheduler
     pretrained_lr = lr * scheduler.decay_factor if scheduler.discriminative_fine_tuning else lr
@@ -23,7 +23,7 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
     # The first rate of a shared parameter is used; parameters that are never trained have none.
     rates = {id(parameter): pretrained_lr if trains_encoder else None for parameter in pretrained}
     tasks = model.config.tasks()
-    for task, *modules in zip(model.tasks, model.decoders, model.mixes, strict=True):
+    for task, *modules in zip(model.tasks, model.decoders, model.mixes, model.attention, strict=True):
         for module in modules:
             for parameter in module.parameters():
                 rates.setdefault(id(parameter), tasks[task].learning_rate or lr)

@@ -6,7 +6,6 @@ parameters that belong to these labels.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +69,7 @@ def with_encoder_of(init_model: Model, config: Config) -> Config:
 
 
 def copy_decoders(model: Model, init_model: Model) -> None:
-    """Copies the weights of decoders and their layer mixes, except for ``reinitialized_tasks``, and of dataset ids."""
+    """Copies dataset ids, and the weights of decoders, layer mixes and attention except ``reinitialized_tasks``."""
     reinitialized = reinitialized_tasks(model, init_model)
     with torch.no_grad():
         for task in model.tasks:
@@ -128,6 +127,9 @@ def _why_reinitialized(model: Model, init_model: Model, task: str) -> str | None
     old_layers, new_layers = (_layers(each, task) for each in (init_model, model))
     if old_layers != new_layers:
         return f"its layers have changed from {_listed(old_layers)} to {_listed(new_layers)}"
+    old_pooling, new_pooling = old.pooling_or_default, new.pooling_or_default
+    if old_pooling != new_pooling and "attention" in (old_pooling, new_pooling):
+        return f"its pooling has changed from {old_pooling} to {new_pooling}"
     old_shapes, new_shapes = (_shapes(each, task) for each in (init_model, model))
     if old_shapes != new_shapes:
         changed = sorted(name for name, _ in set(old_shapes.items()) ^ set(new_shapes.items()))
@@ -144,10 +146,13 @@ def _listed(numbers: Iterable[int]) -> str:
 
 
 def _named_parameters(model: Model, task: str) -> list[tuple[str, nn.Parameter]]:
-    """The weights of a task's decoder and layer mix, without buffers, which follow from config and data."""
-    mix: Any = model.mixes[model.tasks.index(task)]
-    mixed = [(f"mix.{name}", parameter) for name, parameter in mix.named_parameters()]
-    return [*model.decoder(task).named_parameters(), *mixed]
+    """The weights of a task's decoder, layer mix and attention, without buffers, which follow from config and data."""
+    number = model.tasks.index(task)
+    return [
+        *model.decoder(task).named_parameters(),
+        *model.mixes[number].named_parameters(prefix="mix"),
+        *model.attention[number].named_parameters(prefix="attention"),
+    ]
 
 
 def _shapes(model: Model, task: str) -> dict[str, tuple[int, ...]]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hidden_states import encode
 from safetensors.torch import load_file
 from safetensors.torch import load_model as load_weights
 from safetensors.torch import save_model as save_weights
@@ -132,12 +133,12 @@ def test_the_encoder_of_every_kind_has_the_same_states(configure: Callable[..., 
     for training in (True, False):
         batch = model.batch(data.train["DATA"] if training else data.dev["DATA"], only_annotated=True)
         torch.manual_seed(2)
-        expected.append((batch, model.train(training).encoder(batch, model.used_layers)))
+        expected.append((batch, encode(model.train(training).encoder, batch, model.used_layers)))
     reduce_vocabulary(model, seen_subwords(data))
     assert isinstance(table_of(model), ReducedVocabularyEmbedding)
     for training, (batch, wanted) in zip((True, False), expected, strict=True):
         torch.manual_seed(2)
-        found = model.train(training).encoder(batch, model.used_layers)
+        found = encode(model.train(training).encoder, batch, model.used_layers)
         assert torch.equal(found.words, wanted.words)
         assert torch.equal(found.sentences, wanted.sentences)
     assert {name: (value.shape, value.dtype) for name, value in weights_of(model).items()} == names

@@ -111,6 +111,12 @@ WRONG_TASKS = {
     "layers_to_use: expected a list of 1 or more items or 'all', found []": {"layers_to_use": []},
     "layers_to_use: expected a list or 'all', found 'last'": {"layers_to_use": "last"},
     "layers_to_use -> 1: expected a whole number, found 0.5": {"layers_to_use": [1, 0.5]},
+    "pooling: expected one of first, last, first_last, mean, max for a word, found 'attention'": {
+        "pooling": "attention"
+    },
+    "pooling: expected one of first, last, first_last, mean, max for a word, found 'firs'; did you mean "
+    "'first'?": {"pooling": "firs"},
+    "pooling: expected 'first', 'last', 'first_last', 'mean', 'max' or 'attention', found 3": {"pooling": 3},
     "los_weight: unknown key; did you mean 'loss_weight'?": {"los_weight": 1},
     "scheme: expected 'auto', 'BIO', 'IOB1', 'BIOES', 'BILOU' or 'IOE2', found 'BIOS'; did you mean "
     "'BIOES'?": {"scheme": "BIOS"},
@@ -389,6 +395,25 @@ def test_options_come_from_default_decoder_then_task_type_then_task() -> None:
     }
     config = load(task(layers_to_use=[3]), params=params).tasks()["upos"]
     assert (config.dropout, config.loss_weight, config.layers_to_use) == (0.1, 0.2, [3])
+
+
+SENTENCE = {"task_type": "classification", "column_idx": -1}
+
+
+def test_sentences_have_other_poolings_than_words() -> None:
+    for pooling in ("first", "last", "mean", "max", "attention"):
+        config = load(dataset(tasks={"mood": SENTENCE | {"pooling": pooling}}))
+        assert config.tasks()["mood"].pooling_or_default == pooling
+    assert faults(lambda: load(dataset(tasks={"mood": SENTENCE | {"pooling": "first_last"}}))) == [
+        "c.json: A -> tasks -> mood -> pooling: expected one of first, last, mean, max, attention for a sentence, "
+        "found 'first_last'; did you mean 'first'?"
+    ]
+
+
+@pytest.mark.parametrize("options", [{"task_type": "mlm"}, {"task_type": "tok"}])
+def test_items_of_one_subword_have_no_pooling(options: dict[str, Any]) -> None:
+    (fault,) = faults(lambda: load(dataset(tasks={"task": options | {"pooling": "mean"}})))
+    assert "'" + options["task_type"] + "' does not have this option: its items are single subwords" in fault
 
 
 def test_a_metric_of_the_default_decoder_need_only_suit_the_tasks_that_take_it() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hidden_states import encode
 
 from machamp_lite.config import load_config
 from machamp_lite.config.jsonnet import read_jsonnet
@@ -42,7 +43,7 @@ def test_states_are_those_of_each_sentence_alone(
     model, examples = build(kind)
     batch = model.batch(examples, only_annotated=False)
     with torch.no_grad():
-        encoded = model.encoder(batch, [0, 1, 2])
+        encoded = encode(model.encoder, batch, [0, 1, 2])
         start = 0
         for number, example in enumerate(examples):
             ids = torch.from_numpy(example.segments.subword_ids).unsqueeze(0)
@@ -69,9 +70,9 @@ def test_layers_in_several_precisions_are_those_of_training(
         return [first.bfloat16(), *others]
 
     monkeypatch.setattr(model.encoder, "run", mixed)
-    expected = model.encoder(batch, [0, 1, 2]).words
+    expected = encode(model.encoder, batch, [0, 1, 2]).words
     with torch.inference_mode():
-        words = model.encoder(batch, [0, 1, 2]).words
+        words = encode(model.encoder, batch, [0, 1, 2]).words
     assert words.dtype == torch.float32
     torch.testing.assert_close(words, expected.detach())
 
@@ -80,7 +81,7 @@ def test_the_last_layer_alone_is_the_last_of_all(build: Callable[..., tuple[Mode
     model, examples = build("wordpiece")
     batch = model.batch(examples, only_annotated=False)
     with torch.no_grad():
-        alone, every = model.encoder(batch, [2]), model.encoder(batch, [0, 1, 2])
+        alone, every = encode(model.encoder, batch, [2]), encode(model.encoder, batch, [0, 1, 2])
     assert torch.equal(alone.words[0], every.words[2])
 
 
@@ -92,7 +93,7 @@ def test_pieces_of_a_long_sentence_are_encoded_apart(build: Callable[..., tuple[
     end = int(segments.segment_starts[2]) if len(segments.segment_starts) > 2 else len(segments.subword_ids)
     inside = [place for place, word_end in enumerate(segments.word_ends) if start <= word_end < end]
     with torch.no_grad():
-        words = model.encoder(model.batch(examples[:1], only_annotated=False), [2]).words[0]
+        words = encode(model.encoder, model.batch(examples[:1], only_annotated=False), [2]).words[0]
         ids = torch.from_numpy(segments.subword_ids[start:end]).unsqueeze(0)
         segment = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
     torch.testing.assert_close(words[inside], segment[segments.word_ends[inside] - start], rtol=1e-4, atol=1e-5)
@@ -135,7 +136,7 @@ def test_relative_positions_have_no_limit(build: Callable[..., tuple[Model, list
     example = dataclasses.replace(examples[0], words=words, segments=model.tokenizer.sentences([words])[0])
     assert len(example.segments.segment_starts) == 1
     with torch.no_grad():
-        encoded = model.encoder(model.batch([example], only_annotated=False), [2])
+        encoded = encode(model.encoder, model.batch([example], only_annotated=False), [2])
     assert bool(torch.isfinite(encoded.words).all())
 
 
@@ -164,7 +165,7 @@ def test_sentences_of_several_pieces_are_read_as_long_input_says(
         for words in (LONG, ["dogs"], LONG[:5])
     ]
     with torch.no_grad():
-        found = model.encoder(model.batch(made, only_annotated=False), [2]).sentences[0]
+        found = encode(model.encoder, model.batch(made, only_annotated=False), [2]).sentences[0]
         for example, state in zip(made, found, strict=True):
             segments = example.segments
             read = []
@@ -212,8 +213,8 @@ def test_a_long_text_is_read_as_the_mean_over_its_pieces(
     assert len(starts) > 2
     read = []
     with torch.no_grad():
-        found = model.encoder(model.batch([long, short], only_annotated=True), [2]).sentences[0]
-        alone = model.encoder(model.batch([short], only_annotated=True), [2]).sentences[0]
+        found = encode(model.encoder, model.batch([long, short], only_annotated=True), [2]).sentences[0]
+        alone = encode(model.encoder, model.batch([short], only_annotated=True), [2]).sentences[0]
         for start, end in zip(starts, starts[1:], strict=False):
             inputs = {"input_ids": torch.from_numpy(long.segments.subword_ids[start:end]).unsqueeze(0)}
             if model.encoder.has_types:
@@ -235,7 +236,7 @@ def test_sentences_of_one_piece_are_the_same_bit_for_bit(
         )
         examples = [example for example in examples if example.input_type == "words"]
         with torch.no_grad():
-            states.append(model.encoder(model.batch(examples, only_annotated=False), [0, 1, 2]).sentences)
+            states.append(encode(model.encoder, model.batch(examples, only_annotated=False), [0, 1, 2]).sentences)
     whole = [place for place, own in enumerate(examples) if len(own.segments.segment_starts) == 1]
     assert 0 < len(whole) < len(examples)
     assert torch.equal(states[0][:, whole], states[1][:, whole])

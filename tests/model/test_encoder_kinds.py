@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hidden_states import encode
 from tiny_encoders import KINDS, Encoders
 from transformers import ViTConfig
 
@@ -202,9 +203,9 @@ def test_a_batch_gives_what_its_sentences_give_alone(configure: Callable[..., Co
     model, examples = make(configure(kind, words={"upos": WORD_TASKS["upos"]}, texts=TEXT_TASKS))
     layers = model.encoder.layer_numbers("all")
     with torch.no_grad():
-        together = model.eval().encoder(model.batch(examples, only_annotated=False), layers)
+        together = encode(model.eval().encoder, model.batch(examples, only_annotated=False), layers)
         alone = [
-            model.encoder(model.batch([example], only_annotated=False), layers) for example in examples
+            encode(model.encoder, model.batch([example], only_annotated=False), layers) for example in examples
         ]
     for name in ("words", "sentences"):
         expected = torch.cat([getattr(encoded, name) for encoded in alone], dim=1)
@@ -217,7 +218,7 @@ def test_a_batch_gives_what_the_transformer_gives(configure: Callable[..., Confi
     example = examples[0]
     ids = torch.from_numpy(example.segments.subword_ids).unsqueeze(0)
     with torch.no_grad():
-        encoded = model.eval().encoder(model.batch(examples, only_annotated=False), [2])
+        encoded = encode(model.eval().encoder, model.batch(examples, only_annotated=False), [2])
         states = model.encoder.transformer(input_ids=ids).last_hidden_state[0]
     words = states[example.segments.word_ends]
     torch.testing.assert_close(encoded.words[0, : len(words)], words, rtol=1e-4, atol=1e-4)
@@ -235,7 +236,7 @@ def test_the_state_of_a_sentence_depends_on_its_last_word(
     for word in ("runs", "sleeps"):
         batch = model.batch([_instance(model, ["The", "dog", word])], only_annotated=False)
         with torch.no_grad():
-            states.append(model.encoder(batch, [2]).sentences[0, 0])
+            states.append(encode(model.encoder, batch, [2]).sentences[0, 0])
     assert float((states[0] - states[1]).abs().max()) > 1e-4
 
 
@@ -249,10 +250,10 @@ def test_of_a_causal_encoder_words_do_not_depend_on_what_follows_and_the_log_say
 ) -> None:
     with caplog.at_level("INFO"):
         model, _ = make(configure(kind, words=WORD_TASKS))
-    assert "reads from left to right: sentences are read at their last position" in caplog.text
+    assert "reads from left to right: words and sentences are read at their last subword" in caplog.text
     with torch.no_grad():
         words = [
-            model.eval().encoder(model.batch([_instance(model, own)], only_annotated=False), [2]).words[0]
+            encode(model.eval().encoder, model.batch([_instance(model, own)], only_annotated=False), [2]).words[0]
             for own in (["The", "dog", "runs"], ["The", "dog", "sleeps"])
         ]
     torch.testing.assert_close(words[0][:2], words[1][:2])
@@ -290,8 +291,8 @@ def test_canine_reads_texts_that_are_shorter_than_a_group_of_characters(
     model, _ = make(configure("canine", words={"mood": WORD_TASKS["mood"]}))
     examples = [_instance(model, words) for words in (["."], ["A", "longer", "one"])]
     with torch.no_grad():
-        together = model.eval().encoder(model.batch(examples, only_annotated=False), [2])
-        alone = model.encoder(model.batch(examples[:1], only_annotated=False), [2])
+        together = encode(model.eval().encoder, model.batch(examples, only_annotated=False), [2])
+        alone = encode(model.encoder, model.batch(examples[:1], only_annotated=False), [2])
     torch.testing.assert_close(together.words[:, :1], alone.words, rtol=1e-4, atol=1e-4)
 
 
