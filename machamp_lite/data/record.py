@@ -124,6 +124,8 @@ class Record:
         if self.values is not None:
             self.values[name] = value
             return
+        if "\n" in value:
+            raise self._cannot_be_written(0, value)
         found = self._find_comments(name)
         for index, match in found:
             self.lines[index] = f"{match.group(1)}{value}{match.group(3)}"
@@ -144,22 +146,31 @@ class Record:
     def text(self, delimiter: Delimiter = TABS) -> str:
         """The text of the record as it is written to a file with columns.
 
-        Raises ``DataError`` for a label that contains the delimiter.
+        Raises ``DataError`` for a label that contains the delimiter or a line feed and cannot be quoted.
         """
         lines = self.lines.copy()
         if delimiter is TABS:
-            for row, index in zip(self.rows, self.row_lines, strict=True):
-                lines[index] = "\t".join(row) + line_end(lines[index])
+            for number, (row, index) in enumerate(zip(self.rows, self.row_lines, strict=True)):
+                text = "\t".join(row)
+                # A line of plain text is one cell and may have tabs.
+                if ("\n" in text or text.count("\t") >= len(row)) and text != lines[index].rstrip("\r\n"):
+                    cell = next(cell for cell in row if "\t" in cell or "\n" in cell)
+                    raise self._cannot_be_written(number, cell)
+                lines[index] = text + line_end(lines[index])
             return "".join(lines)
         for number, (row, index) in enumerate(zip(self.rows, self.row_lines, strict=True)):
             lines[index] = delimiter.replace(lines[index], row)
-            if not delimiter.quoting and delimiter.split(lines[index]) != row:
-                cell = next(cell for cell in row if delimiter.split(cell) != [cell])
-                raise DataError(
-                    f"{self.where(number)}: the label '{cell}' contains the separator of columns and cannot be "
-                    "written; convert the file to another format"
-                )
+            if not delimiter.quoting and (delimiter.split(lines[index]) != row or "\n" in lines[index].rstrip("\r\n")):
+                cell = next(cell for cell in row if "\n" in cell or delimiter.split(cell) != [cell])
+                raise self._cannot_be_written(number, cell)
         return "".join(lines)
+
+    def _cannot_be_written(self, row: int, cell: str) -> DataError:
+        what = "a line feed" if "\n" in cell else "the separator of columns"
+        return DataError(
+            f"{self.where(row)}: the label {cell!r} contains {what} and cannot be written; convert the file to "
+            "another format"
+        )
 
 
 def column_of(rows: Sequence[Sequence[str]], index: int) -> list[str]:

@@ -196,6 +196,47 @@ def test_missing_columns_are_filled_and_labels_with_the_separator_are_refused(tm
         rewrite(path, SPACES, {3: ["A", "New York"]})
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "label", "found"),
+    [
+        ("in.tsv", "text\tlabel\na\tb\n", "x\ty", r"the label 'x\\ty' contains the separator of columns"),
+        ("in.tsv", "text\tlabel\na\tb\n", "x\ny", r"the label 'x\\ny' contains a line feed"),
+        ("in.psv", "text|label\na|b\n", "x\ny", r"the label 'x\\ny' contains a line feed"),
+        ("in.psv", "text|label\na|b\n", "x|y", r"the label 'x\|y' contains the separator of columns"),
+    ],
+)
+def test_labels_of_other_formats_are_refused_where_they_cannot_be_quoted(
+    tmp_path: Path, name: str, content: str, label: str, found: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    separator = "|" if name == "in.psv" else None
+    file_format = FileFormat(sent_idxs=("text",), label_columns=("label",), separator=separator)
+    with pytest.raises(DataError, match=rf"{name}:2: {found}"):
+        rewrite(path, file_format, {"label": [label]})
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_comment_of_several_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "in.tsv"
+    path.write_text("tokens\ttags\na\tX\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"in\.tsv:2: the label 'x\\ny' contains a line feed"):
+        rewrite(path, TAGS, {"intent": ["x\ny"]})
+
+
+def test_plain_text_may_have_tabs(tmp_path: Path) -> None:
+    path = tmp_path / "in.txt"
+    path.write_text("a\tb\nc\n", encoding="utf-8")
+    assert rewrite(path, FileFormat()).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("content", ["", "\n", "\ufeff", "\ntext,label\na,b\n"])
+def test_a_missing_header_is_one_fault(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text(content, encoding="utf-8")
+    assert faults(path, TEXTS) == ["in.csv:1: found an empty line, expected a header with the names of the columns"]
+
+
 @pytest.mark.parametrize("name", ["in.tsv", "in.csv"])
 def test_a_label_column_that_is_missing_is_added_to_the_header(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
@@ -476,3 +517,47 @@ def test_faults_of_tables_name_the_row(tmp_path: Path) -> None:
 def test_the_suffix_says_which_format_a_file_has() -> None:
     expected = {"a.CSV": "csv", "a.json.gz": "jsonl", "a.gz": "tsv", "a": "tsv", "x.parquet": "parquet"}
     assert {name: format_of(name) for name in expected} == expected
+
+
+def test_a_list_in_the_list_of_words_is_a_fault(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text('{"tokens": [["a", "b"], "c"], "tags": ["X", "Y"]}\n', encoding="utf-8")
+    assert faults(path, FileFormat(word_idx="tokens", label_columns=("tags",))) == [
+        "in.jsonl:1: found a list in a list in 'tokens', expected a list of words"
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", [pyarrow.null(), pyarrow.string(), pyarrow.dictionary(pyarrow.int8(), pyarrow.string())]
+)
+def test_a_column_of_labels_without_any_list_gets_lists(tmp_path: Path, kind: Any) -> None:
+    path = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"tokens": [["a", "b"]], "tags": pyarrow.array([None], kind)}), path)
+    file_format = FileFormat(word_idx="tokens", label_columns=("tags",))
+    written = rewrite(path, file_format, {"tags": ["X", "Y"]}, name="out.parquet")
+    assert pyarrow.parquet.read_table(written).to_pylist() == [{"tokens": ["a", "b"], "tags": ["X", "Y"]}]
+
+
+@pytest.mark.parametrize("names", [["text", "text", "label"], ["text", "label", "label"]])
+def test_arrow_columns_with_the_same_name_are_one_fault(tmp_path: Path, names: list[str]) -> None:
+    path = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays([pyarrow.array(["a"])] * 3, names=names), path)
+    (fault,) = faults(path, TEXTS)
+    assert fault in [f"in.parquet: found several columns '{name}', expected one" for name in ("text", "label")]
+
+
+def test_arrow_text_that_is_not_utf_8_is_one_fault(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    offsets, content = pyarrow.py_buffer(b"\0\0\0\0\2\0\0\0"), pyarrow.py_buffer(b"\xff\xfe")
+    texts = pyarrow.StringArray.from_buffers(1, offsets, content)
+    pyarrow.parquet.write_table(pyarrow.table({"text": texts, "label": ["X"]}), path)
+    (fault,) = faults(path, TEXTS)
+    assert fault.startswith("in.parquet: cannot be read as Arrow or Parquet (In column 0: Invalid: Invalid UTF8")
+
+
+def test_arrow_names_that_are_not_utf_8_are_one_fault(tmp_path: Path) -> None:
+    path = tmp_path / "in.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["a"], "label": ["b"]}), path)
+    path.write_bytes(path.read_bytes().replace(b"label", b"l\xefbel"))
+    (fault,) = faults(path, TEXTS)
+    assert fault.startswith("in.parquet: cannot be read as Arrow or Parquet (")

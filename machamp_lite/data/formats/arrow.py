@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -105,11 +106,15 @@ def _batches(
         name = file if os.path.isdir(path) else str(path)
         try:
             with _opened(pyarrow, file) as (schema, batches):
+                if several := [field for field, count in Counter(schema.names).items() if count > 1]:
+                    raise DataError(f"{name}: found several columns '{several[0]}', expected one")
                 classes = _class_names(schema, Path(file).parent)
                 chosen = [field for field in schema.names if columns is None or field in columns]
                 for batch in batches(chosen, rows):
+                    # Damaged offsets would be read as they are; text must be UTF-8.
+                    batch.validate(full=True)
                     yield batch, classes
-        except (pyarrow.ArrowException, OSError, EOFError) as error:
+        except (pyarrow.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise DataError(f"{name}: cannot be read as Arrow or Parquet ({reason})") from None
 
@@ -158,13 +163,20 @@ def _class_names(schema: Any, folder: Path) -> dict[str, list[str]]:
     classes = {}
     for field in schema:
         feature, kind = features.get(field.name) if isinstance(features, dict) else None, field.type
-        while pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind):
+        while (item := _item_type(pyarrow, kind)) is not None:
             feature = _item_feature(feature)
-            kind = kind.value_type
+            kind = item
         names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
         if isinstance(names, list) and pyarrow.types.is_integer(kind):
             classes[field.name] = list(map(str, names))
     return classes
+
+
+def _item_type(pyarrow: Any, kind: Any) -> Any:
+    """The type of the items of a list; None for other types."""
+    types = pyarrow.types
+    is_list = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return kind.value_type if is_list else None
 
 
 def _folder_info(folder: Path) -> dict[str, Any]:
@@ -240,7 +252,9 @@ def _new_schema(
         index = schema.get_field_index(name)
         kind = schema.field(index).type if index >= 0 else None
         per_word = is_list(name, file_format)
-        if kind is not None and _fits(pyarrow, labels, kind.value_type if per_word else kind, classes.get(name)):
+        # A column without any list may have another type.
+        item = _item_type(pyarrow, kind) if per_word and kind is not None else kind
+        if item is not None and _fits(pyarrow, labels, item, classes.get(name)):
             continue
         item = _type_of(pyarrow, labels)
         field = pyarrow.field(name, pyarrow.list_(item) if per_word else item)
@@ -269,9 +283,9 @@ def _type_of(pyarrow: Any, labels: Iterable[str]) -> Any:
 def _value(pyarrow: Any, text: str, kind: Any, names: Sequence[str] | None = None) -> Any:
     """The value of a cell in a column of this type; raises ``ValueError`` if it has none."""
     types = pyarrow.types
-    if types.is_list(kind) or types.is_large_list(kind):
+    if (item := _item_type(pyarrow, kind)) is not None:
         parts = [] if text == EMPTY else text.split(SEPARATOR)
-        return [_value(pyarrow, part, kind.value_type, names) for part in parts]
+        return [_value(pyarrow, part, item, names) for part in parts]
     if types.is_string(kind) or types.is_large_string(kind) or types.is_dictionary(kind):
         return text
     if text == EMPTY:

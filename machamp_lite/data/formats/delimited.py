@@ -60,6 +60,8 @@ def read(
     width = None
     if file_format.skip_first_line or file_format.has_names:
         number, (header, *others) = next(blocks, (1, [""]))
+        if file_format.has_names and is_blank(header):
+            raise DataError(f"{path}:{number}: found an empty line, expected a header with the names of the columns")
         if file_format.has_names:
             width = len(delimiter.split(header))
             names, header = _read_header(

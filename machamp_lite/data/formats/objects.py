@@ -108,6 +108,8 @@ def make_record(
         else:
             lists = _lists(where, values, columns, is_required=required.keys())
             words = ["" if word is None else text for word, text in zip(values[columns[0]], lists[0], strict=True)]
+            if any(isinstance(word, list) for word in values[columns[0]]):
+                raise DataError(f"{where}: found a list in a list in '{columns[0]}', expected a list of words")
             rows = list(map(list, zip(*lists, strict=True)))
     except DataError as error:
         # Without words, a missing column was reported above.
