@@ -40,6 +40,13 @@ WORDS = {
     "hidden": {"task_type": "mlm"},
     "cut": {"task_type": "tok"},
 }
+# Words and sentences without annotation; one process may have nothing else.
+PARTIAL = {
+    "upos": WORDS["upos"] | {"ignore_label": "VERB"},
+    "feats": WORDS["feats"] | {"ignore_label": "Tense=Past"},
+    "spans": WORDS["spans"] | {"ignore_label": "O"},
+    "mood": WORDS["mood"] | {"ignore_label": "statement", "class_weights": "balanced"},
+}
 PAIRS = {
     "same": {"task_type": "classification", "column_idx": 2},
     "topics": {"task_type": "multiclas", "column_idx": 3},
@@ -48,6 +55,7 @@ TEXTS = {"reply": {"task_type": "seq2seq", "column_idx": 7}}
 # By name: the encoder, the tasks of both data files, and params.
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "static": ("wordpiece", WORDS, PAIRS, []),
+    "partial": ("wordpiece", PARTIAL, PAIRS, []),
     "uncertainty": ("wordpiece", WORDS, PAIRS, ["training.task_weighting=uncertainty"]),
     "texts": ("t5", {}, TEXTS, ["training.task_weighting=uncertainty"]),
     "random": ("wordpiece", {}, PAIRS, ["training.task_weighting=random"]),
