@@ -99,6 +99,9 @@ def _dataset_warnings(
         empty = None if dataset.sent_idxs is None else empty_text_warning(name, part)
         if empty is not None:
             yield empty
+    for task, options in dataset.tasks.items():
+        if dev is not None and options.input_type in ("words", "subwords") and not dev.annotated(task).any():
+            yield f"{name}: the dev file {dev.path} has no labels of the task '{task}', which therefore has no scores"
     yield from column_warnings(name, dataset, train, vocabularies)
     for task in dataset.tasks:
         distinct = distinct_warning(name, dataset, task, train.path, in_train[task])

@@ -41,8 +41,8 @@ class _Fault(NamedTuple):
 def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -> None:
     """Raises ``ConfigError`` for inputs and outputs that are neither files nor streams, or if a file would be lost.
 
-    An output and its scores file must not be an input, the output of another pair, in the model folder, a file of a
-    run, or read-only. An existing scores file must have been written by an earlier prediction.
+    An output and its scores file must not be an input or in one, the output of another pair, in the model folder, a
+    file of a run, or read-only. An existing scores file must have been written by an earlier prediction.
     """
     outputs = [path for _, target in pairs for path in (target, scores_path(target)) if path is not None]
     faults = [fault for pair in pairs for fault in _pair_faults(*pair)]
@@ -59,6 +59,12 @@ def check_pairs(pairs: Sequence[Pair], *, model_folder: AnyPath | None = None) -
             for path in outputs
             if _is_inside(path, model_folder)
         ]
+    faults += [
+        _Fault(path, f"is in the folder {source}, which is an input; expected a path outside it")
+        for path in outputs
+        for source, _ in pairs
+        if not is_standard(source) and os.path.isdir(source) and _is_inside(path, source)
+    ]
     reported = {str(fault.path) for fault in faults}
     faults += [
         _Fault(path, f"is a file of the run in {folder}, expected another file")

@@ -49,6 +49,17 @@ def test_a_dev_file_that_is_the_training_file(
 
 
 @pytest.mark.parametrize("check", [True, False])
+def test_a_dev_file_without_labels_of_a_task(
+    warned: Callable[..., list[str]], treebank: Path, tmp_path: Path, check: bool
+) -> None:
+    other = tmp_path / "other"
+    other.write_text(re.sub("^# mood = .*\n", "", treebank.read_text(), flags=re.MULTILINE))
+    assert warned(check=check, dev_data_path=str(other)) == [
+        f"UD: the dev file {other} has no labels of the task 'mood', which therefore has no scores"
+    ]
+
+
+@pytest.mark.parametrize("check", [True, False])
 def test_dev_labels_that_training_lacks(
     warned: Callable[..., list[str]], treebank: Path, tmp_path: Path, check: bool
 ) -> None:

@@ -21,6 +21,7 @@ from machamp_lite.cli import main as cli
 from machamp_lite.errors import ConfigError
 from machamp_lite.files import atomic as files
 from machamp_lite.inference import predictor
+from machamp_lite.inference.file_pairs import check_pairs
 from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
@@ -292,6 +293,20 @@ def test_an_output_in_the_folder_of_the_model_is_refused(
     code, lines = predict("m", "in", target, *DATASET, folder=tmp_path)
     assert code == 2 and lines[0].startswith(f"{target}: is in the folder of the model, m"), lines
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("target", ["data/train.parquet", "data/new", "linked/new", "other"])
+def test_an_output_in_the_folder_of_a_dataset_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/train.parquet").write_bytes(b"PAR1")
+    Path("linked").symlink_to("data")
+    Path("other").symlink_to("data/train.parquet")
+    with pytest.raises(ConfigError, match=f"^{target}: is in the folder data, which is an input; expected a path"):
+        check_pairs([("data", target)])
+    check_pairs([("data", "new")])
 
 
 RUN_FILES = [
