@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import pickle
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -58,8 +59,9 @@ def main() -> None:
     )
     flags = parser.parse_args()
     folder = Path(flags.folder)
-    if folder.exists():
-        sys.exit(f"{folder}: exists already, expected a new folder")
+    for path in (folder, partial(folder)):
+        if os.path.lexists(path):
+            sys.exit(f"{path}: exists already, expected a new folder")
     model = load_machamp_model(flags.model)
     name = flags.tokenizer or model.mlm.name_or_path
     try:
@@ -74,6 +76,11 @@ def main() -> None:
     print(f"written: {folder}")
 
 
+def partial(folder: Path) -> Path:
+    """The folder while it is written; it stays if the conversion is interrupted."""
+    return folder.with_name(folder.name + ".part")
+
+
 def load_machamp_model(path: str) -> Any:
     """Unpickles a model, with MaChAmp's modules in the current folder."""
     sys.path.insert(0, os.getcwd())
@@ -85,7 +92,7 @@ def load_machamp_model(path: str) -> Any:
             model = torch.load(path, map_location="cpu")
     except ModuleNotFoundError as error:
         sys.exit(f"{path}: cannot be loaded ({error}); run this in the folder of MaChAmp, in its environment")
-    except (OSError, RuntimeError, EOFError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, AttributeError, pickle.UnpicklingError) as error:
         sys.exit(f"{path}: cannot be loaded ({str(error).split(chr(10))[0]})")
     wanted = ("mlm", "decoders", "vocabulary", "dataset_configs", "tasks", "task_types")
     if not all(hasattr(model, name) for name in wanted):
@@ -117,7 +124,7 @@ def convert(model: Any, tokenizer: Any, folder: Path) -> list[str]:
         },
         "datasets": datasets,
     }
-    part = folder.with_name(folder.name + ".part")
+    part = partial(folder)
     (part / "encoder").mkdir(parents=True)
     model.mlm.config.save_pretrained(part / "encoder")
     tokenizer.save_pretrained(part / "encoder")

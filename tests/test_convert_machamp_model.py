@@ -395,6 +395,10 @@ def test_the_command_writes_a_folder_without_pickles_and_overwrites_nothing(
     torch.save({"weights": torch.zeros(1)}, tmp_path / "old.pt")
     assert "expected a model of MaChAmp 0.4" in run(str(tmp_path / "old.pt"), str(tmp_path / "new"))
     assert "cannot be loaded" in run(str(tmp_path / "gone.pt"), str(tmp_path / "new"))
+    (tmp_path / "text.pt").write_text("garbage\n")
+    assert "cannot be loaded" in run(str(tmp_path / "text.pt"), str(tmp_path / "new"))
+    (tmp_path / "half.part").mkdir()
+    assert run(command[0], str(tmp_path / "half")) == f"{tmp_path / 'half.part'}: exists already, expected a new folder"
     assert "give its name or folder by --tokenizer" in run(command[0], str(tmp_path / "new"), "--tokenizer", "no/such")
     assert not (tmp_path / "new").exists()
 
