@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from machamp_lite.config.schema import Config, DatasetConfig
-from machamp_lite.config.task_types import Column
+from machamp_lite.config.task_types import Column, TaskOptions
 from machamp_lite.errors import ConfigError, nearest
 
 JOIN = "+"
@@ -15,6 +15,7 @@ TRAINING_KEYS = {
     "dev_data_path",
     "max_sents",
     "max_words",
+    "sampling_weight",
     "split_mlm",
     "oversample",
     "oversample_scheme",
@@ -55,9 +56,15 @@ def predict_the_same(datasets: Sequence[DatasetConfig]) -> bool:
     return all(
         _layout(one) == _layout(other)
         and one.dataset_embed_idx != NAME_IS_ID
-        and one.active().tasks == other.active().tasks
+        and _tasks(one) == _tasks(other)
         for one, other in pairwise(datasets)
     )
+
+
+def _tasks(dataset: DatasetConfig) -> dict[str, TaskOptions]:
+    """The tasks that are predicted, without the options that may differ and that only training reads."""
+    tasks = dataset.active().tasks
+    return {task: options.model_copy(update={"weight_column": None}) for task, options in tasks.items()}
 
 
 def _layout(dataset: DatasetConfig) -> dict[str, Any]:

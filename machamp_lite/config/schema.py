@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from machamp_lite.config.task_types import (
+    COMMENT,
     MOST_COLUMNS,
+    WEIGHT_COMMENT,
     Column,
     ColumnName,
     NonNegative,
@@ -116,6 +118,7 @@ class DatasetDefaults(StrictModel):
     max_sents: Positive | None
     max_words: Positive | None
     dataset_embed_idx: Annotated[int, Field(ge=-1, lt=MOST_COLUMNS)] | ColumnName | None
+    sampling_weight: PositiveFloat
     split_mlm: bool
     oversample: str | None
     oversample_scheme: Scheme
@@ -157,7 +160,8 @@ class DatasetConfig(DatasetDefaults):
     def all_columns(self) -> list[Column]:
         """All columns that are read or written."""
         dataset_ids = [] if self.dataset_column is None else [self.dataset_column]
-        return [*self.text_columns(), *(column for _, column in self._task_columns()), *dataset_ids]
+        labels = (column for _, column in self._task_columns())
+        return [*self.text_columns(), *labels, *dataset_ids, *self.weight_columns()]
 
     def required_columns(self) -> dict[Column, str]:
         """The columns that training requires, each with the option or task that reads it."""
@@ -165,6 +169,15 @@ class DatasetConfig(DatasetDefaults):
         if self.dataset_column is not None:
             required[self.dataset_column] = "dataset_embed_idx"
         return required | self.text_columns()
+
+    def weight_columns(self) -> dict[Column, str]:
+        """The columns with the weights of items, which only training requires, each with the option that reads it."""
+        columns = {task: options.weight_column for task, options in self.tasks.items()}
+        return {
+            column: f"weight_column of task '{task}'"
+            for task, column in columns.items()
+            if column is not None and column != COMMENT
+        }
 
     def label_columns(self) -> list[Column]:
         """The columns that prediction writes."""
@@ -182,7 +195,14 @@ class DatasetConfig(DatasetDefaults):
             if not options.labels_words() and options.input_type in ("words", "subwords")
         ]
         has_raw_text = any(options.input_type == "raw" for options in self.tasks.values())
-        return list(dict.fromkeys([*(name for several in names for name in several), *["text"] * has_raw_text]))
+        weights = [
+            WEIGHT_COMMENT if options.weight_column == COMMENT else str(options.weight_column)
+            for options in self.tasks.values()
+            if options.weight_column is not None
+            and (options.weight_column == COMMENT or not options.labels_words())
+        ]
+        every = [*(name for several in names for name in several), *["text"] * has_raw_text, *weights]
+        return list(dict.fromkeys(every))
 
     def shared_columns(self) -> dict[Column, list[str]]:
         """The columns that several tasks write, each with the names of the tasks."""

@@ -11,6 +11,7 @@ from machamp_lite.config.task_types import (
     BUILT_IN,
     COMMENT,
     TASK_TYPES,
+    WEIGHT_COMMENT,
     TaskOptions,
     listed_metrics,
     options_class,
@@ -19,7 +20,7 @@ from machamp_lite.errors import did_you_mean, nearest
 
 DEFAULT_DECODER = "default_decoder"
 # Keys without defaults, which may differ between tasks with the same name.
-_OWN_KEYS = {"task_type", "column_idx", "column_idxs"}
+_OWN_KEYS = {"task_type", "column_idx", "column_idxs", "weight_column"}
 _FREQUENCY = "both correct for the frequency of labels"
 # Options that cannot be combined, with the reason.
 _CONFLICTS = (
@@ -127,6 +128,7 @@ class TaskChecker:
             where.at("topn").add(f"'{task_type}' cannot write several labels per item, expected 1 or no such key")
         self._check_weighting(where, options)
         self._check_metric_options(where, options)
+        _check_weight_column(where.at("weight_column"), options, has_words=has_words)
         if has_words is not None:
             _check_level(where, options, has_words=has_words)
         if len(where.errors.lines) == errors_before:
@@ -233,6 +235,23 @@ def _check_metrics(
                 found = f"'{task_type}' has no metric" if is_metric else "unknown"
                 hint = nearest(name, known) or f"; known: {listed_metrics(known)}"
                 where.at(key).add(f"{found} {show(name)}{hint}")
+
+
+def _check_weight_column(where: Location, options: TaskOptions, *, has_words: bool | None) -> None:
+    """Checks that the files of the dataset have the column or the comment for the weights of a task."""
+    column = options.weight_column
+    if column is None:
+        return
+    comment, task = f"-1, a comment '# {WEIGHT_COMMENT} = NUMBER',", where.keys[-2]
+    is_label = task == WEIGHT_COMMENT and not options.columns() if column == COMMENT else column in options.columns()
+    if has_words is None:
+        where.add("a file of plain text has no weights, expected a dataset with word_idx or sent_idxs")
+    elif not has_words and column == COMMENT:
+        where.add("-1 is a comment of a file with word_idx, expected a column")
+    elif has_words and isinstance(column, int) and column != COMMENT and not options.labels_words():
+        where.add(f"'{options.task_type}' has no weights of words, expected {comment} found {column}")
+    elif is_label:
+        where.add("found where the labels of the task are, expected another column or another name of the task")
 
 
 def _check_level(where: Location, options: TaskOptions, *, has_words: bool) -> None:

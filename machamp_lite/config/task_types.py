@@ -28,8 +28,10 @@ POOLINGS: dict[Level, tuple[Pooling, ...]] = {
 }
 _SINGLE_SUBWORDS = {"pooling": "its items are single subwords, with nothing to pool"}
 
-# The column_idx of a task whose labels are in a comment.
+# The column_idx of a task whose labels are in a comment, and the weight_column of weights in a comment.
 COMMENT = -1
+# The name of the comment for weights, which is the same for all tasks.
+WEIGHT_COMMENT = "weight"
 # No file has this many columns. Prediction fills rows up to the column of the label.
 MOST_COLUMNS = 10_000
 # Far enough below the largest float32, 3.4e38, that a loss multiplied by it stays finite.
@@ -81,6 +83,8 @@ class TaskOptions(StrictModel):
 
     task_type: str
     column_idx: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)] | ColumnName
+    # Weights of items in the loss: those of words, or one for all items of a sentence.
+    weight_column: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)] | ColumnName | None = None
     loss_weight: NonNegative
     metric: str
     # A single metric may be given without a list.

@@ -28,12 +28,14 @@ class TaskItems:
     words or sentences of the batch; None means all of them. ``lengths`` (len(sentences),) is the number of items per
     sentence. ``gold`` (N, ...) are the targets of the loss, on the device of the model. In training, only annotated
     words are items; if the decoder's items are not independent, all words are, with -1 as the gold of the others.
+    ``weights`` (N,) are the items' own weights in the loss, also on the device; None means that all are 1.
     """
 
     sentences: list[int]
     rows: Tensor | None
     lengths: Tensor
     gold: Tensor | None
+    weights: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +100,25 @@ def make_batch(
                 for index in chosen
                 if only_annotated and task in examples[index].gold_items
             }
-            gold = None
+            gold, weights = None, None
             if only_annotated:
                 arrays = [examples[index].gold[task] for index in chosen]
+                has_weights = any(task in examples[index].weights for index in chosen)
+                of_items = [_weights(examples[index], task) for index in chosen] if has_weights else []
                 if not decoder.items_are_independent:
-                    arrays = [
-                        _with_gaps(array, annotated[index], word_counts[index]) if index in annotated else array
-                        for index, array in zip(chosen, arrays, strict=True)
-                    ]
+                    gaps = [(annotated.get(index), word_counts[index]) for index in chosen]
+                    arrays = [_with_gaps(array, *gap, fill=-1) for array, gap in zip(arrays, gaps, strict=True)]
+                    of_items = [_with_gaps(own, *gap, fill=0) for own, gap in zip(of_items, gaps, strict=has_weights)]
                     annotated = {}
                 gold = _join_gold(arrays)
+                weights = np.concatenate(of_items) if has_weights else None
             rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level, annotated)
             items[task] = TaskItems(
                 chosen,
                 None if rows is None else torch.from_numpy(rows),
                 torch.from_numpy(lengths),
                 None if gold is None else to_device(torch.from_numpy(gold), device),
+                None if weights is None else to_device(torch.from_numpy(weights), device),
             )
     return Batch(
         subword_ids=torch.from_numpy(np.concatenate([own.subword_ids for own in segments])),
@@ -160,10 +165,17 @@ def _task_rows(
     return np.concatenate(rows), lengths_of(rows)
 
 
-def _with_gaps(gold: np.ndarray, items: np.ndarray, length: int) -> np.ndarray:
-    """The gold of all items of a sentence from that of some, with -1 for the others."""
-    full = np.full((length, *gold.shape[1:]), -1, gold.dtype)
-    full[items] = gold
+def _weights(example: Example, task: str) -> np.ndarray:
+    weights = example.item_weights(task)
+    return np.ones(len(example.gold[task]), np.float32) if weights is None else weights
+
+
+def _with_gaps(values: np.ndarray, items: np.ndarray | None, length: int, *, fill: int) -> np.ndarray:
+    """The values of all items of a sentence from those of some; ``items`` None means all."""
+    if items is None:
+        return values
+    full = np.full((length, *values.shape[1:]), fill, values.dtype)
+    full[items] = values
     return full
 
 

@@ -20,12 +20,14 @@ POOL_BATCHES = 32
 class Stream:
     """Training examples, which are split over ``epochs`` epochs; by default, each epoch uses all of them.
 
-    With ``sampling_weights``, each epoch draws as many examples as it would use, with replacement.
+    With ``sampling_weights``, each epoch draws as many examples as it would use, with replacement. ``weight``
+    multiplies the stream's share of an epoch.
     """
 
     examples: Sequence[Example]
     epochs: int = 1
     sampling_weights: np.ndarray | None = None
+    weight: float = 1.0
 
 
 class Batches(Sequence[list[Example]]):
@@ -96,11 +98,16 @@ class BatchSampler:
             self._epoch_part(members, stream.epochs, epoch)
             for members, stream in zip(self.members, self.streams, strict=True)
         ]
+        sizes = epoch_sizes(
+            [len(part) for part in parts],
+            [stream.weight for stream in self.streams],
+            smoothing=self.batching.sampling_smoothing,
+        )
         sampled = [
             self._sample(part, size, random)
             if stream.sampling_weights is None
             else random.choice(part, size, p=stream.sampling_weights)
-            for part, size, stream in zip(parts, self._sample_sizes(parts), self.streams, strict=True)
+            for part, size, stream in zip(parts, sizes, self.streams, strict=True)
         ]
         if self.batching.diverse:
             # As one stream, so that a batch may contain examples of several streams.
@@ -120,15 +127,6 @@ class BatchSampler:
         part = (epoch - 1) % epochs
         # With fewer examples than epochs, each epoch uses one.
         return np.array_split(order, epochs)[part] if len(order) >= epochs else order[[part % len(order)]]
-
-    def _sample_sizes(self, parts: Sequence[np.ndarray]) -> list[int]:
-        """The number of examples per epoch from each stream: proportional to size ** smoothing, with the same sum."""
-        sizes = np.array([len(part) for part in parts], dtype=float)
-        smoothing = self.batching.sampling_smoothing
-        if smoothing == 1.0:
-            return [int(size) for size in sizes]
-        shares = sizes**smoothing / (sizes**smoothing).sum()
-        return [max(1, round(share * sizes.sum())) for share in shares]
 
     def _sample(self, part: np.ndarray, size: int, random: np.random.Generator) -> np.ndarray:
         """Draws ``size`` examples: each equally often, and the remainder without replacement."""
@@ -150,6 +148,18 @@ class BatchSampler:
             ordered = part[np.argsort(self.lengths[part], kind="stable")]
             batches.extend(make_batches(ordered, self.lengths, self.segments, self.batching))
         return batches
+
+
+def epoch_sizes(sizes: Sequence[float], weights: Sequence[float], *, smoothing: float) -> list[int]:
+    """The number of examples per epoch from each stream: proportional to weight * size ** smoothing, with the same sum.
+
+    ``sizes`` are the numbers of examples that an epoch would use without weights and smoothing.
+    """
+    if smoothing == 1.0 and len(set(weights)) == 1:
+        return [round(size) for size in sizes]
+    # Divided by the largest, so that no product overflows.
+    shares = np.array(weights) / max(weights) * np.array(sizes, dtype=float) ** smoothing
+    return [max(1, round(share * sum(sizes))) for share in shares / shares.sum()]
 
 
 def sizes_of(examples: Sequence[Example]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

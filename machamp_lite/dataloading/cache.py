@@ -47,8 +47,16 @@ _FIRST_LINE = "machamp_lite data cache"
 _MAX_FIRST_LINE_BYTES = 256
 _DISTRIBUTIONS = ("numpy", "tokenizers", "transformers")
 # Options that do not change how data is read.
-_DATASET_OPTIONS = {"train_data_path", "dev_data_path", "split_mlm", "oversample", "oversample_scheme", "tasks"}
-_TASK_OPTIONS = set(TaskOptions.model_fields) - {"task_type", "column_idx", "ignore_label"}
+_DATASET_OPTIONS = {
+    "train_data_path",
+    "dev_data_path",
+    "sampling_weight",
+    "split_mlm",
+    "oversample",
+    "oversample_scheme",
+    "tasks",
+}
+_TASK_OPTIONS = set(TaskOptions.model_fields) - {"task_type", "column_idx", "ignore_label", "weight_column"}
 
 
 def cache_folder(choice: str, config: Config) -> Path | None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
+from machamp_lite.config.task_types import COMMENT, WEIGHT_COMMENT
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.dataloading.example import Example, file_format_of
-from machamp_lite.dataloading.example_builder import ExampleBuilder, Labels
+from machamp_lite.dataloading.example_builder import ExampleBuilder, Labels, Weights
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.errors import DataError, FaultList, did_you_mean
@@ -31,7 +32,12 @@ class DatasetReader(ExampleBuilder):
         Raises ``DataError`` with all faults of the file.
         """
         examples = self._read_file(path, training=True)
-        faults = [fault for task in self.config.tasks if (fault := self._missing_labels(task, str(path), examples))]
+        faults = [
+            fault
+            for task in self.config.tasks
+            for missing in (self._missing_labels, self._missing_weights)
+            if (fault := missing(task, str(path), examples))
+        ]
         faults += [fault for task in self.config.tasks if (fault := self._unwritable_label(task, str(path)))]
         if faults:
             raise DataError(faults)
@@ -86,31 +92,42 @@ class DatasetReader(ExampleBuilder):
         training: bool,
     ) -> Iterator[list[Example]]:
         """Yields the examples of a file in chunks until its first fault; after that, only checks the rest."""
+        required = self.config.required_columns() | (self.config.weight_columns() if training else {})
         records = read_records(
             path,
             file_format_of(self.config),
-            required=self.config.required_columns(),
+            required=required,
             allow_empty_words=False,
             faults=faults,
         )
-        # Labels are read one record at a time, so that faults are in the order of the file.
-        annotated = (
-            (record, self._labels_of(record, faults))
+        complete = (
+            record
             for record in (self._limited(records) if training else records)
             if record.rows
         )
+        annotated = self._annotated(complete, faults, training=training)
         while chunk := list(islice(annotated, CHUNK)):
             if faults.count:
                 continue
-            in_chunk, labels = zip(*chunk, strict=True)
+            in_chunk, labels, weights = zip(*chunk, strict=True)
             self._check(in_chunk, labels, issues)
-            examples = self.examples(in_chunk, labels, training=training, counts=None if training else counts)
+            examples = self.examples(
+                in_chunk, labels, weights=weights, training=training, counts=None if training else counts
+            )
             for record, examples_of_record in zip(in_chunk, examples, strict=True):
                 for example in examples_of_record:
                     if len(example.segments.subword_ids) > MAX_SENTENCE_SUBWORDS:
                         faults.add(_too_long(record, example))
                         break
             yield list(chain.from_iterable(examples))
+
+    def _annotated(
+        self, records: Iterable[Record], faults: FaultList, *, training: bool
+    ) -> Iterator[tuple[Record, Labels, Weights]]:
+        """Reads labels and weights one record at a time, so that faults are in the order of the file."""
+        for record in records:
+            labels = self._labels_of(record, faults)
+            yield record, labels, self._weights_of(record, labels, faults) if training else {}
 
     def _limited(self, records: Iterable[Record]) -> Iterable[Record]:
         sentences = words = 0
@@ -148,6 +165,27 @@ class DatasetReader(ExampleBuilder):
                 labels[task] = found
         return labels
 
+    def _weights_of(self, record: Record, labels: Labels, faults: FaultList) -> Weights:
+        """The weights of the labels of a record; labels with the weight 0 are removed."""
+        weights = {}
+        for task in self.weighted_tasks & labels.keys():
+            try:
+                found = self.decoders[task].read_weights(record, task=task, config=self.config.tasks[task])
+            except DataError as error:
+                for fault in error.faults:
+                    faults.add(fault)
+                continue
+            if found is None:
+                continue
+            if len(found) > 1:
+                labels[task] = [label if weight else None for label, weight in zip(labels[task], found, strict=True)]
+            # Tasks that need no labels have an empty list.
+            if any(found) and labels[task].count(None) <= max(0, len(labels[task]) - 1):
+                weights[task] = found
+            else:
+                del labels[task]
+        return weights
+
     def _check(self, records: Sequence[Record], labels: Sequence[Labels], issues: IssueCounter) -> None:
         """Counts the label issues, and removes the labels that can be neither trained on nor scored."""
         for task, config in self.config.tasks.items():
@@ -176,12 +214,28 @@ class DatasetReader(ExampleBuilder):
             number = sum(count.occurrences for count in excluded)
             what = f"all {number} annotated sentences are left out, expected some for task '{task}'"
             return f"{path}:{first.line}: {first.issue.message}; {what}"
-        place = self.decoders[task].place(task, self.config.tasks[task])
+        config = self.config.tasks[task]
+        place = self.decoders[task].place(task, config)
+        if config.weight_column is not None:
+            place += " with a weight above 0"
         if not place.startswith("comment"):
             return f"{path}: found no label in {place}, expected some for task '{task}'"
+        return f"{path}: found no {place}, expected some for task '{task}'{self._similar_comment(task, path)}"
+
+    def _missing_weights(self, task: str, path: str, examples: ExampleStore) -> str | None:
+        """The fault if a training file has no weight in the ``weight_column`` of a task."""
+        column = self.config.tasks[task].weight_column
+        if column is None or len(examples.rows[f"weights {task}"].values) or not examples.annotated(task).any():
+            return None
+        if column != COMMENT:
+            return f"{path}: found no weight in column {column}, expected some for task '{task}' (weight_column)"
+        comment, hint = f"comment '# {WEIGHT_COMMENT} = NUMBER'", self._similar_comment(WEIGHT_COMMENT, path)
+        return f"{path}: found no {comment}, expected some for task '{task}' (weight_column){hint}"
+
+    def _similar_comment(self, name: str, path: str) -> str:
+        """The end of a message about a comment that is not in a file."""
         records = islice(read_records(path, file_format_of(self.config)), 100)
-        names = {name for record in records for name in record.comment_names()}
-        return f"{path}: found no {place}, expected some for task '{task}'{did_you_mean(task, names)}"
+        return did_you_mean(name, {name for record in records for name in record.comment_names()})
 
     def _unwritable_label(self, task: str, path: str) -> str | None:
         """The fault if a label has several lines or a tab, which files with columns cannot hold."""

@@ -134,10 +134,11 @@ def training_streams(config: Config, data: RunData) -> list[Stream]:
             weights = None
             if dataset.oversample is not None:
                 weights = oversampling_weights(others, dataset, data.vocabularies[dataset.oversample])
-            streams.append(Stream(others, sampling_weights=weights))
+            streams.append(Stream(others, sampling_weights=weights, weight=dataset.sampling_weight))
         masked = data.train[name].of_types("masked")
         if len(masked):
-            streams.append(Stream(masked, config.params.training.num_epochs if dataset.split_mlm else 1))
+            epochs = config.params.training.num_epochs if dataset.split_mlm else 1
+            streams.append(Stream(masked, epochs, weight=dataset.sampling_weight))
     return streams
 
 

@@ -19,7 +19,8 @@ class Example:
     ``source`` is its ``file:line``. ``labels`` (the gold labels as they are written) and ``gold`` (the same as arrays
     for the loss) have an entry for each task for which the sentence is annotated. If only some words are annotated,
     the labels of the others are None, ``gold`` has the annotated ones only, and ``gold_items`` has their positions.
-    ``dataset_ids`` has the dataset id of each item, or one id for a text; 0 is unknown.
+    ``dataset_ids`` has the dataset id of each item, or one id for a text; 0 is unknown. ``weights`` has the weights of
+    the items in ``gold``, or one weight for all of them; tasks without an entry have the weight 1.
     """
 
     dataset: str
@@ -31,11 +32,17 @@ class Example:
     gold: dict[str, np.ndarray]
     dataset_ids: np.ndarray | None = None
     gold_items: Mapping[str, np.ndarray] = field(default_factory=dict)
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def num_words(self) -> int:
         """The number of words; texts are split at white space."""
         return len(("" if self.input_type == "raw" else " ").join(self.words).split())
+
+    def item_weights(self, task: str) -> np.ndarray | None:
+        """The weight of each item in ``gold``; None if all are 1. *Shape:* (items,)."""
+        weights = self.weights.get(task)
+        return None if weights is None else np.broadcast_to(weights, (len(self.gold[task]),))
 
 
 def file_format_of(config: DatasetConfig) -> FileFormat:

@@ -21,8 +21,9 @@ from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders import decoder_class
 from machamp_lite.metrics.base import annotated_items
 
-# The gold labels of one record by task.
+# The gold labels of one record by task, and the weights of its items by task.
 Labels = dict[str, list[Any]]
+Weights = dict[str, list[float]]
 
 _DATASET_KEY = "dataset_embed="
 
@@ -44,6 +45,7 @@ class ExampleBuilder:
         self.vocabularies = vocabularies
         self.decoders = {task: decoder_class(task_config) for task, task_config in config.tasks.items()}
         self.input_types: list[InputType] = sorted({decoder.Options.input_type for decoder in self.decoders.values()})
+        self.weighted_tasks = {task for task, options in config.tasks.items() if options.weight_column is not None}
         self.raw_text = RawTextTokenizer(tokenizer)
         self.masker = Masker(tokenizer.tokenizer) if "masked" in self.input_types else None
 
@@ -52,13 +54,14 @@ class ExampleBuilder:
         records: Sequence[Record],
         labels: Sequence[Labels],
         *,
+        weights: Sequence[Weights] | None = None,
         training: bool = False,
         counts: Mapping[str, Counter[str]] | None = None,
     ) -> list[list[Example]]:
         """The examples of each record, one per input type.
 
-        In ``training``, labels are added to the vocabularies and not stored in the examples. ``counts`` counts the
-        classes of each task.
+        ``weights`` has one weight per label of a record, or one for all of them. In ``training``, labels are added to
+        the vocabularies and not stored in the examples. ``counts`` counts the classes of each task.
         """
         found: list[list[Example]] = [[] for _ in records]
         indices = {
@@ -72,6 +75,7 @@ class ExampleBuilder:
                 [records[index] for index in chosen],
                 [labels[index] for index in chosen],
                 [dataset_ids.get(index) for index in chosen],
+                [{} if weights is None else weights[index] for index in chosen],
                 training=training,
                 counts=counts or {},
             )
@@ -85,6 +89,7 @@ class ExampleBuilder:
         records: Sequence[Record],
         labels: Sequence[Labels],
         dataset_ids: Sequence[np.ndarray | None],
+        weights: Sequence[Weights],
         *,
         training: bool,
         counts: Mapping[str, Counter[str]],
@@ -119,6 +124,11 @@ class ExampleBuilder:
                 gold=example_gold,
                 dataset_ids=ids,
                 gold_items=gold_items,
+                weights={
+                    task: _of_annotated(weights[index][task], labels[index][task])
+                    for task in example_gold
+                    if task in weights[index]
+                },
             )
 
     def _indices(
@@ -216,6 +226,11 @@ class ExampleBuilder:
 def _with_subwords_as_words(segments: Segments) -> Segments:
     indices = np.arange(len(segments.subword_ids))
     return replace(segments, word_starts=indices, word_ends=indices)
+
+
+def _of_annotated(weights: list[float], labels: list[Any]) -> np.ndarray:
+    """The weights of the annotated items, or the weight of all items. *Shape:* -> (items,) or (1,)."""
+    return np.array(weights if len(weights) == 1 else annotated_items(labels, weights)[1], np.float32)
 
 
 def dataset_name(cell: str) -> str:

@@ -26,8 +26,9 @@ class ExampleStore(Sequence[Example]):
     ``numbers`` has arrays with one number per example of the file: "input_type" (an index in ``INPUT_TYPES``), "line",
     "num_words" and "longest" (segment). ``rows`` has one row per example: the arrays of ``Segments``, "words" as
     indices in ``strings``, "dataset_ids" if there are any, and for each task "gold TASK", "shape TASK" (empty if the
-    sentence is not annotated), "items TASK" (``Example.gold_items``, empty if all words or none are annotated) and, for
-    dev data, "labels TASK" as indices in ``labels``. ``indices`` selects examples.
+    sentence is not annotated), "items TASK" (``Example.gold_items``, empty if all words or none are annotated),
+    "weights TASK" (``Example.weights``, empty without any) and, for dev data, "labels TASK" as indices in ``labels``.
+    ``indices`` selects examples.
     """
 
     dataset: str
@@ -130,6 +131,18 @@ class ExampleStore(Sequence[Example]):
         missing = self.lengths("word_ends")[is_partial].sum() - self.lengths(f"items {task}").sum()
         return int(words - missing), int(words)
 
+    def item_weights(self, task: str) -> tuple[np.ndarray, np.ndarray]:
+        """The weights in the file, and of how many items each is the weight; weights that are not given are 1.
+
+        *Shape:* (weights,) each.
+        """
+        rows, shapes = (self.rows[f"{name} {task}"].take(self.indices) for name in ("weights", "shape"))
+        annotated = shapes.lengths > 0
+        items = shapes.values[shapes.starts[:-1][annotated]].astype(np.int64)
+        lengths = rows.lengths[annotated]
+        numbers = np.repeat(np.where(lengths == 1, items, 1), lengths)
+        return np.append(rows.values, 1.0), np.append(numbers, items[lengths == 0].sum())
+
     def label_rows(self, task: str, labels: Sequence[str]) -> tuple[Sequence[str], RaggedArray]:
         """The label ids of each example of a task with one label per word, and the labels that these ids index.
 
@@ -225,6 +238,7 @@ class ExampleStore(Sequence[Example]):
             gold=gold,
             dataset_ids=self._row("dataset_ids", index) if "dataset_ids" in self.rows else None,
             gold_items={task: items for task in gold if len(items := self._row(f"items {task}", index))},
+            weights={task: weights for task in gold if len(weights := self.rows[f"weights {task}"][index])},
         )
 
 
@@ -259,6 +273,7 @@ class _Packer:
         gold = [example.gold.get(task) for example in examples]
         self._add_rows(f"gold {task}", [empty if array is None else array.ravel() for array in gold])
         self._add_rows(f"items {task}", [example.gold_items.get(task, empty) for example in examples])
+        self._add_rows(f"weights {task}", [example.weights.get(task, empty) for example in examples])
         shapes = [() if array is None else array.shape for array in gold]
         self._add_values(
             f"shape {task}", np.fromiter(chain.from_iterable(shapes), np.int64), lengths_of(shapes)

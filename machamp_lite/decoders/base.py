@@ -6,7 +6,7 @@ The methods of ``Decoder`` are in the order in which data passes through them:
   ``read_gold`` removes the labels of items that are not annotated, so that ``classes``, ``count`` and ``encode`` get
   labels only;
 - ``forward`` turns the encoder's hidden states into scores;
-- ``loss_sums`` computes the loss from the scores and the gold ids;
+- ``item_losses`` computes the loss of each item from the scores and the gold ids;
 - ``decode`` computes labels from the scores, ``rank`` the best labels of each item;
 - ``write_labels`` and ``write_ranked`` write them into the record.
 """
@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from machamp_lite.config.task_types import COMMENT, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.label_cells import read_column, read_sentence_label
+from machamp_lite.decoders.label_cells import read_column, read_sentence_label, read_weights
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
-from machamp_lite.weighting.losses import LabelObjective
+from machamp_lite.weighting.losses import LabelObjective, weighted_count
 
 LanguageModelKind = Literal["masked", "sequence"]
 
@@ -61,8 +61,10 @@ class Decoder(nn.Module, ABC):
     # at once, as one list.
     one_row_per_label: ClassVar[bool] = False
     # Whether the loss of each item depends only on the scores of this item. If not, and only some items of a sentence
-    # are annotated, ``forward`` gets all of them, and ``loss_sums`` gets -1 as the gold of the others.
+    # are annotated, ``forward`` gets all of them, and ``item_losses`` gets -1 as the gold of the others.
     items_are_independent: ClassVar[bool] = True
+    # False if an item can have several labels, so that each label is a binary decision.
+    labels_are_exclusive: ClassVar[bool] = True
     # False if the vocabulary does not consist of the labels in the file.
     labels_are_classes: ClassVar[bool] = True
     # By name of a parameter, the dimensions whose first rows belong to the labels of the vocabulary. A run that starts
@@ -132,6 +134,14 @@ class Decoder(nn.Module, ABC):
         return labels if labels.count(None) < len(labels) else None
 
     @classmethod
+    def read_weights(cls, record: Record, *, task: str, config: TaskOptions) -> list[float] | None:
+        """The weights in ``weight_column``, one per word or one for all items of the sentence; None without any.
+
+        Raises ``DataError`` with one line for each weight that cannot be read.
+        """
+        return read_weights(record, task=task, column=config.weight_column, one_per_word=config.labels_words())
+
+    @classmethod
     def find_issues(
         cls, records: Sequence[Record], labels: Sequence[list[Any]], *, task: str, config: Any
     ) -> Iterable[tuple[int, LabelIssue]]:
@@ -152,7 +162,7 @@ class Decoder(nn.Module, ABC):
 
     @classmethod
     def encode(cls, labels: Sequence[Any], class_ids: Sequence[int]) -> np.ndarray:
-        """The gold array of one sentence, for ``loss_sums``. *Shape:* (items, ...)."""
+        """The gold array of one sentence, for ``item_losses``. *Shape:* (items, ...)."""
         return np.asarray(class_ids, dtype=np.int64)
 
     @classmethod
@@ -168,17 +178,29 @@ class Decoder(nn.Module, ABC):
         """
 
     @abstractmethod
-    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
-        """The terms of the loss, each a sum over items or their parts. *Shape:* gold (N, ...) -> () each."""
+    def item_losses(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """The terms of the loss, each with the loss of every item, 0 where gold is -1.
 
-    def loss_counts(self, gold: np.ndarray) -> list[float]:
-        """What each term of the loss is divided by: how many losses ``loss_sums`` adds up, or the sum of their weights.
-
-        It gets the gold of one sentence, and the counts of all sentences of a batch are added up. It depends on gold
-        labels alone, so that the counts of a whole batch are known to each process and micro-batch before the forward
-        pass. *Shape:* (items, ...).
+        *Shape:* gold (N, ...) -> (N,) each.
         """
-        return [len(gold) if self.objective is None else self.objective.count(gold)]
+
+    def item_counts(self, gold: np.ndarray) -> list[np.ndarray | float]:
+        """What the loss of an item counts in each term, as an array or one number for all items.
+
+        By default 1 or the class weight; with several losses per item, it is their number. It depends on gold labels
+        alone, so that the counts of a whole batch are known to each process and micro-batch before the forward pass.
+        *Shape:* gold (items, ...) of one sentence -> (items,) each.
+        """
+        return [1.0 if self.objective is None else self.objective.counts(gold)]
+
+    def loss_sums(self, scores: Any, gold: Tensor, weights: Tensor | None = None) -> list[Tensor]:
+        """The terms of the loss, each a sum over items times their weights. *Shape:* gold (N, ...), (N,) -> () each."""
+        losses = self.item_losses(scores, gold)
+        return [(loss if weights is None else loss * weights).sum() for loss in losses]
+
+    def loss_counts(self, gold: np.ndarray, weights: np.ndarray | None = None) -> list[float]:
+        """What the sums of one sentence add to the divisor of each term. *Shape:* (items, ...), (items,)."""
+        return [weighted_count(counts, weights, items=len(gold)) for counts in self.item_counts(gold)]
 
     def label_weights(self) -> list[float] | None:
         """The weight of each label of the vocabulary; None without ``class_weights``."""
@@ -250,8 +272,8 @@ class LabelDecoder(Decoder):
         """*Shape:* (N, D) -> (N, C)."""
         return self.scores(self.dropout(hidden))
 
-    def loss_sums(self, scores: Any, gold: Tensor) -> list[Tensor]:
-        """*Shape:* (N, C), (N,) -> ()."""
+    def item_losses(self, scores: Any, gold: Tensor) -> list[Tensor]:
+        """*Shape:* (N, C), (N,) -> (N,)."""
         return [self.objective(scores, gold)]
 
     def best_ids(self, scores: Any) -> Tensor:

@@ -124,19 +124,19 @@ class Dependency(Decoder):
         arcs = self.arcs(pad(arc_dependent[:-1], lengths), _pad_with_root(arc_head, lengths))
         return DependencyScores(arcs.float(), tag_dependent[:-1], tag_head, lengths)
 
-    def loss_sums(self, scores: DependencyScores, gold: Tensor) -> list[Tensor]:
+    def item_losses(self, scores: DependencyScores, gold: Tensor) -> list[Tensor]:
         """Cross-entropy of the heads of annotated words, and of relations for gold heads.
 
-        *Shape:* gold (W, 2) -> () each.
+        *Shape:* gold (W, 2) -> (W,) each.
         """
         heads, relations = gold.unbind(-1)
         arcs = _flat_arcs(scores)
         relation_loss = self.objective(self._relation_scores(scores, heads), relations)
-        return [functional.cross_entropy(arcs, heads, ignore_index=NO_HEAD, reduction="sum"), relation_loss]
+        return [functional.cross_entropy(arcs, heads, ignore_index=NO_HEAD, reduction="none"), relation_loss]
 
-    def loss_counts(self, gold: np.ndarray) -> list[float]:
-        """The number of annotated words for heads; relations may be weighted."""
-        return [len(gold), self.objective.count(gold[:, 1])]
+    def item_counts(self, gold: np.ndarray) -> list[np.ndarray | float]:
+        """1 for heads; relations may have class weights."""
+        return [1.0, self.objective.counts(gold[:, 1])]
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
         """The best tree with one root for each sentence, with the best allowed relation of each arc."""

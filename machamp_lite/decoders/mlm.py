@@ -57,9 +57,9 @@ class Mlm(Decoder):
         """*Shape:* (N, D) -> see ``MaskedScores``."""
         return MaskedScores(self.head(self.dropout(hidden)).float(), lengths)
 
-    def loss_sums(self, scores: MaskedScores, gold: Tensor) -> list[Tensor]:
-        """Cross-entropy. *Shape:* gold (N,) -> ()."""
-        return [functional.cross_entropy(scores.logits, gold, reduction="sum")]
+    def item_losses(self, scores: MaskedScores, gold: Tensor) -> list[Tensor]:
+        """Cross-entropy. *Shape:* gold (N,) -> (N,)."""
+        return [functional.cross_entropy(scores.logits, gold, reduction="none")]
 
     def decode(self, scores: MaskedScores, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Log-probabilities over the subword vocabulary for each masked subword."""

@@ -28,6 +28,7 @@ class MultiSeq(LabelDecoder):
 
     Options: ClassVar[type[MultiSeqOptions]] = MultiSeqOptions
     one_row_per_label = False
+    labels_are_exclusive = False
 
     def make_objective(self) -> BinaryObjective:
         """Binary cross-entropy of each label, with class weights as weights of its positive items."""
@@ -65,15 +66,15 @@ class MultiSeq(LabelDecoder):
         """The ids of all labels of a sentence."""
         return gold[gold >= 0]
 
-    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
-        """Binary cross-entropy. *Shape:* (N, C), (N, most labels of an item) -> ()."""
+    def item_losses(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """Binary cross-entropy, summed over labels. *Shape:* (N, C), (N, most labels of an item) -> (N,)."""
         # The additional first column is the target of the padding, -1.
         targets = scores.new_zeros(len(scores), scores.shape[1] + 1, dtype=torch.float32)
         return [self.objective(scores, targets.scatter(1, gold + 1, 1.0)[:, 1:])]
 
-    def loss_counts(self, gold: np.ndarray) -> list[float]:
+    def item_counts(self, gold: np.ndarray) -> list[np.ndarray | float]:
         """The number of binary decisions."""
-        return [len(gold) * len(self.vocabulary)]
+        return [float(len(self.vocabulary))]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """All labels with a probability above the threshold, joined in alphabetical order, or ``_``."""

@@ -78,9 +78,9 @@ class ProbDistr(Decoder):
         """Log-probabilities. *Shape:* (B, D) -> (B, C)."""
         return self.scores(self.dropout(hidden)).float().log_softmax(-1)
 
-    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
-        """The Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> ()."""
-        return [functional.kl_div(scores, gold, reduction="sum")]
+    def item_losses(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """The Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> (B,)."""
+        return [functional.kl_div(scores, gold, reduction="none").sum(-1)]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The distribution of each sentence."""

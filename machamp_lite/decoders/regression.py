@@ -60,9 +60,9 @@ class Regression(Decoder):
         """*Shape:* (B, D) -> (B,)."""
         return self.score(self.dropout(hidden)).squeeze(-1).float()
 
-    def loss_sums(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
-        """The squared error of the standardised numbers. *Shape:* (B,), (B,) -> ()."""
-        return [functional.mse_loss(scores, (gold - self.mean) / self.std, reduction="sum")]
+    def item_losses(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
+        """The squared error of the standardised numbers. *Shape:* (B,), (B,) -> (B,)."""
+        return [functional.mse_loss(scores, (gold - self.mean) / self.std, reduction="none")]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The number of each sentence."""

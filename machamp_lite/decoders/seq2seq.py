@@ -75,8 +75,8 @@ class Seq2Seq(Decoder):
         states = pad(self.dropout(hidden), lengths)
         return Memory(states, to_device(is_item(lengths, states.shape[1]).long(), states.device))
 
-    def loss_sums(self, scores: Memory, gold: Tensor) -> list[Tensor]:
-        """Cross-entropy of the target subwords. *Shape:* gold (B, T), padded with -1 -> ()."""
+    def item_losses(self, scores: Memory, gold: Tensor) -> list[Tensor]:
+        """Cross-entropy, summed over the target subwords. *Shape:* gold (B, T), padded with -1 -> (B,)."""
         gold = gold[:, : self.config.max_output_length]
         labels = gold.masked_fill(gold < 0, IGNORED)
         output = self.model(
@@ -86,11 +86,12 @@ class Seq2Seq(Decoder):
             use_cache=False,
         )
         logits = output.logits.float().flatten(0, 1)
-        return [functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="sum")]
+        losses = functional.cross_entropy(logits, labels.flatten(), ignore_index=IGNORED, reduction="none")
+        return [losses.view(labels.shape).sum(1)]
 
-    def loss_counts(self, gold: np.ndarray) -> list[float]:
+    def item_counts(self, gold: np.ndarray) -> list[np.ndarray | float]:
         """The number of target subwords."""
-        return [float((gold[:, : self.config.max_output_length] >= 0).sum())]
+        return [(gold[:, : self.config.max_output_length] >= 0).sum(1)]
 
     def decode(self, scores: Memory, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The best output of a beam search for each text."""

@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from machamp_lite.config.task_types import SeqBioOptions, TaskOptions
+from machamp_lite.data.records import Record
 from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelDecoder, class_weights
@@ -32,6 +33,12 @@ class SeqBio(LabelDecoder):
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.crf = LinearChainCRF(vocabulary.labels, scheme_of(config))
 
+    @classmethod
+    def read_weights(cls, record: Record, *, task: str, config: TaskOptions) -> list[float] | None:
+        """One weight per sentence, because that is what its loss is for: the mean of the weights of its words."""
+        weights = super().read_weights(record, task=task, config=config)
+        return weights and [sum(weights) / len(weights)]
+
     def make_objective(self) -> MarginObjective:
         """Softmax-margin, with class weights as margins."""
         weights = class_weights(self.config, self.vocabulary)
@@ -41,18 +48,18 @@ class SeqBio(LabelDecoder):
         """*Shape:* (N, D), (B,) -> see ``BioScores``."""
         return BioScores(pad(super().forward(hidden, lengths).float(), lengths), lengths)
 
-    def loss_sums(self, scores: BioScores, gold: Tensor) -> list[Tensor]:
-        """The sum over sentences. It is divided by the number of annotated words, as the losses of other tasks.
-
-        *Shape:* gold (N,) -> ().
-        """
+    def item_losses(self, scores: BioScores, gold: Tensor) -> list[Tensor]:
+        """The loss of each sentence, divided equally among its annotated words. *Shape:* gold (N,) -> (N,)."""
         emissions, lengths = scores
         margins = self.objective(gold)
         if margins is not None:
             margins = pad(margins, lengths)
         partial = self.config.ignore_label is not None
         loss = self.crf.partial_negative_log_likelihood if partial else self.crf.negative_log_likelihood
-        return [loss(emissions, pad(gold, lengths), lengths, margins=margins).sum()]
+        losses = loss(emissions, pad(gold, lengths), lengths, margins=margins)
+        is_annotated = pad((gold >= 0).float(), lengths)
+        shares = is_annotated / is_annotated.sum(1, keepdim=True).clamp_min(1)
+        return [flatten(losses.unsqueeze(1) * shares, lengths)]
 
     def best_ids(self, scores: BioScores) -> Tensor:
         """The best path of each sentence in the scheme. *Shape:* -> (N,)."""

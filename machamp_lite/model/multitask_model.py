@@ -130,7 +130,7 @@ class Model(nn.Module):
         """Makes a batch; in training mode, other subwords are masked each time."""
         if self.training and self.masker is not None:
             examples = [
-                self._mask_again(example) if example.input_type == "masked" else example
+                self._mask_again(example) if example.input_type == "masked" and example.gold else example
                 for example in examples
             ]
         for name in {example.dataset for example in examples} - self.dataset_decoders.keys():
@@ -214,9 +214,9 @@ class Model(nn.Module):
         counts = self.loss_counts(batch.examples) if counts is None else counts
         losses = {}
         for task, task_scores in scores.items():
-            gold = batch.tasks[task].gold
+            gold, weights = batch.tasks[task].gold, batch.tasks[task].weights
             if gold is not None:
-                sums = self.decoder(task).loss_sums(task_scores, gold)
+                sums = self.decoder(task).loss_sums(task_scores, gold, weights)
                 # The count is 0 if all items have the weight 0; then there is no loss.
                 means = [total / (count or math.inf) for total, count in zip(sums, counts[task], strict=True)]
                 losses[task] = torch.stack(means).sum() if len(means) > 1 else means[0]
@@ -227,7 +227,9 @@ class Model(nn.Module):
         counts = {}
         for task in self.task_weights.numbers:
             count = self.decoder(task).loss_counts
-            if of_sentences := [count(example.gold[task]) for example in examples if task in example.gold]:
+            if of_sentences := [
+                count(example.gold[task], example.item_weights(task)) for example in examples if task in example.gold
+            ]:
                 counts[task] = [sum(terms) for terms in zip(*of_sentences, strict=True)]
         return counts
 

@@ -31,9 +31,7 @@ def check(
     with torch.device("meta"):
         # Without weights: this only checks that tasks and encoder fit.
         model = build_model(config, data, init_model=init_model, reset=True)
-    lines = describe_data(
-        config, tokenizer=model.tokenizer, vocabularies=data.vocabularies, train=data.train, dev=data.dev
-    )
+    lines = describe_data(config, data, tokenizer=model.tokenizer)
     if init_model is not None:
         lines += [f"from {retrain}", *(f"  {line}" for line in warm_start.describe(model, init_model))]
     return lines

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.data_checks.positive_labels import positive_label_warnings, positive_labels
 from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warnings
 from machamp_lite.data_checks.warnings import data_warnings
+from machamp_lite.data_checks.weights import weight_warnings
 from machamp_lite.dataloading.cache import DataCache
 from machamp_lite.dataloading.datasets import (
     RunData,
@@ -53,7 +55,10 @@ def read_data(
     for task in config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): it is neither trained nor predicted", task)
     drop_unused_examples(config, data)
-    for line in data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev):
+    for line in chain(
+        data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev),
+        weight_warnings(config, vocabularies=data.vocabularies, train=data.train),
+    ):
         logger.warning("%s", one_line(line))
     data.positive_labels.update(positive_labels(config, data.vocabularies))
     for line in positive_label_warnings(config, data.vocabularies):

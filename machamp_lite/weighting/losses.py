@@ -1,6 +1,7 @@
-"""Losses as sums over items, each with a count to divide it by: the number of items, or the sum of their weights.
+"""Losses of items, and what each of them counts in the mean: 1, or the weight of its label.
 
-The model divides the sums (``Model.losses``), so that a batch can be split over processes and micro-batches.
+The model divides the sums (``Model.losses``), so that a batch can be split over processes and micro-batches. Both the
+losses and the counts of items are multiplied by the items' own weights (``weight_column``).
 """
 
 import math
@@ -22,7 +23,7 @@ class LabelObjective(nn.Module):
 
     - ``weights``, one per label: an item counts as much as the weight of its gold label.
     - ``focal_gamma``: the loss of an item is multiplied by (1 - p) ** gamma, where p is the probability of its gold
-      label. The count stays the sum of the weights (Lin et al. 2017). 0 is off.
+      label. The counts stay the weights (Lin et al. 2017). 0 is off.
     - ``label_smoothing``: this part of the gold probability is divided equally among all labels (Szegedy et al. 2016).
       0 is off.
     - ``logit_adjustment``, tau: the loss is computed from scores + tau * log(count / all counts), so that the scores
@@ -48,13 +49,13 @@ class LabelObjective(nn.Module):
         self.focal_gamma = focal_gamma
         self.label_smoothing = label_smoothing
         self.register_buffer("weights", _float_tensor(weights), persistent=False)
-        # On the host, so that ``count`` never waits for a GPU.
+        # On the host, so that ``counts`` never waits for a GPU.
         self.host_weights = None if weights is None else np.array(weights, dtype=np.float32)
         adjustment = _log_priors(counts) * logit_adjustment if logit_adjustment else None
         self.register_buffer("adjustment", adjustment, persistent=False)
 
     def forward(self, scores: Tensor, gold: Tensor) -> Tensor:
-        """The sum of the losses in float32. *Shape:* (N, C), (N,) -> ()."""
+        """The losses in float32. *Shape:* (N, C), (N,) -> (N,)."""
         scores = scores.float()
         if self.adjustment is not None:
             scores = scores + self.adjustment
@@ -64,23 +65,23 @@ class LabelObjective(nn.Module):
             weight=self.weights,
             label_smoothing=self.label_smoothing,
             ignore_index=-1,
-            reduction="none" if self.focal_gamma else "sum",
+            reduction="none",
         )
         if self.focal_gamma:
             log_gold = scores.log_softmax(-1).gather(-1, gold.clamp_min(0).unsqueeze(-1)).squeeze(-1)
             losses = losses * _focal_factors(-log_gold.expm1(), self.focal_gamma)
-        return losses.sum()
+        return losses
 
-    def count(self, gold: np.ndarray) -> float:
-        """The number of items, or the sum of their weights. *Shape:* (N,)."""
-        return len(gold) if self.host_weights is None else float(self.host_weights[gold].sum())
+    def counts(self, gold: np.ndarray) -> np.ndarray | float:
+        """1, or the weight of each item's label. *Shape:* (N,) -> (N,)."""
+        return 1.0 if self.host_weights is None else self.host_weights[gold]
 
 
 class BinaryObjective(nn.Module):
     """Binary cross-entropy where each item has any number of C labels.
 
     ``weights``, one per label, multiply the losses of its positive items, as in
-    ``BCEWithLogitsLoss(pos_weight=...)``; the sum is divided by N * C, the number of decisions. ``focal_gamma``: the
+    ``BCEWithLogitsLoss(pos_weight=...)``; an item counts C, the number of decisions. ``focal_gamma``: the
     loss of a decision is multiplied by (1 - p) ** gamma, where p is the probability of the gold decision (Lin et al.
     2017); 0 is off.
     """
@@ -93,15 +94,15 @@ class BinaryObjective(nn.Module):
         self.register_buffer("weights", _float_tensor(weights), persistent=False)
 
     def forward(self, scores: Tensor, gold: Tensor) -> Tensor:
-        """The sum of the losses in float32; gold is 0 or 1. *Shape:* (N, C), (N, C) -> ()."""
+        """The losses in float32, summed over labels; gold is 0 or 1. *Shape:* (N, C), (N, C) -> (N,)."""
         scores, gold = scores.float(), gold.float()
         losses = functional.binary_cross_entropy_with_logits(
-            scores, gold, pos_weight=self.weights, reduction="none" if self.focal_gamma else "sum"
+            scores, gold, pos_weight=self.weights, reduction="none"
         )
         if self.focal_gamma:
             wrong = torch.sigmoid(scores * (1 - 2 * gold))
             losses = losses * _focal_factors(wrong, self.focal_gamma)
-        return losses.sum()
+        return losses.sum(-1)
 
 
 class MarginObjective(nn.Module):
@@ -136,9 +137,16 @@ class MarginObjective(nn.Module):
         # Finite, because sums and gradients of infinite margins would be NaN; exp(NO_WEIGHT) is 0.
         return self.weights.log().clamp_min(NO_WEIGHT)[gold].masked_fill(gold < 0, 0.0)
 
-    def count(self, gold: np.ndarray) -> float:
-        """The number of items, independent of their weights. *Shape:* (N,)."""
-        return len(gold)
+    def counts(self, gold: np.ndarray) -> float:
+        """1: the count of a word is independent of its label. *Shape:* (N,)."""
+        return 1.0
+
+
+def weighted_count(counts: np.ndarray | float, weights: np.ndarray | None, *, items: int) -> float:
+    """The sum of what items count, times their weights. *Shape:* (items,) each."""
+    if weights is not None:
+        return float((counts * weights).sum())
+    return counts * items if isinstance(counts, float) else float(counts.sum())
 
 
 def _float_tensor(values: Sequence[float] | None) -> Tensor | None:

@@ -93,4 +93,4 @@ def repeated(stream: Stream, times: int) -> Stream:
     assert isinstance(stream.examples, ExampleStore)
     sampling_weights = None if stream.sampling_weights is None else np.tile(stream.sampling_weights, times) / times
     examples = stream.examples.take(np.tile(stream.examples.indices, times))
-    return Stream(examples, stream.epochs, sampling_weights)
+    return Stream(examples, stream.epochs, sampling_weights, stream.weight)

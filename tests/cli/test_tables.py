@@ -71,7 +71,7 @@ def test_limits_hold_for_training_data_alone(described: Callable[..., list[str]]
 
 def test_few_labels_are_all_shown_with_their_counts(described: Callable[..., list[str]]) -> None:
     lines = described("a X\na Y\na X")
-    assert lines[3:] == ["    2 labels, 3 items", "    labels: X 2, Y 1"]
+    assert lines[4:] == ["    2 labels, 3 items", "    labels: X 2, Y 1"]
 
 
 def test_of_many_labels_the_five_most_and_least_frequent_are_shown(
@@ -79,7 +79,7 @@ def test_of_many_labels_the_five_most_and_least_frequent_are_shown(
 ) -> None:
     counts = Counter({f"L{number:02}": 20 - number for number in range(12)})
     lines = described("\n".join(f"a {label}" for label in counts.elements()))
-    assert lines[3:] == [
+    assert lines[4:] == [
         f"    12 labels, {counts.total()} items",
         "    most frequent: L00 20, L01 19, L02 18, L03 17, L04 16",
         "    least frequent: L07 13, L08 12, L09 11, L10 10, L11 9",

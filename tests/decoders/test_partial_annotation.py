@@ -112,9 +112,7 @@ def test_the_description_of_the_data_has_the_number_of_annotated_words(load: Cal
     config = load()
     data = runs.read_data(config)
     model = runs.build_model(config, data)
-    lines = describe_data(
-        config, tokenizer=model.tokenizer, vocabularies=data.vocabularies, train=data.train, dev=data.dev
-    )
+    lines = describe_data(config, data, tokenizer=model.tokenizer)
     (line,) = [line for line in lines if "task upos" in line]
     assert line.endswith("5 annotated sentences (16 of their 18 words)")
     (line,) = [line for line in lines if "task mood" in line]
@@ -189,7 +187,7 @@ def test_relations_of_ignored_words_are_in_no_loss(load: Callable[..., Any], opt
     relations = decoder._relation_scores(scores, gold[:, 0])
     kept = gold[:, 0] >= 0
     assert decoder.loss_sums(scores, gold)[1].item() == pytest.approx(
-        decoder.objective(relations[kept], gold[kept, 1]).item(), rel=1e-5
+        decoder.objective(relations[kept], gold[kept, 1]).sum().item(), rel=1e-5
     )
 
 
