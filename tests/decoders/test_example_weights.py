@@ -271,3 +271,28 @@ def test_a_column_that_cannot_have_weights_is_an_error(load: Load, case: Case, c
 
 def test_every_task_type_has_the_option() -> None:
     assert all("weight_column" in decoder.Options.model_fields for decoder in DECODERS.values())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "text"),
+    [
+        ("csv", "text,label,trust\ngood,a,0.5\nbad,b,\nfine,a,_\n"),
+        ("jsonl", '{"text": "good", "label": "a", "trust": 0.5}\n{"text": "bad", "label": "b", "trust": null}\n'),
+    ],
+)
+def test_a_named_column_has_weights_and_only_training_requires_it(
+    tmp_path: Path, tiny_params: str, write_config: Callable[..., str], suffix: str, text: str
+) -> None:
+    train, dev = tmp_path / f"train.{suffix}", tmp_path / f"dev.{suffix}"
+    train.write_text(text.replace("b,\n", "b,2\n"))
+    dev.write_text("text,label\ngood,a\n" if suffix == "csv" else '{"text": "good", "label": "a"}\n')
+    task = {"task_type": "classification", "column_idx": "label", "weight_column": "trust"}
+    dataset = {
+        "train_data_path": str(train),
+        "dev_data_path": str(dev),
+        "sent_idxs": ["text"],
+        "tasks": {"t": task},
+    }
+    data = read_data(load_config([write_config(D=dataset)], parameters_config=tiny_params))
+    weights = [example.weights["t"].tolist() if example.weights else None for example in data.train["D"]]
+    assert weights == ([[0.5], [2.0], None] if suffix == "csv" else [[0.5], None])
