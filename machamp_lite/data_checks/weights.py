@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from machamp_lite.config.schema import Config
 from machamp_lite.config.task_types import TaskOptions
@@ -74,7 +75,9 @@ def label_weights(config: TaskOptions, vocabulary: Vocabulary) -> list[float] | 
     """The class weight of each label of a task; None without class weights."""
     if config.class_weights is None:
         return None
-    return decoder_class(config)(config=config, vocabulary=vocabulary, width=1).label_weights()
+    # The random numbers of a run must not depend on class weights.
+    with torch.random.fork_rng(devices=[]):
+        return decoder_class(config)(config=config, vocabulary=vocabulary, width=1).label_weights()
 
 
 def weight_warnings(

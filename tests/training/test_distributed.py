@@ -51,6 +51,9 @@ PAIRS = {
     "same": {"task_type": "classification", "column_idx": 2},
     "topics": {"task_type": "multiclas", "column_idx": 3},
 }
+# Weights are the numbers of words, and a column of numbers with a 0.
+WEIGHTED_WORDS = {task: {**WORDS[task], "weight_column": 0} for task in ("upos", "feats", "lemma", "tree", "spans")}
+WEIGHTED_PAIRS = {task: {**options, "weight_column": 5} for task, options in PAIRS.items()}
 TEXTS = {"reply": {"task_type": "seq2seq", "column_idx": 7}}
 # By name: the encoder, the tasks of both data files, and params.
 CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
@@ -60,6 +63,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "texts": ("t5", {}, TEXTS, ["training.task_weighting=uncertainty"]),
     "random": ("wordpiece", {}, PAIRS, ["training.task_weighting=random"]),
     "dwa": ("wordpiece", {}, PAIRS, ["training.task_weighting=dwa"]),
+    "weighted": ("wordpiece", WEIGHTED_WORDS, WEIGHTED_PAIRS, []),
     "padded": ("wordpiece", WORDS, PAIRS, ["encoder.packing=false", "training.grad_norm=null"]),
 }
 # Relative to a loss, to the largest weight of a tensor, or to the largest gradient of a step.
