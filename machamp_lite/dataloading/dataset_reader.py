@@ -94,18 +94,9 @@ class DatasetReader(ExampleBuilder):
         """Yields the examples of a file in chunks until its first fault; after that, only checks the rest."""
         required = self.config.required_columns() | (self.config.weight_columns() if training else {})
         records = read_records(
-            path,
-            file_format_of(self.config),
-            required=required,
-            allow_empty_words=False,
-            faults=faults,
+            path, file_format_of(self.config), required=required, allow_empty_words=False, faults=faults
         )
-        complete = (
-            record
-            for record in (self._limited(records) if training else records)
-            if record.rows
-        )
-        annotated = self._annotated(complete, faults, training=training)
+        annotated = self._annotated(self._limited(records) if training else records, faults, training=training)
         while chunk := list(islice(annotated, CHUNK)):
             if faults.count:
                 continue
@@ -125,7 +116,7 @@ class DatasetReader(ExampleBuilder):
         self, records: Iterable[Record], faults: FaultList, *, training: bool
     ) -> Iterator[tuple[Record, Labels, Weights]]:
         """Reads labels and weights one record at a time, so that faults are in the order of the file."""
-        for record in records:
+        for record in filter(lambda record: record.rows, records):
             labels = self._labels_of(record, faults)
             yield record, labels, self._weights_of(record, labels, faults) if training else {}
 
@@ -168,7 +159,9 @@ class DatasetReader(ExampleBuilder):
     def _weights_of(self, record: Record, labels: Labels, faults: FaultList) -> Weights:
         """The weights of the labels of a record; labels with the weight 0 are removed."""
         weights = {}
-        for task in self.weighted_tasks & labels.keys():
+        for task in self.weighted_tasks:
+            if task not in labels:
+                continue
             try:
                 found = self.decoders[task].read_weights(record, task=task, config=self.config.tasks[task])
             except DataError as error:

@@ -45,7 +45,7 @@ class ExampleBuilder:
         self.vocabularies = vocabularies
         self.decoders = {task: decoder_class(task_config) for task, task_config in config.tasks.items()}
         self.input_types: list[InputType] = sorted({decoder.Options.input_type for decoder in self.decoders.values()})
-        self.weighted_tasks = {task for task, options in config.tasks.items() if options.weight_column is not None}
+        self.weighted_tasks = [task for task, options in config.tasks.items() if options.weight_column is not None]
         self.raw_text = RawTextTokenizer(tokenizer)
         self.masker = Masker(tokenizer.tokenizer) if "masked" in self.input_types else None
 

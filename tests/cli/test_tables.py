@@ -40,10 +40,11 @@ def described(
 
 def test_sizes_count_sentences_words_and_subwords(described: Callable[..., list[str]]) -> None:
     lines = described("a X\n. X\n\na X", "a X")
-    assert lines[:4] == [
+    assert lines[:5] == [
         "dataset A",
         "  train: 2 sentences, 3 words, 3 subwords, 0.00% unknown subwords",
         "  dev: 1 sentence, 1 word, 1 subword, 0.00% unknown subwords",
+        "  per epoch: 2 sentences, once",
         "  task upos (seq, loss_weight 1): 2 annotated sentences",
     ]
 
