@@ -74,6 +74,11 @@ def other_length(*_: Any) -> list[str]:
     return ["--set", "encoder.max_input_length=8"]
 
 
+def other_weights(*_: Any) -> list[str]:
+    # The numbers of words as weights.
+    return ["--set", "WORDS.tasks.upos.weight_column=0"]
+
+
 def other_tokenizer(_: Path, encoders: dict[str, str], __: pytest.MonkeyPatch) -> list[str]:
     return ["--set", f"transformer_model={encoders['bpe']}"]
 
@@ -93,7 +98,16 @@ def other_program(_: Path, __: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "change",
-    [other_data, other_option, other_mark, other_length, other_tokenizer, other_word_boundary, other_program],
+    [
+        other_data,
+        other_option,
+        other_mark,
+        other_weights,
+        other_length,
+        other_tokenizer,
+        other_word_boundary,
+        other_program,
+    ],
 )
 def test_what_depends_on_a_change_is_read_again(
     checked: Callable[..., tuple[str, str]],
@@ -109,7 +123,13 @@ def test_what_depends_on_a_change_is_read_again(
 
 
 @pytest.mark.parametrize(
-    "override", ["training.num_epochs=7", "WORDS.tasks.upos.loss_weight=0.5", "WORDS.oversample=upos"]
+    "override",
+    [
+        "training.num_epochs=7",
+        "WORDS.tasks.upos.loss_weight=0.5",
+        "WORDS.oversample=upos",
+        "WORDS.sampling_weight=2",
+    ],
 )
 def test_what_does_not_depend_on_a_change_is_not(
     checked: Callable[..., tuple[str, str]], override: str
