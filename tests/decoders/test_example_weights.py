@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from test_every_decoder import Case, every_case
+from task_type_cases import Case, every_case
 
 from machamp_lite.config import load_config
 from machamp_lite.data.records import FileFormat, Record, read_records
