@@ -432,8 +432,8 @@ def test_params_are_laid_over_the_defaults(params: dict[str, Any]) -> None:
 def test_every_default_is_in_params() -> None:
     default = json.loads(DEFAULT_PARAMS.read_text())
     assert load(dataset()).params.model_dump() == default
-    # Each task says where its labels are.
-    given = {"task_type", "column_idx", "column_idxs", "size"}
+    # Each task says where its labels and weights are.
+    given = {"task_type", "column_idx", "column_idxs", "size", "weight_column"}
     for name, decoder in DECODERS.items():
         options = {**default["decoders"]["default_decoder"], **default["decoders"].get(name, {})}
         required = {key for key, field in decoder.Options.model_fields.items() if field.is_required()}
