@@ -195,6 +195,9 @@ def nearest_file(path: str) -> str:
         names = os.listdir(folder or ".")
     except (OSError, ValueError):
         return f"; the folder {folder} does not exist either"
+    # A common suffix is no similarity: dev.conllu is not meant by test.conllu.
+    stem = os.path.splitext(name)[0]
+    names = [other for other in names if get_close_matches(stem, [os.path.splitext(other)[0]], cutoff=0.6)]
     similar = get_close_matches(name, names, n=1, cutoff=0.6)
     return f"; did you mean '{os.path.join(folder, similar[0])}'?" if similar else ""
 

@@ -1,5 +1,6 @@
 """Translates a whole config file into the current keys."""
 
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ from machamp_lite.config.machamp_compat import is_params, migrate_dataset, migra
 from machamp_lite.config.overrides import Documents
 from machamp_lite.config.schema import Params
 from machamp_lite.errors import ConfigError
+
+# The order in which people write them; tasks are last.
+DATASET_KEYS = ("train_data_path", "dev_data_path", "word_idx", "sent_idxs")
+TASK_KEYS = ("task_type", "column_idx", "column_idxs")
 
 
 def converted(path: str | Path) -> dict[str, Any]:
@@ -29,4 +34,17 @@ def converted(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{source}: found neither datasets nor params, expected one of them")
     check_documents(documents, errors, is_trained=False)
     log_warnings(errors.warnings.values())
-    return result
+    if documents.datasets:
+        return {name: _sort_dataset(dataset) for name, dataset in result.items()}
+    return _sort_keys(result, Params.model_fields)
+
+
+def _sort_dataset(dataset: Mapping[str, Any]) -> dict[str, Any]:
+    tasks = {task: _sort_keys(options, TASK_KEYS) for task, options in dataset["tasks"].items()}
+    others = {key: value for key, value in dataset.items() if key != "tasks"}
+    return _sort_keys(others, DATASET_KEYS) | {"tasks": tasks}
+
+
+def _sort_keys(values: Mapping[str, Any], first: Iterable[str]) -> dict[str, Any]:
+    """The same values with some keys first, because jsonnet sorts keys by name."""
+    return {key: values[key] for key in first if key in values} | dict(values)

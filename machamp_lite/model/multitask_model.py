@@ -55,7 +55,7 @@ class Model(nn.Module):
         if longest > self.encoder.longest_input:
             raise ConfigError(
                 f"encoder -> max_input_length: found {longest}, but the transformer takes at most "
-                f"{self.encoder.longest_input} subwords"
+                f"{self.encoder.longest_input} subwords; set encoder.max_input_length to this number or less"
             )
         self.tokenizer = WordTokenizer(
             tokenizer, max_input_length=longest, long_input=config.params.encoder.long_input

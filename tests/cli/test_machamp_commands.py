@@ -176,6 +176,9 @@ def test_convert_config_writes_a_config_once(capsys: pytest.CaptureFixture[str])
             "tasks": {"t": {"task_type": "multiseq", "column_idx": 3, "loss_weight": 0.5, "metric": "multi_acc"}},
         }
     }
+    dataset = json.loads(Path("new.json").read_text())["A"]
+    assert list(dataset) == ["train_data_path", "dev_data_path", "word_idx", "tasks"]
+    assert list(dataset["tasks"]["t"])[:2] == ["task_type", "column_idx"]
     assert load_config(["new.json"]).datasets == load_config(["old.json"]).datasets
     before = Path("new.json").read_bytes()
     capsys.readouterr()

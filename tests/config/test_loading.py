@@ -275,6 +275,7 @@ def test_a_file_that_is_no_object_or_no_jsonnet_is_one_line(text: str, line: str
 
 PATHS = {
     "c.jso": "c.jso: no such file; did you mean 'c.json'?",
+    "pairs.json": "pairs.json: no such file",
     "no/c.json": "no/c.json: no such file; the folder no does not exist either",
     "data": "data: is a folder, expected a file",
     "": "'': no such file",

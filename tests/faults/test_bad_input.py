@@ -37,7 +37,7 @@ FLAGS = {
     "a device that is not there": (["--device", "99"], "--device: found 99"),
     "a device that is no number": (["--device", "cuda"], "--device"),
     "a config that is a folder": (["--dataset_configs", "."], ".: is a folder, expected a file"),
-    "a config that is not there": (["--dataset_configs", "d.json"], "d.json: no such file; did you mean '"),
+    "a config that is not there": (["--dataset_configs", "d.json"], "d.json: no such file"),
     "a config that is a device": (["--dataset_configs", "/dev/null"], "/dev/null: no such file"),
     "params that are data": (["--parameters_config", "ud"], "ud:"),
     "a run's folder below a file": (["--model_dir", "ud/run"], "ud/run: cannot be created"),

@@ -122,7 +122,7 @@ def test_a_layer_that_is_not_there_is_a_config_fault(encoder: str, layer: int) -
 
 
 def test_more_input_than_positions_is_a_config_fault(build: Callable[..., tuple[Model, list[Any]]]) -> None:
-    with pytest.raises(ConfigError, match=r"max_input_length: found 100, .* at most 80 subwords"):
+    with pytest.raises(ConfigError, match=r"max_input_length: found 100, .* at most 80 subwords; set"):
         build("wordpiece", "encoder.max_input_length=100")
     # RoBERTa's positions start after the padding's.
     with pytest.raises(ConfigError, match="at most 78 subwords"):
