@@ -87,7 +87,8 @@ def test_kept_epochs_patience_and_accumulation_are_resumed(
     monkeypatch.setattr("machamp_lite.training.trainer.sum_of_main_metrics", lambda *_: next(every_sum))
     values = ["num_epochs=9", "keep_top_n=3", "patience=2", "accumulation_steps=3"]
     flags = [*flags, *(part for value in values for part in ("--set", f"training.{value}"))]
-    flags += ["--set", "WORDS.tasks.upos.learning_rate=0.02"]
+    tasks = {"upos.learning_rate": "0.02", "upos.ignore_label": "VERB"}
+    flags += [part for key, value in tasks.items() for part in ("--set", f"WORDS.tasks.{key}={value}")]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert cli.train([*flags, "--model_dir", str(whole)]) == 0
     with monkeypatch.context() as stopping:
