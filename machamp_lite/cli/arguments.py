@@ -7,6 +7,7 @@ from pathlib import Path
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import parse_device
 from machamp_lite.cli.parser import Parser
+from machamp_lite.config.task_types import LARGEST_TAU
 from machamp_lite.errors import ConfigError, check_empty_names, counted, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
@@ -214,6 +215,18 @@ def _predict_parser(prog: str) -> Parser:
         metavar="P",
         help="tasks with any number of labels predict those above this probability (default: threshold of each task)",
     )
+    parser.add_argument(
+        "--tau",
+        type=float,
+        metavar="TAU",
+        help="tasks of type seq and classification subtract TAU times the log of a label's share of the training data "
+        "from its score (default: tau of each task)",
+    )
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="predict the most probable label, or all labels above 0.5, and ignore tau, costs and threshold of tasks",
+    )
     _add_precision(parser)
     return parser
 
@@ -249,6 +262,11 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
             yield f"--{name}: found {shorten(str(value))}, expected {limit}"
     if flags.threshold is not None and not 0 <= flags.threshold <= 1:
         yield f"--threshold: found {flags.threshold:g}, expected a number from 0 to 1"
+    if flags.tau is not None and not -LARGEST_TAU <= flags.tau <= LARGEST_TAU:
+        yield f"--tau: found {flags.tau:g}, expected a number from -{LARGEST_TAU} to {LARGEST_TAU}"
+    for name in ("threshold", "tau"):
+        if flags.plain and getattr(flags, name) is not None:
+            yield f"--plain: found together with --{name}, expected one of them"
     for name in ("conn", "sep"):
         value = getattr(flags, name)
         if value is not None and (not value or set(value) & set("\t\r\n")):

@@ -179,6 +179,7 @@ def _predict(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(64)
     set_up_logging()
     from machamp_lite.inference.dataset_matching import matching_datasets
+    from machamp_lite.inference.decisions import Decision, decision_lines
     from machamp_lite.inference.predictor import check_options
 
     model = load_accelerated(flags.model, device=choose_device(flags.device))
@@ -191,10 +192,13 @@ def _predict(flags: argparse.Namespace) -> int:
         datasets = matching_datasets(
             model.config, flags.dataset, sources, vocabularies=model.vocabularies, raw_text=flags.raw_text
         )
-        options = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized", "threshold")}
+        options: dict[str, Any] = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized")}
+        options["decision"] = Decision(threshold=flags.threshold, tau=flags.tau, plain=flags.plain)
         # All datasets are checked before anything is written.
         for dataset in datasets:
             check_options(model, dataset, **options)
+        for line in decision_lines(model, datasets, options["decision"]):
+            logger.info("%s", line)
         _check_separators(model, datasets, flags)
         return _predict_files(model, sources, datasets, flags)
 
@@ -234,6 +238,8 @@ def _predict_files(
             batch_size=flags.batch_size,
             max_sents=flags.max_sents,
             threshold=flags.threshold,
+            tau=flags.tau,
+            plain=flags.plain,
             top_n=flags.topn,
             conn=flags.conn or CONNECTION,
             sep=flags.sep or SEPARATOR,

@@ -104,6 +104,7 @@ class TrainingParams(StrictModel):
     grad_norm: PositiveFloat | None
     task_weighting: Literal["static", "uncertainty", "dwa", "random"]
     eval_format: EvalFormat
+    calibrate: bool
     optimizer: OptimizerParams
     learning_rate_scheduler: SchedulerParams
 

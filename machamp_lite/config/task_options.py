@@ -25,6 +25,7 @@ _FREQUENCY = "both correct for the frequency of labels"
 # Options that cannot be combined, with the reason.
 _CONFLICTS = (
     ("logit_adjustment", "class_weights", _FREQUENCY),
+    ("tau", "costs", "costs decide by probabilities, which tau would change"),
     ("logit_adjustment", "focal_gamma", "the focal factor would be computed from adjusted probabilities"),
     (
         "focal_gamma",
@@ -158,7 +159,7 @@ class TaskChecker:
             if getattr(options, key):
                 where.at(key).add(f"'{options.task_type}' does not have this option: {reason}")
         for one, other, reason in _CONFLICTS:
-            if getattr(options, one) and getattr(options, other):
+            if getattr(options, one, None) and getattr(options, other, None):
                 found = f"found {show(getattr(options, one))} together with {other} {show(getattr(options, other))}"
                 where.at(one).add(f"{found}, expected one of them: {reason}")
         is_changed = options.class_weights_beta != self._defaults_of(options.task_type)["class_weights_beta"]

@@ -36,10 +36,15 @@ WEIGHT_COMMENT = "weight"
 MOST_COLUMNS = 10_000
 # Far enough below the largest float32, 3.4e38, that a loss multiplied by it stays finite.
 LARGEST_NUMBER = 1e30
+LARGEST_TAU = 100
+# Labels with at least this probability are more probable than not.
+PLAIN_THRESHOLD = 0.5
 
 NonNegative = Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
 PositiveFloat = Annotated[float, Field(gt=0, le=LARGEST_NUMBER, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, lt=1)]
+Threshold = Annotated[float, Field(ge=0, le=1)]
+Temperature = Annotated[float, Field(ge=0.01, le=100)]
 Positive = Annotated[int, Field(gt=0, lt=2**31)]
 # The size of a vector. The memory for parameters grows with its square.
 Width = Annotated[int, Field(gt=0, le=8192)]
@@ -131,6 +136,11 @@ class TaskOptions(StrictModel):
         """False with a ``loss_weight`` of 0: the task is neither trained nor predicted."""
         return self.loss_weight > 0
 
+    @property
+    def is_calibrated_in_training(self) -> bool:
+        """Whether training fits a temperature: the task type has one, none is given, and no label depends on it."""
+        return False
+
     def columns(self) -> list[Column]:
         """The columns that this task reads and writes; empty for labels in a comment, or without written labels."""
         return [] if self.column_idx == COMMENT else [self.column_idx]
@@ -145,18 +155,32 @@ class TaskOptions(StrictModel):
         return list(dict.fromkeys([self.metric, *self.additional_metrics]))
 
 
-class ClassificationOptions(TaskOptions):
+class SingleLabelOptions(TaskOptions):
+    """One label per item. The most probable label is predicted, unless ``tau`` or ``costs`` are given."""
+
+    # The multiple of the log of a label's share of the training data that is subtracted from its score.
+    tau: Annotated[float, Field(ge=-LARGEST_TAU, le=LARGEST_TAU)]
+    # By gold label, then by predicted label. A cost that is not listed is 0 if both are equal, else 1.
+    costs: Annotated[dict[str, dict[str, NonNegative]], Field(min_length=1)] | None
+    # Scores are divided by it before the softmax. Null: fitted on the dev data at the end of training.
+    temperature: Temperature | None
+
+    @property
+    def is_calibrated_in_training(self) -> bool:
+        return self.temperature is None and self.costs is None
+
+
+class ClassificationOptions(SingleLabelOptions):
     """One label per sentence."""
 
     level = "sentence"
     metrics = LABEL_METRICS
 
 
-class SeqOptions(TaskOptions):
-    """One label per word. ``scheme`` is the encoding of spans; "auto" detects it in the training data."""
+class SpanLabelOptions(TaskOptions):
+    """Labels of words that may mark spans. ``scheme`` is their encoding; "auto" detects it in the training data."""
 
     level = "word"
-    metrics: ClassVar[tuple[str, ...]] = (*LABEL_METRICS, *SPAN_METRICS)
 
     scheme: Annotated[
         Literal["auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2"],
@@ -164,7 +188,14 @@ class SeqOptions(TaskOptions):
     ]
 
 
-class SeqBioOptions(SeqOptions):
+class SeqOptions(SingleLabelOptions, SpanLabelOptions):
+    """One label per word."""
+
+    level = "word"
+    metrics = (*LABEL_METRICS, *SPAN_METRICS)
+
+
+class SeqBioOptions(SpanLabelOptions):
     """One span label per word, predicted by a conditional random field."""
 
     metrics = (*SPAN_METRICS, *LABEL_METRICS)
@@ -192,7 +223,15 @@ class MultiSeqOptions(TaskOptions):
         "logit_adjustment": "its labels are not exclusive, expected class_weights",
     }
 
-    threshold: Annotated[float, Field(ge=0, le=1)]
+    # One for all labels, or one per label; "*" is for the labels that are not listed.
+    threshold: Threshold | Annotated[dict[str, Threshold], Field(min_length=1)]
+    # Scores are divided by it before the sigmoid. Null: fitted on the dev data at the end of training.
+    temperature: Temperature | None
+
+    @property
+    def is_calibrated_in_training(self) -> bool:
+        # A probability of 0.5 stays 0.5.
+        return self.temperature is None and self.threshold == PLAIN_THRESHOLD
 
 
 class MultiClasOptions(MultiSeqOptions):
@@ -348,7 +387,7 @@ BUILT_IN: dict[str, type[TaskOptions]] = {
 }
 _DECODERS = Path(__file__).resolve().parents[1] / "decoders"
 # Files in decoders/ that are not task types.
-_HELPERS = {"__init__", "base", "gold_trees", "label_cells", "top_k"}
+_HELPERS = {"__init__", "base", "gold_trees", "label_cells", "single_label", "top_k"}
 TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.py")} - _HELPERS)
 
 

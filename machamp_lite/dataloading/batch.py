@@ -110,7 +110,7 @@ def make_batch(
                     arrays = [_with_gaps(array, *gap, fill=-1) for array, gap in zip(arrays, gaps, strict=True)]
                     of_items = [_with_gaps(own, *gap, fill=0) for own, gap in zip(of_items, gaps, strict=has_weights)]
                     annotated = {}
-                gold = _join_gold(arrays)
+                gold = join_gold(arrays)
                 weights = np.concatenate(of_items) if has_weights else None
             rows, lengths = _task_rows(chosen, word_counts, decoder.Options.level, annotated)
             items[task] = TaskItems(
@@ -179,7 +179,7 @@ def _with_gaps(values: np.ndarray, items: np.ndarray | None, length: int, *, fil
     return full
 
 
-def _join_gold(gold: Sequence[np.ndarray]) -> np.ndarray:
+def join_gold(gold: Sequence[np.ndarray]) -> np.ndarray:
     """Concatenates gold; where items have several ids, rows are padded with -1 to the longest."""
     widths = {rows.shape[1:] for rows in gold}
     if len(widths) > 1:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from machamp_lite.config.task_types import COMMENT, TaskOptions
@@ -258,6 +259,8 @@ class LabelDecoder(Decoder):
     """Scores C classes by one linear layer; by default one label per item, cross-entropy and argmax."""
 
     one_row_per_label = True
+    # Whether an item has exactly one label, so that its probabilities sum to 1.
+    labels_are_exclusive: ClassVar[bool] = True
     label_dimensions: ClassVar[Mapping[str, tuple[int, ...]]] = {"scores.weight": (0,), "scores.bias": (0,)}
 
     def __init__(self, *, config: Any, vocabulary: Vocabulary, width: int) -> None:
@@ -283,6 +286,10 @@ class LabelDecoder(Decoder):
     def log_probabilities(self, scores: Any) -> Tensor:
         """The log-probability of each class. *Shape:* -> (N, C)."""
         return scores.float().log_softmax(-1)
+
+    def targets(self, scores: Tensor, gold: Tensor) -> Tensor:
+        """1 for the gold class of each item, 0 for others; all 0 if it is unknown. *Shape:* (N, C), (N,) -> (N, C)."""
+        return (torch.arange(scores.shape[1], device=gold.device) == gold.unsqueeze(1)).float()
 
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The predicted class of each item."""

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from machamp_lite.config.task_types import MultiSeqOptions, TaskOptions
+from machamp_lite.config.task_types import PLAIN_THRESHOLD, MultiSeqOptions, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.decoders.base import LabelDecoder, LabelIssue, class_weights, split
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
-from machamp_lite.weighting.class_weights import positive_weights
+from machamp_lite.nn.decisions import divided
+from machamp_lite.weighting.class_weights import REST, positive_weights
 from machamp_lite.weighting.losses import BinaryObjective
 
 EMPTY_PART = LabelIssue("label sets with an empty part, such as 'a||b'", handling="empty parts are dropped")
@@ -68,23 +69,28 @@ class MultiSeq(LabelDecoder):
 
     def item_losses(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
         """Binary cross-entropy, summed over labels. *Shape:* (N, C), (N, most labels of an item) -> (N,)."""
-        # The additional first column is the target of the padding, -1.
-        targets = scores.new_zeros(len(scores), scores.shape[1] + 1, dtype=torch.float32)
-        return [self.objective(scores, targets.scatter(1, gold + 1, 1.0)[:, 1:])]
+        return [self.objective(scores, self.targets(scores, gold))]
 
     def item_counts(self, gold: np.ndarray) -> list[np.ndarray | float]:
         """The number of binary decisions."""
         return [float(len(self.vocabulary))]
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
-        """All labels with a probability above the threshold, joined in alphabetical order, or ``_``."""
-        labels = self.labels_above(scores.float().sigmoid(), self.config.threshold)
-        return self.split_by_sentence(labels, sentences)
+        """All labels with a probability above their threshold, joined in alphabetical order, or ``_``."""
+        probabilities = divided(scores, self.config.temperature).sigmoid()
+        return self.split_by_sentence(self._joined(probabilities > self._thresholds(scores)), sentences)
 
-    def labels_above(self, probabilities: Tensor, threshold: float) -> list[str]:
-        """The joined labels of each item whose probability is above a threshold. *Shape:* (N, C)."""
-        chosen = probabilities > threshold
-        names: list[list[str]] = [[] for _ in range(len(probabilities))]
+    def _thresholds(self, scores: Tensor) -> Tensor:
+        """The threshold of each label. *Shape:* (C,)."""
+        given = self.config.threshold
+        if isinstance(given, dict):
+            rest = given.get(REST, PLAIN_THRESHOLD)
+            given = [given.get(label, rest) for label in self.vocabulary.labels]
+        return torch.as_tensor(given, dtype=torch.float32, device=scores.device)
+
+    def _joined(self, chosen: Tensor) -> list[str]:
+        """The chosen labels of each item. *Shape:* (N, C)."""
+        names: list[list[str]] = [[] for _ in range(len(chosen))]
         for item, label in chosen.nonzero().tolist():
             names[item].append(self.vocabulary.labels[label])
         # Without regard to case, as in the features of Universal Dependencies.
@@ -92,7 +98,13 @@ class MultiSeq(LabelDecoder):
 
     def log_probabilities(self, scores: Tensor) -> Tensor:
         """The log-probability of each label, independent of the threshold. *Shape:* (N, C) -> (N, C)."""
-        return functional.logsigmoid(scores.float())
+        return functional.logsigmoid(divided(scores, self.config.temperature))
+
+    def targets(self, scores: Tensor, gold: Tensor) -> Tensor:
+        """1 for the gold labels of each item, 0 for others. *Shape:* (N, C), (N, most labels of an item) -> (N, C)."""
+        # The additional first column is the target of the padding, -1.
+        targets = scores.new_zeros(len(scores), scores.shape[1] + 1, dtype=torch.float32)
+        return targets.scatter(1, gold + 1, 1.0)[:, 1:]
 
     @classmethod
     def label_pairs(

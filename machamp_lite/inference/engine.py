@@ -39,9 +39,17 @@ def predict_labels(
 
 
 def rank_labels(
-    model: Model, examples: Sequence[Example], *, top_n: Mapping[str, int], batch_size: int | None = None
+    model: Model,
+    examples: Sequence[Example],
+    *,
+    top_n: Mapping[str, int],
+    batch_size: int | None = None,
+    watch: Callable[[Batch, dict[str, Any]], None] | None = None,
 ) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
-    """As ``predict_labels``, and yields the ``top_n`` best labels of each item of some tasks."""
+    """As ``predict_labels``, and yields the ``top_n`` best labels of each item of some tasks.
+
+    ``watch`` gets each batch with its scores.
+    """
     split = [split_long_example(example) for example in examples]
     owners = [(index, number) for index, parts in enumerate(split) for number in range(len(parts))]
     if long := [parts[0] for parts in split if len(parts) > 1]:
@@ -50,7 +58,11 @@ def rank_labels(
         logger.warning(message, long[0].source, what, MAX_PART_SUBWORDS, verb)
 
     def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
-        return list(zip(model.labels(batch, scores), _best_labels(model, batch, scores, top_n), strict=True))
+        labels = list(zip(model.labels(batch, scores), _best_labels(model, batch, scores, top_n), strict=True))
+        # Last, because a batch that does not fit in memory is predicted again in halves.
+        if watch is not None:
+            watch(batch, scores)
+        return labels
 
     incomplete: dict[int, dict[int, _Labels]] = {}
     all_parts = [part for parts in split for part in parts]

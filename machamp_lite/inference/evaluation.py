@@ -10,6 +10,7 @@ from machamp_lite.dataloading.example import Example
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.issues import IssueCounter
 from machamp_lite.decoders import decoder_class
+from machamp_lite.inference.calibration import CalibrationTracker
 from machamp_lite.inference.engine import predict_labels
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.metrics.base import annotated_items
@@ -32,6 +33,8 @@ class MetricTracker:
         self._annotated = dict.fromkeys(tasks, False)
         # The numbers of sentences and words that were scored.
         self._scored = {task: [0, 0] for task in tasks}
+        # Of predicted files; dev scores within a run have none.
+        self.calibration = CalibrationTracker(tasks)
         # Unusual gold labels, some of which are excluded from the scores.
         self.issues = IssueCounter()
 

@@ -23,7 +23,15 @@ RUN_NAMES = {"model", "epochs", "state", RUN_MARK, "run.lock", "log.txt", "metri
 # The metrics of single epochs have names that begin so.
 EPOCH_METRICS = "metrics_epoch_"
 # Keys of a task in a scores file, in addition to its metrics.
-SCORES_KEYS = {"labels", "scored", "skipped", "scored_words", "skipped_words", "optimization_metrics"}
+SCORES_KEYS = {
+    "calibration",
+    "labels",
+    "optimization_metrics",
+    "scored",
+    "scored_words",
+    "skipped",
+    "skipped_words",
+}
 # Identifies a file: two paths of the same file have the same key.
 _Key = tuple[object, ...]
 

@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,13 @@ from machamp_lite.errors import (
 )
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
+from machamp_lite.inference.decisions import Decision, overridden_decisions
 from machamp_lite.inference.engine import predict_labels, rank_labels
 from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.input_checks import InputChecker
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.scores_file import write_scores_file
-from machamp_lite.inference.thresholds import check_threshold, overridden_threshold
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.model.multitask_model import Model
 
@@ -42,7 +43,7 @@ CONNECTION, SEPARATOR = "=", "|"
 
 
 def check_options(
-    model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, threshold: float | None
+    model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, decision: Decision
 ) -> None:
     """Raises ``ConfigError`` for an option that the dataset does not support."""
     config = find_dataset(model.config, dataset)
@@ -52,8 +53,7 @@ def check_options(
         )
     if raw_text:
         check_raw_text(config, dataset, pre_tokenized=pre_tokenized)
-    if threshold is not None:
-        check_threshold(config, dataset, flag="--threshold")
+    decision.check(config, dataset)
 
 
 def predict_file(
@@ -67,6 +67,8 @@ def predict_file(
     batch_size: int | None = None,
     max_sents: int | None = None,
     threshold: float | None = None,
+    tau: float | None = None,
+    plain: bool = False,
     top_n: int | None = None,
     conn: str = CONNECTION,
     sep: str = SEPARATOR,
@@ -90,7 +92,8 @@ def predict_file(
             model.config, dataset, source, vocabularies=model.vocabularies, raw_text=raw_text
         )
         config = find_dataset(model.config, name)
-        check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, threshold=threshold)
+        decision = Decision(threshold=threshold, tau=tau, plain=plain)
+        check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, decision=decision)
         tracker = tracker or MetricTracker(config.tasks)
         faults = FaultList()
         # Raw text becomes lines with columns.
@@ -107,7 +110,7 @@ def predict_file(
         if max_sents is not None:
             records = _first(records, max_sents, faults, str(source))
         with (
-            overridden_threshold(model, name, threshold),
+            overridden_decisions(model, name, decision),
             _writing(target),
             record_writer(target, source, file_format) as write,
         ):
@@ -187,12 +190,14 @@ def predict_records(
         name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies
     )
     issues = IssueCounter() if tracker is None else tracker.issues
+    watch = None if tracker is None else partial(tracker.calibration.add, model)
     for chunk in in_chunks(records, CHUNK):
         with_words = [record for record in chunk if record.rows]
         by_record = reader.examples(with_words, reader.read_labels(with_words, issues))
         pairs = [(record, one) for record, several in zip(with_words, by_record, strict=True) for one in several]
         examples = [example for _, example in pairs]
-        for index, labels, ranked in rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size):
+        found = rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size, watch=watch)
+        for index, labels, ranked in found:
             record, example = pairs[index]
             if tracker is not None:
                 tracker.add(example.labels, labels, words=example.words)

@@ -18,10 +18,15 @@ def write_scores_file(tracker: MetricTracker, path: str, *, eval_format: EvalFor
 
 
 def detailed_scores(tracker: MetricTracker) -> dict[str, Any]:
-    """The metrics of each task, the number of scored items, and the scores of each label."""
-    scores, labels = tracker.scores(), tracker.label_scores_as_json()
+    """The metrics of each task, the number of scored items, its calibration, and the scores of each label."""
+    scores, calibration, labels = tracker.scores(), tracker.calibration.values(), tracker.label_scores_as_json()
     return {
-        task: {**scores.get(task, {}), **numbers, **({"labels": labels[task]} if task in labels else {})}
+        task: {
+            **scores.get(task, {}),
+            **numbers,
+            **({"calibration": calibration[task]} if task in scores.keys() & calibration.keys() else {}),
+            **({"labels": labels[task]} if task in labels else {}),
+        }
         for task, numbers in tracker.counts().items()
     }
 

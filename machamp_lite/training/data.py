@@ -21,6 +21,7 @@ from machamp_lite.dataloading.datasets import (
     read_files,
 )
 from machamp_lite.errors import ConfigError, DataError, did_you_mean, one_line
+from machamp_lite.inference.decisions import decision_faults
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.pretrained import load_tokenizer
 from machamp_lite.model.sandbox import check_encoder_memory
@@ -120,6 +121,7 @@ def _check_labels_of_options(config: Config, data: RunData) -> None:
             labels = data.vocabularies[task].labels
             if isinstance(options.class_weights, dict):
                 faults += [f"{where} -> class_weights: {fault}" for fault in faults_of(options.class_weights, labels)]
+            faults += [f"{where} -> {fault}" for fault in decision_faults(options, labels)]
             label = options.positive_label
             if options.has_positive_label and label is not None and label not in labels:
                 faults.append(f"{where} -> positive_label: unknown label '{label}'{did_you_mean(label, labels)}")

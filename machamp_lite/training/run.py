@@ -1,7 +1,7 @@
 """One training run, from a checked config to a run folder."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,10 @@ from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.dataloading.datasets import RunData, data_checksums, training_streams
+from machamp_lite.dataloading.example import Example
 from machamp_lite.errors import counted
+from machamp_lite.inference.calibration import fit_temperatures
+from machamp_lite.inference.decisions import change_options, store_options
 from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.model.multitask_model import Model, language_model_kind
 from machamp_lite.model.precision import resolved
@@ -228,6 +231,8 @@ class TrainingRun:
         config, model = loaded.config, loaded.model
         load_best_weights(model, self.folder / run_folder.MODEL)
         run_folder.write_layer_weights(self.folder, model)
+        if config.params.training.calibrate:
+            _calibrate(model, loaded.data.dev, self.folder / run_folder.MODEL)
         trackers = predict_dev(model, config, self.folder)
         run_folder.forget_old_checksums(self.folder)
         warn_of_changed_data(config, loaded.data.checksums)
@@ -282,6 +287,20 @@ def build_model(
         tokenizer=data.tokenizer,
         vocabularies=data.vocabularies,
     )
+
+
+def _calibrate(model: Model, dev: Mapping[str, Sequence[Example]], folder: Path) -> None:
+    """Stores the temperatures of tasks in a model folder, and logs them. No label changes."""
+    tasks = model.config.tasks().items()
+    fitted = fit_temperatures(
+        model, dev, [task for task, options in tasks if options.is_on and options.is_calibrated_in_training]
+    )
+    if fitted:
+        changes = {task: {"temperature": fit.temperature} for task, fit in fitted.items()}
+        change_options(model, changes)
+        store_options(folder, changes)
+    for task, fit in fitted.items():
+        logger.info("task '%s': %s", task, fit)
 
 
 def _shortened(number: int) -> str:

@@ -11,9 +11,9 @@ from machamp_lite import load, load_config, predict_file
 from machamp_lite.cli import main as cli
 from machamp_lite.dataloading.datasets import training_streams
 from machamp_lite.errors import ConfigError
+from machamp_lite.inference.decision_tuning import tunable_tasks
 from machamp_lite.inference.evaluation import evaluate
 from machamp_lite.inference.predictor import predict_words
-from machamp_lite.inference.thresholds import tasks_with_threshold
 from machamp_lite.model.serialization import save_model
 from machamp_lite.training.run import build_model, read_data, train
 
@@ -139,8 +139,9 @@ def test_raw_text_is_split_without_it(config: Callable[..., Any]) -> None:
 
 
 def test_a_threshold_is_not_for_it(config: Callable[..., Any]) -> None:
-    assert tasks_with_threshold(config().datasets["UD"]) == ["feats"]
-    assert tasks_with_threshold(config(*off("feats")).datasets["UD"]) == []
+    assert tunable_tasks(config().datasets["UD"], "UD", None, several_labels=True) == ["feats"]
+    with pytest.raises(ConfigError, match=r"^--min_precision: found no task of type multiseq or multiclas in UD"):
+        tunable_tasks(config(*off("feats")).datasets["UD"], "UD", None, several_labels=True)
 
 
 def test_it_cannot_be_oversampled(config: Callable[..., Any]) -> None:

@@ -1,0 +1,141 @@
+"""How tasks get from probabilities to labels: other decisions for one prediction, and decisions stored in a model."""
+
+import contextlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.config.joint_datasets import find_dataset
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import PLAIN_THRESHOLD, TaskOptions
+from machamp_lite.errors import ConfigError, did_you_mean
+from machamp_lite.files.atomic import write_json
+from machamp_lite.model.model_folder import CONFIG
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.weighting.class_weights import REST
+
+# The options of tasks that decide, with their values if the most probable label is predicted, or all labels that are
+# more probable than not.
+PLAIN: dict[str, Any] = {"tau": 0.0, "costs": None, "threshold": PLAIN_THRESHOLD}
+_TASK_TYPES = {"tau": "seq or classification", "threshold": "multiseq or multiclas"}
+
+TaskChanges = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What a prediction uses instead of the options of the model, as the flags of ``predict.py`` with these names.
+
+    ``plain`` means no ``tau`` and no costs, and a threshold of 0.5.
+    """
+
+    threshold: float | None = None
+    tau: float | None = None
+    plain: bool = False
+
+    def check(self, config: DatasetConfig, dataset: str) -> None:
+        """Raises ``ConfigError`` for an option that no task of the dataset has."""
+        tasks = config.active().tasks.values()
+        for key in ("threshold", "tau"):
+            if getattr(self, key) is None:
+                continue
+            if not any(_has(options, key) for options in tasks):
+                raise ConfigError(f"--{key}: found no task of type {_TASK_TYPES[key]} in {dataset}, expected one")
+
+    def changes(self, config: DatasetConfig) -> TaskChanges:
+        """The changed options of each task of a dataset."""
+        changes: TaskChanges = {}
+        for task, options in config.active().tasks.items():
+            changed = plain_options(options) if self.plain else {}
+            if self.threshold is not None:
+                changed["threshold"] = self.threshold
+            if self.tau is not None:
+                changed |= {"tau": self.tau, "costs": None}
+            changes[task] = {key: value for key, value in changed.items() if _has(options, key)}
+        return {task: changed for task, changed in changes.items() if changed}
+
+
+def plain_options(options: TaskOptions) -> dict[str, Any]:
+    """The options of a task that decide, with their plain values; empty for task types that have none."""
+    return {key: value for key, value in PLAIN.items() if _has(options, key)}
+
+
+def decision_faults(options: TaskOptions, labels: Sequence[str]) -> Iterator[str]:
+    """One line for each unknown label in the options of a task that decide, given the labels of the training data."""
+    thresholds, costs = getattr(options, "threshold", None), getattr(options, "costs", None) or {}
+    listed = thresholds.keys() - {REST} if isinstance(thresholds, dict) else ()
+    named = {f"threshold -> {label}": label for label in sorted(listed)}
+    for gold, row in costs.items():
+        named |= {f"costs -> {gold}": gold, **{f"costs -> {gold} -> {predicted}": predicted for predicted in row}}
+    for key, label in named.items():
+        if label not in labels:
+            yield f"{key}: unknown label '{label}'{did_you_mean(label, labels)}"
+
+
+def decision_lines(model: Model, datasets: Iterable[str], decision: Decision) -> Iterator[str]:
+    """For the log, how each task of some datasets decides, if not by the plain rule."""
+    lines = {}
+    for dataset in datasets:
+        config = find_dataset(model.config, dataset)
+        changes = decision.changes(config)
+        for task, options in config.active().tasks.items():
+            shown = describe_decision(options.model_copy(update=changes.get(task)))
+            if shown:
+                lines[task] = f"task '{task}' decides by {shown}"
+    yield from lines.values()
+
+
+def describe_decision(options: TaskOptions) -> str:
+    """The options by which a task decides; empty for the plain rule."""
+    values = {key: getattr(options, key) for key in plain_options(options)}
+    names = {"costs": "costs", "threshold": "a threshold per label"}
+    return ", ".join(
+        names[key] if isinstance(value, dict) else f"{key} {value:g}"
+        for key, value in values.items()
+        if value != PLAIN[key]
+    )
+
+
+@contextlib.contextmanager
+def overridden_decisions(model: Model, dataset: str, decision: Decision) -> Iterator[None]:
+    """In this context, the tasks of a dataset decide by other options."""
+    with overridden_options(model, decision.changes(find_dataset(model.config, dataset))):
+        yield
+
+
+@contextlib.contextmanager
+def overridden_options(model: Model, changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """In this context, the decoders of some tasks have other options."""
+    before = {task: model.decoder(task).config for task in changes}
+    try:
+        for task, changed in changes.items():
+            model.decoder(task).config = before[task].model_copy(update=changed)
+        yield
+    finally:
+        for task, config in before.items():
+            model.decoder(task).config = config
+
+
+def change_options(model: Model, changes: TaskChanges) -> None:
+    """Changes options of some tasks of a model."""
+    model.config = model.config.with_task_options(changes)
+    tasks = model.config.tasks()
+    for task in changes:
+        model.decoder(task).config = tasks[task]
+
+
+def store_options(folder: str | Path, changes: TaskChanges) -> Path:
+    """Writes options of some tasks into the config of a model folder, for every dataset with the task."""
+    path = Path(folder) / CONFIG
+    config = json.loads(path.read_text(encoding="utf-8"))
+    for dataset in config["datasets"].values():
+        for task in changes.keys() & dataset["tasks"].keys():
+            dataset["tasks"][task] |= changes[task]
+    write_json(path, config)
+    return path
+
+
+def _has(options: TaskOptions, key: str) -> bool:
+    return key in type(options).model_fields
