@@ -161,7 +161,7 @@ class SingleLabelOptions(TaskOptions):
     # The multiple of the log of a label's share of the training data that is subtracted from its score.
     tau: Annotated[float, Field(ge=-LARGEST_TAU, le=LARGEST_TAU)]
     # By gold label, then by predicted label. A cost that is not listed is 0 if both are equal, else 1.
-    costs: Annotated[dict[str, dict[str, NonNegative]], Field(min_length=1)] | None
+    costs: dict[str, dict[str, NonNegative]] | None
     # Scores are divided by it before the softmax. Null: fitted on the dev data at the end of training.
     temperature: Temperature | None
 
@@ -223,8 +223,8 @@ class MultiSeqOptions(TaskOptions):
         "logit_adjustment": "its labels are not exclusive, expected class_weights",
     }
 
-    # One for all labels, or one per label; "*" is for the labels that are not listed.
-    threshold: Threshold | Annotated[dict[str, Threshold], Field(min_length=1)]
+    # One for all labels, or one per label; "*" is for the labels that are not listed, by default 0.5.
+    threshold: Threshold | dict[str, Threshold]
     # Scores are divided by it before the sigmoid. Null: fitted on the dev data at the end of training.
     temperature: Temperature | None
 

@@ -19,7 +19,7 @@ from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import listed_metrics
 from machamp_lite.data.vocabulary import UNKNOWN
 from machamp_lite.dataloading.example import Example
-from machamp_lite.decoders.base import LabelDecoder, split
+from machamp_lite.decoders.base import LabelDecoder
 from machamp_lite.errors import ConfigError, nearest
 from machamp_lite.inference.calibration import label_decoder
 from machamp_lite.inference.decisions import plain_options
@@ -261,8 +261,8 @@ def _annotated_sentences(model: Model, examples: Sequence[Example], task: str) -
     found: dict[int, DevSentence] = {}
     for indices, batch, scores in score_batches(model, annotated):
         items = batch.tasks[task]
-        rows = split(scores[task].float().cpu(), items.lengths.tolist())
+        rows = scores[task].float().cpu().split(items.lengths.tolist())
         for sentence, own in zip(items.sentences, rows, strict=True):
             example = batch.examples[sentence]
-            found[indices[sentence]] = DevSentence(example.labels[task], example.words, torch.stack(own))
+            found[indices[sentence]] = DevSentence(example.labels[task], example.words, own)
     return [found[index] for index in sorted(found)]

@@ -343,7 +343,6 @@ def test_stored_options_are_those_of_the_model_and_change_nothing_else(run: Path
         ("same.costs", {"nonsense": {"1": 2}}, "same -> costs -> nonsense: unknown label 'nonsense'"),
         ("same.costs", {"yes": {"nonsense": 2}}, "same -> costs -> yes -> nonsense: unknown label 'nonsense'"),
         ("same.costs", {"yes": {"no": -1}}, "same -> costs -> yes -> no"),
-        ("same.costs", {}, "same -> costs"),
         ("topics.threshold", {"sport": 1.5}, "topics -> threshold"),
         ("same.temperature", 0, "same -> temperature"),
         ("same.tau", 1e9, "same -> tau"),
