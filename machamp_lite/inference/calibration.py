@@ -30,7 +30,7 @@ _HALVINGS = 40
 
 def has_temperature(options: TaskOptions) -> bool:
     """Whether a task has probabilities that can be calibrated."""
-    return "temperature" in type(options).model_fields
+    return hasattr(options, "temperature")
 
 
 @dataclass(frozen=True, slots=True)
