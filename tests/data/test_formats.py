@@ -561,3 +561,16 @@ def test_arrow_names_that_are_not_utf_8_are_one_fault(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"label", b"l\xefbel"))
     (fault,) = faults(path, TEXTS)
     assert fault.startswith("in.parquet: cannot be read as Arrow or Parquet (")
+
+
+def test_a_folder_of_arrow_files_with_other_dictionaries_is_written(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for number, lang in enumerate(["en", "de"]):
+        langs = pyarrow.array([lang]).dictionary_encode()
+        table = pyarrow.table({"text": ["a"], "label": ["x"], "lang": langs})
+        with pyarrow.ipc.new_file(str(folder / f"train-{number}-of-2.arrow"), table.schema) as sink:
+            sink.write_table(table)
+    written = rewrite(folder, TEXTS, {"label": ["y"]})
+    records = read(written, FileFormat(sent_idxs=("lang",), label_columns=("label",), name="arrow"))
+    assert [record.rows[0] for record in records] == [["en", "y"], ["de", "y"]]

@@ -228,7 +228,9 @@ def writer(
             info = json.dumps({"info": {"features": _folder_info(Path(path).parent)["features"]}})
             schema = schema.with_metadata({**(schema.metadata or {}), _METADATA: info})
     done = 0
-    with _sink(pyarrow, file, schema, _kind(path)) as sink:
+    # Files of one folder may encode text differently, which only a stream can hold.
+    kind = "stream" if os.path.isdir(source) and _kind(path) == "file" else _kind(path)
+    with _sink(pyarrow, file, schema, kind) as sink:
         for batch, classes in _batches(source, rows=BATCH_ROWS_WRITTEN):
             cells = predicted[done : done + len(batch)]
             done += len(cells)
