@@ -3,6 +3,7 @@
 import csv
 import itertools
 import logging
+import math
 import re
 import shlex
 from collections import Counter
@@ -99,7 +100,9 @@ class ColumnChecker:
     needed: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.needed = max(self.required, default=-1) + 1
+        # Columns that are not in the header are reported there, once.
+        end = self.header if self.header is not None else math.inf
+        self.needed = max((column for column in self.required if column < end), default=-1) + 1
 
     def check(self, record: Record) -> bool:
         """Adds the faults of one record; returns whether it has none."""

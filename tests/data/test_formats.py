@@ -154,6 +154,7 @@ def test_faults_of_headers(tmp_path: Path, content: str, reported: list[str]) ->
     path.write_text(content, encoding="utf-8")
     found = faults(path, TEXTS)
     assert all(part in found[0] for part in reported), found
+    assert not any("expected at least" in line for line in found[1:]), found
 
 
 SPACES = FileFormat(word_idx=0, label_columns=(3,), separator=" ")
