@@ -7,7 +7,6 @@ from pathlib import Path
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import parse_device
 from machamp_lite.cli.parser import Parser
-from machamp_lite.config.task_types import LARGEST_TAU
 from machamp_lite.errors import ConfigError, check_empty_names, counted, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
@@ -255,6 +254,9 @@ def predict_flags(arguments: Sequence[str] | None, *, prog: str = "predict.py") 
 
 
 def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
+    # Not at the top: --help must not wait for pydantic.
+    from machamp_lite.config.task_types import LARGEST_TAU
+
     for name in ("batch_size", "max_sents", "topn"):
         value = getattr(flags, name)
         if value is not None and not 1 <= value <= LARGEST_NUMBER:

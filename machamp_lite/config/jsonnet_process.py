@@ -20,7 +20,7 @@ _TOKENS = re.compile(
   | //[^\n]* | \#[^\n]* | /\*.*?\*/                                                             # comments
   | [A-Za-z_]\w*
   | (?:(?<=[\s:,\[(])[ ])?(?<![\w.)\]}])(?P<leading>\.\d+(?:[eE][+-]?\d+)?)(?![\w.])
-  | (?P<whole>\d+)\.(?P<exponent>(?:[eE][+-]?\d+)?)(?![\w.])
+  | (?<![\w.])(?P<whole>\d+)\.(?P<exponent>(?:[eE][+-]?\d+)?)(?![\w.])
   | \d[\d.]*(?:[eE][+-]?\d+)?
     """,
     re.VERBOSE | re.DOTALL,

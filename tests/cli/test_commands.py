@@ -21,6 +21,8 @@ from machamp_lite.training.distributed import Processes
 from machamp_lite.training.run_folder import default_run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
+# The tasks of each dataset whose probabilities are calibrated.
+CALIBRATED = {"UD": ["mood", "upos"], "PAIRS": ["same"]}
 MODEL_FILES = {
     *("config.json", "labels.json", "model.safetensors"),
     *("encoder/config.json", "encoder/tokenizer.json", "encoder/tokenizer_config.json"),
@@ -112,6 +114,8 @@ def test_a_run_folder_holds_all_that_a_run_is(
     for name in ("UD", "PAIRS"):
         written = json.loads(Path(f"run/{name}.out.eval").read_text())
         labels, counts = best["labels"][name], best["counts"][name]
+        # It is computed after training, with the fitted temperature.
+        assert [task for task in written if written[task].pop("calibration", None)] == CALIBRATED[name]
         assert written == {
             task: {**scores, **counts[task], "labels": labels[task]}
             for task, scores in best["dev"][name].items()

@@ -10,7 +10,7 @@ from typing import Any
 import _jsonnet
 import children
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from machamp_lite.cli import main as cli
@@ -263,6 +263,7 @@ def test_other_points_are_no_numbers(text: str) -> None:
     fault(text)
 
 
+@example(".0.")
 @given(st.text("0123456789.eE+- \"'/*#@|\n\\ax,:[]", max_size=40))
 @settings(max_examples=300, deadline=None)
 def test_numbers_are_completed_once_and_lines_stay(text: str) -> None:

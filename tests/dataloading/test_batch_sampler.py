@@ -24,7 +24,7 @@ def example(dataset: str, number: int, *, segment_lengths: tuple[int, ...]) -> E
     starts = np.cumsum((0, *segment_lengths[:-1]))
     ids = np.zeros(sum(segment_lengths), dtype=np.int64)
     return Example(
-        dataset, "words", f"{dataset}:{number}", [], Segments(ids, ids, starts, np.array([])), {}, {}
+        dataset, "words", f"{dataset}:{number}", [], Segments(ids, ids, starts, np.array([]), np.array([])), {}, {}
     )
 
 

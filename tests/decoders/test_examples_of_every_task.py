@@ -54,9 +54,8 @@ def one_by_one(setting: Setting) -> Iterator[Example]:
             segments, hidden = Masker(words.tokenizer).mask(segments)
             labels = hidden.tolist()
         if decoder.Options.input_type == "subwords":
-            segments = type(segments)(
-                segments.subword_ids, segments.type_ids, segments.segment_starts, np.arange(len(segments.subword_ids))
-            )
+            items = np.arange(len(segments.subword_ids))
+            segments = dataclasses.replace(segments, word_starts=items, word_ends=items)
         known: dict[str, list[Any]] = {} if labels is None else {case.task: labels}
         gold = {
             task: decoder.encode(own, vocabulary.ids(decoder.classes(own, texts)))

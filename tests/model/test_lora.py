@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from hidden_states import encode
 from tiny_encoders import Encoders
 
 from machamp_lite.config import load_config
@@ -93,7 +94,7 @@ def test_fresh_adapters_change_nothing(configure: Callable[..., Config]) -> None
     without, _ = make(configure("wordpiece", options=None))
     batch = without.eval().batch(examples, only_annotated=True)
     with torch.no_grad():
-        left, right = (model.eval().encoder(batch, [0, 1, 2]) for model in (with_adapters, without))
+        left, right = (encode(model.eval().encoder, batch, [0, 1, 2]) for model in (with_adapters, without))
     assert torch.equal(left.words, right.words)
 
 
@@ -121,7 +122,7 @@ def test_steps_change_adapters_and_leave_all_else_of_the_encoder(
     batches = [one.eval().batch(examples, only_annotated=False) for one in (model, loaded)]
     with torch.no_grad():
         states = [
-            one.encoder(batch, one.used_layers) for one, batch in zip((model, loaded), batches, strict=True)
+            encode(one.encoder, batch, one.used_layers) for one, batch in zip((model, loaded), batches, strict=True)
         ]
     assert torch.equal(states[0].words, states[1].words)
     if task is None:
@@ -161,7 +162,7 @@ def test_a_run_from_a_former_model_starts_from_what_its_adapters_had_learnt(
     model = build_model(config, read_data(config, loaded), init_model=loaded).eval()
     with torch.no_grad():
         states = [
-            one.eval().encoder(one.batch(examples, only_annotated=False), [0, 1, 2])
+            encode(one.eval().encoder, one.batch(examples, only_annotated=False), [0, 1, 2])
             for one in (init_model, model)
         ]
     torch.testing.assert_close(states[0].words, states[1].words, rtol=1e-4, atol=1e-5)
