@@ -1,5 +1,6 @@
 """For every task type, the store and its cache contain the examples that are made sentence by sentence."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
