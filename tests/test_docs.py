@@ -79,6 +79,7 @@ def test_the_data_files_that_are_shown_can_be_read(
         assert cli.train(flags) == 0, capsys.readouterr().err
 
 
+@pytest.mark.slow
 @every_page
 def test_every_command_runs(
     page: Path, workplace: Path, tiny_params: str, capsys: pytest.CaptureFixture[str]
@@ -108,6 +109,7 @@ def test_every_command_runs(
             assert (ROOT / script).is_file(), line
 
 
+@pytest.mark.slow
 @every_page
 def test_python_blocks_run(page: Path, workplace: Path, tiny_params: str) -> None:
     if page == DONE_IN_A_COPY:
@@ -272,6 +274,7 @@ def test_the_page_of_a_task_type_has_its_options_and_metrics(task_type: str) -> 
     assert f"`{main_metrics()[task_type]}` (main)" in text
 
 
+@pytest.mark.slow
 @every_task_type
 def test_the_configs_of_a_task_type_are_trained_and_predict(
     task_type: str,

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.ipc
 import pyarrow.parquet
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from machamp_lite.data import lines as data_lines
@@ -74,6 +74,8 @@ def test_csv_is_read_as_by_pythons_csv_and_written_back(
     rows = rows if always else [[cell.replace("\r", "") for cell in row] for row in rows]
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=separator, quoting=quoting, lineterminator=end).writerows([["text", "label"], *rows])
+    # A file with more CR than LF is refused as one of an old Mac.
+    assume(text.getvalue().count("\r") - text.getvalue().count("\r\n") <= text.getvalue().count("\n"))
     path = tmp_path_factory.mktemp("csv") / "in.csv"
     path.write_bytes(text.getvalue().encode())
     file_format = FileFormat(sent_idxs=("text",), label_columns=("label",), separator=separator)

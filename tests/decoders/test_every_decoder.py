@@ -156,6 +156,7 @@ def test_every_parameter_gets_a_gradient(make: Callable[..., Setting], case: Cas
     assert not without
 
 
+@pytest.mark.slow
 @every_case
 def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case: Case) -> None:
     # Pretrained parts of a decoder have the learning rate of the encoder.

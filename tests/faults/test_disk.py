@@ -32,6 +32,7 @@ def flags(write_config: Callable[..., str], dataset: dict[str, Any], tiny_params
 FAULTS = [errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EIO]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS, ids=[errno.errorcode[fault] for fault in FAULTS])
 @pytest.mark.parametrize("writer", ["json", "save_file", "replace"])
 def test_a_state_that_cannot_be_written_leaves_the_one_before_from_which_the_run_goes_on(

@@ -186,6 +186,7 @@ def test_an_edited_folder_is_refused_in_one_line(
     assert line.startswith("m/") or "m/" in line
 
 
+@pytest.mark.slow
 def test_absurd_sizes_take_no_memory(many_tasks: Path, tmp_path: Path) -> None:
     """Under a limit of the process's memory, each is refused by a check and not by want of memory."""
     script = """
@@ -491,6 +492,7 @@ BOMBS: dict[str, tuple[str, Callable[[Any], object]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "change"), BOMBS.values(), ids=BOMBS)
 def test_few_bytes_that_ask_for_much_memory_are_refused(
     folder: Path, name: str, change: Callable[[Any], object]

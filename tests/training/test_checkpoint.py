@@ -228,6 +228,7 @@ def test_a_damaged_state_is_reported_in_one_line(
     assert line.startswith(f"{stopped / 'state'}: contains no state from which a run can be resumed (")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
 @pytest.mark.parametrize("step", [1, 5])
 def test_a_run_is_resumed_within_an_epoch(

@@ -17,6 +17,7 @@ __all__ = ["configs"]
 CASES = ("static", "uncertainty", "random", "texts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fails_late", [False, True])
 @pytest.mark.parametrize("short", [0, 1])
 def test_steps_equal_those_of_one_process_with_enough_memory(

@@ -263,6 +263,7 @@ def test_a_retrained_run_is_resumed_bit_for_bit_without_the_initial_model(
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "task_type"), [("wordpiece", "mlm"), ("t5", "seq2seq")])
 def test_a_retrained_language_model_can_be_resumed(
     flags: list[str],
