@@ -43,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(
     tiny_params: str, treebank: Path, pairs: Path, write_config: Callable[..., str], tmp_path: Path
 ) -> Path:
-    """A barely trained run with tasks of any number of labels a word and a pair, and of a single label."""
+    """A barely trained run with tasks of any number of labels per word and per pair, and of a single label."""
     words = {"feats": {"task_type": "multiseq", "column_idx": 5}, "upos": {"task_type": "seq", "column_idx": 3}}
     texts = {"topics": {"task_type": "multiclas", "column_idx": 3}}
     same = {"same": {"task_type": "classification", "column_idx": 2}}
