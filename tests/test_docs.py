@@ -12,6 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from machamp_lite.cli import commands
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.jsonnet import read_jsonnet
@@ -94,6 +95,10 @@ def test_every_command_runs(
         program, *arguments = shlex.split(line)
         if program == "make":
             assert set(arguments) <= targets
+            continue
+        if program == "machamp-lite":
+            small = ["--parameters_config", tiny_params, "--set", "training.num_epochs=1"]
+            assert commands.main([*arguments, *small]) == 0, capsys.readouterr().err
             continue
         assert program == "python"
         script, *arguments = arguments

@@ -1,0 +1,172 @@
+"""The command that compares ways of weighting."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
+from machamp_lite.cli.device import HELP as DEVICE_HELP
+from machamp_lite.cli.device import choose_device, parse_device
+from machamp_lite.cli.error_reporting import run_command
+from machamp_lite.cli.logging_setup import log_to, set_up_logging
+from machamp_lite.cli.parser import Parser
+from machamp_lite.cli.process import interrupts
+from machamp_lite.errors import ConfigError, StoppedError, check_empty_names, nearest_file
+
+if TYPE_CHECKING:
+    from machamp_lite.config import Config
+    from machamp_lite.training.weight_comparison import WayScores
+
+logger = logging.getLogger("machamp_lite")
+
+
+def compare_weights(arguments: Sequence[str] | None = None, *, prog: str = "compare-weights") -> int:
+    """The compare-weights command; returns its exit code."""
+    return run_command(lambda: _compare(_flags(arguments, prog)))
+
+
+def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    parser = Parser(
+        prog=prog,
+        description="Trains several ways of weighting with several seeds, and tests which one is better. Repeating the "
+        "command resumes it.",
+        removed={},
+    )
+    add = parser.add_argument
+    add("--dataset_configs", action="extend", nargs="+", required=True, metavar="FILE", help="as for train")
+    add("--parameters_config", metavar="FILE", help="as for train")
+    add("--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE", help="as for train; of all ways")
+    add("--task", help="the task whose scores are compared (required with several tasks)")
+    add("--metric", metavar="NAME", help="selects the best epoch, and is compared (default: of the task)")
+    add(
+        "--way",
+        action="append",
+        nargs="+",
+        default=[],
+        dest="ways",
+        metavar=("NAME", "KEY=VALUE"),
+        help="a name, and what it changes: options of the task (class_weights=balanced), or keys as for --set; the "
+        "others are compared with the first",
+    )
+    add("--ways", dest="ways_file", metavar="FILE", help='a JSON file with ways: {"NAME": {"KEY": VALUE}, ...}')
+    add("--seeds", nargs="+", type=int, default=[1, 2, 3], metavar="N", help="the random seeds (default: 1 2 3)")
+    add("--model_dir", required=True, metavar="DIR", help="the folder of all runs, DIR/NAME/SEED, and of the report")
+    add("--test", metavar="FILE", help="compare on this file with gold labels (default: the dev files)")
+    add("--dataset", metavar="NAME", help="the dataset whose columns the test file has, if several have the task")
+    add("--resamples", type=int, default=1000, metavar="N", help="of the test over sentences (default: 1000)")
+    add("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
+    add("--data_cache", default="auto", metavar="auto|off|DIR", help="as for train")
+    flags = parser.read(arguments)
+    check_empty_names({f"--{name}": getattr(flags, name) for name in ("model_dir", "test", "ways_file", "data_cache")})
+    faults = []
+    if not all(0 <= seed < 2**32 for seed in flags.seeds) or len(set(flags.seeds)) < len(flags.seeds):
+        found = " ".join(map(str, flags.seeds))
+        faults.append(f"--seeds: found {found}, expected different numbers from 0 to 2^32 - 1")
+    if flags.resamples < 1:
+        faults.append(f"--resamples: found {flags.resamples}, expected at least 1")
+    if flags.dataset is not None and flags.test is None:
+        faults.append("--dataset: has no effect without --test, expected both")
+    if flags.test is not None and not Path(flags.test).exists():
+        faults.append(f"--test: found no file {flags.test}{nearest_file(flags.test)}")
+    if faults:
+        raise ConfigError(faults)
+    return flags
+
+
+def _compare(flags: argparse.Namespace) -> int:
+    limit_onednn_primitives(4096)
+    set_up_logging()
+    # Before torch is imported, which takes seconds.
+    configs, task = _load_configs(flags)
+    dataset = _test_dataset(configs, task, flags) if flags.test else None
+    from machamp_lite.training.comparison_report import markdown, recommendation
+    from machamp_lite.training.weight_comparison import WeightComparison
+
+    device = choose_device(flags.device)
+    if device == "cpu":
+        keep_freed_memory()
+    comparison = WeightComparison(
+        folder=Path(flags.model_dir),
+        configs=configs,
+        seeds=flags.seeds,
+        task=task,
+        test=(dataset, Path(flags.test)) if dataset is not None else None,
+    )
+    comparison.start()
+    try:
+        comparison.train(lambda config, folder, resume: _train(config, folder, resume, device=device, flags=flags))
+    except (KeyboardInterrupt, StoppedError) as error:
+        raise StoppedError(f"{str(error) or 'stopped at once'}; to resume: repeat the command") from None
+    set_up_logging()
+    ways = comparison.score(device=device, resamples=flags.resamples)
+    report = comparison.write(ways, markdown(ways, task=task, files=comparison.file_names()))
+    _print_table(ways)
+    print(f"\n{recommendation(ways)}\nwritten: {report}")
+    return 0
+
+
+def _load_configs(flags: argparse.Namespace) -> "tuple[dict[str, Config], str]":
+    """The config of each way, and the task."""
+    from machamp_lite.config.loading import load_config
+    from machamp_lite.config.ways import Way, load_ways, read_ways
+
+    options = {"parameters_config": flags.parameters_config, "overrides": flags.overrides}
+    task = flags.task
+    if task is None:
+        tasks = load_config(flags.dataset_configs, **options).tasks()
+        if len(tasks) > 1:
+            raise ConfigError(f"--task: missing, expected one of {', '.join(tasks)}")
+        (task,) = tasks
+    ways = [Way(name, tuple(overrides)) for name, *overrides in flags.ways]
+    ways += read_ways(flags.ways_file) if flags.ways_file else []
+    return load_ways(ways, flags.dataset_configs, task=task, metric=flags.metric, **options), task
+
+
+def _test_dataset(configs: "dict[str, Config]", task: str, flags: argparse.Namespace) -> str:
+    """The dataset whose columns the test file has."""
+    datasets = next(iter(configs.values())).datasets
+    known = [name for name, dataset in datasets.items() if task in dataset.tasks]
+    if flags.dataset is None and len(known) == 1:
+        return known[0]
+    if flags.dataset not in known:
+        found = "missing" if flags.dataset is None else f"found '{flags.dataset}'"
+        raise ConfigError(f"--dataset: {found}, expected one with '{task}': {', '.join(known)}")
+    return str(flags.dataset)
+
+
+def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: argparse.Namespace) -> None:
+    """One run, which also logs to a file in its folder."""
+    from machamp_lite.training.run import TrainingRun
+    from machamp_lite.training.run_folder import LOG
+    from machamp_lite.training.run_folder_lock import lock_run_folder
+
+    set_up_logging()
+    with lock_run_folder(folder, config, overwrite=not resume, resume=resume):
+        log_to(folder / LOG)
+        TrainingRun(
+            config=config,
+            folder=folder,
+            device=device,
+            resume=resume,
+            data_cache=flags.data_cache,
+            interrupts=interrupts(),
+        ).train()
+
+
+def _print_table(ways: "Sequence[WayScores]") -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from machamp_lite.training.comparison_report import header, rows
+
+    table = Table()
+    for number, name in enumerate(header(ways)):
+        table.add_column(escape(name), justify="right" if number else "left")
+    for row in rows(ways):
+        table.add_row(*map(escape, row))
+    # In a file or pipe, no cell is wrapped.
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 1000).print(table)
