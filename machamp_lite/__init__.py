@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from machamp_lite.config import load_config
     from machamp_lite.inference.predictor import predict_file, predict_words
     from machamp_lite.model.multitask_model import Model
+    from machamp_lite.training.callbacks import Callback
     from machamp_lite.training.run import train
 
 __version__ = "0.1.0"
 __all__ = [
+    "Callback",
     "ConfigError",
     "DataError",
     "MachampError",
@@ -34,6 +36,7 @@ __all__ = [
 
 # Imported when first asked for: torch and transformers take seconds, and --help needs neither.
 _LAZY = {
+    "Callback": ("machamp_lite.training.callbacks", "Callback"),
     "Model": ("machamp_lite.model.multitask_model", "Model"),
     "load": ("machamp_lite.acceleration", "load_accelerated"),
     "load_config": ("machamp_lite.config", "load_config"),

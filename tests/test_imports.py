@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "machamp_lite"
 # From the bottom up; a module imports from its own package and from the layers before it.
 LAYERS = [
     "errors",
+    "progress",
     "files",
     "data",
     "metrics",

@@ -1,6 +1,7 @@
 """The flags of the train and predict commands."""
 
 import argparse
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -91,7 +92,19 @@ def _train_parser(prog: str) -> Parser:
         "cache folder, for data of 1 MB or more; DIR is used for all data; off caches nothing",
     )
     _add_precision(parser)
+    add_verbosity(parser)
     return parser
+
+
+def add_verbosity(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags ``-q`` and ``-v``, which choose ``log_level``."""
+    group = parser.add_mutually_exclusive_group()
+    for flag, name, level, text in (
+        ("-q", "--quiet", logging.ERROR, "print only errors and the last line; log.txt has everything"),
+        ("-v", "--verbose", logging.DEBUG, "print more: after each epoch the labels that are not found"),
+    ):
+        group.add_argument(flag, name, action="store_const", dest="log_level", const=level, help=text)
+    parser.set_defaults(log_level=logging.INFO)
 
 
 def _add_precision(parser: argparse.ArgumentParser) -> None:
@@ -227,6 +240,7 @@ def _predict_parser(prog: str) -> Parser:
         help="predict the most probable label, or all labels above 0.5, and ignore tau, costs and threshold of tasks",
     )
     _add_precision(parser)
+    add_verbosity(parser)
     return parser
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from machamp_lite import progress
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import choose_device, parse_device
@@ -14,6 +15,7 @@ from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import log_to, set_up_logging
 from machamp_lite.cli.parser import Parser
 from machamp_lite.cli.process import interrupts
+from machamp_lite.cli.terminal import Terminal
 from machamp_lite.errors import ConfigError, StoppedError, check_empty_names, nearest_file
 
 if TYPE_CHECKING:
@@ -139,6 +141,7 @@ def _test_dataset(configs: "dict[str, Config]", task: str, flags: argparse.Names
 
 def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: argparse.Namespace) -> None:
     """One run, which also logs to a file in its folder."""
+    from machamp_lite.training.progress_bar import ProgressBar
     from machamp_lite.training.run import TrainingRun
     from machamp_lite.training.run_folder import LOG
     from machamp_lite.training.run_folder_lock import lock_run_folder
@@ -146,14 +149,17 @@ def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: 
     set_up_logging()
     with lock_run_folder(folder, config, overwrite=not resume, resume=resume):
         log_to(folder / LOG)
-        TrainingRun(
+        run = TrainingRun(
             config=config,
             folder=folder,
             device=device,
             resume=resume,
             data_cache=flags.data_cache,
+            callbacks=[Terminal(), ProgressBar()],
             interrupts=interrupts(),
-        ).train()
+        )
+        with progress.shown(sys.stderr.isatty()):
+            run.train()
 
 
 def _print_table(ways: "Sequence[WayScores]") -> None:

@@ -8,19 +8,21 @@ import contextlib
 import logging
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from machamp_lite import progress
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import predict_flags, train_flags
+from machamp_lite.cli.console import has_colours, width_of
 from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
-from machamp_lite.cli.logging_setup import log_to, set_up_logging
+from machamp_lite.cli.logging_setup import WarningsOnce, log_to, set_up_logging
 from machamp_lite.cli.process import discard_output, interrupts
+from machamp_lite.cli.terminal import Terminal, summary
 from machamp_lite.errors import ConfigError, MachampError, StoppedError, one_line
 from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
@@ -46,7 +48,7 @@ def predict(arguments: Sequence[str] | None = None, *, prog: str = "predict.py")
 
 def _train(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(4096)
-    set_up_logging()
+    set_up_logging(flags.log_level)
     # Before torch is imported, which takes seconds, unless several processes have to report errors together.
     configs = None if os.environ.get("WORLD_SIZE") else _load_configs(flags)
     from machamp_lite.training.distributed import process_group
@@ -60,7 +62,7 @@ def _train_in_process(
 ) -> int:
     """The train command in one of its processes."""
     # To the terminal; each run also logs to a file in its folder.
-    set_up_logging(silent=not processes.is_main_process)
+    set_up_logging(flags.log_level, silent=not processes.is_main_process)
     if configs is None:
         configs = processes.run_on_all_ranks(lambda: _load_configs(flags))
     from machamp_lite.training.check import check_all
@@ -120,15 +122,18 @@ def _train_one(
     processes: "Processes",
 ) -> None:
     """One run, which also logs to a file in its folder."""
+    from machamp_lite.training.epoch_log import EpochLog
+    from machamp_lite.training.progress_bar import ProgressBar
     from machamp_lite.training.run import TrainingRun
-    from machamp_lite.training.run_folder import LOG, MODEL
+    from machamp_lite.training.run_folder import LOG
     from machamp_lite.training.run_folder_lock import lock_run_folder
 
-    set_up_logging(silent=not processes.is_main_process)
+    set_up_logging(flags.log_level, silent=not processes.is_main_process)
+    terminal, warnings = Terminal(), WarningsOnce()
     options: dict[str, Any] = {"resume": flags.resume is not None, "retrain": retrain, "processes": processes}
     with lock_run_folder(folder, config, overwrite=flags.overwrite, **options):
         if processes.is_main_process:
-            log_to(folder / LOG)
+            warnings = log_to(folder / LOG)
         for line in config.warnings:
             # Already on the terminal.
             logger.warning("%s", line, extra={"is_printed": True})
@@ -138,14 +143,23 @@ def _train_one(
             folder=folder,
             device=device,
             data_cache=flags.data_cache,
+            callbacks=[terminal, EpochLog(logging.DEBUG), ProgressBar()],
             interrupts=interrupts(),
             **options,
         )
-        with _with_resume_command(folder, _program(flags.prog, processes.launcher)):
+        has_bars = processes.is_main_process and _shows_bars(flags)
+        with _with_resume_command(folder, _program(flags.prog, processes.launcher)), progress.shown(has_bars):
             trackers = run.train()
-    if processes.is_main_process:
-        _print_scores(trackers)
-        print(f"model: {folder / MODEL}")
+    if terminal.end is not None:
+        is_quiet = flags.log_level > logging.INFO
+        _print_scores(trackers, is_quiet=is_quiet)
+        *lines, model = summary(terminal.end, prog=flags.prog, num_warnings=warnings.count())
+        _print("\n".join(["", *lines]), is_quiet=is_quiet)
+        _print(model)
+
+
+def _shows_bars(flags: argparse.Namespace) -> bool:
+    return flags.log_level <= logging.INFO and sys.stderr.isatty()
 
 
 def _program(prog: str, launcher: str) -> str:
@@ -177,7 +191,7 @@ def _with_resume_command(folder: Path, program: str) -> Iterator[None]:
 def _predict(flags: argparse.Namespace) -> int:
     # Few shapes of batches occur more than once in prediction.
     limit_onednn_primitives(64)
-    set_up_logging()
+    set_up_logging(flags.log_level)
     from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.decisions import Decision, decision_lines
     from machamp_lite.inference.predictor import check_options
@@ -200,7 +214,10 @@ def _predict(flags: argparse.Namespace) -> int:
         for line in decision_lines(model, datasets, options["decision"]):
             logger.info("%s", line)
         _check_separators(model, datasets, flags)
-        return _predict_files(model, sources, datasets, flags)
+        # Predictions on the terminal would be between the bars.
+        to_terminal = any(map(is_standard, (target for _, target in flags.pairs))) and sys.stdout.isatty()
+        with progress.shown(_shows_bars(flags) and not to_terminal):
+            return _predict_files(model, sources, datasets, flags)
 
 
 def _check_separators(model: "Model", datasets: Sequence[str], flags: argparse.Namespace) -> None:
@@ -246,7 +263,7 @@ def _predict_files(
             tracker=tracker,
         )
         try:
-            _print_scores({dataset: tracker}, file=file)
+            _print_scores({dataset: tracker}, file=file, is_quiet=flags.log_level > logging.INFO)
             print(f"written: {one_line(str(target))}", file=file, flush=True)
             if tracker.counts() and (scores_file := scores_path(target)) is not None:
                 print(f"scores: {one_line(scores_file)}", file=file, flush=True)
@@ -259,17 +276,30 @@ def _predict_files(
     return 0
 
 
-def _print_scores(trackers: Mapping[str, "MetricTracker"], *, file: TextIO | None = None) -> None:
+def _print_scores(
+    trackers: Mapping[str, "MetricTracker"], *, file: TextIO | None = None, is_quiet: bool = False
+) -> None:
     """Prints the scores of tasks and of their labels, if there are any; in colour only on a terminal."""
     from machamp_lite.cli.tables import label_tables, score_table
 
-    file = file or sys.stdout
     scores = {dataset: tracker.scores() for dataset, tracker in trackers.items()}
-    if file is None or not any(scores.values()):
+    if not any(scores.values()):
         return
-    is_terminal = file.isatty()
-    width = shutil.get_terminal_size().columns if is_terminal else None
     counts = {dataset: tracker.counts() for dataset, tracker in trackers.items()}
-    print("\n".join(label_tables(trackers, width=width, colour=is_terminal)), file=file)
-    print(file=file)
-    print("\n".join(score_table(scores, counts)), file=file)
+
+    def text(stream: TextIO | None) -> str:
+        labels = label_tables(trackers, width=width_of(stream), colour=has_colours(stream))
+        return "\n".join([*labels, "", *score_table(scores, counts)])
+
+    file = file or sys.stdout
+    _print(text(file), file=file, logged=text(None), is_quiet=is_quiet)
+
+
+def _print(
+    text: str, *, file: TextIO | None = None, logged: str | None = None, is_quiet: bool = False
+) -> None:
+    """Prints a text, unless the command is quiet; the log file of a run has it in any case."""
+    logger.info("%s", text if logged is None else logged, extra={"is_printed": True})
+    file = file or sys.stdout
+    if not is_quiet and file is not None:
+        print(text, file=file)

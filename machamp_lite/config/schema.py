@@ -23,6 +23,7 @@ from machamp_lite.weighting.class_weights import Scheme
 
 # The format of scores files, also of later predictions with the model.
 EvalFormat = Literal["detailed", "machamp"]
+TrackerName = Literal["tensorboard", "wandb", "mlflow", "trackio"]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 # Other names of formats.
 _FORMAT_ALIASES = {"conll": "tsv", "conllu": "tsv", "json": "jsonl", "ndjson": "jsonl"}
@@ -105,6 +106,7 @@ class TrainingParams(StrictModel):
     task_weighting: Literal["static", "uncertainty", "dwa", "random"]
     eval_format: EvalFormat
     calibrate: bool
+    trackers: list[TrackerName]
     optimizer: OptimizerParams
     learning_rate_scheduler: SchedulerParams
 

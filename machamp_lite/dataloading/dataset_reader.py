@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
+from machamp_lite import progress
 from machamp_lite.config.task_types import COMMENT, WEIGHT_COMMENT
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.dataloading.example import Example, file_format_of
@@ -97,6 +98,7 @@ class DatasetReader(ExampleBuilder):
             path, file_format_of(self.config), required=required, allow_empty_words=False, faults=faults
         )
         annotated = self._annotated(self._limited(records) if training else records, faults, training=training)
+        annotated = progress.track(annotated, f"reading {path}")
         while chunk := list(islice(annotated, CHUNK)):
             if faults.count:
                 continue

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from machamp_lite import progress
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.records import EMPTY
 from machamp_lite.dataloading.example import Example
@@ -129,7 +130,8 @@ def evaluate(
     tracker = MetricTracker(model.config.datasets[dataset].active().tasks)
     if isinstance(examples, ExampleStore):
         tracker.issues = IssueCounter(examples.issues)
-    for index, labels in predict_labels(model, examples):
+    predicted = progress.track(predict_labels(model, examples), f"evaluating {dataset}", total=len(examples))
+    for index, labels in predicted:
         before_each()
         example = examples[index]
         tracker.add(example.labels, labels, words=example.words)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from machamp_lite import progress
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.records import FileFormat, Record, in_chunks, read_records, record_writer
@@ -191,24 +192,26 @@ def predict_records(
     )
     issues = IssueCounter() if tracker is None else tracker.issues
     watch = None if tracker is None else partial(tracker.calibration.add, model)
-    for chunk in in_chunks(records, CHUNK):
-        with_words = [record for record in chunk if record.rows]
-        by_record = reader.examples(with_words, reader.read_labels(with_words, issues))
-        pairs = [(record, one) for record, several in zip(with_words, by_record, strict=True) for one in several]
-        examples = [example for _, example in pairs]
-        found = rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size, watch=watch)
-        for index, labels, ranked in found:
-            record, example = pairs[index]
-            if tracker is not None:
-                tracker.add(example.labels, labels, words=example.words)
-            # In the order of the config: of tasks that share a column, the labels of the last one are kept.
-            for task in (task for task in config.tasks if task in labels.keys() - unwritten.keys() - replaced):
-                decoder, options = decoders[task], config.tasks[task]
-                if task in ranked:
-                    decoder.write_ranked(record, ranked[task], task=task, config=options, conn=conn, sep=sep)
-                else:
-                    decoder.write_labels(record, labels[task], task=task, config=options)
-        yield from chunk
+    with progress.bar(f"predicting {dataset}") as advance:
+        for chunk in in_chunks(records, CHUNK):
+            with_words = [record for record in chunk if record.rows]
+            by_record = reader.examples(with_words, reader.read_labels(with_words, issues))
+            pairs = [(record, one) for record, several in zip(with_words, by_record, strict=True) for one in several]
+            examples = [example for _, example in pairs]
+            found = rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size, watch=watch)
+            for index, labels, ranked in found:
+                record, example = pairs[index]
+                advance(1)
+                if tracker is not None:
+                    tracker.add(example.labels, labels, words=example.words)
+                # In the order of the config: of tasks that share a column, the labels of the last one are kept.
+                for task in (task for task in config.tasks if task in labels.keys() - unwritten.keys() - replaced):
+                    decoder, options = decoders[task], config.tasks[task]
+                    if task in ranked:
+                        decoder.write_ranked(record, ranked[task], task=task, config=options, conn=conn, sep=sep)
+                    else:
+                        decoder.write_labels(record, labels[task], task=task, config=options)
+            yield from chunk
 
 
 def _replaced_tasks(config: DatasetConfig) -> set[str]:

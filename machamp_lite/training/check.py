@@ -13,6 +13,7 @@ from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.training import warm_start
 from machamp_lite.training.data import read_data
 from machamp_lite.training.run import build_model, with_init_model
+from machamp_lite.training.trackers import make_trackers
 
 
 def check(
@@ -26,6 +27,7 @@ def check(
 
     With ``retrain``, the lines also say which decoders of that model would be kept.
     """
+    make_trackers(config.params.training.trackers)
     config, init_model = with_init_model(config, retrain)
     data = read_data(config, init_model, cache=cache_folder(data_cache, config), writes=writes_cache)
     with torch.device("meta"):

@@ -1,13 +1,14 @@
 """One training run, from a checked config to a run folder."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
+from machamp_lite import progress as progress_bars
 from machamp_lite.acceleration import accelerate
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.loading import DEFAULT_PARAMS
@@ -25,6 +26,7 @@ from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_transformer, with_language_model
 from machamp_lite.model.serialization import load_best_weights, load_model, save_model
 from machamp_lite.training import run_folder, warm_start
+from machamp_lite.training.callbacks import Callback, TrainEnd, TrainStart
 from machamp_lite.training.checkpoint import (
     SavedState,
     random_states,
@@ -36,10 +38,13 @@ from machamp_lite.training.checkpoint import (
 from machamp_lite.training.data import check_same_data, read_data
 from machamp_lite.training.dev_predictions import predict_dev, warn_of_changed_data
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
+from machamp_lite.training.epoch_log import EpochLog
 from machamp_lite.training.optimizer import make_optimizer
+from machamp_lite.training.progress_bar import ProgressBar
 from machamp_lite.training.resume_checks import conditions_of
 from machamp_lite.training.run_folder_lock import lock_run_folder
 from machamp_lite.training.score_files import write_scores
+from machamp_lite.training.trackers import make_trackers
 from machamp_lite.training.trainer import Trainer
 from machamp_lite.training.trainer_state import TrainerState
 
@@ -52,6 +57,7 @@ def train(
     *,
     device: str = "cpu",
     progress: bool = True,
+    callbacks: Sequence[Callback] = (),
     overwrite: bool = False,
     resume: bool = False,
     retrain: str | Path | None = None,
@@ -59,15 +65,18 @@ def train(
 ) -> dict[str, MetricTracker]:
     """Trains a model into a run folder, predicts every dev file with the best epoch, and returns its scores by dataset.
 
-    The folder is created if necessary. If it already contains a run, ``overwrite`` or ``resume`` is required. See
-    ``TrainingRun`` for the other arguments.
+    The folder is created if necessary. If it already contains a run, ``overwrite`` or ``resume`` is required.
+    ``progress`` shows progress bars. See ``TrainingRun`` for the other arguments.
     """
-    with lock_run_folder(folder, config, overwrite=overwrite, resume=resume, retrain=retrain) as locked_folder:
+    with (
+        lock_run_folder(folder, config, overwrite=overwrite, resume=resume, retrain=retrain) as locked_folder,
+        progress_bars.shown(progress),
+    ):
         return TrainingRun(
             config=config,
             folder=locked_folder,
             device=device,
-            show_progress=progress,
+            callbacks=[EpochLog(), ProgressBar(), *callbacks],
             resume=resume,
             retrain=retrain,
             data_cache=data_cache,
@@ -82,13 +91,13 @@ class TrainingRun:
     ``retrain``, it starts from the model of that folder. ``data_cache`` is a folder for tokenized data, ``auto`` (the
     user's cache folder, for large data) or ``off``. ``interrupts`` is a context around the epochs. It returns a
     function that is called after each step; if the result is true, the state is saved and ``StoppedError`` is raised.
-    Only the main one of several ``processes`` writes files.
+    Only the main one of several ``processes`` writes files and calls the ``callbacks``.
     """
 
     config: Config
     folder: Path
     device: str = "cpu"
-    show_progress: bool = True
+    callbacks: Sequence[Callback] = ()
     resume: bool = False
     retrain: str | Path | None = None
     data_cache: str = AUTO
@@ -105,6 +114,7 @@ class TrainingRun:
     def train(self) -> dict[str, MetricTracker]:
         """Trains the remaining epochs; returns the scores of the best epoch by dataset, in the main process."""
         processes, seed = self.processes, self.config.params.random_seed
+        experiment_trackers = processes.run_on_all_ranks(lambda: make_trackers(self.config.params.training.trackers))
         saved = processes.run_on_all_ranks(lambda: SavedState.load(self.state_folder)) if self.resume else None
         with saved.same_threads() if saved else nullcontext():
             seed_everything(seed)
@@ -124,10 +134,34 @@ class TrainingRun:
                 logger.info("resuming at epoch %d, step %d", loaded.state.epoch + 1, loaded.state.step)
             elif processes.is_main_process:
                 self._prepare_folder(loaded)
-            self._train_epochs(loaded, optimizer)
-            trackers = self._finish(loaded) if processes.is_main_process else {}
-            processes.barrier()
+            callbacks = [*self.callbacks, *experiment_trackers] if processes.is_main_process else []
+            trainer = self._make_trainer(loaded, optimizer, callbacks)
+            with self._calling_callbacks(trainer):
+                with self.interrupts as trainer.should_stop:
+                    trainer.train()
+                trackers = self._finish(loaded) if processes.is_main_process else {}
+                processes.barrier()
             return trackers
+
+    @contextmanager
+    def _calling_callbacks(self, trainer: Trainer) -> Iterator[None]:
+        """Tells the callbacks of the start and the end of a run."""
+        state = trainer.state
+        start = TrainStart(
+            folder=self.folder, config=self.config, step=state.step, steps=trainer.steps, history=tuple(state.metrics)
+        )
+        for callback in trainer.callbacks:
+            callback.on_train_start(start)
+        is_complete = False
+        try:
+            yield
+            is_complete = True
+        finally:
+            end = TrainEnd(
+                folder=self.folder, best_epoch=state.best_epoch, history=state.metrics, is_complete=is_complete
+            )
+            for callback in trainer.callbacks:
+                callback.on_train_end(end)
 
     def _load(self, saved: SavedState | None) -> "_Loaded":
         """Loads data and model; writes nothing yet, so that the folder can be used again after an error."""
@@ -174,8 +208,10 @@ class TrainingRun:
         run_folder.remove_older_run(self.folder)
         run_folder.write_configs(self.folder, loaded.config)
 
-    def _train_epochs(self, loaded: "_Loaded", optimizer: torch.optim.Optimizer) -> None:
-        """Trains the remaining epochs, saving the state and the models of the best epochs."""
+    def _make_trainer(
+        self, loaded: "_Loaded", optimizer: torch.optim.Optimizer, callbacks: Sequence[Callback]
+    ) -> Trainer:
+        """A trainer of the remaining epochs, which saves the state and the models of the best epochs."""
         config, model, processes = loaded.config, loaded.model, self.processes
         conditions = conditions_of(config, loaded.data.checksums)
 
@@ -212,19 +248,17 @@ class TrainingRun:
             seed=config.params.random_seed,
             processes=processes.world_size,
         )
-        with self.interrupts as should_stop:
-            Trainer(
-                model=model,
-                optimizer=optimizer,
-                state=loaded.state,
-                sampler=sampler,
-                dev=loaded.data.dev,
-                after_epoch=after_epoch,
-                save=save,
-                should_stop=should_stop,
-                show_progress=self.show_progress,
-                processes=processes,
-            ).train()
+        return Trainer(
+            model=model,
+            optimizer=optimizer,
+            state=loaded.state,
+            sampler=sampler,
+            dev=loaded.data.dev,
+            after_epoch=after_epoch,
+            save=save,
+            callbacks=callbacks,
+            processes=processes,
+        )
 
     def _finish(self, loaded: "_Loaded") -> dict[str, MetricTracker]:
         """Predicts the dev files with the best epoch, and removes the state."""

@@ -1,23 +1,20 @@
-"""The training loop: steps, dev scores after each epoch, and log lines."""
+"""The training loop: steps, and dev scores after each epoch."""
 
 import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.example import Example
-from machamp_lite.errors import StoppedError, TrainingError, first_items
+from machamp_lite.errors import StoppedError, TrainingError
 from machamp_lite.inference.evaluation import MetricTracker, evaluate, scores_by_task, sum_of_main_metrics
-from machamp_lite.metrics import METRICS
-from machamp_lite.metrics.label_report import LOW_RECALL
 from machamp_lite.model.multitask_model import Model
+from machamp_lite.training.callbacks import Callback, EpochEnd, Step
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
 from machamp_lite.training.score_files import memory_in_use
@@ -29,6 +26,8 @@ logger = logging.getLogger(__name__)
 # On a GPU, reading the loss waits for all steps so far.
 LOG_EVERY_N_STEPS = {"cpu": 1, "cuda": 50}
 SOURCES_SHOWN = 5
+# The share of earlier batches in a smoothed loss.
+SMOOTHING = 0.95
 
 
 @dataclass(kw_only=True)
@@ -41,7 +40,7 @@ class Trainer:
     has returned true. Losses or weights that are not finite raise ``TrainingError``, and nothing is saved.
 
     Each of several ``processes`` trains on a part of every batch and calls both functions. Only the main process scores
-    the dev data.
+    the dev data and has ``callbacks``.
     """
 
     model: Model
@@ -51,8 +50,8 @@ class Trainer:
     dev: Mapping[str, Sequence[Example]]
     after_epoch: Callable[[TrainerState], None]
     save: Callable[[TrainerState], None]
-    should_stop: Callable[[], bool]
-    show_progress: bool = True
+    should_stop: Callable[[], bool] = lambda: False
+    callbacks: Sequence[Callback] = ()
     processes: Processes = SINGLE_PROCESS
     # The number of updates in all epochs.
     steps: int = field(init=False)
@@ -91,22 +90,21 @@ class Trainer:
         batches, monitor = self.sampler.epoch(epoch), LossMonitor(model)
         start = time.perf_counter() - running.seconds
         model.train()
-        with self._progress_bar(epoch, words=batches.words) as bar:
-            for group in _groups(batches[running.batches :], model.config.params.training.accumulation_steps):
-                for batch, losses in zip(group, self._step(group, loss_module), strict=True):
-                    running.add(losses, words=sum(example.num_words for example in batch))
-                    monitor.add(losses, batch)
-                running.seconds = time.perf_counter() - start
-                bar.update(running.words - bar.n)
-                # Before losses are read: reading one could wait forever for a lost process, which is detected here.
-                stops, saves = self.processes.any_rank(self.should_stop(), self._save_is_due())
-                if state.step % LOG_EVERY_N_STEPS.get(model.device.type, 1) == 0:
-                    bar.set_postfix_str(f"loss {monitor.check_finite():.3f}", refresh=False)
-                if stops or saves:
-                    monitor.check_finite_weights()
-                    self._save_now()
-                if stops:
-                    raise self._stopped()
+        for group in _groups(batches[running.batches :], model.config.params.training.accumulation_steps):
+            for batch, losses in zip(group, self._step(group, loss_module), strict=True):
+                running.add(losses, words=sum(example.num_words for example in batch))
+                monitor.add(losses, batch)
+            running.seconds = time.perf_counter() - start
+            # Before losses are read: reading one could wait forever for a lost process, which is detected here.
+            stops, saves = self.processes.any_rank(self.should_stop(), self._save_is_due())
+            is_read = state.step % LOG_EVERY_N_STEPS.get(model.device.type, 1) == 0
+            losses_of_tasks = monitor.check_finite() if is_read else None
+            self._end_step(epoch, epoch_words=batches.words, losses=losses_of_tasks)
+            if stops or saves:
+                monitor.check_finite_weights()
+                self._save_now()
+            if stops:
+                raise self._stopped()
         monitor.check_finite_weights()
 
     def _step(self, batches: Sequence[Sequence[Example]], loss_module: nn.Module) -> list[BatchLosses]:
@@ -123,6 +121,19 @@ class Trainer:
         )
         self.state.step += 1
         return losses
+
+    def _end_step(self, epoch: int, *, epoch_words: int, losses: Mapping[str, float] | None) -> None:
+        """Calls the callbacks after a step."""
+        event = Step(
+            epoch=epoch,
+            step=self.state.step,
+            words=self.state.running.words,
+            epoch_words=epoch_words,
+            learning_rate=max((group["lr"] for group in self.optimizer.param_groups), default=0.0),
+            losses=losses,
+        )
+        for callback in self.callbacks:
+            callback.on_step(event)
 
     def _evaluate(self) -> tuple[dict[str, MetricTracker], float | None]:
         """Scores the dev data in the main process; all processes get the sum of main metrics, None without scores."""
@@ -150,7 +161,7 @@ class Trainer:
     def _finish_epoch(
         self, trackers: Mapping[str, MetricTracker], total: float | None, *, dev_seconds: float
     ) -> None:
-        """Adds the metrics of the epoch to the state, logs them, and calls ``after_epoch``."""
+        """Adds the metrics of the epoch to the state, and calls the callbacks and ``after_epoch``."""
         state, running, task_weights = self.state, self.state.running, self.model.task_weights
         found = running.mean_losses()
         mean_losses = {task: found[task] for task in self.model.tasks if task in found}
@@ -172,24 +183,13 @@ class Trainer:
         state.metrics.append(metrics)
         task_weights.end_epoch(mean_losses)
         is_best = state.finish_epoch(total, keep=self.model.config.params.training.keep_top_n)
-        before = state.metrics[-2]["task_weights"] if len(state.metrics) > 1 else None
-        for line in epoch_lines(metrics, is_best=is_best and total is not None, weights_before=before):
-            logger.info("%s", line)
+        event = EpochEnd(step=state.step, history=state.metrics, is_best=is_best and total is not None)
+        for callback in self.callbacks:
+            callback.on_epoch_end(event)
         self.after_epoch(state)
         self.last_save = time.monotonic()
         if self.processes.any_rank(self.should_stop())[0]:
             raise self._stopped()
-
-    def _progress_bar(self, epoch: int, *, words: int) -> Any:
-        return tqdm(
-            total=words,
-            initial=self.state.running.words,
-            desc=f"epoch {epoch}/{self.model.config.params.training.num_epochs}",
-            unit=" words",
-            unit_scale=True,
-            disable=not (self.show_progress and self.processes.is_main_process),
-            leave=False,
-        )
 
     def _save_is_due(self) -> bool:
         minutes = self.model.config.params.training.save_minutes
@@ -210,23 +210,24 @@ class LossMonitor:
         self.model = model
         self.unchecked: list[tuple[Mapping[str, Tensor], Sequence[Example]]] = []
         self.last_batch: Sequence[Example] = []
+        self.smoothed: dict[str, float] = {}
 
     def add(self, losses: BatchLosses, batch: Sequence[Example]) -> None:
         """Adds a batch to check."""
         self.unchecked.append((losses.tasks, batch))
         self.last_batch = batch
 
-    def check_finite(self) -> float:
-        """The sum of the last batch's losses; raises ``TrainingError`` for the first loss that is not finite."""
-        total = 0.0
+    def check_finite(self) -> dict[str, float]:
+        """The loss of each task, smoothed over its batches; raises ``TrainingError`` if a loss is not finite."""
         for losses, batch in self.unchecked:
             values = {task: loss.item() for task, loss in losses.items()}
-            total = sum(values.values())
             bad = [task for task, value in values.items() if not math.isfinite(value)]
             if bad:
                 raise _not_finite(f"the loss of {', '.join(bad)} is {values[bad[0]]} in the batch", batch)
+            for task, value in values.items():
+                self.smoothed[task] = SMOOTHING * self.smoothed.get(task, value) + (1 - SMOOTHING) * value
         self.unchecked.clear()
-        return total
+        return dict(self.smoothed)
 
     def check_finite_weights(self) -> None:
         """Raises ``TrainingError`` if losses or weights are not finite; called before weights are saved."""
@@ -246,37 +247,3 @@ def _not_finite(what: str, batch: Sequence[Example]) -> TrainingError:
 def _groups(batches: Sequence[list[Example]], size: int) -> Iterator[list[list[Example]]]:
     """The batches of each update, loaded when they are needed; the last group of an epoch may be smaller."""
     return (list(batches[start : start + size]) for start in range(0, len(batches), size))
-
-
-def epoch_lines(
-    metrics: Mapping[str, Any], *, is_best: bool, weights_before: Mapping[str, float] | None = None
-) -> Iterator[str]:
-    """The log lines of an epoch, from its object in history.json: speed and losses, then dev scores per task."""
-    losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
-    yield (
-        f"epoch {metrics['epoch']}: {metrics['seconds']:.0f} s, {metrics['words_per_second']:.0f} words/s; "
-        f"loss {metrics['total_loss']:.4f} ({losses}){'; best so far' if is_best else ''}"
-    )
-    has_weights = any(weight != 1 for weight in metrics["task_weights"].values())
-    if has_weights and metrics["task_weights"] != weights_before:
-        weights = ", ".join(f"{task} {weight:.3f}" for task, weight in metrics["task_weights"].items())
-        yield f"  weights of tasks: {weights}"
-    for dataset, scores in metrics["dev"].items():
-        for task, values in scores.items():
-            shown = [f"{name} {METRICS[name].as_text(value)}" for name, value in values.items()]
-            low = ""
-            # Tasks that predict numbers or text have no labels.
-            if labels := metrics["labels"][dataset].get(task):
-                if "f1_macro" not in values:
-                    shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
-                low = _labels_of_low_recall(labels["labels"])
-            yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
-
-
-def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:
-    low = [
-        f"{label} {100 * row['recall']:.0f}% of {row['support']}"
-        for label, row in labels.items()
-        if row["support"] and row["recall"] < LOW_RECALL
-    ]
-    return f"; recall below {LOW_RECALL:.0%}: {first_items(low)}" if low else ""

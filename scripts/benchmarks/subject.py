@@ -136,8 +136,6 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
         dev={},
         after_epoch=lambda state: None,
         save=lambda state: None,
-        should_stop=lambda: False,
-        show_progress=False,
     ).train()
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from machamp_lite.metrics.label_report import LabelScores
-from machamp_lite.training.trainer import epoch_lines
+from machamp_lite.training.epoch_log import epoch_lines
 
 
 def epoch(scores: dict[str, float], labels: LabelScores | None) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""The log lines of an epoch."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from machamp_lite.errors import first_items
+from machamp_lite.metrics import METRICS
+from machamp_lite.metrics.label_report import LOW_RECALL
+from machamp_lite.training.callbacks import Callback, EpochEnd
+
+logger = logging.getLogger(__name__)
+
+
+class EpochLog(Callback):
+    """Logs speed, losses and dev scores after each epoch, with a level of ``logging``."""
+
+    def __init__(self, level: int = logging.INFO) -> None:
+        self.level = level
+
+    def on_epoch_end(self, event: EpochEnd) -> None:
+        weights_before = event.history[-2]["task_weights"] if len(event.history) > 1 else None
+        for line in epoch_lines(event.metrics, is_best=event.is_best, weights_before=weights_before):
+            logger.log(self.level, "%s", line)
+
+
+def epoch_lines(
+    metrics: Mapping[str, Any], *, is_best: bool, weights_before: Mapping[str, float] | None = None
+) -> Iterator[str]:
+    """The log lines of an epoch, from its object in history.json: speed and losses, then dev scores per task."""
+    losses = ", ".join(f"{task} {loss:.4f}" for task, loss in metrics["train"].items())
+    yield (
+        f"epoch {metrics['epoch']}: {metrics['seconds']:.0f} s, {metrics['words_per_second']:.0f} words/s; "
+        f"loss {metrics['total_loss']:.4f} ({losses}){'; best so far' if is_best else ''}"
+    )
+    has_weights = any(weight != 1 for weight in metrics["task_weights"].values())
+    if has_weights and metrics["task_weights"] != weights_before:
+        weights = ", ".join(f"{task} {weight:.3f}" for task, weight in metrics["task_weights"].items())
+        yield f"  weights of tasks: {weights}"
+    for dataset, scores in metrics["dev"].items():
+        for task, values in scores.items():
+            shown = [f"{name} {METRICS[name].as_text(value)}" for name, value in values.items()]
+            low = ""
+            # Tasks that predict numbers or text have no labels.
+            if labels := metrics["labels"][dataset].get(task):
+                if "f1_macro" not in values:
+                    shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
+                low = _labels_of_low_recall(labels["labels"])
+            yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
+
+
+def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:
+    low = [
+        f"{label} {100 * row['recall']:.0f}% of {row['support']}"
+        for label, row in labels.items()
+        if row["support"] and row["recall"] < LOW_RECALL
+    ]
+    return f"; recall below {LOW_RECALL:.0%}: {first_items(low)}" if low else ""
