@@ -90,9 +90,9 @@ def _rows(event: EpochEnd) -> Iterator[dict[str, tuple[str, str]]]:
             known = [metric.selection_score(old) for old in before if old is not None]
             if known and before[-1] is not None:
                 now, change = metric.selection_score(value), value - before[-1]
-                mark = BEST if now > max(known) else ""
+                mark = BEST if now > max(known) else " "
                 style = "green" if now > known[-1] else "red" if now < known[-1] else ""
-                row["score"] = (metric.as_text(value) + mark, "bold" if mark else "")
+                row["score"] = (metric.as_text(value) + mark, "bold" if mark == BEST else "")
                 row["change"] = (f"{'+' if change > 0 else ''}{metric.as_text(change)}", style)
             yield row
             row = {}

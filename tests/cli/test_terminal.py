@@ -175,9 +175,9 @@ def test_the_table_of_an_epoch_has_changes_and_marks_the_best_values() -> None:
     ]
     assert table(first, second, third) == [
         "task    loss  metric     score  change",
-        "a     0.5000  accuracy   62.50  -12.50",
+        "a     0.5000  accuracy  62.50   -12.50",
         "b     1.2500  las       60.00*  +10.00",
-        "              uas        25.00  -25.00",
+        "              uas       25.00   -25.00",
     ]
 
 

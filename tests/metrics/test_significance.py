@@ -1,4 +1,4 @@
-"""Paired permutation tests give the p-values of scipy."""
+"""Paired permutation tests and bootstraps give the p-values and intervals of scipy."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from machamp_lite.metrics import METRICS, Metric
-from machamp_lite.metrics.significance import compare_means, compare_metrics, holm
+from machamp_lite.metrics.significance import bootstrap_metrics, compare_means, compare_metrics, holm
 
 LABELS = ["a", "b", "c"]
 
@@ -123,3 +123,41 @@ def test_other_sentences_are_refused() -> None:
 def test_holm_corrects_for_the_number_of_tests() -> None:
     assert holm({"a": 0.01, "b": 0.6, "c": 0.02}) == pytest.approx({"a": 0.03, "b": 0.6, "c": 0.04})
     assert holm({"only": 0.2}) == {"only": 0.2} and holm({}) == {}
+
+
+@pytest.mark.parametrize("name", ["accuracy", "f1_macro", "span_f1"])
+@pytest.mark.parametrize("better", [0.0, 0.25])
+def test_the_bootstrap_gives_the_interval_of_scipy(name: str, better: float) -> None:
+    gold, one, other = sentences(60, seed=3, better=better)
+    first, second = counted(name, gold, one), counted(name, gold, other)
+
+    def difference(indices: np.ndarray) -> float:
+        return value_of([second[i] for i in indices]) - value_of([first[i] for i in indices])
+
+    # With objects as samples: scipy draws their indices.
+    expected = stats.bootstrap(
+        (np.arange(60),), difference, vectorized=False, n_resamples=3000, method="percentile", rng=2
+    )
+    found = bootstrap_metrics(first, second, resamples=3000)
+    interval = expected.confidence_interval
+    deviation = float(expected.standard_error)
+    assert [found.low, found.high] == pytest.approx([interval.low, interval.high], abs=deviation / 5)
+    observed = difference(np.arange(60))
+    shifted = np.abs(expected.bootstrap_distribution - observed) >= abs(observed)
+    assert found.p_value == pytest.approx(float(shifted.mean()), abs=0.04)
+
+
+def test_the_bootstrap_of_equal_systems_finds_no_difference() -> None:
+    gold, one, _ = sentences(20, seed=1, better=0.0)
+    metrics = counted("accuracy", gold, one)
+    found = bootstrap_metrics(metrics, metrics, resamples=100)
+    assert (found.p_value, found.low, found.high) == (1.0, 0.0, 0.0)
+    assert bootstrap_metrics([], []).p_value == 1.0
+
+
+def test_the_difference_of_the_bootstrap_is_the_second_system_minus_the_first() -> None:
+    gold, one, other = sentences(200, seed=1, better=0.5)
+    found = bootstrap_metrics(counted("accuracy", gold, one), counted("accuracy", gold, other), resamples=200)
+    assert found.low > 0 and found.p_value == pytest.approx(1 / 201)
+    with pytest.raises(ValueError, match="expected the same ones"):
+        bootstrap_metrics(counted("accuracy", gold, one), [])
