@@ -158,9 +158,10 @@ class TaskChecker:
         for key, reason in options.unsupported_options.items():
             if getattr(options, key):
                 where.at(key).add(f"'{options.task_type}' does not have this option: {reason}")
-        for one, other, reason in _CONFLICTS:
-            if getattr(options, one, None) and getattr(options, other, None):
-                found = f"found {show(getattr(options, one))} together with {other} {show(getattr(options, other))}"
+        given = options.model_dump()
+        for one, other, reason in (*_CONFLICTS, *options.conflicts):
+            if given.get(one) and given.get(other):
+                found = f"found {show(given[one])} together with {other} {show(given[other])}"
                 where.at(one).add(f"{found}, expected one of them: {reason}")
         is_changed = options.class_weights_beta != self._defaults_of(options.task_type)["class_weights_beta"]
         if is_changed and options.class_weights != "effective":
@@ -206,8 +207,8 @@ def check_oversampling(
         where.add(f"'{task}' is switched off (loss_weight 0), expected a task that is trained, or null")
     if not options.has_classes:
         where.add(f"'{task}' ({options.task_type}) has no classes, expected a task with classes")
-    for key in ("class_weights", "logit_adjustment"):
-        if getattr(options, key):
+    for key in ("class_weights", "logit_adjustment", "distribution_balanced_loss"):
+        if getattr(options, key, None):
             where.add(f"'{task}' has {key} too, expected one of them: {_FREQUENCY}")
 
 

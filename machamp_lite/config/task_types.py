@@ -85,6 +85,8 @@ class TaskOptions(StrictModel):
     supports_top_k: ClassVar[bool] = True
     # Options of ``TaskOptions`` that the task type does not have, with the reason for the error message.
     unsupported_options: ClassVar[dict[str, str]] = {}
+    # Options that cannot be combined in this task type, with the reason for the error message.
+    conflicts: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 
     task_type: str
     column_idx: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)] | ColumnName
@@ -199,11 +201,9 @@ class SeqBioOptions(SpanLabelOptions):
     """One span label per word, predicted by a conditional random field."""
 
     metrics = (*SPAN_METRICS, *LABEL_METRICS)
-    unsupported_options = {
-        "focal_gamma": "its loss is computed per sentence, without probabilities of single words",
-        "label_smoothing": "its loss is computed per sentence, without distributions of single words",
-        "logit_adjustment": "its loss is computed per sentence, expected class_weights",
-    }
+    conflicts = (
+        ("focal_gamma", "class_weights", "class weights are margins, so the loss has no probability of the labels"),
+    )
 
 
 class String2StringOptions(TaskOptions):
@@ -213,6 +213,24 @@ class String2StringOptions(TaskOptions):
     metrics = LABEL_METRICS
 
 
+class AsymmetricLoss(StrictModel):
+    """``asymmetric_loss``, with the values of Ridnik et al. 2021: see ``AsymmetricObjective``."""
+
+    positive_gamma: NonNegative = 0.0
+    negative_gamma: NonNegative = 4.0
+    margin: Probability = 0.05
+
+
+class DistributionBalancedLoss(StrictModel):
+    """``distribution_balanced_loss``, with the values of Wu et al. 2020: see ``DistributionBalancedObjective``."""
+
+    alpha: NonNegative = 0.1
+    beta: NonNegative = 10.0
+    mu: NonNegative = 0.2
+    bias: NonNegative = 0.05
+    negative_scale: PositiveFloat = 2.0
+
+
 class MultiSeqOptions(TaskOptions):
     """A set of labels per word: those with a probability above ``threshold``."""
 
@@ -220,9 +238,16 @@ class MultiSeqOptions(TaskOptions):
     metrics = ("multi_acc", "multi_f1_micro", "multi_f1_macro", *CLASS_METRICS)
     unsupported_options = {
         "label_smoothing": "its labels are not exclusive, so there is no distribution to smooth",
-        "logit_adjustment": "its labels are not exclusive, expected class_weights",
+        "logit_adjustment": "its labels are not exclusive, expected class_weights or distribution_balanced_loss",
     }
+    conflicts = (
+        ("distribution_balanced_loss", "class_weights", "both correct for the frequency of labels"),
+        ("asymmetric_loss", "distribution_balanced_loss", "each replaces the binary cross-entropy"),
+        ("asymmetric_loss", "focal_gamma", "the loss has its own positive_gamma and negative_gamma"),
+    )
 
+    asymmetric_loss: AsymmetricLoss | None
+    distribution_balanced_loss: DistributionBalancedLoss | None
     # One for all labels, or one per label; "*" is for the labels that are not listed, by default 0.5.
     threshold: Threshold | dict[str, Threshold]
     # Scores are divided by it before the sigmoid. Null: fitted on the dev data at the end of training.

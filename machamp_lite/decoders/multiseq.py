@@ -17,8 +17,12 @@ from machamp_lite.decoders.base import LabelDecoder, LabelIssue, class_weights, 
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.nn.decisions import divided
+from machamp_lite.weighting.binary_losses import (
+    AsymmetricObjective,
+    BinaryObjective,
+    DistributionBalancedObjective,
+)
 from machamp_lite.weighting.class_weights import REST, positive_weights
-from machamp_lite.weighting.losses import BinaryObjective
 
 EMPTY_PART = LabelIssue("label sets with an empty part, such as 'a||b'", handling="empty parts are dropped")
 REPEATED = LabelIssue("label sets with a label twice, such as 'a|a'", handling="it is counted once")
@@ -32,10 +36,20 @@ class MultiSeq(LabelDecoder):
     labels_are_exclusive = False
 
     def make_objective(self) -> BinaryObjective:
-        """Binary cross-entropy of each label, with class weights as weights of its positive items."""
-        from_counts = partial(positive_weights, items=self.vocabulary.items)
-        weights = class_weights(self.config, self.vocabulary, from_counts=from_counts)
-        return BinaryObjective(weights=weights, focal_gamma=self.config.focal_gamma)
+        """Binary cross-entropy of each label, or a loss that replaces it; class weights are those of positive items."""
+        config, vocabulary = self.config, self.vocabulary
+        if config.distribution_balanced_loss is not None:
+            return DistributionBalancedObjective(
+                focal_gamma=config.focal_gamma,
+                counts=vocabulary.counts,
+                items=vocabulary.items,
+                **config.distribution_balanced_loss.model_dump(),
+            )
+        from_counts = partial(positive_weights, items=vocabulary.items)
+        weights = class_weights(config, vocabulary, from_counts=from_counts)
+        if config.asymmetric_loss is not None:
+            return AsymmetricObjective(weights=weights, **config.asymmetric_loss.model_dump())
+        return BinaryObjective(weights=weights, focal_gamma=config.focal_gamma)
 
     @classmethod
     def find_issues(

@@ -11,7 +11,7 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelDecoder, class_weights
 from machamp_lite.nn.crf import LinearChainCRF
 from machamp_lite.nn.ragged import flatten, pad
-from machamp_lite.weighting.losses import MarginObjective
+from machamp_lite.weighting.path_losses import PathObjective
 
 
 class BioScores(NamedTuple):
@@ -39,10 +39,15 @@ class SeqBio(LabelDecoder):
         weights = super().read_weights(record, task=task, config=config)
         return weights and [sum(weights) / len(weights)]
 
-    def make_objective(self) -> MarginObjective:
-        """Softmax-margin, with class weights as margins."""
-        weights = class_weights(self.config, self.vocabulary)
-        return MarginObjective(weights=weights, counts=self.vocabulary.counts)
+    def make_objective(self) -> PathObjective:
+        """The likelihood of a sentence's labels, with class weights as margins."""
+        return PathObjective(
+            weights=class_weights(self.config, self.vocabulary),
+            counts=self.vocabulary.counts,
+            focal_gamma=self.config.focal_gamma,
+            label_smoothing=self.config.label_smoothing,
+            logit_adjustment=self.config.logit_adjustment,
+        )
 
     def forward(self, hidden: Tensor, lengths: Tensor) -> BioScores:
         """*Shape:* (N, D), (B,) -> see ``BioScores``."""
@@ -50,13 +55,15 @@ class SeqBio(LabelDecoder):
 
     def item_losses(self, scores: BioScores, gold: Tensor) -> list[Tensor]:
         """The loss of each sentence, divided equally among its annotated words. *Shape:* gold (N,) -> (N,)."""
-        emissions, lengths = scores
+        emissions, lengths = self.objective.adjusted(scores.emissions), scores.lengths
         margins = self.objective(gold)
         if margins is not None:
             margins = pad(margins, lengths)
         partial = self.config.ignore_label is not None
         loss = self.crf.partial_negative_log_likelihood if partial else self.crf.negative_log_likelihood
-        losses = loss(emissions, pad(gold, lengths), lengths, margins=margins)
+        losses = self.objective.focused(loss(emissions, pad(gold, lengths), lengths, margins=margins))
+        if self.objective.label_smoothing:
+            losses = self.objective.smoothed(losses, self.crf.mean_negative_log_likelihood(emissions, lengths))
         is_annotated = pad((gold >= 0).float(), lengths)
         shares = is_annotated / is_annotated.sum(1, keepdim=True).clamp_min(1)
         return [flatten(losses.unsqueeze(1) * shares, lengths)]

@@ -73,6 +73,31 @@ class LinearChainCRF(nn.Module):
             in_scheme > FORBIDDEN / 2, total - in_scheme, functional.softplus(total - any_scheme)
         )
 
+    def mean_negative_log_likelihood(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+        """The mean of -log p(path) over all paths in the scheme, each with the same weight. *Shape:* -> (B,).
+
+        For each label, the number of paths that end there and their mean score are computed from left to right.
+        """
+        start, transitions, ends = self._masked_scores(0.0)
+        can_start, can_follow, can_end = (
+            torch.zeros_like(scores).masked_fill(~allowed, FORBIDDEN)
+            for scores, allowed in (
+                (start, self.allowed[-1]),
+                (transitions, self.allowed[:-1]),
+                (ends, self.may_end),
+            )
+        )
+        log_numbers, means = can_start.expand(len(lengths), -1), start + emissions[:, 0]
+        is_word = self._is_word(lengths, emissions.shape[1])
+        for position in range(1, emissions.shape[1]):
+            before = log_numbers.unsqueeze(2) + can_follow
+            following = (before.softmax(1) * (means.unsqueeze(2) + transitions)).sum(1) + emissions[:, position]
+            within = is_word[:, position, None]
+            means = torch.where(within, following, means)
+            log_numbers = torch.where(within, before.logsumexp(1), log_numbers)
+        mean_scores = ((log_numbers + can_end).softmax(1) * (means + ends)).sum(1)
+        return self.log_partition(emissions, lengths) - mean_scores
+
     def log_partition(self, emissions: Tensor, lengths: Tensor, *, within_scheme: bool = True) -> Tensor:
         """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,).
 

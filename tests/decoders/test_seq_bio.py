@@ -12,6 +12,7 @@ from seqeval.scheme import IOB2
 
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
+from machamp_lite.nn.ragged import pad
 from machamp_lite.training import run as runs
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "xsid"
@@ -91,9 +92,39 @@ def test_reported_weights_are_those_of_the_loss(load: Callable[..., Any]) -> Non
     assert mean == pytest.approx(1.0)
 
 
-@pytest.mark.parametrize("option", ["focal_gamma", "label_smoothing", "logit_adjustment"])
-def test_options_of_single_words_are_refused_with_a_reason(load: Callable[..., Any], option: str) -> None:
+def sentence_losses(config: Any) -> tuple[torch.Tensor, Any]:
+    """The loss of each sentence, and the decoder with its scores and gold labels."""
+    _, batch, model = loss_of(config)
+    decoder, gold = model.decoder("slots"), batch.tasks["slots"].gold
+    with torch.no_grad():
+        scores = model(batch)["slots"]
+        losses = decoder.item_losses(scores, gold)[0].split(scores.lengths.tolist())
+    return torch.stack([loss.sum() for loss in losses]), (decoder, scores, pad(gold, scores.lengths))
+
+
+def test_logit_adjustment_adds_log_priors_within_the_loss(load: Callable[..., Any]) -> None:
+    found, (decoder, scores, gold) = sentence_losses(load(logit_adjustment=1.5))
+    counts = torch.tensor(decoder.vocabulary.counts, dtype=torch.float32)
+    emissions = scores.emissions + 1.5 * (counts / counts.sum()).log()
+    expected = decoder.crf.negative_log_likelihood(emissions, gold, scores.lengths)
+    torch.testing.assert_close(found, expected)
+
+
+def test_focal_factors_are_those_of_the_probability_of_a_sentence(load: Callable[..., Any]) -> None:
+    found, (decoder, scores, gold) = sentence_losses(load(focal_gamma=2))
+    losses = decoder.crf.negative_log_likelihood(scores.emissions, gold, scores.lengths)
+    torch.testing.assert_close(found, (1 - (-losses).exp()) ** 2 * losses)
+
+
+def test_smoothing_mixes_in_the_mean_loss_of_all_sequences(load: Callable[..., Any]) -> None:
+    found, (decoder, scores, gold) = sentence_losses(load(label_smoothing=0.2))
+    losses = decoder.crf.negative_log_likelihood(scores.emissions, gold, scores.lengths)
+    others = decoder.crf.mean_negative_log_likelihood(*scores)
+    torch.testing.assert_close(found, 0.8 * losses + 0.2 * others)
+
+
+def test_margins_and_focal_factors_cannot_be_combined(load: Callable[..., Any]) -> None:
     with pytest.raises(ConfigError) as caught:
-        load(**{option: 0.5})
+        load(focal_gamma=1.0, class_weights="balanced")
     (line,) = caught.value.faults
-    assert f"D -> tasks -> slots -> {option}: 'seq_bio' does not have this option: " in line
+    assert "D -> tasks -> slots -> focal_gamma: found 1.0 together with class_weights" in line and "margins" in line

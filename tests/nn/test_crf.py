@@ -8,7 +8,7 @@ from torch import Tensor
 
 from machamp_lite.data.span_schemes import SCHEMES, Scheme
 from machamp_lite.nn.crf import LinearChainCRF
-from machamp_lite.weighting.losses import MarginObjective
+from machamp_lite.weighting.path_losses import MarginObjective
 
 BIO = ["O", "B-a", "I-a", "B-b", "I-b"]
 OTHER_SCHEMES = {
@@ -129,6 +129,31 @@ def test_the_loss_is_that_of_the_gold_path_among_itself_and_the_paths_in_the_sch
         expected = scores.logsumexp(0) - score_by_hand(crf, emissions, gold)
         found = crf.negative_log_likelihood(*batch_of_one(crf, emissions, gold))
         torch.testing.assert_close(found, expected[None], rtol=1e-4, atol=1e-5)
+
+
+@every_label_set
+@pytest.mark.parametrize("words", [1, 2, 4])
+def test_the_mean_loss_is_that_of_all_paths_in_the_scheme(labels: list[str], words: int) -> None:
+    crf, emissions = random_crf(labels), torch.randn(words, len(labels), requires_grad=True)
+    paths = paths_in_scheme(labels, words)
+    scores = torch.stack([score_by_hand(crf, emissions, path) for path in paths])
+    expected = scores.logsumexp(0) - scores.mean()
+    found = crf.mean_negative_log_likelihood(emissions[None], torch.tensor([words]))
+    torch.testing.assert_close(found, expected[None])
+    inputs = [emissions, crf.transitions, crf.ends]
+    for own, other in zip(
+        torch.autograd.grad(found.sum(), inputs), torch.autograd.grad(expected, inputs), strict=True
+    ):
+        torch.testing.assert_close(own, other, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mean_loss_of_a_batch_is_that_of_its_sentences_alone() -> None:
+    crf = random_crf(BIO)
+    emissions, _, lengths = ragged_batch(BIO)
+    together = crf.mean_negative_log_likelihood(emissions, lengths)
+    for place, length in enumerate(lengths.tolist()):
+        one = crf.mean_negative_log_likelihood(emissions[place : place + 1, :length], lengths[place : place + 1])
+        torch.testing.assert_close(together[place : place + 1], one)
 
 
 @pytest.mark.parametrize("with_margins", [False, True])

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from machamp_lite.weighting.losses import BinaryObjective, LabelObjective, weighted_count
+from machamp_lite.weighting.binary_losses import BinaryObjective
+from machamp_lite.weighting.class_weights import scheme_weights
+from machamp_lite.weighting.losses import LabelObjective, weighted_count
 
 OFF: dict[str, Any] = {
     "weights": None,
@@ -67,6 +69,20 @@ def test_focal_factors_worked_by_hand() -> None:
     assert mean(loss, scores, gold).item() == pytest.approx(sum(hard) / 2)
     weighted = LabelObjective(**{**OFF, "focal_gamma": 2.0, "weights": [1.0, 3.0], "counts": [1, 1]})
     assert mean(weighted, scores, gold).item() == pytest.approx((hard[0] + 3 * hard[1]) / 4)
+
+
+def test_effective_weights_with_focal_factors_are_the_class_balanced_focal_loss() -> None:
+    """Cui et al. 2019; the mean over a batch divides by the sum of the weights, as for all class weights."""
+    (scores, gold), counts, beta, gamma = items(), [5, 3, 1, 1], 0.9, 2.0
+    factors = [(1 - beta) / (1 - beta**count) for count in counts]
+    probabilities = scores.detach().softmax(-1)
+    losses = [
+        factors[label] * -((1 - float(row[label])) ** gamma) * math.log(row[label])
+        for row, label in zip(probabilities, gold.tolist(), strict=True)
+    ]
+    expected = sum(losses) / sum(factors[label] for label in gold.tolist())
+    weights = scheme_weights("effective", counts, beta=beta)
+    assert mean(objective(weights=weights, focal_gamma=gamma), scores, gold).item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("tau", [0.5, 1.0])
