@@ -103,7 +103,7 @@ class TrainingParams(StrictModel):
     accumulation_steps: Positive
     precision: Literal["auto", "fp32", "bf16"]
     grad_norm: PositiveFloat | None
-    task_weighting: Literal["static", "uncertainty", "dwa", "random"]
+    task_weighting: Literal["static", "uncertainty", "dwa", "random", "famo"]
     eval_format: EvalFormat
     calibrate: bool
     trackers: list[TrackerName]

@@ -6,7 +6,7 @@ counts of the whole batch, so that the gradients are those of one process with e
 
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,30 @@ class BatchLosses:
 
     tasks: Mapping[str, Tensor]
     total: Tensor | None
+
+
+@dataclass(frozen=True, slots=True)
+class RandomState:
+    """The states of torch's random generators, from which a forward pass can be repeated."""
+
+    cpu: Tensor
+    gpu: Tensor | None
+    device: torch.device
+
+    @classmethod
+    def now(cls, device: torch.device) -> "RandomState":
+        """The current states on the CPU and, if it is a GPU, on the device."""
+        gpu = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        return cls(torch.get_rng_state(), gpu, device)
+
+    @contextlib.contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Draws the same random numbers as after ``now``; afterwards, the generators continue where they were."""
+        with torch.random.fork_rng(devices=[] if self.gpu is None else [self.device]):
+            torch.set_rng_state(self.cpu)
+            if self.gpu is not None:
+                torch.cuda.set_rng_state(self.gpu, self.device)
+            yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +121,17 @@ def train_step(
     """
     loss_module = WeightedLoss(model) if loss_module is None else loss_module
     num_micro_batches, losses = 1, None
+    random_state = RandomState.now(model.device) if model.task_weights.uses_updates else None
     while losses is None:
         optimizer.zero_grad(set_to_none=True)
         work = micro_batches(
             model, batches, num_micro_batches=num_micro_batches, step=step, processes=processes
         )
+        if random_state is not None and len(work) * processes.world_size > 1:
+            # The weights depend on the losses of the whole update, which no single forward pass has.
+            with random_state.replayed():
+                before = _losses_without_gradients(model, work, num_batches=len(batches), processes=processes)
+            model.task_weights.start_update(_means(before))
         losses = _compute_gradients(loss_module, work, num_batches=len(batches), processes=processes)
         if losses is None:
             num_micro_batches *= 2
@@ -113,6 +143,11 @@ def train_step(
         nn.utils.clip_grad_norm_(parameters, grad_norm)
     # Without gradients, as for a batch of tasks that are switched off, this changes nothing.
     optimizer.step()
+    if random_state is not None:
+        # With the same dropout, so that only the update changes the losses.
+        with random_state.replayed():
+            after = _losses_without_gradients(model, work, num_batches=len(batches), processes=processes)
+        model.task_weights.end_update(_means(losses), _means(after))
     return losses
 
 
@@ -176,6 +211,30 @@ def _compute_gradients(
     if out_of_memory or last_total is None or not _backward(last_total, processes):
         return None
     return _losses_of_batches(values, work, num_batches=num_batches, processes=processes)
+
+
+def _losses_without_gradients(
+    model: Model, work: Sequence[MicroBatch], *, num_batches: int, processes: Processes
+) -> list[BatchLosses]:
+    """The losses of the batches with the current weights of the model."""
+    values: dict[int, list[Tensor]] = {micro_batch.batch: [] for micro_batch in work}
+    if not work:
+        return [BatchLosses({}, None)] * num_batches
+    loss_module = WeightedLoss(model)
+    with torch.no_grad():
+        for micro_batch in work:
+            total, losses = loss_module(micro_batch)
+            values[micro_batch.batch].append(torch.cat([losses, total.float().unsqueeze(0)]))
+    return _losses_of_batches(values, work, num_batches=num_batches, processes=processes)
+
+
+def _means(losses: Sequence[BatchLosses]) -> dict[str, Tensor]:
+    """The mean loss of each task over the batches that have it."""
+    by_task: dict[str, list[Tensor]] = {}
+    for batch in losses:
+        for task, loss in batch.tasks.items():
+            by_task.setdefault(task, []).append(loss)
+    return {task: torch.stack(values).mean() for task, values in by_task.items()}
 
 
 def _backward(total: Tensor, processes: Processes) -> bool:

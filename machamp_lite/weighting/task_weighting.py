@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ class TaskWeights(nn.Module, ABC):
     K is the number of the remaining tasks. The whole state of a scheme is in its state dict. There, tasks have numbers,
     because their names may contain characters that are not allowed in names of parameters.
     """
+
+    # Whether the weights follow the losses before and after each update: see ``start_update`` and ``end_update``.
+    uses_updates: ClassVar[bool] = False
 
     def __init__(self, loss_weights: Mapping[str, float]) -> None:
         super().__init__()
@@ -39,6 +43,12 @@ class TaskWeights(nn.Module, ABC):
             task: weight * factors[self.numbers[task]] if weight > 0 else 0.0
             for task, weight in self.loss_weights.items()
         }
+
+    def start_update(self, losses: Mapping[str, Tensor]) -> None:
+        """Sets the weights of an update of the model, from the losses of all its batches. *Shape:* () each."""
+
+    def end_update(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
+        """Learns from the losses of the same batches before and after an update of the model. *Shape:* () each."""
 
     def end_epoch(self, mean_losses: Mapping[str, float]) -> None:
         """Updates the weights after an epoch. ``mean_losses`` are the tasks' mean unweighted losses in it."""
@@ -145,11 +155,79 @@ class RandomWeights(_Multiplied):
         return super().total(losses)
 
 
+class FastAdaptiveWeights(_Multiplied):
+    """Weights with which the losses of all tasks decrease at the same rate (FAMO, Liu et al. 2023, algorithms 1 and 2).
+
+    With a logit per task, z = softmax(logits) and losses l, the multipliers are z / l, scaled to a mean of 1 (in the
+    paper, to a sum of 1). After an update of the model, Adam minimises the sum of z * (log l before - log l after),
+    where both losses are those of the same batches. A batch with a part of the tasks uses and changes their logits
+    only; with one task, the multiplier is 1 and nothing is learnt.
+    """
+
+    uses_updates = True
+    # Of Adam for the logits, and the lowest loss, as in the paper.
+    LEARNING_RATE, DECAY, BETAS, EPS = 0.025, 0.001, (0.9, 0.999), 1e-8
+    MIN_LOSS = 1e-8
+    logits: Tensor
+    # The first and second moments, and the numbers of steps. *Shape:* (3, K).
+    moments: Tensor
+
+    def __init__(self, loss_weights: Mapping[str, float]) -> None:
+        super().__init__(loss_weights)
+        self.register_buffer("logits", torch.zeros(len(self.numbers)))
+        self.register_buffer("moments", torch.zeros(3, len(self.numbers)))
+        self._is_started = False
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor | None:
+        """As in other schemes. Without an earlier ``start_update``, the losses are those of the whole update."""
+        if not self._is_started:
+            self.start_update(losses)
+        return super().total(losses)
+
+    def start_update(self, losses: Mapping[str, Tensor]) -> None:
+        self._is_started = True
+        values = self._vector(losses)
+        present = values > 0
+        shares = self._softmax(self.logits, present) / (values + self.MIN_LOSS)
+        # A new tensor: a backward pass may still need the old one.
+        self.multipliers = torch.where(present, present.sum() * shares / shares.sum(), self.multipliers)
+
+    @torch.no_grad()
+    def end_update(self, before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
+        self._is_started = False
+        old, new = self._vector(before), self._vector(after)
+        present = old > 0
+        changes = ((old + self.MIN_LOSS).log() - (new + self.MIN_LOSS).log()).masked_fill(~present, 0.0)
+        z = self._softmax(self.logits, present)
+        gradient = z * (changes - (z * changes).sum()) + self.DECAY * self.logits
+        first, second, steps = self.moments
+        (beta1, beta2), steps = self.BETAS, steps + 1
+        first, second = torch.lerp(gradient, first, beta1), torch.lerp(gradient**2, second, beta2)
+        rates = (first / (1 - beta1**steps)) / ((second / (1 - beta2**steps)).sqrt() + self.EPS)
+        is_learnt = present & (present.sum() > 1)
+        self.logits = torch.where(is_learnt, self.logits - self.LEARNING_RATE * rates, self.logits)
+        self.moments = torch.where(is_learnt, torch.stack([first, second, steps]), self.moments)
+
+    def _vector(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """The losses by number of the task; 0 for tasks without a loss. *Shape:* () each -> (K,)."""
+        vector = torch.zeros_like(self.logits)
+        for task, loss in losses.items():
+            if self.loss_weights[task] > 0:
+                vector[self.numbers[task]] = loss.detach()
+        return vector
+
+    @staticmethod
+    def _softmax(logits: Tensor, present: Tensor) -> Tensor:
+        """The softmax over the tasks that are present; 0 for the others. *Shape:* (K,), (K,) -> (K,)."""
+        return torch.where(present, logits, -torch.inf).softmax(0).masked_fill(~present, 0.0)
+
+
 SCHEMES: dict[str, type[TaskWeights]] = {
     "static": StaticWeights,
     "uncertainty": UncertaintyWeights,
     "dwa": DynamicWeightAverage,
     "random": RandomWeights,
+    "famo": FastAdaptiveWeights,
 }
 
 

@@ -49,7 +49,7 @@ def outcome(folder: Path) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random"])
+@pytest.mark.parametrize("scheme", ["static", "uncertainty", "dwa", "random", "famo"])
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str, epoch: int

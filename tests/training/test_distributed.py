@@ -63,6 +63,7 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[str]]] = {
     "texts": ("t5", {}, TEXTS, ["training.task_weighting=uncertainty"]),
     "random": ("wordpiece", {}, PAIRS, ["training.task_weighting=random"]),
     "dwa": ("wordpiece", {}, PAIRS, ["training.task_weighting=dwa"]),
+    "famo": ("wordpiece", WORDS, PAIRS, ["training.task_weighting=famo"]),
     "weighted": ("wordpiece", WEIGHTED_WORDS, WEIGHTED_PAIRS, []),
     "padded": ("wordpiece", WORDS, PAIRS, ["encoder.packing=false", "training.grad_norm=null"]),
 }

@@ -37,6 +37,10 @@ def trained(name: str, *, seed: int = 0) -> TaskWeights:
         total_of(weights, dict.fromkeys(TASKS, 3.0))
         for parameter in weights.parameters():
             parameter.data -= 0.1 * parameter.grad
+        weights.end_update(
+            {task: torch.tensor(3.0) for task in TASKS},
+            {task: torch.tensor(3.0 / (2 + place)) for place, task in enumerate(TASKS)},
+        )
         weights.end_epoch({task: 1.0 / (1 + epoch * place) for place, task in enumerate(TASKS)})
     return weights
 
@@ -119,6 +123,58 @@ def test_random_draws_new_multipliers_in_each_step_from_the_global_generator() -
         assert [weights.weights()[task] for task in WITH_WEIGHT] == pytest.approx(drawn)
         assert total == pytest.approx(drawn[-1])
     assert expected[0] != expected[1]
+
+
+def losses_of_steps(tasks: int, *, steps: int) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.rand(tasks, generator=generator) * 4 + 0.1 for _ in range(steps + 1)]
+
+
+def test_famo_is_the_algorithm_of_the_paper() -> None:
+    """Algorithm 2 of Liu et al. 2023, with its gradient by autograd and its step by torch's Adam."""
+    names = ["a", "b", "c"]
+    weights = make_task_weights("famo", dict.fromkeys(names, 1.0))
+    logits = torch.zeros(3, requires_grad=True)
+    optimizer = torch.optim.Adam([logits], lr=0.025, weight_decay=0.001)
+    before, *rest = losses_of_steps(3, steps=40)
+    for after in rest:
+        scaled = logits.softmax(0) / (before + 1e-8)
+        expected = 3 * scaled / scaled.sum()
+        total = weights.total(dict(zip(names, before, strict=True)))
+        assert total is not None
+        assert total.item() == pytest.approx((expected * before).sum().item(), rel=1e-5)
+        assert list(weights.weights().values()) == pytest.approx(expected.tolist(), rel=1e-5)
+        changes = (before + 1e-8).log() - (after + 1e-8).log()
+        (logits.grad,) = torch.autograd.grad(logits.softmax(0), logits, grad_outputs=changes)
+        optimizer.step()
+        weights.end_update(*(dict(zip(names, values, strict=True)) for values in (before, after)))
+        before = after
+    assert weights.state_dict()["logits"].tolist() == pytest.approx(logits.tolist(), rel=1e-4)
+    assert max(logits.tolist()) > 0.05
+
+
+def test_famo_raises_the_weight_of_the_task_whose_loss_falls_more_slowly() -> None:
+    weights = make_task_weights("famo", {"slow": 1.0, "fast": 1.0})
+    for _ in range(50):
+        before = losses_of({"slow": 1.0, "fast": 1.0})
+        weights.total(before)
+        weights.end_update(before, losses_of({"slow": 0.99, "fast": 0.8}))
+    weights.total(losses_of({"slow": 1.0, "fast": 1.0}))
+    assert weights.weights()["slow"] > 1.5 > 0.5 > weights.weights()["fast"]
+
+
+def test_famo_of_a_part_of_the_tasks_changes_only_their_logits() -> None:
+    weights = make_task_weights("famo", {"a": 1.0, "b": 2.0, "c": 1.0})
+    for after in ({"a": 0.5, "b": 0.9}, {"c": 0.1}):
+        before = losses_of(dict.fromkeys(after, 1.0))
+        weights.total(before)
+        weights.end_update(before, losses_of(after))
+    logits = weights.state_dict()["logits"].tolist()
+    assert logits[0] < 0 < logits[1] and logits[2] == 0.0
+    # One task alone, and a task whose items all have the weight 0.
+    assert total_of(weights, {"c": 7.0}) == pytest.approx(7.0)
+    weights.end_update({}, {})
+    assert total_of(weights, {"b": 3.0, "c": 0.0}) == pytest.approx(6.0)
 
 
 @pytest.mark.parametrize("name", ["dwa", "random"])
