@@ -188,7 +188,7 @@ class DatasetReader(ExampleBuilder):
             indices = [index for index, by_task in enumerate(labels) if task in by_task]
             annotated = [records[index] for index in indices]
             task_labels = [labels[index][task] for index in indices]
-            if decoder.items_are_independent:
+            if task in self.partial_tasks and decoder.items_are_independent:
                 task_labels = [annotated_items(own)[0] for own in task_labels]
             for number, issue in decoder.find_issues(annotated, task_labels, task=task, config=config):
                 by_task = labels[indices[number]]

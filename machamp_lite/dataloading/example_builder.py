@@ -46,6 +46,12 @@ class ExampleBuilder:
         self.decoders = {task: decoder_class(task_config) for task, task_config in config.tasks.items()}
         self.input_types: list[InputType] = sorted({decoder.Options.input_type for decoder in self.decoders.values()})
         self.weighted_tasks = [task for task, options in config.tasks.items() if options.weight_column is not None]
+        # Only these can have sentences of which some words are not annotated.
+        self.partial_tasks = [
+            task
+            for task, options in config.tasks.items()
+            if options.ignore_label is not None or task in self.weighted_tasks
+        ]
         self.raw_text = RawTextTokenizer(tokenizer)
         self.masker = Masker(tokenizer.tokenizer) if "masked" in self.input_types else None
 
@@ -108,8 +114,8 @@ class ExampleBuilder:
             ids = dataset_ids[index]
             gold_items = {
                 task: np.array([item for item, label in enumerate(labels[index][task]) if label is not None])
-                for task in example_gold
-                if None in labels[index][task]
+                for task in self.partial_tasks
+                if task in example_gold and None in labels[index][task]
             }
             if ids is not None and input_type != "words":
                 # Subwords and texts have the id of the first word.
@@ -126,8 +132,8 @@ class ExampleBuilder:
                 gold_items=gold_items,
                 weights={
                     task: _of_annotated(weights[index][task], labels[index][task])
-                    for task in example_gold
-                    if task in weights[index]
+                    for task in self.weighted_tasks
+                    if task in example_gold and task in weights[index]
                 },
             )
 
@@ -193,15 +199,16 @@ class ExampleBuilder:
             return decoder.encode(items, ids)
 
         annotated = [index for index, by_task in enumerate(labels) if task in by_task]
-        pairs = [annotated_items(labels[index][task], texts[index]) for index in annotated]
-        if decoder.one_row_per_label and annotated:
-            task_labels = [items for items, _ in pairs]
-            every_label = list(chain.from_iterable(task_labels))
-            rows = encode(every_label, list(chain.from_iterable(words for _, words in pairs)))
-            assert len(rows) == len(every_label), f"{task}: its decoder has one_row_per_label, but other rows"
-            encoded = RaggedArray.of(rows, lengths_of(task_labels)).rows()
+        items, words = [labels[index][task] for index in annotated], [texts[index] for index in annotated]
+        if task in self.partial_tasks and annotated:
+            items, words = zip(*map(annotated_items, items, words), strict=True)
+        if decoder.one_row_per_label:
+            rows = encode(list(chain.from_iterable(items)), list(chain.from_iterable(words)))
+            lengths = lengths_of(items)
+            assert len(rows) == lengths.sum(), f"{task}: its decoder has one_row_per_label, but other rows"
+            encoded = RaggedArray.of(rows, lengths).rows()
         else:
-            encoded = [encode(items, words) for items, words in pairs]
+            encoded = list(map(encode, items, words))
         return dict(zip(annotated, encoded, strict=True))
 
     def _dataset_ids(

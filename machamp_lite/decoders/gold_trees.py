@@ -46,27 +46,25 @@ def read_tree(
         )
     relations = read_column(record, task=task, column=relation_column)
     positions = _head_positions(record, heads, task=task, column=column, marks=marks if ignore_label else set())
-    without = [
-        row
-        for row, (position, relation) in enumerate(zip(positions, relations, strict=True))
-        if position != NO_HEAD and relation in marks
-    ]
-    if without and (ignore_label in relations or len(without) < len(relations) - positions.count(NO_HEAD)):
-        row = without[0]
-        raise DataError(
-            f"{record.where(row)}: found no relation ('{relations[row]}') next to the head '{heads[row]}' (task "
-            f"'{task}'), expected one, or none in the whole sentence"
-        )
-    arcs = zip(positions, relations, strict=True)
-    return [None if position == NO_HEAD else (position, relation) for position, relation in arcs]
+    arcs = list(zip(positions, relations, strict=True))
+    if not marks.isdisjoint(relations):
+        without = [row for row, (position, relation) in enumerate(arcs) if position != NO_HEAD and relation in marks]
+        if without and (ignore_label in relations or len(without) < len(relations) - positions.count(NO_HEAD)):
+            row = without[0]
+            raise DataError(
+                f"{record.where(row)}: found no relation ('{relations[row]}') next to the head '{heads[row]}' (task "
+                f"'{task}'), expected one, or none in the whole sentence"
+            )
+    return [None if arc[0] == NO_HEAD else arc for arc in arcs]
 
 
 def _head_positions(
     record: Record, heads: list[str], *, task: str, column: Column, marks: set[str | None]
 ) -> list[int]:
     """The positions of heads, from their ids; ``NO_HEAD`` for the ``marks`` of words that are not annotated."""
-    known: dict[str | None, int] = dict(zip(head_ids(record), itertools.count(), strict=False))
-    positions = list(map((known | dict.fromkeys(marks, NO_HEAD)).get, heads))
+    ids = record.ids or {str(number): number for number in range(1, len(heads) + 1)}
+    known = {"0": 0, **ids, **dict.fromkeys(marks, NO_HEAD)}
+    positions = list(map(known.get, heads))
     if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
         raise DataError(
             f"{record.where(0)}: found the head '{heads[0]}' in column {column} (task '{task}'), "

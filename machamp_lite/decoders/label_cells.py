@@ -9,11 +9,13 @@ from machamp_lite.errors import DataError
 def read_column(record: Record, *, task: str, column: Column) -> list[str]:
     """One label per row; raises ``DataError`` for empty ones."""
     labels = record.column(column)
-    lengths = [len(row) for row in record.rows]
-    index = record.names.get(column, 0) if isinstance(column, str) else column
-    if min(lengths) <= index < max(lengths) and labels.count(EMPTY) < len(labels):
-        row = next(row for row, length in enumerate(lengths) if length <= index)
-        raise DataError(f"{record.where(row)}: found no column {column} (task '{task}'), which other rows have")
+    if 0 < labels.count(EMPTY) < len(labels):
+        # Some of these cells may be missing.
+        index = record.names.get(column, 0) if isinstance(column, str) else column
+        lengths = list(map(len, record.rows))
+        if min(lengths) <= index:
+            row = next(row for row, length in enumerate(lengths) if length <= index)
+            raise DataError(f"{record.where(row)}: found no column {column} (task '{task}'), which other rows have")
     if "" in labels:
         raise DataError(
             [
