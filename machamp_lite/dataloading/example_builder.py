@@ -1,7 +1,7 @@
 """Turns records and their labels into examples, thousands at a time."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -188,7 +188,7 @@ class ExampleBuilder:
         """The gold of a task by the index of each annotated sentence, without words that are not annotated."""
         decoder, vocabulary = self.decoders[task], self.vocabularies[task]
 
-        def encode(items: list[Any], words: list[str]) -> np.ndarray:
+        def encode(items: Sequence[Any], words: Iterable[str]) -> np.ndarray:
             classes = decoder.classes(items, words)
             if decoder.Options.has_classes and task in counts:
                 counts[task].update(classes)
@@ -200,10 +200,11 @@ class ExampleBuilder:
 
         annotated = [index for index, by_task in enumerate(labels) if task in by_task]
         items, words = [labels[index][task] for index in annotated], [texts[index] for index in annotated]
-        if task in self.partial_tasks and annotated:
-            items, words = zip(*map(annotated_items, items, words), strict=True)
+        if task in self.partial_tasks:
+            pairs = list(map(annotated_items, items, words))
+            items, words = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if decoder.one_row_per_label:
-            rows = encode(list(chain.from_iterable(items)), list(chain.from_iterable(words)))
+            rows = encode(list(chain.from_iterable(items)), chain.from_iterable(words))
             lengths = lengths_of(items)
             assert len(rows) == lengths.sum(), f"{task}: its decoder has one_row_per_label, but other rows"
             encoded = RaggedArray.of(rows, lengths).rows()

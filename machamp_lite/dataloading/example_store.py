@@ -290,7 +290,8 @@ class _Packer:
         self._add_values(name, index.of(list(chain.from_iterable(rows))), lengths_of(rows))
 
     def _add_rows(self, name: str, rows: Sequence[np.ndarray]) -> None:
-        self._add_values(name, np.concatenate([np.zeros(0, np.uint8), *rows]), lengths_of(rows))
+        lengths, empty = lengths_of(rows), np.zeros(0, np.uint8)
+        self._add_values(name, np.concatenate([empty, *rows]) if lengths.any() else empty, lengths)
 
     def _add_values(self, name: str, values: np.ndarray, lengths: np.ndarray) -> None:
         self._values[name].append(smallest(values))

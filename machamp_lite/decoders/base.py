@@ -153,7 +153,7 @@ class Decoder(nn.Module, ABC):
         return ()
 
     @classmethod
-    def classes(cls, labels: Sequence[Any], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[Any], words: Iterable[str]) -> list[str]:
         """The classes of the labels, which are added to the vocabulary: by default the labels themselves."""
         return list(labels)
 

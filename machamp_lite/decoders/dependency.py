@@ -1,6 +1,7 @@
 """``dependency``: a tree over the words; heads in ``column_idx``, relations in the next column."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -92,7 +93,7 @@ class Dependency(Decoder):
         return tree_issues(labels, task=task, column=config.columns()[0])
 
     @classmethod
-    def classes(cls, labels: Sequence[Arc], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[Arc], words: Iterable[str]) -> list[str]:
         """The relations."""
         return [relation for _, relation in labels]
 
@@ -106,7 +107,8 @@ class Dependency(Decoder):
     @classmethod
     def encode(cls, labels: Sequence[Arc], class_ids: Sequence[int]) -> np.ndarray:
         """The position of the head and the id of the relation. *Shape:* (words, 2)."""
-        return np.array([[head for head, _ in labels], class_ids], dtype=np.int64).T
+        heads = np.fromiter(map(itemgetter(0), labels), np.int64, len(labels))
+        return np.stack([heads, np.array(class_ids, np.int64)], axis=1)
 
     @classmethod
     def class_ids(cls, gold: np.ndarray) -> np.ndarray:

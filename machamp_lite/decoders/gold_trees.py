@@ -3,7 +3,7 @@
 import itertools
 import operator
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -63,7 +63,7 @@ def _head_positions(
 ) -> list[int]:
     """The positions of heads, from their ids; ``NO_HEAD`` for the ``marks`` of words that are not annotated."""
     ids = record.ids or {str(number): number for number in range(1, len(heads) + 1)}
-    known = {"0": 0, **ids, **dict.fromkeys(marks, NO_HEAD)}
+    known: dict[Any, int] = {"0": 0, **ids, **dict.fromkeys(marks, NO_HEAD)}
     positions = list(map(known.get, heads))
     if positions[0] is None and (hint := header_hint(record, 0, heads[0])):
         raise DataError(

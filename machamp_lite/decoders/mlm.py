@@ -1,6 +1,6 @@
 """``mlm``: masked language modelling on plain text, or on the words of any dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ class Mlm(Decoder):
         return []
 
     @classmethod
-    def classes(cls, labels: Sequence[int], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[int], words: Iterable[str]) -> list[str]:
         """Empty: nothing is counted."""
         return []
 

@@ -1,6 +1,6 @@
 """``multiseq``: any number of labels per word, joined by ``|`` in one column; ``_`` for none."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -64,7 +64,7 @@ class MultiSeq(LabelDecoder):
                         yield index, replace(found[joined], row=row)
 
     @classmethod
-    def classes(cls, labels: Sequence[str], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[str], words: Iterable[str]) -> list[str]:
         """The single labels of all items, in order."""
         return [label for joined in labels for label in sorted(label_set(joined))]
 

@@ -1,6 +1,6 @@
 """``probdistr``: a distribution per sentence, from several TSV columns or from a ``# task = 0.2|0.8`` comment."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,7 +65,7 @@ class ProbDistr(Decoder):
                 yield index, NO_DISTRIBUTION
 
     @classmethod
-    def classes(cls, labels: Sequence[Distribution], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[Distribution], words: Iterable[str]) -> list[str]:
         """Empty: nothing is counted."""
         return []
 

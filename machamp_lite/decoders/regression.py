@@ -1,6 +1,6 @@
 """``regression``: a number per sentence, from a TSV column or from a ``# task = number`` comment."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class Regression(Decoder):
         return labels and [read_number(labels[0], record, task=task)]
 
     @classmethod
-    def classes(cls, labels: Sequence[float], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[float], words: Iterable[str]) -> list[str]:
         """The numbers as strings: their counts give the mean and the standard deviation."""
         return [repr(label) for label in labels]
 

@@ -1,6 +1,6 @@
 """``string2string``: one string per word, such as a lemma, from one column; predicted as an edit script."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -24,7 +24,7 @@ class String2String(LabelDecoder):
     labels_are_classes = False
 
     @classmethod
-    def classes(cls, labels: Sequence[str], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[str], words: Iterable[str]) -> list[str]:
         """The edit scripts from words to targets."""
         return [make_script(word, label) for word, label in zip(words, labels, strict=True)]
 

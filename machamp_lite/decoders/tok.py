@@ -1,7 +1,7 @@
 """``tok``: tokenization of raw text, learnt from ``# text`` comments and the words below them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -41,8 +41,9 @@ class Tok(LabelDecoder):
         return None if text is None else tag_characters(text, record)
 
     @classmethod
-    def classes(cls, labels: Sequence[str], words: Sequence[str]) -> list[str]:
+    def classes(cls, labels: Sequence[str], words: Iterable[str]) -> list[str]:
         """The offsets in each subword at which words begin."""
+        words = list(words)
         return [
             " ".join(str(offset) for offset in range(len(word)) if labels[start + offset] == BEGIN)
             for start, word in zip(_starts(words), words, strict=True)

@@ -212,13 +212,15 @@ def _sentences_of(
         ids: dict[str, int] | None = None
         if word_idx > 0 and rows:
             firsts = [row[0] for row in rows]
-            if not all(map(str.isdecimal, firsts)) and all(map(NODE_ID.fullmatch, firsts)):
+            have_ids = all(map(str.isdecimal, firsts))
+            if not have_ids and all(map(NODE_ID.fullmatch, firsts)):
                 # Multiword rows (1-2) and empty nodes (8.1) are not words. They are kept in the lines only.
                 kept = [number for number, first in enumerate(firsts) if first.isdecimal()]
                 rows = [rows[number] for number in kept]
                 row_lines = [row_lines[number] for number in kept]
                 firsts = [firsts[number] for number in kept]
-            if all(map(str.isdecimal, firsts)):
+                have_ids = True
+            if have_ids:
                 ids = dict(zip(firsts, range(1, len(firsts) + 1), strict=True))
                 if len(ids) < len(rows):
                     # Repeated numbers are not ids.
