@@ -66,7 +66,7 @@ def test_no_step_waits_for_the_gpu(
     }
     model, examples = build(*(f"{key}={value}" for key, value in options.items()))
     model.to("cuda").train()
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     # The first one sets up libraries and the optimizer's state.
     train_step(model, [examples], optimizer)
     no_waiting()
@@ -79,7 +79,7 @@ def test_no_step_waits_for_the_gpu(
 def test_every_kind_of_encoder_learns_and_predicts(build: Build, kind: str, precision: str) -> None:
     model, examples = build(f"training.precision={precision}", kind=kind)
     model.to("cuda").train()
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     losses = train_step(model, [examples], optimizer)[0].tasks
     assert all(torch.isfinite(loss) for loss in losses.values())
     assert len(dict(predict_labels(model, examples))) == len(examples)
@@ -105,7 +105,7 @@ def test_losses_and_labels_are_those_of_the_cpu(build: Build) -> None:
 def test_a_batch_without_room_is_learnt_from_in_parts(build: Build, caplog: pytest.LogCaptureFixture) -> None:
     model, examples = build("training.precision=fp32")
     model.to("cuda").train()
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     many = examples * 3000
     train_step(model, [examples], optimizer)
     torch.cuda.empty_cache()

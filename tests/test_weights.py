@@ -242,7 +242,7 @@ def test_learnt_weights_of_tasks_have_no_decay_and_move(load: Callable[..., Any]
     config = load("training.task_weighting=uncertainty")
     data = runs.read_data(config)
     model = runs.build_model(config, data)
-    optimizer = make_optimizer(model, config.params.training)
+    optimizer = make_optimizer(model)
     learnt = list(model.task_weights.parameters())
     (group,) = [group for group in optimizer.param_groups if any(one is learnt[0] for one in group["params"])]
     assert group["weight_decay"] == 0

@@ -76,7 +76,7 @@ class BatchingParams(StrictModel):
 class OptimizerParams(StrictModel):
     """``training -> optimizer`` of params.json."""
 
-    lr: PositiveFloat
+    lr: PositiveFloat | Literal["auto"]
     betas: Annotated[list[Probability], Field(min_length=2, max_length=2)]
     eps: PositiveFloat
     weight_decay: NonNegative
@@ -87,7 +87,7 @@ class SchedulerParams(StrictModel):
     """``training -> learning_rate_scheduler`` of params.json."""
 
     cut_frac: Fraction
-    decay_factor: PositiveFloat
+    decay_factor: PositiveFloat | Literal["auto"]
     discriminative_fine_tuning: bool
     gradual_unfreezing: bool
 

@@ -7,7 +7,7 @@ task type is one file in ``decoders/``, which defines its decoder and its subcla
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
@@ -54,6 +54,18 @@ ColumnNumber = Annotated[int, Field(ge=0, lt=MOST_COLUMNS)]
 Column = ColumnNumber | ColumnName
 NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
 
+
+
+class Rates(NamedTuple):
+    """Learning rates of a task type: the decoder's, and the encoder's as a multiple of it."""
+
+    lr: float
+    decay_factor: float
+
+
+# Measured with an encoder of width 384: docs/developing/measurements.md.
+WORD_RATES, SPAN_RATES, TEXT_RATES = Rates(0.005, 0.08), Rates(0.005, 0.04), Rates(0.001, 0.1)
+
 _SCORES, _AVERAGES = ("f1", "precision", "recall", "fbeta"), ("micro", "macro", "weighted", "binary")
 # Of all task types with classes.
 CLASS_METRICS: tuple[str, ...] = tuple(f"{score}_{average}" for score in _SCORES for average in _AVERAGES)
@@ -87,6 +99,8 @@ class TaskOptions(StrictModel):
     unsupported_options: ClassVar[dict[str, str]] = {}
     # Options that cannot be combined in this task type, with the reason for the error message.
     conflicts: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+    # Used where the params have "auto".
+    rates: ClassVar[Rates] = WORD_RATES
 
     task_type: str
     column_idx: Annotated[int, Field(ge=COMMENT, lt=MOST_COLUMNS)] | ColumnName
@@ -176,6 +190,7 @@ class ClassificationOptions(SingleLabelOptions):
     """One label per sentence."""
 
     level = "sentence"
+    rates = TEXT_RATES
     metrics = LABEL_METRICS
 
 
@@ -200,6 +215,7 @@ class SeqOptions(SingleLabelOptions, SpanLabelOptions):
 class SeqBioOptions(SpanLabelOptions):
     """One span label per word, predicted by a conditional random field."""
 
+    rates = SPAN_RATES
     metrics = (*SPAN_METRICS, *LABEL_METRICS)
     conflicts = (
         ("focal_gamma", "class_weights", "class weights are margins, so the loss has no probability of the labels"),
@@ -263,6 +279,7 @@ class MultiClasOptions(MultiSeqOptions):
     """A set of labels per sentence."""
 
     level = "sentence"
+    rates = TEXT_RATES
 
 
 class DependencyOptions(TaskOptions):
@@ -301,6 +318,7 @@ class RegressionOptions(TaskOptions):
     """One number per sentence."""
 
     level = "sentence"
+    rates = TEXT_RATES
     has_classes = False
     supports_top_k = False
     metrics = ("avg_dist", "mae", "pearson", "spearman")
@@ -311,6 +329,7 @@ class ProbDistrOptions(TaskOptions):
     """One distribution per sentence: ``size`` probabilities in a comment, or one column per probability."""
 
     level = "sentence"
+    rates = TEXT_RATES
     has_classes = False
     supports_top_k = False
     metrics = ("avg_dist", "mae", "kl")

@@ -1,39 +1,97 @@
-"""Parameter groups and the learning-rate schedule."""
+"""Learning rates, parameter groups and the schedule."""
+
+import logging
+from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from machamp_lite.config.schema import SchedulerParams, TrainingParams
+from machamp_lite.config import Config
+from machamp_lite.config.schema import SchedulerParams
 from machamp_lite.model.multitask_model import Model
+
+logger = logging.getLogger(__name__)
 
 # The highest learning rate divided by the lowest (Howard and Ruder 2018).
 RATE_RATIO = 32
 
 
-def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimizer:
-    """AdamW with one group per learning rate.
+# The width of all-MiniLM-L6-v2, with which the rates of task types were measured.
+MEASURED_WIDTH = 384
 
-    With ``discriminative_fine_tuning``, pretrained parameters have the rate ``lr`` times ``decay_factor``. A decoder,
-    its layer mix and its attention have the task's ``learning_rate``, if it has one. All others have the rate ``lr``.
+
+@dataclass(frozen=True, kw_only=True)
+class LearningRates:
+    """The highest learning rates of a run: those of the encoder, of each task's decoder, and of all else.
+
+    The encoder's rate is that of ``encoder_task``'s type.
     """
-    lr, scheduler = training.optimizer.lr, training.learning_rate_scheduler
-    pretrained_lr = lr * scheduler.decay_factor if scheduler.discriminative_fine_tuning else lr
+
+    encoder: float
+    encoder_task: str
+    decoders: dict[str, float]
+    other: float
+
+    def __str__(self) -> str:
+        tasks_of: dict[float, list[str]] = {}
+        for task, rate in self.decoders.items():
+            tasks_of.setdefault(rate, []).append(task)
+        decoders = ", ".join(f"{rate:.3g} ({', '.join(tasks)})" for rate, tasks in tasks_of.items())
+        return f"learning rates: encoder {self.encoder:.3g} (as for '{self.encoder_task}'); decoders {decoders}"
+
+
+def learning_rates(config: Config, *, width: int) -> LearningRates:
+    """The learning rates of a config, for an encoder with states of ``width`` numbers.
+
+    A decoder has its task's ``learning_rate``, else ``lr``; if that is "auto", the rate of its task type. The encoder
+    has ``lr`` times ``decay_factor``, where "auto" stands for the values of the task type for which the product is
+    lowest. Wider encoders get lower rates where they are "auto": decoders in proportion to the width, encoders to its
+    square.
+    """
+    training = config.params.training
+    lr, factor = training.optimizer.lr, training.learning_rate_scheduler.decay_factor
+    narrower = min(1.0, MEASURED_WIDTH / width)
+    tasks = {name: task for name, task in config.tasks().items() if task.is_on}
+    heads = {name: task.rates.lr * narrower if lr == "auto" else lr for name, task in tasks.items()}
+    if training.learning_rate_scheduler.discriminative_fine_tuning:
+        factors = {
+            name: task.rates.decay_factor * narrower if factor == "auto" else factor
+            for name, task in tasks.items()
+        }
+    else:
+        factors = dict.fromkeys(tasks, 1.0)
+    encoder, task = min((heads[name] * factors[name], name) for name in tasks)
+    return LearningRates(
+        encoder=encoder,
+        encoder_task=task,
+        decoders={name: task.learning_rate or heads[name] for name, task in tasks.items()},
+        other=max(heads.values()),
+    )
+
+
+def make_optimizer(model: Model) -> torch.optim.Optimizer:
+    """AdamW with one group per learning rate; logs the rates.
+
+    The encoder's rate is that of all pretrained parameters, and a decoder's that of its layer mix and attention.
+    """
+    training = model.config.params.training
+    peaks = learning_rates(model.config, width=model.encoder.width)
+    logger.info("%s", peaks)
     pretrained, task_weights = pretrained_parameters(model), list(model.task_weights.parameters())
     trains_encoder = model.config.params.encoder.update_weights_encoder
     # The first rate of a shared parameter is used; parameters that are never trained have none.
-    rates = {id(parameter): pretrained_lr if trains_encoder else None for parameter in pretrained}
-    tasks = model.config.tasks()
+    rates = {id(parameter): peaks.encoder if trains_encoder else None for parameter in pretrained}
     for task, *modules in zip(model.tasks, model.decoders, model.mixes, model.attention, strict=True):
         for module in modules:
             for parameter in module.parameters():
-                rates.setdefault(id(parameter), tasks[task].learning_rate or lr)
+                rates.setdefault(id(parameter), peaks.decoders[task])
     # Weight decay would pull task weights towards 1.
     not_decayed = {id(parameter) for parameter in task_weights}
     listed = {id(parameter) for parameter in (*pretrained, *task_weights)}
     others = [parameter for parameter in model.parameters() if id(parameter) not in listed]
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in (*others, *pretrained, *task_weights):
-        rate = rates.get(id(parameter), lr)
+        rate = rates.get(id(parameter), peaks.other)
         if rate is not None and parameter.requires_grad:
             decay = 0.0 if id(parameter) in not_decayed else training.optimizer.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
@@ -43,7 +101,7 @@ def make_optimizer(model: Model, training: TrainingParams) -> torch.optim.Optimi
             {"params": parameters, "lr": rate, "initial_lr": rate, "weight_decay": decay}
             for (rate, decay), parameters in groups.items()
         ],
-        lr=lr,
+        lr=peaks.other,
         betas=(beta1, beta2),
         eps=training.optimizer.eps,
         amsgrad=training.optimizer.amsgrad,

@@ -128,7 +128,7 @@ class TrainingRun:
             _log_model(model, processes)
             accelerate(model, seen_subwords=(examples.subword_ids() for examples in data.train.values()))
             logger.info("sentences are %s", model.encoder.layout.description)
-            optimizer = make_optimizer(model, self.config.params.training)
+            optimizer = make_optimizer(model)
             if saved is not None:
                 saved.restore(model, optimizer, rank=processes.rank)
                 logger.info("resuming at epoch %d, step %d", loaded.state.epoch + 1, loaded.state.step)

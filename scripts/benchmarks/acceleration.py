@@ -141,7 +141,7 @@ def ready(subject: Subject, *, command: str, gpu: bool) -> Callable[[], None]:
         model, optimizer = material.model_and_optimizer(device=device)
     else:
         model = accelerate(material.model().to(device))
-        train_epochs_of(model, make_optimizer(model, material.config.params.training), material.streams)
+        train_epochs_of(model, make_optimizer(model), material.streams)
 
     def work() -> None:
         if command == "train":

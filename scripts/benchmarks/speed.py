@@ -94,7 +94,7 @@ def prediction(subject: Subject) -> list[Figure]:
     encoder, model = material.encoder(), accelerate(material.model())
     padded = padded_groups(batches, pad_id=model.encoder.pad_id)
     # The best heads of an untrained parser are rarely trees, and finding the best tree would take most of the time.
-    train_epochs_of(model, make_optimizer(model, material.config.params.training), material.streams)
+    train_epochs_of(model, make_optimizer(model), material.streams)
 
     def predict() -> None:
         for _ in predict_labels(model, examples):

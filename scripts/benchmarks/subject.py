@@ -88,7 +88,7 @@ class BenchmarkData:
         """The model of a run and its optimizer, before the first step."""
         model = self.model().to(device)
         accelerate(model, seen_subwords=(examples.subword_ids() for examples in self.data.train.values()))
-        optimizer = make_optimizer(model, self.config.params.training)
+        optimizer = make_optimizer(model)
         set_encoder_trainable(model, epoch=EPOCH)
         return model, optimizer
 

@@ -57,7 +57,7 @@ def losses_and_labels(model: Model, data: RunData) -> tuple[list[float], Any]:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     steps = [train_step(model.train(), [data.train["DATA"]], optimizer)[0] for _ in range(3)]
     losses = [float(loss) for step in steps for loss in step.tasks.values()]
     return losses, dict(predict_labels(model, data.dev["DATA"]))

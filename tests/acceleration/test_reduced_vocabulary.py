@@ -207,7 +207,7 @@ def test_an_embedding_with_few_unseen_subwords_stays(
 def test_unseen_vectors_decay_only_in_updates_of_the_seen_ones(configure: Callable[..., Config]) -> None:
     model, data = make(configure("training.optimizer.weight_decay=0.5"))
     reduce_vocabulary(model, seen_subwords(data))
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     table, batches = table_of(model), [data.train["DATA"]]
     optimizer.step()
     assert table.decay == 1.0
@@ -228,7 +228,7 @@ def test_a_model_saved_during_training_is_complete(
 ) -> None:
     model, data = make(configure("training.optimizer.weight_decay=50"))
     reduce_vocabulary(model, seen_subwords(data))
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     train_step(model.train(), [data.train["DATA"]], optimizer)
     save_model(model, tmp_path / "model")
     saved = load_model(tmp_path / "model")

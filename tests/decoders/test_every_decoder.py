@@ -148,7 +148,7 @@ def test_every_parameter_gets_a_gradient(make: Callable[..., Setting], case: Cas
     model = setting.model.train()
     # PairLabelScores is 0 at first, and passes gradients on after one step.
     batch = model.batch(setting.data.train["DATA"], only_annotated=True)
-    train_step(model, [batch.examples], make_optimizer(model, model.config.params.training))
+    train_step(model, [batch.examples], make_optimizer(model))
     model.zero_grad()
     total = model.total_loss(model.losses(batch, model(batch)))
     total.backward()
@@ -168,7 +168,7 @@ def test_four_sentences_are_learnt_perfectly(make: Callable[..., Setting], case:
     for module in model.encoder.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     # The same subwords are masked in each step.
     model.masker = None
     for _ in range(150):
@@ -203,7 +203,7 @@ def test_batches_of_any_size_have_matrix_multiplications_of_few_sizes_in_bf16(
 ) -> None:
     setting = make(case, "training.precision=bf16")
     model, sizes = setting.model.train(), []
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     for count in (1, 3, 4):
         with MatmulShapes() as matmuls:
             train_step(model, [setting.data.train["DATA"][:count]], optimizer)

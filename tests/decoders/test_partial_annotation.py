@@ -141,7 +141,7 @@ def test_sentences_without_any_annotation_train_nothing(load: Callable[..., Any]
     config = load()
     data = runs.read_data(config)
     model = runs.build_model(config, data)
-    optimizer = make_optimizer(model, config.params.training)
+    optimizer = make_optimizer(model)
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     (losses,) = train_step(model, [[data.train["D"][5]]], optimizer)
     assert losses.total is None and not losses.tasks

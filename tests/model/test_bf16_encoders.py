@@ -53,7 +53,7 @@ def test_what_is_scored_in_bf16_is_the_encoder_as_it_is_now(
     # Adapters are saved as part of the weights, and the sum is converted to bf16.
     tolerance = 0.05 if adapters else 0.0
     reduce_vocabulary(model, (example.segments.subword_ids for example in examples))
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     seen = []
     for number in range(3):
         train_step(model.train(), [examples], optimizer)

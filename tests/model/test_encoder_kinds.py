@@ -124,7 +124,7 @@ def test_every_task_type_learns_predicts_and_is_saved(
     words = WORD_TASKS | (MLM if kind in MASKED else {})
     texts = TEXT_TASKS | (SEQ2SEQ if kind in ENCODER_DECODERS else {})
     model, examples = make(configure(kind, words=words, texts=texts))
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     before = {name: value.detach().clone() for name, value in model.encoder.named_parameters()}
     losses = train_step(model.train(), [examples], optimizer)[0].tasks
     assert losses.keys() == words.keys() | texts.keys()

@@ -44,7 +44,7 @@ def make(config: Config) -> tuple[Model, list[Any]]:
 
 
 def learn(model: Model, examples: list[Any], *, steps: int = 3) -> None:
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     set_encoder_trainable(model, epoch=1)
     for _ in range(steps):
         train_step(model.train(), [examples], optimizer)
@@ -72,7 +72,7 @@ def test_adapters_alone_are_trained(
     with caplog.at_level("INFO"):
         model, _ = make(configure(kind, options=LORA | {"target_modules": targets}))
     assert f"lora: {expected} parameters of the encoder are trained" in caplog.text
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     for epoch in (1, 2):
         set_encoder_trainable(model, epoch=epoch)
         assert sum(value.numel() for value in model.encoder.parameters() if value.requires_grad) == expected

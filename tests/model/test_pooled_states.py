@@ -117,7 +117,7 @@ def test_every_query_is_trained_at_the_rate_of_its_task(configure: Callable[...,
     sum(model.losses(batch, model(batch)).values()).backward()  # type: ignore[union-attr]
     (query,) = model.attention.parameters()
     assert query.grad is not None and bool(query.grad.any())
-    groups = make_optimizer(model, model.config.params.training).param_groups
+    groups = make_optimizer(model).param_groups
     rates = [group["initial_lr"] for group in groups for one in group["params"] if one is query]
     assert rates == [0.125]
 

@@ -50,7 +50,7 @@ def test_five_seeded_steps_give_the_golden_losses(load: Callable[..., Any]) -> N
     model, batch = model_and_batch(
         load(*rates, "encoder.packing=false", "decoders.classification.pooling=first")
     )
-    optimizer = make_optimizer(model, model.config.params.training)
+    optimizer = make_optimizer(model)
     losses = [
         {task: loss.item() for task, loss in step(model, batch, optimizer).items()} for _ in range(5)
     ]
