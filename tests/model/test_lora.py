@@ -18,7 +18,7 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
 from machamp_lite.nn import lora
 from machamp_lite.training import trainer
-from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
+from machamp_lite.training.optimizer import learning_rates, make_optimizer, set_encoder_trainable
 from machamp_lite.training.run import build_model, read_data, seed_everything, train
 from machamp_lite.training.train_step import train_step
 
@@ -81,8 +81,7 @@ def test_adapters_alone_are_trained(
     learnt = sum(value.numel() for group in optimizer.param_groups for value in group["params"])
     assert learnt == expected + others
     # Of what is pretrained, adapters alone.
-    rates = model.config.params.training
-    peak = rates.optimizer.lr * rates.learning_rate_scheduler.decay_factor
+    peak = learning_rates(model.config, width=model.encoder.width).encoder
     adapters = [
         value for group in optimizer.param_groups if group["initial_lr"] == peak for value in group["params"]
     ]
