@@ -47,6 +47,6 @@ def wait_for(child: int, *, seconds: float = 60.0, until: Callable[[], bool] = l
 
 
 def plain_lines(text: str) -> list[str]:
-    """What was printed, but for the log, the bar, and warnings of torch itself."""
+    """What was printed, but for the log with its tables, the bar, and warnings of torch itself."""
     lines = [line.rpartition("\r")[2] for line in text.split("\n")]
-    return [line for line in lines if line.strip() and not re.match(r"\d\d:\d\d:|epoch \d+/|\[", line)]
+    return [line for line in lines if line.strip() and not re.match(r"\d\d:\d\d:|  |epoch \d+/|\[", line)]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from machamp_lite.cli.compare import compare
 from machamp_lite.cli.compare_weights import compare_weights
 from machamp_lite.cli.convert import convert_config
 from machamp_lite.cli.error_reporting import run_command
@@ -29,6 +30,7 @@ class Subcommand(NamedTuple):
 COMMANDS = {
     "train": Subcommand(train, "train a model"),
     "predict": Subcommand(predict, "write the labels of a trained model into files"),
+    "compare": Subcommand(compare, "compare the predictions of two runs, with tests of significance"),
     "compare-weights": Subcommand(compare_weights, "compare ways of weighting over several seeds"),
     "convert-config": Subcommand(convert_config, "write a config of MaChAmp with the current keys"),
 }

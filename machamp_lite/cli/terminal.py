@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("machamp_lite")
 
-# After a value: no earlier epoch had a better one.
+# In the column "best" of a value that no earlier epoch had.
 BEST = "*"
 
 
@@ -42,7 +42,7 @@ class Terminal(Callback):
 
 
 def epoch_table(event: EpochEnd) -> "Table":
-    """The loss and the dev metrics of each task, the changes since the epoch before, and the best values so far."""
+    """The loss and the dev metrics of each task, the changes since the epoch before, and which values are the best."""
     from rich.table import Table
     from rich.text import Text
 
@@ -56,6 +56,7 @@ def epoch_table(event: EpochEnd) -> "Table":
         "metric": bool(epoch["dev"]),
         "score": bool(epoch["dev"]),
         "change": bool(epoch["dev"]) and len(event.history) > 1,
+        "best": bool(epoch["dev"]) and len(event.history) > 1,
     }
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for name in (name for name, is_shown in shown.items() if is_shown):
@@ -90,9 +91,9 @@ def _rows(event: EpochEnd) -> Iterator[dict[str, tuple[str, str]]]:
             known = [metric.selection_score(old) for old in before if old is not None]
             if known and before[-1] is not None:
                 now, change = metric.selection_score(value), value - before[-1]
-                mark = BEST if now > max(known) else " "
+                mark = BEST if now > max(known) else ""
                 style = "green" if now > known[-1] else "red" if now < known[-1] else ""
-                row["score"] = (metric.as_text(value) + mark, "bold" if mark == BEST else "")
+                row |= {"score": (metric.as_text(value), "bold" if mark else ""), "best": (mark, "bold")}
                 row["change"] = (f"{'+' if change > 0 else ''}{metric.as_text(change)}", style)
             yield row
             row = {}
@@ -119,5 +120,9 @@ def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
     outputs = [folder / f"{dataset}.out" for dataset in end.history[-1]["dev"]]
     lines += [f"predictions: {path}" for path in outputs if path.exists()]
     predict = "python predict.py" if prog.endswith(".py") else "machamp-lite predict"
-    lines += [f"log: {folder / LOG}", f"to predict: {predict} {run} INPUT OUTPUT"]
+    lines += [
+        f"log: {folder / LOG}",
+        f"to predict: {predict} {run} INPUT OUTPUT",
+        f"to compare: machamp-lite compare {run} OTHER_RUN",
+    ]
     return [*lines, f"model: {folder / MODEL}"]

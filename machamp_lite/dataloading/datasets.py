@@ -51,12 +51,12 @@ def data_files(config: Config) -> list[str]:
 
 def data_checksums(config: Config) -> dict[str, str]:
     """The checksums of the data files of a run by path; empty for a file that cannot be read."""
-    return {path: _checksum_or_empty(path) for path in data_files(config)}
+    return {path: path_checksum(path) for path in data_files(config)}
 
 
 def changed_files(checksums: Mapping[str, str]) -> list[str]:
     """The data files that no longer have these checksums."""
-    return [path for path, before in checksums.items() if _checksum_or_empty(path) != before]
+    return [path for path, before in checksums.items() if path_checksum(path) != before]
 
 
 def files_of(path: str) -> list[str]:
@@ -66,7 +66,8 @@ def files_of(path: str) -> list[str]:
     return sorted(str(file) for file in Path(path).iterdir() if file.is_file())
 
 
-def _checksum_or_empty(path: str) -> str:
+def path_checksum(path: str) -> str:
+    """The checksum of a data file, or of a folder with a dataset; empty if it cannot be read."""
     try:
         checksums = list(map(checksum, files_of(path)))
         return checksums[0] if len(checksums) == 1 else checksum_of_text(" ".join(checksums))

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import chain
 from typing import Any
 
@@ -52,8 +53,12 @@ class ExampleBuilder:
             for task, options in config.tasks.items()
             if options.ignore_label is not None or task in self.weighted_tasks
         ]
-        self.raw_text = RawTextTokenizer(tokenizer)
         self.masker = Masker(tokenizer.tokenizer) if "masked" in self.input_types else None
+
+    @cached_property
+    def raw_text(self) -> RawTextTokenizer:
+        """The tokenizer of tasks that read raw text."""
+        return RawTextTokenizer(self.tokenizer)
 
     def examples(
         self,

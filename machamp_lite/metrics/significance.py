@@ -146,6 +146,15 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: corrected[name] for name in p_values}
 
 
+def bonferroni(p_values: Mapping[str, float]) -> dict[str, float]:
+    """The p-values of several tests, times their number.
+
+    >>> bonferroni({"a": 0.25, "b": 0.75})
+    {'a': 0.5, 'b': 1.0}
+    """
+    return {name: min(1.0, len(p_values) * p) for name, p in p_values.items()}
+
+
 def total_counts(metrics: Sequence[Metric[Any]]) -> Counter[Any]:
     """The sum of the counts of sentences."""
     total: Counter[Any] = Counter()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from machamp_lite.config.schema import Config
-from machamp_lite.dataloading.datasets import changed_files
+from machamp_lite.dataloading.datasets import changed_files, path_checksum
 from machamp_lite.errors import ConfigError, TrainingError
 from machamp_lite.files.checksums import checksum
 from machamp_lite.files.temporaries import temporary_folder
@@ -33,6 +33,7 @@ def predict_dev(model: Model, config: Config, folder: Path) -> dict[str, MetricT
             with temporary_folder(folder / run_folder.PREDICTIONS) as temporary:
                 _predict_dev_file(model, dataset.dev_data_path, temporary / f"{name}.out", trackers[name])
                 written = sorted(temporary.iterdir())
+                run_folder.record_dev_checksum(folder, name, path_checksum(dataset.dev_data_path))
                 run_folder.record_checksums(folder, {path.name: checksum(path) for path in written})
                 run_folder.remove_if_recorded(folder, f"{name}.out.eval")
                 for path in written:

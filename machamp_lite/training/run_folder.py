@@ -71,6 +71,17 @@ def _create_folder(folder: Path) -> bool:
     return True
 
 
+def dev_checksums(folder: Path) -> dict[str, str]:
+    """The checksum in run.json of the dev file of each dataset that the run has predicted."""
+    found = read_json_object(folder / RUN).get("dev")
+    return {name: value for name, value in found.items() if isinstance(value, str)} if isinstance(found, dict) else {}
+
+
+def record_dev_checksum(folder: Path, dataset: str, checksum: str) -> None:
+    """Adds the checksum of a dev file that is predicted."""
+    write_json(folder / RUN, read_json_object(folder / RUN) | {"dev": dev_checksums(folder) | {dataset: checksum}})
+
+
 def recorded_checksums(folder: Path) -> dict[str, list[str]] | None:
     """The checksums in run.json by file name; None without a valid run.json."""
     document = read_json_object(folder / RUN)
@@ -91,7 +102,7 @@ def _can_be_recorded(name: str) -> bool:
 
 def mark_run_folder(folder: Path) -> None:
     """Marks a folder as a run folder, without any checksums."""
-    _write_checksums(folder, {})
+    write_json(folder / RUN, {"format": RUN_FORMAT, "files": {}})
 
 
 def record_checksums(folder: Path, checksums: Mapping[str, str]) -> None:
@@ -124,7 +135,10 @@ def remove_if_recorded(folder: Path, name: str) -> None:
 
 
 def _write_checksums(folder: Path, checksums: Mapping[str, Sequence[str]]) -> None:
-    write_json(folder / RUN, {"format": RUN_FORMAT, "files": dict(sorted(checksums.items()))})
+    document = {"format": RUN_FORMAT, "files": dict(sorted(checksums.items()))}
+    if dev := dev_checksums(folder):
+        document["dev"] = dev
+    write_json(folder / RUN, document)
 
 
 def _write_document(folder: Path, name: str, document: Any) -> None:

@@ -151,6 +151,7 @@ def test_the_summary_says_where_everything_is_and_what_comes_next(
         "predictions: run/UD.out",
         "log: run/log.txt",
         "to predict: machamp-lite predict run INPUT OUTPUT",
+        "to compare: machamp-lite compare run OTHER_RUN",
         "model: run/model",
     ]
 
@@ -174,17 +175,17 @@ def test_the_table_of_an_epoch_has_changes_and_marks_the_best_values() -> None:
         "              uas       50.00",
     ]
     assert table(first, second, third) == [
-        "task    loss  metric     score  change",
-        "a     0.5000  accuracy  62.50   -12.50",
-        "b     1.2500  las       60.00*  +10.00",
-        "              uas       25.00   -25.00",
+        "task    loss  metric    score  change  best",
+        "a     0.5000  accuracy  62.50  -12.50",
+        "b     1.2500  las       60.00  +10.00  *",
+        "              uas       25.00  -25.00",
     ]
 
 
 def test_less_is_better_for_some_metrics() -> None:
     epochs = [epoch({"D": {"a": {"perplexity": value}}}) for value in (30.0, 20.5)]
     assert table(*epochs)[1:] == [
-        "a     0.5000  perplexity  20.5000*  -9.5000",
+        "a     0.5000  perplexity  20.5000  -9.5000  *",
         "b     1.2500",
     ]
 

@@ -1,0 +1,98 @@
+"""Sentences of a file with gold labels and the labels that a model predicts, or has predicted, for them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.config.joint_datasets import find_dataset
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.data.records import Record, read_records
+from machamp_lite.dataloading.dataset_reader import DatasetReader
+from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.dataloading.issues import IssueCounter
+from machamp_lite.decoders import decoder_class
+from machamp_lite.errors import DataError
+from machamp_lite.inference.engine import predict_labels
+from machamp_lite.model.multitask_model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedSentence:
+    """One sentence: FILE:LINE, its words or texts, and its gold and predicted labels by task."""
+
+    source: str
+    words: tuple[str, ...]
+    gold: Mapping[str, list[Any]]
+    predicted: Mapping[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictedFile:
+    """The sentences of a file that have gold labels, and the options of their tasks."""
+
+    tasks: Mapping[str, TaskOptions]
+    sentences: list[PredictedSentence]
+
+
+def predict_sentences(model: Model, dataset: str, path: str | Path) -> PredictedFile:
+    """Predicts a file with gold labels; writes nothing. Raises ``DataError`` if it cannot be read."""
+    config = find_dataset(model.config, dataset).active()
+    reader = DatasetReader(name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies)
+    examples = reader.read_evaluation(path)
+    found = dict(predict_labels(model, examples))
+    sentences = []
+    for index in sorted(found):
+        example = examples[index]
+        gold = {task: labels for task, labels in example.labels.items() if task in found[index]}
+        sentences.append(PredictedSentence(example.source, tuple(example.words), gold, found[index]))
+    return PredictedFile(config.tasks, sentences)
+
+
+def read_predictions(config: DatasetConfig, *, source: str | Path, predicted: str | Path) -> PredictedFile:
+    """Reads the predictions that were written for a file with gold labels.
+
+    Tasks are left out whose predicted labels cannot be read back: of raw or masked text, with several labels per item,
+    or with the columns of another task. Raises ``DataError`` if the files differ in more than labels.
+    """
+    config, shared = config.active(), config.shared_columns()
+    tasks = {
+        task: options
+        for task, options in config.tasks.items()
+        if options.input_type in ("words", "subwords")
+        and not (options.supports_top_k and options.topn > 1)
+        and task not in config.text_tasks()
+        and not any(column in shared for column in options.columns())
+    }
+    config = config.model_copy(update={"tasks": tasks})
+    # Reading labels needs no subwords.
+    no_tokenizer: Any = None
+    reader = DatasetReader(name="", config=config, tokenizer=no_tokenizer, vocabularies={})
+    pairs = list(_pairs(config, source, predicted))
+    # Of sentences whose labels cannot be scored, the others are compared.
+    gold = reader.read_labels([record for record, _ in pairs], IssueCounter()) if pairs else []
+    sentences = []
+    for (record, output), labels in zip(pairs, gold, strict=True):
+        found = {}
+        for task in labels:
+            read = decoder_class(tasks[task]).read_labels(output, task=task, config=tasks[task])
+            if read is None:
+                raise DataError(f"{output.where()}: found no label of task '{task}', expected a predicted one")
+            found[task] = read
+        sentences.append(PredictedSentence(record.where(), tuple(record.words), labels, found))
+    return PredictedFile(tasks, sentences)
+
+
+def _pairs(config: DatasetConfig, source: str | Path, predicted: str | Path) -> Iterator[tuple[Record, Record]]:
+    """The records of both files."""
+    files = [
+        filter(lambda record: record.rows, read_records(path, file_format_of(config), required=config.text_columns()))
+        for path in (source, predicted)
+    ]
+    for record, output in zip_longest(*files):
+        if record is None or output is None or record.words != output.words:
+            place = predicted if output is None else output.where()
+            raise DataError(f"{place}: found other sentences than in {source}, expected its predictions")
+        yield record, output
