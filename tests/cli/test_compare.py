@@ -49,6 +49,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, str]) -> 
     (folder / "c.json").write_text(json.dumps(config))
     params = {
         "transformer_model": encoders["wordpiece"],
+        "encoder": {"max_input_length": 64},
         "decoders": {"dependency": {"arc_representation_dim": 16, "tag_representation_dim": 8}},
         "training": {"num_epochs": 2, "precision": "fp32"},
     }
