@@ -83,7 +83,11 @@ def test_the_scores_are_those_of_the_runs(runs: Path, capsys: pytest.CaptureFixt
     }
     for (dataset, task, metric), values in found.items():
         expected = [METRICS[metric].as_text(scores[dataset][task][metric]) for scores in evals]
-        assert list(values) == expected, (dataset, task, metric)
+        if task in ("degree", "shares"):
+            # Numbers are rounded in the output.
+            assert list(map(float, values)) == pytest.approx(list(map(float, expected)), abs=0.1)
+        else:
+            assert list(values) == expected, (dataset, task, metric)
 
 
 def test_predicting_the_same_file_gives_the_same_comparison(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
