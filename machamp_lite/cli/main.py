@@ -53,7 +53,10 @@ def _train(flags: argparse.Namespace) -> int:
     configs = None if os.environ.get("WORLD_SIZE") else _load_configs(flags)
     from machamp_lite.training.distributed import process_group
 
-    with process_group(on_gpus=flags.device not in ("cpu", "mps")) as processes:
+    with (
+        process_group(on_gpus=flags.device not in ("cpu", "mps")) as processes,
+        progress.shown(processes.is_main_process and _shows_bars(flags)),
+    ):
         return _train_in_process(flags, configs, processes)
 
 
@@ -147,8 +150,7 @@ def _train_one(
             interrupts=interrupts(),
             **options,
         )
-        has_bars = processes.is_main_process and _shows_bars(flags)
-        with _with_resume_command(folder, _program(flags.prog, processes.launcher)), progress.shown(has_bars):
+        with _with_resume_command(folder, _program(flags.prog, processes.launcher)):
             trackers = run.train()
     if terminal.end is not None:
         is_quiet = flags.log_level > logging.INFO

@@ -58,6 +58,11 @@ def test_a_terminal_has_bars_that_are_removed(
     assert "\rpredicting UD" in terminal.readouterr().err
 
 
+def test_checks_have_bars_too(arguments: list[str], terminal: pytest.CaptureFixture[str]) -> None:
+    assert cli.train([*arguments[:-2], "--check"]) == 0
+    assert "\rreading " in terminal.readouterr().err
+
+
 @pytest.mark.parametrize("flags", [[], ["-q"]], ids=["no terminal", "quiet"])
 def test_pipes_and_quiet_commands_have_no_bars_and_no_colours(
     arguments: list[str],
