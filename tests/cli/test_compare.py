@@ -18,22 +18,35 @@ from machamp_lite.metrics.significance import bootstrap_metrics, compare_metrics
 from machamp_lite.training.kept_predictions import read_dev_predictions
 
 
+ROOT = Path(__file__).resolve().parents[2]
+PAIRS = """\
+a dog sleeps\tthe dog rests\tyes\t4.5\t0.75\t0.25
+books fell\ta cat ran\tno\t0\t0\t1
+he left\the stayed\tno\t-1.25\t0.5\t0.5
+trains run\tbuses run\tyes\t3\t1\t0
+"""
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, str]) -> Path:
     """A folder with data and two runs with other seeds."""
-    from conftest import PAIRS, TREEBANK, UD_TASKS
-
     folder = tmp_path_factory.mktemp("runs")
-    (folder / "t.conllu").write_text(TREEBANK)
+    sentences = (ROOT / "data" / "ewt" / "dev.conllu").read_text(encoding="utf-8").split("\n\n")
+    (folder / "t.conllu").write_text("\n\n".join(sentences[:12]) + "\n\n", encoding="utf-8")
     (folder / "p.tsv").write_text(PAIRS)
     path, pairs = str(folder / "t.conllu"), str(folder / "p.tsv")
-    tags = {"task_type": "multiseq", "column_idx": 5}
     config = {
         "UD": {
             "train_data_path": path,
             "dev_data_path": path,
             "word_idx": 1,
-            "tasks": {**UD_TASKS, "tags": tags, "split": {"task_type": "tok", "column_idx": -1}},
+            "tasks": {
+                "upos": {"task_type": "seq", "column_idx": 3},
+                "lemma": {"task_type": "string2string", "column_idx": 2},
+                "tree": {"task_type": "dependency", "column_idx": 6},
+                "tags": {"task_type": "multiseq", "column_idx": 5},
+                "split": {"task_type": "tok", "column_idx": -1},
+            },
         },
         "P": {
             "train_data_path": pairs,
@@ -41,8 +54,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, str]) -> 
             "sent_idxs": [0, 1],
             "tasks": {
                 "same": {"task_type": "classification", "column_idx": 2},
-                "degree": {"task_type": "regression", "column_idx": 4},
-                "shares": {"task_type": "probdistr", "column_idxs": [5, 6]},
+                "degree": {"task_type": "regression", "column_idx": 3},
+                "shares": {"task_type": "probdistr", "column_idxs": [4, 5]},
             },
         },
     }
