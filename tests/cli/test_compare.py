@@ -17,7 +17,6 @@ from machamp_lite.metrics import METRICS
 from machamp_lite.metrics.significance import bootstrap_metrics, compare_metrics
 from machamp_lite.training.kept_predictions import read_dev_predictions
 
-
 ROOT = Path(__file__).resolve().parents[2]
 PAIRS = """\
 a dog sleeps\tthe dog rests\tyes\t4.5\t0.75\t0.25
