@@ -25,6 +25,9 @@ LARGEST_VALUE = 2**24
 # JSON that is nested more deeply is read by jsonnet, which has a limit too.
 _MAX_DEPTH = 40
 _PROCESS = Path(__file__).with_name("jsonnet_process.py")
+_STRING = r'(?P<string>"(?:\\.|[^"\\])*")'
+_STRING_OR_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|\#[^\n]*|/\*.*?\*/", re.DOTALL)
+_STRING_OR_COMMA = re.compile(rf"{_STRING}|(?<=[\w\"\]}}])\s*,(?=\s*[}}\]])", re.DOTALL)
 # The location before jsonnet's messages: file:1:2, file:1:2-3 or file:(1:2)-(3:4).
 _LOCATION = r"\S.*?:\(?\d+:\d[\d:()-]*"
 # The beginnings of jsonnet's messages; the rest of a message may be content of an imported file.
@@ -69,7 +72,7 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
 def _evaluate(path: str, text: str) -> Any:
     try:
         value = json.loads(
-            text,
+            _without_comments(text),
             object_pairs_hook=_object,
             parse_int=_number,
             parse_float=_number,
@@ -81,9 +84,15 @@ def _evaluate(path: str, text: str) -> Any:
     return value
 
 
+def _without_comments(text: str) -> str:
+    """JSON without comments and without commas before closing brackets, so that its keys keep their order."""
+    text = _STRING_OR_COMMENT.sub(lambda match: match["string"] or " ", text)
+    return _STRING_OR_COMMA.sub(lambda match: match["string"] or "", text)
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object with sorted keys, as jsonnet returns it."""
-    value = dict(sorted(pairs, key=lambda pair: pair[0]))
+    """An object with its keys in the order of the file, unlike jsonnet, which sorts them."""
+    value = dict(pairs)
     if len(value) < len(pairs):
         raise _NotPlainError
     return value

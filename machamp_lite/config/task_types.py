@@ -70,7 +70,10 @@ _SCORES, _AVERAGES = ("f1", "precision", "recall", "fbeta"), ("micro", "macro", 
 # Of all task types with classes.
 CLASS_METRICS: tuple[str, ...] = tuple(f"{score}_{average}" for score in _SCORES for average in _AVERAGES)
 LABEL_METRICS: tuple[str, ...] = ("accuracy", *CLASS_METRICS)
-SPAN_METRICS: tuple[str, ...] = ("span_f1", "span_precision", "span_recall")
+SPAN_METRICS: tuple[str, ...] = (
+    *("span_f1", "span_precision", "span_recall"),
+    *("span_f1_macro", "span_precision_macro", "span_recall_macro"),
+)
 
 
 def no_class_options(reason: str) -> dict[str, str]:
@@ -166,6 +169,11 @@ class TaskOptions(StrictModel):
         """Whether a metric scores only the positive label."""
         return any(name.endswith("_binary") for name in self.metric_names())
 
+    @property
+    def scores_spans(self) -> bool:
+        """Whether the scores of each label are those of the types of spans, not of such labels as ``B-PER``."""
+        return self.metric in SPAN_METRICS
+
     def metric_names(self) -> list[str]:
         """The main metric first, then the additional ones."""
         return list(dict.fromkeys([self.metric, *self.additional_metrics]))
@@ -220,6 +228,10 @@ class SeqBioOptions(SpanLabelOptions):
     conflicts = (
         ("focal_gamma", "class_weights", "class weights are margins, so the loss has no probability of the labels"),
     )
+
+    @property
+    def scores_spans(self) -> bool:
+        return True
 
 
 class String2StringOptions(TaskOptions):

@@ -7,6 +7,7 @@ from typing import Any
 from machamp_lite import progress
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.records import EMPTY
+from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.dataloading.example import Example
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.dataloading.issues import IssueCounter
@@ -16,6 +17,7 @@ from machamp_lite.inference.engine import predict_labels
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.metrics.base import annotated_items
 from machamp_lite.metrics.label_report import LabelScores
+from machamp_lite.metrics.span_report import SpanScores
 from machamp_lite.model.multitask_model import Model
 
 Scores = dict[str, dict[str, float]]
@@ -30,7 +32,7 @@ class MetricTracker:
             for task, config in tasks.items()
         }
         self._decoders = {task: decoder_class(config) for task, config in tasks.items()}
-        self._labels = {task: LabelScores() for task, options in tasks.items() if options.has_classes}
+        self._labels = {task: scores for task, options in tasks.items() if (scores := _label_scores(options))}
         self._annotated = dict.fromkeys(tasks, False)
         # The numbers of sentences and words that were scored.
         self._scored = {task: [0, 0] for task in tasks}
@@ -60,12 +62,12 @@ class MetricTracker:
             self._scored[task][1] += len(words) - labels.count(None)
             scored = decoder.align_for_scoring(labels, predicted[task])
             classes: tuple[Sequence[Any], Sequence[Any]] = (labels, scored)
-            if task in self._labels:
+            if decoder.Options.has_classes:
                 in_gold, in_predicted = annotated_items(labels, scored)
                 classes = decoder.label_pairs(in_gold, in_predicted, annotated_items(labels, words)[1])
-                self._labels[task].add(*classes)
-            for metric in self._metrics[task]:
-                metric.add(*(classes if metric.compares_classes else (labels, scored)))
+            counts: list[Metric | LabelScores] = [*self._metrics[task]]
+            for one in counts + [self._labels[task]] * (task in self._labels):
+                one.add(*(classes if one.compares_classes else (labels, scored)))
 
     def scores(self) -> Scores:
         """The value of each metric of each annotated task."""
@@ -104,9 +106,10 @@ class MetricTracker:
         return counts
 
     def label_scores(self) -> dict[str, LabelScores]:
-        """The scores of each label, by annotated task whose labels are classes.
+        """The scores of each label, by annotated task whose labels are classes or mark spans.
 
-        The labels of a parser are its relations, those of ``string2string`` its edit scripts.
+        The labels of a parser are its relations, those of ``string2string`` its edit scripts, and those of spans their
+        types.
         """
         return {task: scores for task, scores in self._labels.items() if self._annotated[task]}
 
@@ -117,6 +120,13 @@ class MetricTracker:
     def label_scores_as_json(self) -> dict[str, Any]:
         """As ``label_scores``, for a scores file."""
         return {task: scores.as_json() for task, scores in self.label_scores().items()}
+
+
+def _label_scores(options: TaskOptions) -> LabelScores | None:
+    """What collects the scores of each label, or of each type of spans; None for a task without classes."""
+    if options.scores_spans:
+        return SpanScores(scheme_of(options))
+    return LabelScores(exclusive=decoder_class(options).labels_are_exclusive) if options.has_classes else None
 
 
 def evaluate(

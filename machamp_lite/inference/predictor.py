@@ -151,7 +151,8 @@ def gold_warnings(
     yield from (f"{source}: {line}" for line in tracker.warnings())
     for task, scores in tracker.label_scores().items():
         gold = [label for label in scores.marginals()[0] if label != NONE]
-        if tracker.are_classes(task) and not any(label in vocabularies[task] for label in gold):
+        known = scores.names(vocabularies[task].labels)
+        if gold and tracker.are_classes(task) and known.isdisjoint(gold):
             yield (
                 f"{source}: task '{task}': the model knows none of the gold labels, so that all count as wrong: "
                 f"{first_items(list(map(shown_label, gold)))}; does the file have the columns of the training data?"

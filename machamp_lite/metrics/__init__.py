@@ -21,7 +21,14 @@ from machamp_lite.metrics.numbers import (
     Perplexity,
     Spearman,
 )
-from machamp_lite.metrics.span_f1 import SpanF1, SpanPrecision, SpanRecall
+from machamp_lite.metrics.span_f1 import (
+    SpanF1,
+    SpanMacroF1,
+    SpanMacroPrecision,
+    SpanMacroRecall,
+    SpanPrecision,
+    SpanRecall,
+)
 from machamp_lite.metrics.strings import Bleu, CharacterF
 
 __all__ = ["METRICS", "Metric", "label_set"]
@@ -32,6 +39,9 @@ _METRICS: tuple[type[Metric[Any]], ...] = (
     SpanF1,
     SpanPrecision,
     SpanRecall,
+    SpanMacroF1,
+    SpanMacroPrecision,
+    SpanMacroRecall,
     LabelledAttachment,
     UnlabelledAttachment,
     MultiAccuracy,

@@ -1,15 +1,16 @@
 """Scores of each label of a task, and which labels are confused."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from machamp_lite.errors import counted
 from machamp_lite.metrics.base import LabelPairs, f1, ratio
 
-# The number of labels in the confusion matrix of a scores file.
+# The number of labels in the confusion matrix of a scores file, and of the most frequent confusions in it.
 CONFUSED_LABELS = 20
+CONFUSIONS = 20
 LOW_RECALL = 0.5
 # Paired with a label that is only gold or only predicted. It has no scores.
 NONE = "(none)"
@@ -34,11 +35,31 @@ class LabelRow:
 class LabelScores(LabelPairs):
     """The scores of each label, from counts of pairs of a gold and a predicted label.
 
+    If labels are ``exclusive``, so that each item has one, all micro scores are the accuracy, and are left out.
+
     >>> scores = LabelScores()
     >>> scores.add(["a", "a", "b", "c"], ["a", "a", "a", "c"])
     >>> [(row.label, row.recall, row.support) for row in scores.rows()]
     [('a', 1.0, 2), ('b', 0.0, 1), ('c', 1.0, 1)]
     """
+
+    # What has scores of its own, for the scores file.
+    unit: ClassVar[str] = "label"
+    # As for metrics: whether items are classes, and not the labels as they are written.
+    compares_classes: ClassVar[bool] = True
+
+    def __init__(self, *, exclusive: bool = True) -> None:
+        super().__init__()
+        self.exclusive = exclusive
+
+    @property
+    def has_confusions(self) -> bool:
+        """Whether a wrong label takes the place of another one."""
+        return self.exclusive
+
+    def names(self, labels: Iterable[str]) -> set[str]:
+        """The names that labels of the vocabulary have in the rows."""
+        return set(labels)
 
     def rows(self) -> list[LabelRow]:
         """Scores of each label that is gold or predicted, by descending support, then by name.
@@ -48,10 +69,19 @@ class LabelScores(LabelPairs):
         in_gold, in_predicted = self.marginals()
         rows = []
         for label in (in_gold.keys() | in_predicted.keys()) - {NONE}:
-            correct, gold, predicted = self.counts[label, label], in_gold[label], in_predicted[label]
-            precision, recall = ratio(correct, predicted), ratio(correct, gold)
-            rows.append(LabelRow(label, precision, recall, f1(correct, gold, predicted), gold))
+            rows.append(_row(label, self.counts[label, label], in_gold[label], in_predicted[label]))
         return sorted(rows, key=lambda row: (-row.support, row.label))
+
+    def means(self) -> list[LabelRow]:
+        """The micro, macro and weighted scores."""
+        return [*([] if self.exclusive else [self.micro()]), self.macro(), self.weighted()]
+
+    def micro(self) -> LabelRow:
+        """The scores of all decisions together."""
+        in_gold, in_predicted = self.marginals()
+        correct = sum(count for (gold, predicted), count in self.counts.items() if gold == predicted)
+        gold, predicted = (counts.total() - counts[NONE] for counts in (in_gold, in_predicted))
+        return _row("micro", correct, gold, predicted)
 
     def macro(self) -> LabelRow:
         """The means over labels, each with the same weight."""
@@ -88,15 +118,28 @@ class LabelScores(LabelPairs):
             matrix[indices.get(gold, -1)][indices.get(predicted, -1)] += count
         return names, matrix
 
+    def confusions(self, most: int) -> list[tuple[str, str, int]]:
+        """The most frequent pairs of a gold and another predicted label with their counts, the first ones by name."""
+        wrong = [(gold, predicted, count) for (gold, predicted), count in self.counts.items() if gold != predicted]
+        return sorted(wrong, key=lambda pair: (-pair[2], *pair[:2]))[:most]
+
     def as_json(self) -> dict[str, Any]:
-        """The scores of all labels, their means, and the confusion matrix of the labels with the most errors."""
+        """The scores of all labels, their means, and what is confused most."""
         labels, matrix = self.confusion(CONFUSED_LABELS)
         return {
+            "unit": self.unit,
             "labels": {row.label: _numbers(row) for row in self.rows()},
-            "macro": _numbers(self.macro()),
-            "weighted": _numbers(self.weighted()),
+            **{row.label: _numbers(row) for row in self.means()},
             "confusion": {"labels": labels, "matrix": matrix},
+            "confusions": [
+                {"gold": gold, "predicted": predicted, "count": count}
+                for gold, predicted, count in self.confusions(CONFUSIONS)
+            ],
         }
+
+
+def _row(name: str, correct: int, gold: int, predicted: int) -> LabelRow:
+    return LabelRow(name, ratio(correct, predicted), ratio(correct, gold), f1(correct, gold, predicted), gold)
 
 
 def _mean(name: str, rows: Sequence[LabelRow], weights: Sequence[int]) -> LabelRow:

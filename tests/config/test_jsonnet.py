@@ -172,14 +172,33 @@ def both(text: str) -> tuple[Any, Any]:
 
 
 def same(found: Any, expected: Any) -> bool:
-    """Whether values are the same in their types and the order of keys too."""
-    return json.dumps(found) == json.dumps(expected)
+    """Whether values are the same, in their types too; jsonnet sorts keys."""
+    return json.dumps(found, sort_keys=True) == json.dumps(expected)
 
 
 @pytest.mark.parametrize("text", [*PLAIN, '{"a": 1, "a": 2}', '{"a": NaN}', '{"a": 1e400}', '{"a": "\\ud83d"}',
-                                  '{"a": 01}', '{"a": "a\tb"}', '{"a": 1,}', "{a: 1}", "{\"a\": 1} // x"])  # fmt: skip
+                                  '{"a": 01}', '{"a": "a\tb"}', '{"a": 1,}', "{a: 1}", "{\"a\": 1} // x",
+                                  '{"a": "//b,}", /* , */ "c": [1, ], # x\n}', '{"a": [,]}', '{"a": 1,,}', "{,}",
+                                  '{"a": /* "b"', "{'a // ': 1}", '{"a": tru/**/e}', '{"a": 1 // "b": 2}'])  # fmt: skip
 def test_json_is_read_as_jsonnet_reads_it(text: str) -> None:
     found, expected = both(text)
+    assert same(found, expected)
+
+
+COMMENTED = """{
+  // The order of "A" and "B", and of {, } in a comment
+  "z": {"train": "a//b", "tasks": {"upos": 1, "lemma": [1, 2,], "deps": {"b": 1, "a": 2},},}, # and so on
+  /* "y": 0, */
+  "a": 5,
+}"""
+
+
+def test_keys_keep_the_order_of_the_file_also_with_comments() -> None:
+    Path("c.json").write_text(COMMENTED)
+    value = read_jsonnet("c.json")
+    assert list(value) == ["z", "a"] and list(value["z"]["tasks"]) == ["upos", "lemma", "deps"]
+    assert list(value["z"]["tasks"]["deps"]) == ["b", "a"] and value["z"]["train"] == "a//b"
+    found, expected = both(COMMENTED)
     assert same(found, expected)
 
 

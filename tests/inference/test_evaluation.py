@@ -9,10 +9,13 @@ from machamp_lite.inference import evaluation
 from machamp_lite.inference.evaluation import MetricTracker, sum_of_main_metrics
 
 
+CLASSES: dict[str, Any] = {"has_classes": True, "scores_spans": False}
+
+
 def tasks(**metrics: str) -> Any:
     """A stand-in for the configs of tasks: their metrics."""
     return {
-        task: SimpleNamespace(metric=metric, metric_names=lambda metric=metric: [metric], has_classes=True)
+        task: SimpleNamespace(metric=metric, metric_names=lambda metric=metric: [metric], **CLASSES)
         for task, metric in metrics.items()
     }
 
@@ -52,7 +55,10 @@ def test_gold_of_any_type_is_annotated_unless_it_is_nothing_but_underscores(
     monkeypatch: pytest.MonkeyPatch, labels: list[Any], annotated: bool
 ) -> None:
     decoder = SimpleNamespace(
-        align_for_scoring=lambda gold, predicted: predicted, label_pairs=lambda *_: ([], [])
+        align_for_scoring=lambda gold, predicted: predicted,
+        label_pairs=lambda *_: ([], []),
+        labels_are_exclusive=True,
+        Options=SimpleNamespace(**CLASSES),
     )
     monkeypatch.setattr(evaluation, "decoder_class", lambda config: decoder)
     tracker = MetricTracker(tasks(task="accuracy"))

@@ -4,13 +4,19 @@ import doctest
 import json
 import random
 import re
+from types import ModuleType
 
+import numpy as np
 import pytest
+from seqeval.metrics import classification_report as seqeval_report
+from seqeval.scheme import IOB2
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from machamp_lite.cli.tables import _count_columns, label_table
+from machamp_lite.cli.tables import _count_columns, confusion_lines, label_table
+from machamp_lite.metrics import METRICS, span_f1, span_report
 from machamp_lite.metrics import label_report as label_scores
-from machamp_lite.metrics.label_report import LabelRow, LabelScores
+from machamp_lite.metrics.label_report import NONE, LabelRow, LabelScores
+from machamp_lite.metrics.span_report import SpanScores
 
 
 def random_labels(seed: int, *, number: int = 60) -> tuple[list[str], list[str]]:
@@ -160,5 +166,93 @@ def test_labels_cannot_break_lines_or_speak_to_the_terminal() -> None:
     assert lines[1].startswith(r"a\nb\x1b[1m ")
 
 
-def test_doctests_hold() -> None:
-    assert doctest.testmod(label_scores).failed == 0
+@pytest.mark.parametrize("module", [label_scores, span_report, span_f1])
+def test_doctests_hold(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_micro_scores_of_several_labels_per_item_are_those_of_scikit_learn(seed: int) -> None:
+    generator = random.Random(seed)
+    gold, predicted = np.array([[[generator.random() < 0.4 for _ in "abc"] for _ in range(9)] for _ in range(2)])
+    scores = LabelScores(exclusive=False)
+    for row in range(9):
+        for place, label in enumerate("abc"):
+            if gold[row, place] or predicted[row, place]:
+                scores.add([label if gold[row, place] else NONE], [label if predicted[row, place] else NONE])
+    micro, *_ = scores.means()
+    *expected, _ = precision_recall_fscore_support(gold, predicted, average="micro", zero_division=0.0)
+    assert numbers(micro) == pytest.approx(tuple(expected)) and micro.support == gold.sum()
+
+
+def random_spans(seed: int) -> tuple[list[list[str]], list[list[str]]]:
+    """Gold and predicted BIO labels of some sentences, which may break the scheme."""
+    generator = random.Random(seed)
+    labels = ["O", "O", "B-per", "I-per", "B-loc", "I-loc", "B-org"]
+    gold = [generator.choices(labels, k=generator.randint(1, 9)) for _ in range(15)]
+    return gold, [[label if generator.random() < 0.7 else generator.choice(labels) for label in row] for row in gold]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_scores_of_types_equal_those_of_seqeval(seed: int) -> None:
+    gold, predicted = random_spans(seed)
+    scores = SpanScores()
+    metrics = {name: METRICS[name]() for name in METRICS if name.startswith("span_")}
+    for pair in zip(gold, predicted, strict=True):
+        scores.add(*pair)
+        for metric in metrics.values():
+            metric.add(*pair)
+    expected = seqeval_report(gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
+    found = {row.label: row for row in scores.rows()} | {f"{row.label} avg": row for row in scores.means()}
+    assert found.keys() == expected.keys()
+    for name, row in found.items():
+        assert (*numbers(row), row.support) == pytest.approx(tuple(expected[name].values()))
+    for score in ("precision", "recall", "f1"):
+        assert metrics[f"span_{score}"].value() == pytest.approx(getattr(scores.micro(), score))
+        assert metrics[f"span_{score}_macro"].value() == pytest.approx(getattr(scores.macro(), score))
+
+
+def test_types_of_spans_with_the_same_ends_are_confused() -> None:
+    scores = SpanScores()
+    scores.add(["B-per", "I-per", "O", "B-loc", "B-org"], ["B-per", "O", "O", "B-org", "B-org"])
+    labels, matrix = scores.confusion(9)
+    assert labels == ["loc", "org", "per", NONE]
+    assert matrix == [[0, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]
+    assert confusion_lines(scores) == [
+        "gold \\ predicted  loc  org  per  (none)",
+        "loc                 0    1    0       0",
+        "org                 0    1    0       0",
+        "per                 0    0    0       1",
+        "(none)              0    0    1       0",
+    ]
+
+
+def test_spans_without_a_type_are_words() -> None:
+    scores = SpanScores()
+    scores.add(list("BIOB"), list("BIBB"))
+    assert [(row.label, row.recall, row.precision) for row in scores.rows()] == [("word", 1.0, 2 / 3)]
+    assert scores.names(["B", "I", "O"]) == {"word"}
+
+
+def test_of_many_labels_the_most_frequent_and_the_worst_are_shown() -> None:
+    gold = [f"L{place:02}" for place in range(40) for _ in range(43 - place)]
+    wrong = {f"L{place:02}" for place in (3, 20, 39)}
+    scores = scored(gold, ["L00" if label in wrong else label for label in gold])
+    lines = label_table(scores)
+    names = [line.split()[0] for line in lines if line.startswith("L")]
+    # The label 39 has too few items to be one of the worst ones.
+    assert names[:11] == [*(f"L{place:02}" for place in range(10)), "L20"] and "L39" not in names
+    assert lines[11:13] == ["", "lowest f1 of the others, with a support of at least 5:"]
+    assert lines[-1] == "20 labels not shown, see the .eval file"
+    assert confusion_lines(scores) == ["40  L03 -> L00", "23  L20 -> L00", " 4  L39 -> L00"]
+
+
+def test_a_matrix_that_is_too_wide_becomes_a_list_and_there_is_none_without_errors_or_for_sets() -> None:
+    scores = scored(["a" * 30, "b" * 30], ["b" * 30, "b" * 30])
+    assert confusion_lines(scores, width=80) == [f"1  {'a' * 30} -> {'b' * 30}"]
+    assert len(confusion_lines(scores)) == 3
+    assert confusion_lines(scored(["a", "b"], ["a", "b"])) == []
+    several = LabelScores(exclusive=False)
+    several.add(["a"], [NONE])
+    assert confusion_lines(several) == []
+    assert several.as_json()["confusions"] == [{"gold": "a", "predicted": NONE, "count": 1}]
