@@ -59,6 +59,11 @@ class Scheme:
         (old, old_kind), (new, kind) = self.parse(before), self.parse(label)
         return (old, new, kind == old_kind) in self.starts
 
+    def continues_span(self, before: str, label: str) -> bool:
+        """Whether the span that ``before`` is in goes on with ``label``."""
+        (old, old_kind), (new, kind) = self.parse(before), self.parse(label)
+        return (old, new, kind == old_kind) in self.continues
+
     def spans(self, labels: Sequence[str]) -> list[Span]:
         """The spans of a sentence; labels that break the scheme are read as in the strict mode of seqeval.
 

@@ -1,7 +1,7 @@
 """Scores predicted labels against gold labels."""
 
 import copy
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from machamp_lite import progress
@@ -65,9 +65,13 @@ class MetricTracker:
             if decoder.Options.has_classes:
                 in_gold, in_predicted = annotated_items(labels, scored)
                 classes = decoder.label_pairs(in_gold, in_predicted, annotated_items(labels, words)[1])
-            counts: list[Metric | LabelScores] = [*self._metrics[task]]
-            for one in counts + [self._labels[task]] * (task in self._labels):
-                one.add(*(classes if one.compares_classes else (labels, scored)))
+            for counts in self._counts(task):
+                counts.add(*(classes if counts.compares_classes else (labels, scored)))
+
+    def _counts(self, task: str) -> Iterator[Metric | LabelScores]:
+        yield from self._metrics[task]
+        if task in self._labels:
+            yield self._labels[task]
 
     def scores(self) -> Scores:
         """The value of each metric of each annotated task."""

@@ -1,6 +1,7 @@
 """A linear-chain conditional random field (Lafferty et al. 2001) over the labels of a span scheme such as BIO."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,15 @@ from machamp_lite.nn.ragged import is_item, to_device
 FORBIDDEN = -1e30
 
 
+class SpanQuery(NamedTuple):
+    """A span: the index of its sentence, its first word, the word after its last one, and the ids of first labels."""
+
+    sentence: int
+    start: int
+    end: int
+    first_labels: Container[int]
+
+
 class LinearChainCRF(nn.Module):
     """Scores paths of labels; finds the best of all paths that follow the scheme, and the sum over them.
 
@@ -24,14 +34,18 @@ class LinearChainCRF(nn.Module):
 
     allowed: Tensor
     may_end: Tensor
+    # Which transitions stay within a span. *Shape:* (C + 1, C).
+    continues: Tensor
 
     def __init__(self, labels: Sequence[str], scheme: Scheme = BIO) -> None:
         super().__init__()
         # The last row is for transitions to the first word.
         allowed = [[scheme.allows(before, label) for label in labels] for before in [*labels, EDGE]]
+        continues = [[scheme.continues_span(before, label) for label in labels] for before in [*labels, EDGE]]
         may_end = [scheme.allows(label, EDGE) for label in labels]
         self.register_buffer("allowed", torch.tensor(allowed, dtype=torch.bool), persistent=False)
         self.register_buffer("may_end", torch.tensor(may_end, dtype=torch.bool), persistent=False)
+        self.register_buffer("continues", torch.tensor(continues, dtype=torch.bool), persistent=False)
         self.transitions = nn.Parameter(torch.zeros(len(labels) + 1, len(labels)))
         self.ends = nn.Parameter(torch.zeros(len(labels)))
 
@@ -98,28 +112,73 @@ class LinearChainCRF(nn.Module):
         mean_scores = ((log_numbers + can_end).softmax(1) * (means + ends)).sum(1)
         return self.log_partition(emissions, lengths) - mean_scores
 
-    def log_partition(self, emissions: Tensor, lengths: Tensor, *, within_scheme: bool = True) -> Tensor:
+    def log_partition(
+        self, emissions: Tensor, lengths: Tensor, *, within_scheme: bool = True, temperature: float | Tensor = 1.0
+    ) -> Tensor:
         """The logarithm of the sum over all paths in the scheme. *Shape:* (B, L, C), (B,) -> (B,).
 
-        Unless it is ``within_scheme``, all other paths are included, scored as by ``score``.
+        Unless it is ``within_scheme``, all other paths are included, scored as by ``score``. All scores are divided by
+        the ``temperature``.
         """
-        start, transitions, ends = self._masked_scores(FORBIDDEN if within_scheme else 0.0)
+        start, transitions, ends = self._masked_scores(FORBIDDEN if within_scheme else 0.0, temperature)
+        emissions = emissions / temperature
         scores, is_word = start + emissions[:, 0], self._is_word(lengths, emissions.shape[1])
         for position in range(1, emissions.shape[1]):
             following = (scores.unsqueeze(2) + transitions).logsumexp(1) + emissions[:, position]
             scores = torch.where(is_word[:, position, None], following, scores)
         return (scores + ends).logsumexp(1)
 
-    def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
+    def marginals(self, emissions: Tensor, lengths: Tensor, *, temperature: float = 1.0) -> Tensor:
         """The probability of each label of each word, given its sentence. *Shape:* (B, L, C), (B,) -> (B, L, C).
 
         The gradient of the log-partition (Eisner 2016) replaces the backward recursion.
         """
         # Prediction runs in inference mode, in which tensors have no gradients.
         with torch.inference_mode(mode=False), torch.enable_grad():
-            emissions = emissions.clone().detach().requires_grad_()
-            total = self.log_partition(emissions, lengths.clone()).sum()
+            emissions = (emissions.clone() / temperature).detach().requires_grad_()
+            total = self.log_partition(emissions * temperature, lengths.clone(), temperature=temperature).sum()
             return torch.autograd.grad(total, emissions)[0]
+
+    @torch.no_grad()
+    def span_probabilities(
+        self, emissions: Tensor, lengths: Tensor, spans: Sequence[SpanQuery], *, temperature: float = 1.0
+    ) -> Tensor:
+        """The probability of single spans: of all paths in the scheme that have exactly this span. *Shape:* -> (N,).
+
+        The sum is over all labels of other words, and all labels of the words of the span that mark it: a span of BIO
+        is followed by no ``I`` of its type. *Shape:* emissions (B, L, C), lengths (B,).
+        """
+        if not spans:
+            return emissions.new_zeros(0)
+        start, transitions, ends = self._masked_scores(FORBIDDEN, temperature)
+        inside = transitions.masked_fill(~self.continues[:-1], FORBIDDEN)
+        apart = transitions.masked_fill(self.continues[:-1], FORBIDDEN)
+        device = emissions.device
+        sentences, first, end = torch.tensor([span[:3] for span in spans], device=device).unbind(1)
+        is_start = torch.tensor(
+            [[label in span.first_labels for label in range(emissions.shape[2])] for span in spans], device=device
+        )
+        total = self.log_partition(emissions, lengths, temperature=temperature)[sentences]
+        emissions, is_word = emissions[sentences] / temperature, self._is_word(lengths, emissions.shape[1])[sentences]
+        scores = torch.full_like(start, FORBIDDEN)
+        for position in range(emissions.shape[1]):
+            if position == 0:
+                scores = start + emissions[:, 0]
+            else:
+                is_inside, is_edge = (first < position) & (end > position), (first == position) | (end == position)
+                outside = torch.where(is_edge[:, None, None], apart, transitions)
+                steps = torch.where(is_inside[:, None, None], inside, outside)
+                following = (scores.unsqueeze(2) + steps).logsumexp(1) + emissions[:, position]
+                scores = torch.where(is_word[:, position, None], following, scores)
+            scores = scores.masked_fill((first == position).unsqueeze(1) & ~is_start, FORBIDDEN)
+        return ((scores + ends).logsumexp(1) - total).exp().clamp_max(1)
+
+    def path_log_probabilities(
+        self, emissions: Tensor, path: Tensor, lengths: Tensor, *, temperature: float = 1.0
+    ) -> Tensor:
+        """log p(path) of paths in the scheme. *Shape:* (B, L, C), (B, L), (B,) -> (B,)."""
+        total = self.log_partition(emissions, lengths, temperature=temperature)
+        return self.score(emissions, path, lengths) / temperature - total
 
     def score(self, emissions: Tensor, path: Tensor, lengths: Tensor) -> Tensor:
         """The scores of given paths. *Shape:* (B, L, C), (B, L), (B,) -> (B,).
@@ -157,13 +216,15 @@ class LinearChainCRF(nn.Module):
             path.append(previous.gather(1, path[-1]))
         return torch.cat(path[::-1], dim=1)
 
-    def _masked_scores(self, forbidden: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _masked_scores(
+        self, forbidden: float, temperature: float | Tensor = 1.0
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The scores of transitions to the first word, between labels, and to the end of a sentence.
 
         ``forbidden`` replaces the scores of those that violate the scheme. *Shape:* -> (C,), (C, C), (C,).
         """
-        scores = self.transitions.masked_fill(~self.allowed, forbidden)
-        return scores[-1], scores[:-1], self.ends.masked_fill(~self.may_end, forbidden)
+        scores = (self.transitions / temperature).masked_fill(~self.allowed, forbidden)
+        return scores[-1], scores[:-1], (self.ends / temperature).masked_fill(~self.may_end, forbidden)
 
     def _previous(self, path: Tensor) -> Tensor:
         """The label before each word, as a row of ``allowed`` and ``transitions``. *Shape:* (B, L) -> (B, L)."""

@@ -8,7 +8,6 @@ import pytest
 from machamp_lite.inference import evaluation
 from machamp_lite.inference.evaluation import MetricTracker, sum_of_main_metrics
 
-
 CLASSES: dict[str, Any] = {"has_classes": True, "scores_spans": False}
 
 

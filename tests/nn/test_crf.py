@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from machamp_lite.data.span_schemes import SCHEMES, Scheme
-from machamp_lite.nn.crf import LinearChainCRF
+from machamp_lite.nn.crf import LinearChainCRF, SpanQuery
 from machamp_lite.weighting.path_losses import MarginObjective
 
 BIO = ["O", "B-a", "I-a", "B-b", "I-b"]
@@ -358,3 +358,50 @@ def test_gradients_of_partial_labels_are_finite(labels: list[str]) -> None:
     assert losses[0].item() == pytest.approx(0.0, abs=1e-5)
     for gradient in torch.autograd.grad(losses.sum(), [emissions, *crf.parameters()]):
         assert gradient.isfinite().all()
+
+
+def first_labels(labels: list[str], kind: str) -> set[int]:
+    marks = scheme_of(labels).marks
+    return {
+        number for number, label in enumerate(labels) if label.partition("-")[::2] in {(mark, kind) for mark in marks}
+    }
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.5])
+@every_label_set
+def test_probabilities_of_spans_are_sums_over_the_paths_with_exactly_these_spans(
+    labels: list[str], temperature: float
+) -> None:
+    crf, lengths = random_crf(labels), torch.tensor([4, 1, 3])
+    emissions = torch.randn(3, 4, len(labels))
+    expected: dict[tuple[int, int, int, str], float] = {}
+    for sentence, length in enumerate(lengths.tolist()):
+        paths = paths_in_scheme(labels, length)
+        scores = [score_by_hand(crf, emissions[sentence, :length], path) / temperature for path in paths]
+        for path, weight in zip(paths, torch.stack(scores).softmax(0).tolist(), strict=True):
+            for span in scheme_of(labels).spans([labels[number] for number in path]):
+                expected[sentence, *span] = expected.get((sentence, *span), 0.0) + weight
+    queries = [SpanQuery(*key[:3], first_labels(labels, key[3])) for key in expected]
+    found = crf.span_probabilities(emissions, lengths, queries, temperature=temperature)
+    assert found.tolist() == pytest.approx(list(expected.values()), abs=1e-5)
+    alone = [
+        crf.span_probabilities(emissions[[key[0]], : lengths[key[0]]], lengths[[key[0]]], [query._replace(sentence=0)])
+        for key, query in zip(expected, queries, strict=True)
+    ]
+    together = crf.span_probabilities(emissions, lengths, queries)
+    assert torch.cat(alone).tolist() == pytest.approx(together.tolist(), abs=1e-6)
+    assert crf.span_probabilities(emissions, lengths, []).shape == (0,)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_a_temperature_divides_all_scores(temperature: float) -> None:
+    crf, lengths, emissions = random_crf(BIO), torch.tensor([3, 2]), torch.randn(2, 3, 5)
+    scaled = random_crf(BIO)
+    with torch.no_grad():
+        for parameter in scaled.parameters():
+            parameter /= temperature
+    path = crf.viterbi(emissions, lengths)
+    marginals = crf.marginals(emissions, lengths, temperature=temperature)
+    assert torch.allclose(marginals, scaled.marginals(emissions / temperature, lengths), atol=1e-5)
+    found = crf.path_log_probabilities(emissions, path, lengths, temperature=temperature)
+    assert torch.allclose(found, -scaled.negative_log_likelihood(emissions / temperature, path, lengths), atol=1e-5)

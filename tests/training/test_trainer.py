@@ -26,7 +26,9 @@ def load(
     write_config: Callable[..., str], dataset: dict[str, Any], pair_dataset: dict[str, Any], tiny_params: str
 ) -> Callable[..., Any]:
     def load(*overrides: str) -> Any:
-        path = write_config(WORDS=dataset, PAIRS=pair_dataset)
+        # The golden losses are those of decoders in this order, which random weights depend on.
+        ordered = json.loads(json.dumps({"WORDS": dataset, "PAIRS": pair_dataset}, sort_keys=True))
+        path = write_config(**ordered)
         return load_config([path], parameters_config=tiny_params, overrides=overrides)
 
     return load
