@@ -235,9 +235,16 @@ def _predict_parser(prog: str) -> Parser:
         "from its score (default: tau of each task)",
     )
     parser.add_argument(
+        "--min_confidence",
+        type=float,
+        metavar="P",
+        help="tasks of type seq_bio predict no span that is less probable (default: min_confidence of each task)",
+    )
+    parser.add_argument(
         "--plain",
         action="store_true",
-        help="predict the most probable label, or all labels above 0.5, and ignore tau, costs and threshold of tasks",
+        help="predict the most probable label, or all labels above 0.5, and ignore tau, costs, threshold and "
+        "min_confidence of tasks",
     )
     _add_precision(parser)
     add_verbosity(parser)
@@ -276,11 +283,13 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
         if value is not None and not 1 <= value <= LARGEST_NUMBER:
             limit = "at least 1" if value < 1 else f"at most {LARGEST_NUMBER}"
             yield f"--{name}: found {shorten(str(value))}, expected {limit}"
-    if flags.threshold is not None and not 0 <= flags.threshold <= 1:
-        yield f"--threshold: found {flags.threshold:g}, expected a number from 0 to 1"
+    for name in ("threshold", "min_confidence"):
+        value = getattr(flags, name)
+        if value is not None and not 0 <= value <= 1:
+            yield f"--{name}: found {value:g}, expected a number from 0 to 1"
     if flags.tau is not None and not -LARGEST_TAU <= flags.tau <= LARGEST_TAU:
         yield f"--tau: found {flags.tau:g}, expected a number from -{LARGEST_TAU} to {LARGEST_TAU}"
-    for name in ("threshold", "tau"):
+    for name in ("threshold", "tau", "min_confidence"):
         if flags.plain and getattr(flags, name) is not None:
             yield f"--plain: found together with --{name}, expected one of them"
     for name in ("conn", "sep"):

@@ -209,7 +209,9 @@ def _predict(flags: argparse.Namespace) -> int:
             model.config, flags.dataset, sources, vocabularies=model.vocabularies, raw_text=flags.raw_text
         )
         options: dict[str, Any] = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized")}
-        options["decision"] = Decision(threshold=flags.threshold, tau=flags.tau, plain=flags.plain)
+        options["decision"] = Decision(
+            threshold=flags.threshold, tau=flags.tau, min_confidence=flags.min_confidence, plain=flags.plain
+        )
         # All datasets are checked before anything is written.
         for dataset in datasets:
             check_options(model, dataset, **options)
@@ -258,6 +260,7 @@ def _predict_files(
             max_sents=flags.max_sents,
             threshold=flags.threshold,
             tau=flags.tau,
+            min_confidence=flags.min_confidence,
             plain=flags.plain,
             top_n=flags.topn,
             conn=flags.conn or CONNECTION,

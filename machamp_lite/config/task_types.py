@@ -229,9 +229,18 @@ class SeqBioOptions(SpanLabelOptions):
         ("focal_gamma", "class_weights", "class weights are margins, so the loss has no probability of the labels"),
     )
 
+    # Scores are divided by it before probabilities are computed. Null: fitted on the dev data at the end of training.
+    temperature: Temperature | None
+    # Predicted spans with a lower probability become outside labels.
+    min_confidence: Threshold
+
     @property
     def scores_spans(self) -> bool:
         return True
+
+    @property
+    def is_calibrated_in_training(self) -> bool:
+        return self.temperature is None and self.min_confidence == 0
 
 
 class String2StringOptions(TaskOptions):
@@ -303,6 +312,8 @@ class DependencyOptions(TaskOptions):
     arc_representation_dim: Width
     tag_representation_dim: Width
     activation: Literal["elu", "linear"]
+    # Scores are divided by it before probabilities are computed. Null: fitted on the dev data at the end of training.
+    temperature: Temperature | None
     column_idxs: Annotated[list[Column], Field(min_length=2, max_length=2)] | None = None
 
     @model_validator(mode="before")
@@ -324,6 +335,10 @@ class DependencyOptions(TaskOptions):
         if self.column_idxs is not None:
             return self.column_idxs
         return [] if self.column_idx == COMMENT else [self.column_idx, int(self.column_idx) + 1]
+
+    @property
+    def is_calibrated_in_training(self) -> bool:
+        return self.temperature is None
 
 
 class RegressionOptions(TaskOptions):
@@ -443,7 +458,7 @@ BUILT_IN: dict[str, type[TaskOptions]] = {
 }
 _DECODERS = Path(__file__).resolve().parents[1] / "decoders"
 # Files in decoders/ that are not task types.
-_HELPERS = {"__init__", "base", "gold_trees", "label_cells", "single_label", "top_k"}
+_HELPERS = {"__init__", "base", "gold_likelihood", "gold_trees", "label_cells", "single_label", "top_k"}
 TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.py")} - _HELPERS)
 
 

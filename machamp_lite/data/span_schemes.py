@@ -42,6 +42,10 @@ class Scheme:
         """Whether the label is ``O`` or has a mark of the scheme."""
         return label == OUTSIDE or label.partition("-")[0] in self.marks
 
+    def marks_span(self, label: str) -> bool:
+        """Whether a word with this label is in a span."""
+        return self.parse(label)[0] != OUTSIDE
+
     def allows(self, before: str, label: str) -> bool:
         """Whether ``label`` may follow ``before``; either may be ``EDGE``.
 
@@ -146,6 +150,12 @@ BIO = SCHEMES["BIO"]
 def scheme_of(config: object) -> Scheme:
     """The scheme in a task's options; BIO if there is none or it was not recognised."""
     return SCHEMES.get(getattr(config, "scheme", AUTO), BIO)
+
+
+def outside_label(labels: Sequence[str], scheme: Scheme) -> int | None:
+    """The id of O, or of the first label that is outside of spans; None if all are in spans."""
+    outside = [label for label in labels if not scheme.marks_span(label)]
+    return labels.index(OUTSIDE if OUTSIDE in outside else outside[0]) if outside else None
 
 
 def recognise(steps: Mapping[tuple[str, str], int]) -> Scheme:

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from machamp_lite.config.task_types import COMMENT, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.gold_likelihood import GoldItems, GoldLikelihood, LabelLikelihood
 from machamp_lite.decoders.label_cells import read_column, read_sentence_label, read_weights
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
@@ -219,6 +220,10 @@ class Decoder(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no alternatives to the decoded labels")
 
+    def gold_likelihood(self, scores: Any, gold: GoldItems) -> GoldLikelihood:
+        """What the scores say of the gold labels; only task types with the option ``temperature`` have it."""
+        raise NotImplementedError(f"{type(self).__name__} has no probabilities to calibrate")
+
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
         """The labels of a long sentence from those of its parts; the label of a whole sentence is that of part 0."""
         return [label for part in parts for label in part] if self.Options.level == "word" else parts[0]
@@ -290,6 +295,11 @@ class LabelDecoder(Decoder):
     def targets(self, scores: Tensor, gold: Tensor) -> Tensor:
         """1 for the gold class of each item, 0 for others; all 0 if it is unknown. *Shape:* (N, C), (N,) -> (N, C)."""
         return (torch.arange(scores.shape[1], device=gold.device) == gold.unsqueeze(1)).float()
+
+    def gold_likelihood(self, scores: Any, gold: GoldItems) -> GoldLikelihood:
+        """Of single items."""
+        own = scores[gold.rows.to(scores.device)]
+        return LabelLikelihood(own, self.targets(own, gold.ids), exclusive=self.labels_are_exclusive)
 
     def decode(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The predicted class of each item."""

@@ -13,6 +13,7 @@ from machamp_lite.config.task_types import DependencyOptions, TaskOptions
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, LabelIssue, label_objective, split
+from machamp_lite.decoders.gold_likelihood import GoldItems, TreeLikelihood
 from machamp_lite.decoders.gold_trees import (
     NO_HEAD,
     Arc,
@@ -24,8 +25,10 @@ from machamp_lite.decoders.gold_trees import (
 )
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
+from machamp_lite.nn.decisions import divided
 from machamp_lite.nn.ragged import flatten, is_item, pad, starts_of, to_device
 from machamp_lite.nn.spanning_tree import decode_trees
+from machamp_lite.nn.tree_marginals import tree_marginals
 from machamp_lite.weighting.losses import LabelObjective
 
 # The relations of Universal Dependencies for loosely connected parts, the best first.
@@ -152,15 +155,30 @@ class Dependency(Decoder):
     def rank(
         self, scores: DependencyScores, sentences: Sequence[Sequence[str]], *, top_n: int
     ) -> list[list[RankedArc]]:
-        """The most probable heads of each word, independent of other words, and relations for the decoded head."""
+        """The most probable heads of each word, of all trees with one root, and relations for the decoded head."""
         lengths = [len(words) for words in sentences]
         decoded = torch.as_tensor(decode_trees(scores.arcs, lengths), device=scores.arcs.device)
-        arcs = _flat_arcs(scores).log_softmax(-1)
+        marginals = tree_marginals(divided(scores.arcs, self.config.temperature), scores.lengths)
+        arcs = flatten(marginals, scores.lengths).log()
         heads = best_labels(arcs, decoded, labels=range(arcs.shape[1]), top_n=top_n)
         relation_scores = self._allowed_scores(scores, decoded)
-        log_probabilities, best_ids = relation_scores.float().log_softmax(-1), argmax(relation_scores)
+        log_probabilities = divided(relation_scores, self.config.temperature).log_softmax(-1)
+        best_ids = argmax(relation_scores)
         relations = best_labels(log_probabilities, best_ids, labels=self.vocabulary.labels, top_n=top_n)
         return split(list(zip(heads, relations, strict=True)), lengths)
+
+    def gold_likelihood(self, scores: DependencyScores, gold: GoldItems) -> TreeLikelihood:
+        """Of whole trees, and of the relations of annotated words."""
+        chosen, rows, ids = list(gold.sentences), gold.rows.to(gold.ids.device), gold.ids
+        heads = ids.new_zeros(len(scores.dependents))
+        heads[rows] = ids[:, 0]
+        return TreeLikelihood(
+            scores.arcs[chosen],
+            gold.padded(scores.lengths)[:, :, 0],
+            scores.lengths[chosen],
+            relation_scores=self._allowed_scores(scores, heads)[rows],
+            relations=ids[:, 1],
+        )
 
     def _relation_scores(self, scores: DependencyScores, heads: Tensor) -> Tensor:
         """*Shape:* heads (W,) -> (W, R)."""

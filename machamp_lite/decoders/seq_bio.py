@@ -1,14 +1,16 @@
 """``seq_bio``: one span label per word, from one column; predictions always follow the scheme of the labels."""
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 
 from machamp_lite.config.task_types import SeqBioOptions, TaskOptions
 from machamp_lite.data.records import Record
-from machamp_lite.data.span_schemes import scheme_of
+from machamp_lite.data.span_schemes import Span, outside_label, scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelDecoder, class_weights
+from machamp_lite.decoders.gold_likelihood import GoldItems, PathLikelihood, span_queries
 from machamp_lite.nn.crf import LinearChainCRF
 from machamp_lite.nn.ragged import flatten, pad
 from machamp_lite.weighting.path_losses import PathObjective
@@ -32,6 +34,7 @@ class SeqBio(LabelDecoder):
     def __init__(self, *, config: TaskOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
         self.crf = LinearChainCRF(vocabulary.labels, scheme_of(config))
+        self.outside = outside_label(vocabulary.labels, scheme_of(config))
 
     @classmethod
     def read_weights(cls, record: Record, *, task: str, config: TaskOptions) -> list[float] | None:
@@ -69,9 +72,48 @@ class SeqBio(LabelDecoder):
         return [flatten(losses.unsqueeze(1) * shares, lengths)]
 
     def best_ids(self, scores: BioScores) -> Tensor:
-        """The best path of each sentence in the scheme. *Shape:* -> (N,)."""
-        return flatten(self.crf.viterbi(*scores), scores.lengths)
+        """The best path of each sentence in the scheme, without spans below ``min_confidence``. *Shape:* -> (N,)."""
+        paths = self.crf.viterbi(*scores)
+        if self.config.min_confidence > 0 and self.outside is not None:
+            found = self._spans(paths, scores.lengths)
+            for (sentence, (start, end, _)), probability in zip(found, self._confidences(scores, found), strict=True):
+                if probability < self.config.min_confidence:
+                    paths[sentence, start:end] = self.outside
+        return flatten(paths, scores.lengths)
+
+    def _spans(self, paths: Tensor, lengths: Tensor) -> list[tuple[int, Span]]:
+        """The spans of each sentence, with its index."""
+        labels, scheme = self.vocabulary.labels, scheme_of(self.config)
+        return [
+            (sentence, span)
+            for sentence, (path, length) in enumerate(zip(paths.tolist(), lengths.tolist(), strict=True))
+            for span in scheme.spans([labels[label] for label in path[:length]])
+        ]
+
+    def _confidences(self, scores: BioScores, spans: Sequence[tuple[int, Span]]) -> list[float]:
+        """The probability of each span, of all label sequences of its sentence."""
+        queries = span_queries(spans, self.vocabulary.labels, scheme_of(self.config))
+        found = self.crf.span_probabilities(*scores, queries, temperature=self.temperature)
+        return found.tolist()
+
+    @property
+    def temperature(self) -> float:
+        """What scores are divided by before probabilities are computed."""
+        return self.config.temperature or 1.0
+
+    def gold_likelihood(self, scores: BioScores, gold: GoldItems) -> PathLikelihood:
+        """Of the labels of whole sentences."""
+        chosen = list(gold.sentences)
+        return PathLikelihood(
+            self.crf,
+            scores.emissions[chosen],
+            gold.padded(scores.lengths),
+            scores.lengths[chosen],
+            labels=gold.labels,
+            names=self.vocabulary.labels,
+            scheme=scheme_of(self.config),
+        )
 
     def log_probabilities(self, scores: BioScores) -> Tensor:
         """Marginal log-probabilities: sums over all paths of the sentence in the scheme. *Shape:* -> (N, C)."""
-        return flatten(self.crf.marginals(*scores), scores.lengths).log()
+        return flatten(self.crf.marginals(*scores, temperature=self.temperature), scores.lengths).log()

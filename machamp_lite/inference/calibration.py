@@ -3,29 +3,35 @@
 Probabilities are calibrated if, of the items that get the probability 0.8, 80% are right (Guo et al. 2017).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.dataloading.batch import Batch, join_gold
 from machamp_lite.dataloading.example import Example
-from machamp_lite.decoders.base import Decoder, LabelDecoder
+from machamp_lite.decoders.base import Decoder
+from machamp_lite.decoders.gold_likelihood import GoldItems, GoldLikelihood
 from machamp_lite.inference.engine import score_batches
 from machamp_lite.metrics.base import ratio
 from machamp_lite.model.multitask_model import Model
+from machamp_lite.nn.ragged import starts_of
 
 BINS = 15
 # With fewer items, no temperature is fitted.
 MIN_ITEMS = 50
 # Sentences per dataset, spread evenly over the dev file, from which a temperature is fitted.
 MAX_SENTENCES = 10_000
+# The same for CRFs and parsers.
+MAX_STRUCTURES = 500
 # Where all dev items are right, the best temperature is 0.
 _LOWEST, _HIGHEST = 0.1, 10.0
-_HALVINGS = 40
+# Enough for four digits.
+_HALVINGS = 18
 
 
 def has_temperature(options: TaskOptions) -> bool:
@@ -104,39 +110,42 @@ class CalibrationTracker:
     def add(self, model: Model, batch: Batch, scores: Mapping[str, Any]) -> None:
         """Adds the annotated items of a batch."""
         for task in self._tasks:
-            if task in scores:
-                decoder = label_decoder(model, task)
-                kept = self._scores.setdefault(task, CalibrationScores(exclusive=decoder.labels_are_exclusive))
-                for own, targets in annotated_scores(decoder, batch, task, scores[task]):
-                    kept.add(decoder.log_probabilities(own).exp(), targets)
+            likelihood = gold_likelihood(model, batch, task, scores[task]) if task in scores else None
+            if likelihood is not None:
+                kept = self._scores.setdefault(task, CalibrationScores(exclusive=likelihood.exclusive))
+                kept.add(*likelihood.probabilities(model.decoder(task).config.temperature or 1.0))
 
     def values(self) -> dict[str, dict[str, float]]:
         """The scores of each task with gold labels."""
         return {task: values for task, scores in self._scores.items() if (values := scores.values())}
 
 
-def label_decoder(model: Model, task: str) -> LabelDecoder:
-    """The decoder of a task with a temperature."""
-    decoder: Decoder = model.decoder(task)
-    assert isinstance(decoder, LabelDecoder)
-    return decoder
-
-
-def annotated_scores(
-    decoder: LabelDecoder, batch: Batch, task: str, scores: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields the scores and targets of the annotated items of a batch, if there are any. *Shape:* (N, C), (N, C)."""
+def gold_likelihood(
+    model: Model, batch: Batch, task: str, scores: Any, *, every: int = 1
+) -> GoldLikelihood | None:
+    """What the scores say of the annotated sentences of a batch, or of ``every`` n-th of them; None without any."""
     items = batch.tasks[task]
-    found, gold = [], []
-    for sentence, rows in zip(items.sentences, scores.split(items.lengths.tolist()), strict=True):
-        example = batch.examples[sentence]
-        if task in example.gold:
-            annotated = example.gold_items.get(task)
-            found.append(rows if annotated is None else rows[torch.from_numpy(annotated).to(rows.device)])
-            gold.append(example.gold[task])
-    if found:
-        joined = torch.cat(found)
-        yield joined, decoder.targets(joined, torch.from_numpy(join_gold(gold)).to(joined.device))
+    starts = starts_of(items.lengths).tolist()
+    sentences = [
+        (number, batch.examples[sentence])
+        for number, sentence in enumerate(items.sentences)
+        if task in batch.examples[sentence].gold
+    ][::every]
+    if not sentences:
+        return None
+    decoder = model.decoder(task)
+    rows = [
+        starts[number] + example.gold_items.get(task, np.arange(int(items.lengths[number])))
+        for number, example in sentences
+    ]
+    ids = torch.from_numpy(join_gold([example.gold[task] for _, example in sentences]))
+    gold = GoldItems(
+        sentences=[number for number, _ in sentences],
+        labels=[example.labels[task] for _, example in sentences],
+        rows=torch.from_numpy(np.concatenate(rows)),
+        ids=ids.to(model.device),
+    )
+    return decoder.gold_likelihood(scores, gold)
 
 
 def fit_temperatures(
@@ -146,59 +155,52 @@ def fit_temperatures(
 
     Tasks with fewer than ``MIN_ITEMS`` items are left out.
     """
-    found: dict[str, list[tuple[Tensor, Tensor]]] = {task: [] for task in tasks}
+    found: dict[str, list[GoldLikelihood]] = {task: [] for task in tasks}
     if not found:
         return {}
     for examples in data.values():
         step = -(-len(examples) // MAX_SENTENCES) or 1
         chosen = [examples[index] for index in range(0, len(examples), step)]
         chosen = [example for example in chosen if found.keys() & example.gold.keys()]
+        every = {task: _step(model.decoder(task), len(chosen)) for task in tasks}
         for _, batch, scores in score_batches(model, chosen):
             for task in found.keys() & scores.keys():
-                pairs = annotated_scores(label_decoder(model, task), batch, task, scores[task])
-                found[task] += [(own.float().cpu(), targets.cpu()) for own, targets in pairs]
-    fitted = {}
-    for task, parts in found.items():
-        exclusive = label_decoder(model, task).labels_are_exclusive
-        if sum(len(own) for own, _ in parts) >= MIN_ITEMS:
-            all_scores, all_targets = (torch.cat(part) for part in zip(*parts, strict=True))
-            fitted[task] = _fitted(all_scores, all_targets, exclusive=exclusive)
-    return fitted
+                likelihood = gold_likelihood(model, batch, task, scores[task], every=every[task])
+                found[task] += [] if likelihood is None else [likelihood]
+    return {
+        task: _fitted(parts) for task, parts in found.items() if sum(part.items for part in parts) >= MIN_ITEMS
+    }
 
 
-def _fitted(scores: Tensor, targets: Tensor, *, exclusive: bool) -> FittedTemperature:
-    temperature = round(fit_temperature(scores, targets, exclusive=exclusive), 4)
+def _step(decoder: Decoder, sentences: int) -> int:
+    """Sums over all label sequences or trees take time: of how many sentences of a batch one is used."""
+    return 1 if decoder.items_are_independent else -(-sentences // MAX_STRUCTURES) or 1
+
+
+def _fitted(parts: Sequence[GoldLikelihood]) -> FittedTemperature:
+    temperature = round(fit_temperature(parts), 4)
     values = []
     for divisor in (1.0, temperature):
-        scaled = scores / divisor
-        kept = CalibrationScores(exclusive=exclusive)
-        kept.add(scaled.softmax(-1) if exclusive else scaled.sigmoid(), targets)
-        loss = negative_log_likelihood(scaled, targets, exclusive=exclusive)
-        values.append({"NLL": float(loss), **kept.values()})
+        kept = CalibrationScores(exclusive=parts[0].exclusive)
+        for part in parts:
+            kept.add(*part.probabilities(divisor))
+        values.append({"NLL": negative_log_likelihood(parts, 1 / divisor), **kept.values()})
     return FittedTemperature(temperature, *values)
 
 
-def fit_temperature(scores: Tensor, targets: Tensor, *, exclusive: bool) -> float:
+def fit_temperature(parts: Sequence[GoldLikelihood]) -> float:
     """The temperature, from 0.1 to 10, that minimises the negative log-likelihood (Guo et al. 2017).
 
     The likelihood is convex in the inverse of the temperature, so the root of its derivative is found by bisection.
-    Items whose gold label is unknown are left out. *Shape:* (N, C), (N, C).
     """
-    if exclusive:
-        is_known = targets.sum(-1) > 0
-        scores, targets = scores[is_known], targets[is_known]
     low, high = 1 / _HIGHEST, 1 / _LOWEST
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5
-        scaled = middle * scores
-        probabilities = scaled.softmax(-1) if exclusive else scaled.sigmoid()
-        slope = ((probabilities - targets) * scores).sum(dtype=torch.float64)
-        low, high = (low, middle) if slope > 0 else (middle, high)
+        low, high = (low, middle) if sum(part.loss(middle).slope for part in parts) > 0 else (middle, high)
     return float((low * high) ** -0.5)
 
 
-def negative_log_likelihood(scores: Tensor, targets: Tensor, *, exclusive: bool) -> Tensor:
-    """The mean over items with a known label, or over the decisions of all items. *Shape:* (N, C), (N, C) -> ()."""
-    if exclusive:
-        return -(scores.log_softmax(-1) * targets).sum() / targets.sum().clamp_min(1)
-    return torch.nn.functional.binary_cross_entropy_with_logits(scores, targets)
+def negative_log_likelihood(parts: Sequence[GoldLikelihood], inverse: float) -> float:
+    """The mean over items with a known label, over words, or over the decisions of all items."""
+    losses = [part.loss(inverse) for part in parts]
+    return ratio(sum(loss.total for loss in losses), sum(loss.number for loss in losses))

@@ -21,7 +21,6 @@ from machamp_lite.data.vocabulary import UNKNOWN
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import LabelDecoder
 from machamp_lite.errors import ConfigError, nearest
-from machamp_lite.inference.calibration import label_decoder
 from machamp_lite.inference.decisions import plain_options
 from machamp_lite.inference.engine import score_batches
 from machamp_lite.metrics import METRICS, Metric
@@ -156,7 +155,7 @@ def tunable_tasks(config: DatasetConfig, dataset: str, task: str | None, *, seve
     known = [
         name
         for name, options in config.active().tasks.items()
-        if ("threshold" if several_labels else "temperature") in type(options).model_fields
+        if type(options).model_fields.keys() & ({"threshold"} if several_labels else {"threshold", "tau"})
     ]
     if not known:
         flag, types = ("--min_precision", "") if several_labels else ("--dataset", "seq, classification, ")
@@ -182,7 +181,8 @@ def tune_decision(
     ``metric`` is by default the main metric of the task. With ``min_precision``, the threshold of each label is the
     lowest one with this precision. Raises ``ConfigError`` for a metric that the task does not have.
     """
-    decoder = label_decoder(model, task)
+    decoder: Any = model.decoder(task)
+    assert isinstance(decoder, LabelDecoder)
     metric = metric or decoder.config.metric
     if metric not in decoder.Options.metrics:
         raise ConfigError(

@@ -10,6 +10,7 @@ from typing import Any
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import PLAIN_THRESHOLD, TaskOptions
+from machamp_lite.data.span_schemes import outside_label, scheme_of
 from machamp_lite.errors import ConfigError, did_you_mean
 from machamp_lite.files.atomic import write_json
 from machamp_lite.model.model_folder import CONFIG
@@ -18,8 +19,12 @@ from machamp_lite.weighting.class_weights import REST
 
 # The options of tasks that decide, with their values if the most probable label is predicted, or all labels that are
 # more probable than not.
-PLAIN: dict[str, Any] = {"tau": 0.0, "costs": None, "threshold": PLAIN_THRESHOLD}
-_TASK_TYPES = {"tau": "seq or classification", "threshold": "multiseq or multiclas"}
+PLAIN: dict[str, Any] = {"tau": 0.0, "costs": None, "threshold": PLAIN_THRESHOLD, "min_confidence": 0.0}
+_TASK_TYPES = {
+    "tau": "seq or classification",
+    "threshold": "multiseq or multiclas",
+    "min_confidence": "seq_bio",
+}
 
 TaskChanges = dict[str, dict[str, Any]]
 
@@ -28,17 +33,18 @@ TaskChanges = dict[str, dict[str, Any]]
 class Decision:
     """What a prediction uses instead of the options of the model, as the flags of ``predict.py`` with these names.
 
-    ``plain`` means no ``tau`` and no costs, and a threshold of 0.5.
+    ``plain`` means no ``tau``, no costs and no ``min_confidence``, and a threshold of 0.5.
     """
 
     threshold: float | None = None
     tau: float | None = None
+    min_confidence: float | None = None
     plain: bool = False
 
     def check(self, config: DatasetConfig, dataset: str) -> None:
         """Raises ``ConfigError`` for an option that no task of the dataset has."""
         tasks = config.active().tasks.values()
-        for key in ("threshold", "tau"):
+        for key in _TASK_TYPES:
             if getattr(self, key) is None:
                 continue
             if not any(_has(options, key) for options in tasks):
@@ -49,8 +55,9 @@ class Decision:
         changes: TaskChanges = {}
         for task, options in config.active().tasks.items():
             changed = plain_options(options) if self.plain else {}
-            if self.threshold is not None:
-                changed["threshold"] = self.threshold
+            for key in ("threshold", "min_confidence"):
+                if getattr(self, key) is not None:
+                    changed[key] = getattr(self, key)
             if self.tau is not None:
                 changed |= {"tau": self.tau, "costs": None}
             changes[task] = {key: value for key, value in changed.items() if _has(options, key)}
@@ -69,6 +76,8 @@ def decision_faults(options: TaskOptions, labels: Sequence[str]) -> Iterator[str
     named = {f"threshold -> {label}": label for label in sorted(listed)}
     for gold, row in costs.items():
         named |= {f"costs -> {gold}": gold, **{f"costs -> {gold} -> {predicted}": predicted for predicted in row}}
+    if getattr(options, "min_confidence", 0) and outside_label(labels, scheme_of(options)) is None:
+        yield "min_confidence: found no label outside of spans in the training data, expected one such as O"
     for key, label in named.items():
         if label not in labels:
             yield f"{key}: unknown label '{label}'{did_you_mean(label, labels)}"

@@ -69,6 +69,7 @@ def predict_file(
     max_sents: int | None = None,
     threshold: float | None = None,
     tau: float | None = None,
+    min_confidence: float | None = None,
     plain: bool = False,
     top_n: int | None = None,
     conn: str = CONNECTION,
@@ -93,7 +94,7 @@ def predict_file(
             model.config, dataset, source, vocabularies=model.vocabularies, raw_text=raw_text
         )
         config = find_dataset(model.config, name)
-        decision = Decision(threshold=threshold, tau=tau, plain=plain)
+        decision = Decision(threshold=threshold, tau=tau, min_confidence=min_confidence, plain=plain)
         check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, decision=decision)
         tracker = tracker or MetricTracker(config.tasks)
         faults = FaultList()

@@ -174,7 +174,7 @@ class LinearChainCRF(nn.Module):
         return ((scores + ends).logsumexp(1) - total).exp().clamp_max(1)
 
     def path_log_probabilities(
-        self, emissions: Tensor, path: Tensor, lengths: Tensor, *, temperature: float = 1.0
+        self, emissions: Tensor, path: Tensor, lengths: Tensor, *, temperature: float | Tensor = 1.0
     ) -> Tensor:
         """log p(path) of paths in the scheme. *Shape:* (B, L, C), (B, L), (B,) -> (B,)."""
         total = self.log_partition(emissions, lengths, temperature=temperature)

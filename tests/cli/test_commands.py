@@ -22,7 +22,7 @@ from machamp_lite.training.run_folder import default_run_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 # The tasks of each dataset whose probabilities are calibrated.
-CALIBRATED = {"UD": ["mood", "upos"], "PAIRS": ["same"]}
+CALIBRATED = {"UD": ["upos", "tree", "mood"], "PAIRS": ["same"]}
 MODEL_FILES = {
     *("config.json", "labels.json", "model.safetensors"),
     *("encoder/config.json", "encoder/tokenizer.json", "encoder/tokenizer_config.json"),

@@ -14,15 +14,20 @@ from torch.nn import functional
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
-from machamp_lite.inference.calibration import (
-    BINS,
-    CalibrationScores,
-    fit_temperature,
-    negative_log_likelihood,
-)
+from machamp_lite.decoders.gold_likelihood import LabelLikelihood
+from machamp_lite.inference import calibration
+from machamp_lite.inference.calibration import BINS, CalibrationScores
 from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training.run import train
+
+
+def fit_temperature(scores: Tensor, targets: Tensor, *, exclusive: bool) -> float:
+    return calibration.fit_temperature([LabelLikelihood(scores, targets, exclusive=exclusive)])
+
+
+def negative_log_likelihood(scores: Tensor, targets: Tensor, *, exclusive: bool) -> float:
+    return calibration.negative_log_likelihood([LabelLikelihood(scores, targets, exclusive=exclusive)], 1.0)
 
 
 def drawn(*, exclusive: bool, scale: float, number: int = 400, labels: int = 4) -> tuple[Tensor, Tensor]:
