@@ -289,7 +289,7 @@ def test_a_decision_for_no_task_is_one_line_and_writes_nothing(
 
 def test_an_unknown_task_or_metric_is_reported(model: Model, pairs: Path) -> None:
     datasets = model.config.datasets
-    assert tunable_tasks(datasets["PAIRS"], "PAIRS", None, several_labels=False) == ["same", "topics"]
+    assert tunable_tasks(datasets["PAIRS"], "PAIRS", None, several_labels=False) == ["topics", "same"]
     assert tunable_tasks(datasets["PAIRS"], "PAIRS", None, several_labels=True) == ["topics"]
     for dataset, task, several, line in [
         ("LEMMAS", None, False, "--dataset: found no task of type seq, classification, multiseq or multiclas in"),
