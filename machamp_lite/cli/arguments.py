@@ -222,6 +222,11 @@ def _predict_parser(prog: str) -> Parser:
         "--sep", metavar="STRING", help="with several labels per item, the string between them (default: |)"
     )
     parser.add_argument(
+        "--confidence",
+        action="store_true",
+        help="write a comment per sentence and task with the probability of all its labels, and of each span",
+    )
+    parser.add_argument(
         "--threshold",
         type=float,
         metavar="P",

@@ -208,7 +208,7 @@ def _predict(flags: argparse.Namespace) -> int:
         datasets = matching_datasets(
             model.config, flags.dataset, sources, vocabularies=model.vocabularies, raw_text=flags.raw_text
         )
-        options: dict[str, Any] = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized")}
+        options: dict[str, Any] = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized", "confidence")}
         options["decision"] = Decision(
             threshold=flags.threshold, tau=flags.tau, min_confidence=flags.min_confidence, plain=flags.plain
         )
@@ -263,6 +263,7 @@ def _predict_files(
             min_confidence=flags.min_confidence,
             plain=flags.plain,
             top_n=flags.topn,
+            confidence=flags.confidence,
             conn=flags.conn or CONNECTION,
             sep=flags.sep or SEPARATOR,
             tracker=tracker,

@@ -458,7 +458,7 @@ BUILT_IN: dict[str, type[TaskOptions]] = {
 }
 _DECODERS = Path(__file__).resolve().parents[1] / "decoders"
 # Files in decoders/ that are not task types.
-_HELPERS = {"__init__", "base", "gold_likelihood", "gold_trees", "label_cells", "single_label", "top_k"}
+_HELPERS = {"__init__", "base", "confidence", "gold_likelihood", "gold_trees", "label_cells", "single_label", "top_k"}
 TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.py")} - _HELPERS)
 
 

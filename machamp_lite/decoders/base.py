@@ -11,6 +11,7 @@ The methods of ``Decoder`` are in the order in which data passes through them:
 - ``write_labels`` and ``write_ranked`` write them into the record.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from machamp_lite.config.task_types import COMMENT, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.data.vocabulary import Vocabulary
+from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.gold_likelihood import GoldItems, GoldLikelihood, LabelLikelihood
 from machamp_lite.decoders.label_cells import read_column, read_sentence_label, read_weights
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
@@ -220,6 +222,10 @@ class Decoder(nn.Module, ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no alternatives to the decoded labels")
 
+    def confidences(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[Confidence] | None:
+        """How probable the decoded labels of each sentence are; None for a task without probabilities."""
+        return None
+
     def gold_likelihood(self, scores: Any, gold: GoldItems) -> GoldLikelihood:
         """What the scores say of the gold labels; only task types with the option ``temperature`` have it."""
         raise NotImplementedError(f"{type(self).__name__} has no probabilities to calibrate")
@@ -311,6 +317,11 @@ class LabelDecoder(Decoder):
         log_probabilities, best_ids = self.log_probabilities(scores), self.best_ids(scores)
         ranked = best_labels(log_probabilities, best_ids, labels=self.vocabulary.labels, top_n=top_n)
         return self.split_by_sentence(ranked, sentences)
+
+    def confidences(self, scores: Any, sentences: Sequence[Sequence[str]]) -> list[Confidence] | None:
+        """The product of the probabilities of all items."""
+        chosen = self.log_probabilities(scores).gather(1, self.best_ids(scores).unsqueeze(1)).squeeze(1)
+        return [Confidence(math.fsum(own), len(own)) for own in self.split_by_sentence(chosen.tolist(), sentences)]
 
     def split_by_sentence(self, labels: Sequence[Any], sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Splits the labels of a batch into one list per sentence."""

@@ -13,6 +13,7 @@ from machamp_lite.config.task_types import DependencyOptions, TaskOptions
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, LabelIssue, label_objective, split
+from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.gold_likelihood import GoldItems, TreeLikelihood
 from machamp_lite.decoders.gold_trees import (
     NO_HEAD,
@@ -28,7 +29,7 @@ from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
 from machamp_lite.nn.decisions import divided
 from machamp_lite.nn.ragged import flatten, is_item, pad, starts_of, to_device
 from machamp_lite.nn.spanning_tree import decode_trees
-from machamp_lite.nn.tree_marginals import tree_marginals
+from machamp_lite.nn.tree_marginals import log_tree_partition, tree_marginals
 from machamp_lite.weighting.losses import LabelObjective
 
 # The relations of Universal Dependencies for loosely connected parts, the best first.
@@ -166,6 +167,20 @@ class Dependency(Decoder):
         best_ids = argmax(relation_scores)
         relations = best_labels(log_probabilities, best_ids, labels=self.vocabulary.labels, top_n=top_n)
         return split(list(zip(heads, relations, strict=True)), lengths)
+
+    def confidences(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[Confidence]:
+        """The probability of the predicted tree, of all trees with one root, times those of its relations."""
+        lengths = [len(words) for words in sentences]
+        heads = torch.as_tensor(decode_trees(scores.arcs, lengths), device=scores.arcs.device)
+        arcs = divided(scores.arcs, self.config.temperature).double()
+        chosen = flatten(arcs, scores.lengths).gather(1, heads.unsqueeze(1)).squeeze(1)
+        relations = divided(self._allowed_scores(scores, heads), self.config.temperature).log_softmax(-1).amax(1)
+        totals = log_tree_partition(arcs, scores.lengths).tolist()
+        return [
+            # Rounding could make it more than certain.
+            Confidence(min(0.0, sum(own) - total), len(own))
+            for own, total in zip(split((chosen + relations).tolist(), lengths), totals, strict=True)
+        ]
 
     def gold_likelihood(self, scores: DependencyScores, gold: GoldItems) -> TreeLikelihood:
         """Of whole trees, and of the relations of annotated words."""

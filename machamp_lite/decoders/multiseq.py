@@ -14,6 +14,7 @@ from torch.nn import functional
 from machamp_lite.config.task_types import PLAIN_THRESHOLD, MultiSeqOptions, TaskOptions
 from machamp_lite.data.records import EMPTY, Record
 from machamp_lite.decoders.base import LabelDecoder, LabelIssue, class_weights, split
+from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.nn.decisions import divided
@@ -113,6 +114,13 @@ class MultiSeq(LabelDecoder):
     def log_probabilities(self, scores: Tensor) -> Tensor:
         """The log-probability of each label, independent of the threshold. *Shape:* (N, C) -> (N, C)."""
         return functional.logsigmoid(divided(scores, self.config.temperature))
+
+    def confidences(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[Confidence]:
+        """The product of the probabilities of all decisions: that a label is predicted, or that it is not."""
+        scaled = divided(scores, self.config.temperature)
+        signs = torch.where(scaled.sigmoid() > self._thresholds(scores), 1.0, -1.0)
+        items = functional.logsigmoid(signs * scaled).sum(1).tolist()
+        return [Confidence(sum(own), len(own)) for own in self.split_by_sentence(items, sentences)]
 
     def targets(self, scores: Tensor, gold: Tensor) -> Tensor:
         """1 for the gold labels of each item, 0 for others. *Shape:* (N, C), (N, most labels of an item) -> (N, C)."""

@@ -10,6 +10,7 @@ from machamp_lite.data.records import Record
 from machamp_lite.data.span_schemes import Span, outside_label, scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelDecoder, class_weights
+from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.gold_likelihood import GoldItems, PathLikelihood, span_queries
 from machamp_lite.nn.crf import LinearChainCRF
 from machamp_lite.nn.ragged import flatten, pad
@@ -95,6 +96,22 @@ class SeqBio(LabelDecoder):
         queries = span_queries(spans, self.vocabulary.labels, scheme_of(self.config))
         found = self.crf.span_probabilities(*scores, queries, temperature=self.temperature)
         return found.tolist()
+
+    def confidences(self, scores: BioScores, sentences: Sequence[Sequence[str]]) -> list[Confidence]:
+        """The probability of the best label sequence, and of each predicted span, of all label sequences."""
+        paths = self.crf.viterbi(*scores)
+        totals = self.crf.path_log_probabilities(
+            scores.emissions, paths, scores.lengths, temperature=self.temperature
+        ).tolist()
+        found = self._spans(paths, scores.lengths)
+        spans: list[list[tuple[Span, float]]] = [[] for _ in totals]
+        for (sentence, span), value in zip(found, self._confidences(scores, found), strict=True):
+            if value >= self.config.min_confidence:
+                spans[sentence].append((span, value))
+        return [
+            Confidence(total, length, tuple(own))
+            for total, length, own in zip(totals, scores.lengths.tolist(), spans, strict=True)
+        ]
 
     @property
     def temperature(self) -> float:

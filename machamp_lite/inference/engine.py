@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from machamp_lite.data.segments import Segments
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.dataloading.batch_sampler import make_batches
 from machamp_lite.dataloading.example import Example
+from machamp_lite.decoders.confidence import Confidence, join_confidences
 from machamp_lite.errors import MachampError, first_line
 from machamp_lite.model.encoder import EncoderError
 from machamp_lite.model.multitask_model import Model
@@ -26,16 +27,22 @@ MAX_PART_SUBWORDS = 512
 MAX_TEXT_SUBWORDS = 2**16
 
 T = TypeVar("T")
-# The decoded labels and the best labels of one sentence, by task.
-_Labels = tuple[dict[str, list[Any]], dict[str, list[Any]]]
+
+
+class Prediction(NamedTuple):
+    """The decoded labels of one sentence, the best labels of its items, and confidences, by task."""
+
+    labels: dict[str, list[Any]]
+    ranked: dict[str, list[Any]]
+    confidences: dict[str, Confidence]
 
 
 def predict_labels(
     model: Model, examples: Sequence[Example], *, batch_size: int | None = None
 ) -> Iterator[tuple[int, dict[str, list[Any]]]]:
     """Yields the index of each example and its predicted labels by task, ordered by length and not by index."""
-    for index, labels, _ in rank_labels(model, examples, top_n={}, batch_size=batch_size):
-        yield index, labels
+    for index, prediction in rank_labels(model, examples, top_n={}, batch_size=batch_size):
+        yield index, prediction.labels
 
 
 def rank_labels(
@@ -43,12 +50,14 @@ def rank_labels(
     examples: Sequence[Example],
     *,
     top_n: Mapping[str, int],
+    confidence: bool = False,
     batch_size: int | None = None,
     watch: Callable[[Batch, dict[str, Any]], None] | None = None,
-) -> Iterator[tuple[int, dict[str, list[Any]], dict[str, list[Any]]]]:
-    """As ``predict_labels``, and yields the ``top_n`` best labels of each item of some tasks.
+) -> Iterator[tuple[int, Prediction]]:
+    """Yields the index of each example and its prediction, ordered by length and not by index.
 
-    ``watch`` gets each batch with its scores.
+    It has the ``top_n`` best labels of each item of some tasks, and with ``confidence`` those of all tasks that have
+    probabilities. ``watch`` gets each batch with its scores.
     """
     split = [split_long_example(example) for example in examples]
     owners = [(index, number) for index, parts in enumerate(split) for number in range(len(parts))]
@@ -57,14 +66,16 @@ def rank_labels(
         message = "%s: %s with more than %d subwords %s predicted in parts"
         logger.warning(message, long[0].source, what, MAX_PART_SUBWORDS, verb)
 
-    def labels_of(batch: Batch, scores: dict[str, Any]) -> list[_Labels]:
-        labels = list(zip(model.labels(batch, scores), _best_labels(model, batch, scores, top_n), strict=True))
+    def labels_of(batch: Batch, scores: dict[str, Any]) -> list[Prediction]:
+        ranked = _best_labels(model, batch, scores, top_n)
+        confidences = _confidences(model, batch, scores if confidence else {})
+        labels = list(map(Prediction, model.labels(batch, scores), ranked, confidences))
         # Last, because a batch that does not fit in memory is predicted again in halves.
         if watch is not None:
             watch(batch, scores)
         return labels
 
-    incomplete: dict[int, dict[int, _Labels]] = {}
+    incomplete: dict[int, dict[int, Prediction]] = {}
     all_parts = [part for parts in split for part in parts]
     for indices, found in _in_batches(model, all_parts, labels_of, batch_size=batch_size):
         for index, labels in zip(indices, found, strict=True):
@@ -72,7 +83,7 @@ def rank_labels(
             done = incomplete.setdefault(owner, {})
             done[number] = labels
             if len(done) == len(split[owner]):
-                yield owner, *_join_parts(model, [done[number] for number in sorted(incomplete.pop(owner))])
+                yield owner, _join_parts(model, [done[number] for number in sorted(incomplete.pop(owner))])
 
 
 def _best_labels(
@@ -89,14 +100,32 @@ def _best_labels(
     return ranked
 
 
-def _join_parts(model: Model, parts: Sequence[_Labels]) -> _Labels:
-    """Joins the labels of the parts of a sentence."""
-    labels, ranked = parts[0]
+def _confidences(model: Model, batch: Batch, scores: Mapping[str, Any]) -> list[dict[str, Confidence]]:
+    """How sure the model is of each sentence, for the tasks that have probabilities."""
+    found: list[dict[str, Confidence]] = [{} for _ in batch.examples]
+    for task in scores:
+        sentences = batch.tasks[task].sentences
+        words = [batch.examples[sentence].words for sentence in sentences]
+        confidences = model.decoder(task).confidences(scores[task], words)
+        for sentence, confidence in zip(sentences, confidences or [], strict=confidences is not None):
+            found[sentence][task] = confidence
+    return found
+
+
+def _join_parts(model: Model, parts: Sequence[Prediction]) -> Prediction:
+    """Joins the predictions of the parts of a sentence."""
+    first = parts[0]
     if len(parts) == 1:
-        return labels, ranked
-    return (
-        {task: model.decoder(task).join([part[task] for part, _ in parts]) for task in labels},
-        {task: model.decoder(task).join_ranked([part[task] for _, part in parts]) for task in ranked},
+        return first
+    return Prediction(
+        {task: model.decoder(task).join([part.labels[task] for part in parts]) for task in first.labels},
+        {task: model.decoder(task).join_ranked([part.ranked[task] for part in parts]) for task in first.ranked},
+        {
+            task: join_confidences([part.confidences[task] for part in parts])
+            if model.decoder(task).Options.level == "word"
+            else confidence
+            for task, confidence in first.confidences.items()
+        },
     )
 
 

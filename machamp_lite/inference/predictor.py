@@ -41,10 +41,12 @@ from machamp_lite.model.multitask_model import Model
 logger = logging.getLogger(__name__)
 
 CONNECTION, SEPARATOR = "=", "|"
+# The end of the name of a comment with the confidence of a task.
+CONFIDENCE = "_confidence"
 
 
 def check_options(
-    model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, decision: Decision
+    model: Model, dataset: str, *, raw_text: bool, pre_tokenized: bool, confidence: bool, decision: Decision
 ) -> None:
     """Raises ``ConfigError`` for an option that the dataset does not support."""
     config = find_dataset(model.config, dataset)
@@ -54,6 +56,11 @@ def check_options(
         )
     if raw_text:
         check_raw_text(config, dataset, pre_tokenized=pre_tokenized)
+    if confidence and config.word_idx is None:
+        raise ConfigError(
+            f"--confidence: {dataset} reads {describe(config)}, without comments; expected a dataset with word_idx, or "
+            "--topn 2 for the probabilities of labels"
+        )
     decision.check(config, dataset)
 
 
@@ -72,6 +79,7 @@ def predict_file(
     min_confidence: float | None = None,
     plain: bool = False,
     top_n: int | None = None,
+    confidence: bool = False,
     conn: str = CONNECTION,
     sep: str = SEPARATOR,
     tracker: MetricTracker | None = None,
@@ -95,7 +103,8 @@ def predict_file(
         )
         config = find_dataset(model.config, name)
         decision = Decision(threshold=threshold, tau=tau, min_confidence=min_confidence, plain=plain)
-        check_options(model, name, raw_text=raw_text, pre_tokenized=pre_tokenized, decision=decision)
+        flags = {"raw_text": raw_text, "pre_tokenized": pre_tokenized, "confidence": confidence}
+        check_options(model, name, **flags, decision=decision)
         tracker = tracker or MetricTracker(config.tasks)
         faults = FaultList()
         # Raw text becomes lines with columns.
@@ -123,6 +132,7 @@ def predict_file(
                 tracker=tracker,
                 batch_size=batch_size,
                 top_n=top_n,
+                confidence=confidence,
                 conn=conn,
                 sep=sep,
                 from_raw_text=raw_text,
@@ -168,6 +178,7 @@ def predict_records(
     tracker: MetricTracker | None = None,
     batch_size: int | None = None,
     top_n: int | None = None,
+    confidence: bool = False,
     conn: str = CONNECTION,
     sep: str = SEPARATOR,
     from_raw_text: bool = False,
@@ -175,7 +186,8 @@ def predict_records(
     """Yields records in order with predicted labels; a ``tracker`` scores their gold labels first.
 
     If a task's ``topn`` (or ``top_n``, for all tasks) is above 1, each label is followed by the next best ones. With
-    ``from_raw_text``, the words are predicted, so tasks on raw text have no gold labels and are skipped.
+    ``confidence``, comments have the probabilities of all labels of a sentence and of spans. With ``from_raw_text``,
+    the words are predicted, so tasks on raw text have no gold labels and are skipped.
     """
     config = find_dataset(model.config, dataset).active()
     decoders = {task: decoder_class(options) for task, options in config.tasks.items()}
@@ -200,8 +212,10 @@ def predict_records(
             by_record = reader.examples(with_words, reader.read_labels(with_words, issues))
             pairs = [(record, one) for record, several in zip(with_words, by_record, strict=True) for one in several]
             examples = [example for _, example in pairs]
-            found = rank_labels(model, examples, top_n=ranked_tasks, batch_size=batch_size, watch=watch)
-            for index, labels, ranked in found:
+            found = rank_labels(
+                model, examples, top_n=ranked_tasks, confidence=confidence, batch_size=batch_size, watch=watch
+            )
+            for index, (labels, ranked, confidences) in found:
                 record, example = pairs[index]
                 advance(1)
                 if tracker is not None:
@@ -213,6 +227,8 @@ def predict_records(
                         decoder.write_ranked(record, ranked[task], task=task, config=options, conn=conn, sep=sep)
                     else:
                         decoder.write_labels(record, labels[task], task=task, config=options)
+                    if task in confidences and options.supports_top_k:
+                        record.set_comment(f"{task}{CONFIDENCE}", confidences[task].as_text())
             yield from chunk
 
 

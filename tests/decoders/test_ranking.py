@@ -48,7 +48,7 @@ def ranked_of(setting: Setting, top_n: int) -> list[tuple[Ranked, Any]]:
     """All ranked lists of the dev data, each with its decoded label."""
     task, examples = setting.case.task, setting.data.dev["DATA"]
     found = []
-    for _, labels, ranked in rank_labels(setting.model, examples, top_n={task: top_n}):
+    for _, (labels, ranked, _) in rank_labels(setting.model, examples, top_n={task: top_n}):
         for item, label in zip(ranked[task], labels[task], strict=True):
             found += lists_of(item, label, setting.case.task_type)
     return found
