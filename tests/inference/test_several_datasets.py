@@ -132,13 +132,13 @@ def test_nothing_is_written_if_a_dataset_is_wrong(
     Path("ud").write_text("1\tdogs\n2\trun\n\n1\tAnna\n2\truns\n\n")
     assert cli.predict(command) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ud: found")]
-    assert "several datasets that may read it, NER, UD; expected --dataset with one of " in line
+    assert "several datasets that may read it, UD, NER; expected --dataset with one of " in line
     assert line.endswith("; --dataset NER+UD predicts the tasks of all")
     assert not list(here.glob("out*"))
 
 
 def test_a_joined_dataset_does_not_change_the_datasets_of_the_model(model: Model, here: Path) -> None:
     predict_file(model, "all", "out", dataset="UD+NER")
-    assert list(model.config.datasets) == ["INTENTS", "NER", "PAIRS", "UD"]
-    with pytest.raises(ConfigError, match="several datasets that may read it, NER, UD;"):
+    assert list(model.config.datasets) == ["UD", "NER", "INTENTS", "PAIRS"]
+    with pytest.raises(ConfigError, match="several datasets that may read it, UD, NER;"):
         predict_file(model, "all", "out")
