@@ -90,7 +90,8 @@ def test_it_is_written_as_a_comment_that_changes_nothing_else(
         texts[name] = (tmp_path / "out").read_text().splitlines()
     comments = [line for line in texts[True] if line.startswith(f"# task{CONFIDENCE} = all=")]
     assert len(comments) == len(setting.data.dev["DATA"])
-    assert all(re.fullmatch(r"# \S+ = all=\d\.\d{4}\|mean=\d\.\d{4}(\|\d+-\d+(:\S+?)?=\d\.\d{4})*", line) for line in comments)
+    pattern = r"# \S+ = all=\d\.\d{4}\|mean=\d\.\d{4}(\|\d+-\d+(:\S+?)?=\d\.\d{4})*"
+    assert all(re.fullmatch(pattern, line) for line in comments)
     assert [line for line in texts[True] if line not in comments] == texts[False]
 
 

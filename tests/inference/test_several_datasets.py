@@ -133,7 +133,7 @@ def test_nothing_is_written_if_a_dataset_is_wrong(
     assert cli.predict(command) == 2
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ud: found")]
     assert "several datasets that may read it, UD, NER; expected --dataset with one of " in line
-    assert line.endswith("; --dataset NER+UD predicts the tasks of all")
+    assert line.endswith("; --dataset UD+NER predicts the tasks of all")
     assert not list(here.glob("out*"))
 
 
