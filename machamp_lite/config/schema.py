@@ -104,6 +104,7 @@ class TrainingParams(StrictModel):
     precision: Literal["auto", "fp32", "bf16"]
     grad_norm: PositiveFloat | None
     task_weighting: Literal["static", "uncertainty", "dwa", "random", "famo"]
+    log_gradients: Positive | None
     eval_format: EvalFormat
     calibrate: bool
     trackers: list[TrackerName]
@@ -138,6 +139,14 @@ class Params(StrictModel):
     datasets: DatasetDefaults
     batching: BatchingParams
     training: TrainingParams
+
+    @model_validator(mode="after")
+    def _check_gradients(self) -> Self:
+        if self.training.log_gradients is not None and not self.encoder.update_weights_encoder:
+            raise ValueError(
+                "training.log_gradients compares gradients of the encoder, expected update_weights_encoder to be true"
+            )
+        return self
 
 
 class DatasetConfig(DatasetDefaults):

@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class EpochLog(Callback):
-    """Logs speed, losses and dev scores after each epoch, with a level of ``logging``."""
+    """Logs speed, losses and dev scores after each epoch, with a level of ``logging``; gradients are always shown."""
 
     def __init__(self, level: int = logging.INFO) -> None:
         self.level = level
@@ -22,6 +22,9 @@ class EpochLog(Callback):
         weights_before = event.history[-2]["task_weights"] if len(event.history) > 1 else None
         for line in epoch_lines(event.metrics, is_best=event.is_best, weights_before=weights_before):
             logger.log(self.level, "%s", line)
+        if gradients := event.metrics.get("gradients"):
+            # No table has them.
+            logger.info("%s", gradient_line(gradients))
 
 
 def epoch_lines(
@@ -47,6 +50,15 @@ def epoch_lines(
                     shown.append(f"macro F1 {100 * labels['macro']['f1']:.2f}")
                 low = _labels_of_low_recall(labels["labels"])
             yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
+
+
+def gradient_line(gradients: Mapping[str, Mapping[str, float]]) -> str:
+    """The norms of the tasks' gradients on the encoder, and the lowest of their cosines."""
+    norms = ", ".join(f"{task} {own[task]:.4f}" for task, own in gradients.items())
+    cosines = ((task, other, value) for task, own in gradients.items() for other, value in own.items())
+    pairs = [(value, f"{task} and {other}") for task, other, value in cosines if other != task]
+    lowest = f"; lowest cosine {min(pairs)[0]:.2f}, of {min(pairs)[1]}" if pairs else ""
+    return f"norms of gradients on the encoder: {norms}{lowest}"
 
 
 def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:

@@ -90,11 +90,7 @@ class WeightedLoss(nn.Module):
         model, zero = self.model, self.used * 0.0
         if micro_batch is None:
             return zero, zero.detach()
-        losses = dict.fromkeys(micro_batch.counts, zero)
-        if micro_batch.examples:
-            batch = model.batch(micro_batch.examples, only_annotated=True)
-            with autocast(model):
-                losses |= model.losses(batch, model(batch), micro_batch.counts)
+        losses = dict.fromkeys(micro_batch.counts, zero) | losses_of_part(model, micro_batch)
         losses = {task: loss * micro_batch.scale for task, loss in losses.items()}
         # Random task weights are drawn once per batch, not once per micro-batch.
         with torch.random.fork_rng(devices=[]):
@@ -102,6 +98,15 @@ class WeightedLoss(nn.Module):
             total = model.total_loss(losses)
         assert total is not None, "loss_counts has only tasks with a weight"
         return total + zero, torch.stack([loss.detach().float() for loss in losses.values()])
+
+
+def losses_of_part(model: Model, micro_batch: MicroBatch) -> dict[str, Tensor]:
+    """What a micro-batch adds to the losses of its batch, for the tasks that it has. *Shape:* -> () each."""
+    if not micro_batch.examples:
+        return {}
+    batch = model.batch(micro_batch.examples, only_annotated=True)
+    with autocast(model):
+        return model.losses(batch, model(batch), micro_batch.counts)
 
 
 def train_step(

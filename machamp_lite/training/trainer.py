@@ -16,6 +16,7 @@ from machamp_lite.inference.evaluation import MetricTracker, evaluate, scores_by
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.callbacks import Callback, EpochEnd, Step
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
+from machamp_lite.training.gradient_log import means_of, task_gradients
 from machamp_lite.training.optimizer import set_encoder_trainable, set_rates
 from machamp_lite.training.score_files import memory_in_use
 from machamp_lite.training.train_step import BatchLosses, WeightedLoss, train_step
@@ -110,6 +111,10 @@ class Trainer:
     def _step(self, batches: Sequence[Sequence[Example]], loss_module: nn.Module) -> list[BatchLosses]:
         """Takes one step at its learning rates."""
         scheduler = self.model.config.params.training.learning_rate_scheduler
+        every = self.model.config.params.training.log_gradients
+        if every is not None and self.state.step % every == 0:
+            similarities = task_gradients(self.model, batches, step=self.state.step, processes=self.processes)
+            self.state.running.add_gradients(similarities)
         set_rates(self.optimizer, step=self.state.step, steps=self.steps, scheduler=scheduler)
         losses = train_step(
             self.model,
@@ -180,6 +185,8 @@ class Trainer:
             "counts": {name: tracker.counts() for name, tracker in trackers.items()},
             "labels": {name: tracker.label_scores_as_json() for name, tracker in trackers.items()},
         }
+        if running.gradients:
+            metrics["gradients"] = means_of(running.gradients)
         state.metrics.append(metrics)
         task_weights.end_epoch(mean_losses)
         is_best = state.finish_epoch(total, keep=self.model.config.params.training.keep_top_n)

@@ -26,6 +26,8 @@ class RunningEpoch:
     counts: dict[str, int] = field(default_factory=dict)
     total: Tensor | float = 0.0
     totals: int = 0
+    # By two tasks: the sum of a similarity of their gradients, and the number of its values.
+    gradients: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
     def add(self, losses: BatchLosses, *, words: int) -> None:
         """Adds the losses of one batch."""
@@ -37,6 +39,13 @@ class RunningEpoch:
         if losses.total is not None:
             self.total = self.total + losses.total
             self.totals += 1
+
+    def add_gradients(self, similarities: Mapping[str, Mapping[str, float]]) -> None:
+        """Adds the results of ``task_gradients``."""
+        for task, own in similarities.items():
+            for other, value in own.items():
+                total, number = self.gradients.setdefault(task, {}).get(other, (0.0, 0))
+                self.gradients[task][other] = [total + value, number + 1]
 
     def mean_total(self) -> float:
         """The mean of the total loss over the batches that have one."""

@@ -26,6 +26,7 @@ from machamp_lite.training import run as runs
 from machamp_lite.training import trainer
 from machamp_lite.training.checkpoint import SavedState
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes, process_group
+from machamp_lite.training.gradient_log import task_gradients
 from machamp_lite.training.train_step import WeightedLoss, train_step
 
 WORDS = {
@@ -112,6 +113,8 @@ def several_steps(config: Any, processes: Processes) -> dict[str, torch.Tensor]:
     found = {}
     loss_module = processes.data_parallel(WeightedLoss(model))
     for step, batches in enumerate(every_batch):
+        for task, similarities in task_gradients(model, batches, step=step, processes=processes).items():
+            found |= {f"{step} {task} and {other}": torch.tensor(value) for other, value in similarities.items()}
         losses = train_step(
             model, batches, optimizer, step=step, loss_module=loss_module, processes=processes
         )
