@@ -155,7 +155,7 @@ def tiny_params(tmp_path: Path, encoder: str) -> str:
             "dependency": {"arc_representation_dim": 16, "tag_representation_dim": 8, "dropout": 0.0}
         },
         # Numbers are compared, and "auto" is another precision on another machine.
-        "training": {"num_epochs": 2, "precision": "fp32"},
+        "training": {"num_epochs": 2, "precision": "fp32", "report": False},
     }
     path.write_text(json.dumps(params), encoding="utf-8")
     return str(path)

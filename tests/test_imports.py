@@ -27,6 +27,7 @@ LAYERS = [
     "model",
     "acceleration",
     "inference",
+    "reporting",
     "training",
     "__init__",
     "cli",

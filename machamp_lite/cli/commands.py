@@ -9,6 +9,7 @@ from machamp_lite.cli.compare_weights import compare_weights
 from machamp_lite.cli.convert import convert_config
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.main import predict, train
+from machamp_lite.cli.report import report
 from machamp_lite.errors import ConfigError, did_you_mean
 
 PROG = "machamp-lite"
@@ -32,6 +33,7 @@ COMMANDS = {
     "predict": Subcommand(predict, "write the labels of a trained model into files"),
     "compare": Subcommand(compare, "compare the predictions of two runs, with tests of significance"),
     "compare-weights": Subcommand(compare_weights, "compare ways of weighting over several seeds"),
+    "report": Subcommand(report, "write an HTML report of one or several runs"),
     "convert-config": Subcommand(convert_config, "write a config of MaChAmp with the current keys"),
 }
 

@@ -125,10 +125,10 @@ def _train_one(
     processes: "Processes",
 ) -> None:
     """One run, which also logs to a file in its folder."""
+    from machamp_lite.files.run_files import LOG
     from machamp_lite.training.epoch_log import EpochLog
     from machamp_lite.training.progress_bar import ProgressBar
     from machamp_lite.training.run import TrainingRun
-    from machamp_lite.training.run_folder import LOG
     from machamp_lite.training.run_folder_lock import lock_run_folder
 
     set_up_logging(flags.log_level, silent=not processes.is_main_process)

@@ -108,6 +108,7 @@ class TrainingParams(StrictModel):
     eval_format: EvalFormat
     calibrate: bool
     trackers: list[TrackerName]
+    report: bool
     optimizer: OptimizerParams
     learning_rate_scheduler: SchedulerParams
 

@@ -71,6 +71,8 @@ class Decoder(nn.Module, ABC):
     labels_are_exclusive: ClassVar[bool] = True
     # False if the vocabulary does not consist of the labels in the file.
     labels_are_classes: ClassVar[bool] = True
+    # Whether a label is the position of a head (0 is the root) and a relation.
+    labels_are_arcs: ClassVar[bool] = False
     # By name of a parameter, the dimensions whose first rows belong to the labels of the vocabulary. A run that starts
     # from a model keeps the rows of the labels that both have; without this, changed labels make the decoder new.
     label_dimensions: ClassVar[Mapping[str, tuple[int, ...]]] = {}

@@ -60,6 +60,7 @@ class Dependency(Decoder):
 
     one_row_per_label = True
     items_are_independent = False
+    labels_are_arcs = True
     label_dimensions = dict.fromkeys(("relations.bilinear", "relations.linear.weight", "relations.linear.bias"), (0,))
     Options = DependencyOptions
     # The relations that roots (row 0) and other words (row 1) cannot have. *Shape:* (2, R).

@@ -68,8 +68,8 @@ class CalibrationScores:
         self.exclusive = exclusive
         self._number = 0
         self._squares = 0.0
-        # Per bin: the sum of confidences, and the number of right decisions.
-        self._bins = torch.zeros(2, BINS, dtype=torch.float64)
+        # Per bin: the sum of confidences, the number of right decisions, and that of all.
+        self._bins = torch.zeros(3, BINS, dtype=torch.float64)
 
     def add(self, probabilities: Tensor, targets: Tensor) -> None:
         """Adds items; targets are 1 for gold labels, 0 for others. *Shape:* (N, C), (N, C)."""
@@ -88,16 +88,29 @@ class CalibrationScores:
         bins = (confidences * BINS).ceil().long().clamp(1, BINS) - 1
         self._bins[0].index_add_(0, bins, confidences)
         self._bins[1].index_add_(0, bins, right)
+        self._bins[2].index_add_(0, bins, torch.ones_like(right))
 
     def values(self) -> dict[str, float]:
         """The two scores; empty without items."""
         if not self._number:
             return {}
-        confidence, right = self._bins
+        confidence, right, _ = self._bins
         return {
             "ece": round(float((confidence - right).abs().sum()) / self._number, 4),
             "brier": round(ratio(self._squares, self._number), 4),
         }
+
+
+    def bins(self) -> list[dict[str, float]]:
+        """The mean confidence, the accuracy and the number of decisions of each bin, for a reliability diagram."""
+        return [
+            {
+                "confidence": round(ratio(confidence, count), 4),
+                "accuracy": round(ratio(right, count), 4),
+                "count": int(count),
+            }
+            for confidence, right, count in self._bins.T.tolist()
+        ]
 
 
 class CalibrationTracker:
@@ -115,9 +128,13 @@ class CalibrationTracker:
                 kept = self._scores.setdefault(task, CalibrationScores(exclusive=likelihood.exclusive))
                 kept.add(*likelihood.probabilities(model.decoder(task).config.temperature or 1.0))
 
-    def values(self) -> dict[str, dict[str, float]]:
-        """The scores of each task with gold labels."""
-        return {task: values for task, scores in self._scores.items() if (values := scores.values())}
+    def values(self) -> dict[str, dict[str, Any]]:
+        """The scores and bins of each task with gold labels."""
+        return {
+            task: {**values, "bins": scores.bins()}
+            for task, scores in self._scores.items()
+            if (values := scores.values())
+        }
 
 
 def gold_likelihood(

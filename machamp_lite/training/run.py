@@ -25,6 +25,7 @@ from machamp_lite.model.multitask_model import Model, language_model_kind
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_transformer, with_language_model
 from machamp_lite.model.serialization import load_best_weights, load_model, save_model
+from machamp_lite.reporting.page import write_run_report
 from machamp_lite.training import run_folder, warm_start
 from machamp_lite.training.callbacks import Callback, TrainEnd, TrainStart
 from machamp_lite.training.checkpoint import (
@@ -39,6 +40,7 @@ from machamp_lite.training.data import check_same_data, read_data
 from machamp_lite.training.dev_predictions import predict_dev, warn_of_changed_data
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.epoch_log import EpochLog
+from machamp_lite.training.environment import environment_document
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.progress_bar import ProgressBar
 from machamp_lite.training.resume_checks import conditions_of
@@ -207,6 +209,8 @@ class TrainingRun:
         start_state(self.state_folder, loaded.model)
         run_folder.remove_older_run(self.folder)
         run_folder.write_configs(self.folder, loaded.config)
+        environment = environment_document(loaded.data, device=self.device, processes=self.processes)
+        run_folder.write_environment(self.folder, environment)
 
     def _make_trainer(
         self, loaded: "_Loaded", optimizer: torch.optim.Optimizer, callbacks: Sequence[Callback]
@@ -272,6 +276,8 @@ class TrainingRun:
         warn_of_changed_data(config, loaded.data.checksums)
         if not config.params.training.keep_state:
             remove_state(self.state_folder)
+        if config.params.training.report:
+            write_run_report(self.folder)
         return trackers
 
 

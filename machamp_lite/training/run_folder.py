@@ -23,16 +23,31 @@ from machamp_lite.files.checksums import (
     read_json_object,
     read_metadata,
 )
+from machamp_lite.files.run_files import (
+    DATASET_CONFIGS,
+    ENVIRONMENT,
+    EPOCHS,
+    HISTORY,
+    LAYERS,
+    METRICS,
+    MODEL,
+    OUTPUT,
+    PARAMS_CONFIG,
+    REPORT,
+    RUN,
+    SCORES,
+    STATE,
+)
 from machamp_lite.files.temporaries import remove_dead_temporaries
 from machamp_lite.model.model_folder import is_complete_model, remove_model
 from machamp_lite.model.multitask_model import Model
+from machamp_lite.reporting.page import is_report
 
-MODEL, EPOCHS, STATE = "model", "epochs", "state"
 STATE_FILE, START = "state.safetensors", "start"
-METRICS, HISTORY, LOG, LOCK = "metrics.json", "history.json", "log.txt", "run.lock"
-RUN, RUN_FORMAT = "run.json", 1
-PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.json", "layers.json"
-OUTPUT_ENDINGS = (".out", ".out.eval")
+RUN_FORMAT = 1
+OUTPUT_ENDINGS = (OUTPUT, SCORES)
+# Written once, with checksums in run.json.
+_DOCUMENTS = (PARAMS_CONFIG, DATASET_CONFIGS, ENVIRONMENT, LAYERS)
 # A temporary folder for the predictions of dev files.
 PREDICTIONS = "predictions"
 # The name of a model before it is removed.
@@ -97,7 +112,7 @@ def recorded_checksums(folder: Path) -> dict[str, list[str]] | None:
 
 def _can_be_recorded(name: str) -> bool:
     is_output = Path(name).name == name and name.endswith(OUTPUT_ENDINGS)
-    return is_output or name in (PARAMS_CONFIG, DATASET_CONFIGS, LAYERS)
+    return is_output or name in _DOCUMENTS
 
 
 def mark_run_folder(folder: Path) -> None:
@@ -210,6 +225,8 @@ def remove_older_run(folder: Path) -> None:
     _remove_epochs(folder, kept=())
     for path in filter(is_metrics, metrics_files(folder)):
         path.unlink()
+    if is_report(folder / REPORT):
+        (folder / REPORT).unlink()
     # The configs last: as long as they exist, the folder contains a run.
     recorded = recorded_checksums(folder) or {}
     for name in sorted(recorded, key=lambda name: name in (PARAMS_CONFIG, DATASET_CONFIGS)):
@@ -219,7 +236,7 @@ def remove_older_run(folder: Path) -> None:
 
 def remove_temporaries(folder: Path) -> None:
     """Removes the temporary files of killed runs."""
-    names = (MODEL, METRICS, HISTORY, LAYERS, PARAMS_CONFIG, DATASET_CONFIGS, RUN, PREDICTIONS)
+    names = (MODEL, METRICS, HISTORY, *_DOCUMENTS, REPORT, RUN, PREDICTIONS)
     epochs = (path.name[1:].partition(".json")[0] + ".json" for path in folder.glob(".metrics_epoch_*.json.*"))
     remove_dead_temporaries(folder, [*names, *epochs])
     for name in (EPOCHS, STATE):
@@ -230,6 +247,11 @@ def config_documents(config: Config) -> dict[str, Any]:
     """The contents of the two files from which a run can be repeated, by name."""
     datasets = {name: dataset.model_dump() for name, dataset in config.datasets.items()}
     return {PARAMS_CONFIG: config.params.model_dump(), DATASET_CONFIGS: datasets}
+
+
+def write_environment(folder: Path, document: Mapping[str, Any]) -> None:
+    """Writes what the run is made with."""
+    _write_document(folder, ENVIRONMENT, document)
 
 
 def write_configs(folder: Path, config: Config) -> None:

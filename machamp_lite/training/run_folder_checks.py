@@ -9,10 +9,9 @@ from pathlib import Path
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.checksums import has_checksum, is_regular_file
-from machamp_lite.files.temporaries import is_temporary
-from machamp_lite.model.model_folder import first_unknown_file, folder_of_model_file
-from machamp_lite.training.run_folder import (
+from machamp_lite.files.run_files import (
     DATASET_CONFIGS,
+    ENVIRONMENT,
     EPOCHS,
     HISTORY,
     LAYERS,
@@ -21,9 +20,15 @@ from machamp_lite.training.run_folder import (
     METRICS,
     MODEL,
     PARAMS_CONFIG,
+    REPORT,
     RUN,
-    START,
     STATE,
+)
+from machamp_lite.files.temporaries import is_temporary
+from machamp_lite.model.model_folder import first_unknown_file, folder_of_model_file
+from machamp_lite.reporting.page import is_report
+from machamp_lite.training.run_folder import (
+    START,
     STATE_FILE,
     is_epoch,
     is_lock,
@@ -36,7 +41,8 @@ from machamp_lite.training.run_folder import (
 
 # A folder with one of these contains a run that has started to train.
 _STARTED_RUN = (PARAMS_CONFIG, MODEL, METRICS)
-_RUN_FILES = (MODEL, EPOCHS, STATE, METRICS, HISTORY, LAYERS, LOG, PARAMS_CONFIG, DATASET_CONFIGS, RUN)
+_DOCUMENTS = (PARAMS_CONFIG, DATASET_CONFIGS, ENVIRONMENT, LAYERS)
+_RUN_FILES = (MODEL, EPOCHS, STATE, METRICS, HISTORY, LOG, REPORT, RUN, *_DOCUMENTS)
 
 
 def check_run_folders(
@@ -130,11 +136,13 @@ def _unknown_files(folder: Path, outputs: Iterable[str], *, resume: bool) -> Ite
         if os.path.lexists(folder / name) and not is_regular_file(folder / name):
             yield folder / name
     read_later = {PARAMS_CONFIG, DATASET_CONFIGS} if resume else set()
-    for name in sorted({*checksums, *outputs, PARAMS_CONFIG, DATASET_CONFIGS, LAYERS} - read_later):
+    for name in sorted({*checksums, *outputs, *_DOCUMENTS} - read_later):
         path = folder / name
         if os.path.lexists(path) and not has_checksum(path, checksums.get(name, ())):
             yield path
     yield from filterfalse(is_metrics, metrics_files(folder))
+    if os.path.lexists(folder / REPORT) and not is_report(folder / REPORT):
+        yield folder / REPORT
     yield first_unknown_file(folder / MODEL)
     for path in _files_in(folder / EPOCHS):
         yield first_unknown_file(path) if is_epoch(path) else path

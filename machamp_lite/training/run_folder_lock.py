@@ -13,9 +13,10 @@ from pathlib import Path
 from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError, check_empty_names
 from machamp_lite.files.checksums import read_json_object
+from machamp_lite.files.run_files import LOCK
 from machamp_lite.files.temporaries import lock_file
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
-from machamp_lite.training.run_folder import LOCK, mark_run_folder, recorded_checksums
+from machamp_lite.training.run_folder import mark_run_folder, recorded_checksums
 from machamp_lite.training.run_folder_checks import check_run_folder, inputs_of
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,93 @@
+"""The tables of a report: scores of all runs, and the scores of labels."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from machamp_lite.metrics import METRICS
+from machamp_lite.reporting.run_results import RunResults
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRow:
+    """The scores of a label on the dev data, with its count and weight in the training data."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+    count: int | None
+    weight: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSection:
+    """The scores of the labels of a task on a dev file."""
+
+    run: RunResults
+    dataset: str
+    task: str
+    rows: Sequence[LabelRow]
+    scores: Mapping[str, Any]
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the task has class weights."""
+        return any(row.weight is not None for row in self.rows)
+
+    @property
+    def confusion(self) -> Mapping[str, Any] | None:
+        """The confusion matrix, if the task has one label per item."""
+        found = self.scores["labels"].get("confusion")
+        return found if found and len(found["labels"]) > 1 else None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """The values of a metric in each run, as texts; ``best`` are the indices of the best ones of several."""
+
+    dataset: str
+    task: str
+    metric: str
+    texts: Sequence[str]
+    best: Sequence[int]
+
+
+def score_rows(runs: Sequence[RunResults]) -> Iterator[ScoreRow]:
+    """The scores of all datasets and tasks, in the order of the configs."""
+    keys = [
+        (dataset, task, metric)
+        for run in runs
+        for dataset, scores in run.scores.items()
+        for task in scores
+        if task in run.tasks
+        for metric in run.tasks[task].metric_names()
+    ]
+    for dataset, task, metric in dict.fromkeys(keys):
+        values = [run.scores.get(dataset, {}).get(task, {}).get(metric) for run in runs]
+        merits = [None if value is None else METRICS[metric].selection_score(value) for value in values]
+        known = [merit for merit in merits if merit is not None]
+        if known:
+            best = [number for number, merit in enumerate(merits) if merit == max(known)] if len(known) > 1 else []
+            texts = ["" if value is None else METRICS[metric].as_text(value) for value in values]
+            yield ScoreRow(dataset, task, metric, texts, best)
+
+
+def label_sections(runs: Sequence[RunResults]) -> Iterator[LabelSection]:
+    """The labels of all tasks that have scores of labels."""
+    for run in runs:
+        for dataset, tasks in run.scores.items():
+            for task, scores in tasks.items():
+                if "labels" in scores:
+                    rows = list(_label_rows(scores["labels"]["labels"], run.labels.get(task, {})))
+                    yield LabelSection(run=run, dataset=dataset, task=task, rows=rows, scores=scores)
+
+
+def _label_rows(scores: Mapping[str, Mapping[str, float]], trained: Mapping[str, Any]) -> Iterator[LabelRow]:
+    labels = trained.get("labels", [])
+    counts = dict(zip(labels, trained.get("counts", []), strict=False))
+    weights = dict(zip(labels, trained.get("weights") or [], strict=False))
+    for label, row in scores.items():
+        numbers = (row["precision"], row["recall"], row["f1"], int(row["support"]))
+        yield LabelRow(label, *numbers, counts.get(label), weights.get(label))
