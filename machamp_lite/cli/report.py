@@ -25,17 +25,21 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="the folder of a run; several are compared")
     parser.add_argument(
-        "--out", metavar="FILE", help="the file to write (default: report.html in the run folder, if there is one run)"
+        "--out",
+        metavar="FILE",
+        help="the file to write (default: report.html in the run folder, if there is one run)",
     )
     parser.add_argument(
         "--sentences",
         metavar="N",
         type=int,
         default=MAX_SENTENCES,
-        help=f"sentences per task, those with errors first (default: {MAX_SENTENCES})",
+        help=f"sentences with errors per task; a quarter as many have none (default: {MAX_SENTENCES})",
     )
     flags = parser.read(arguments)
-    check_empty_names({"--out": flags.out, **{f"RUN {number}": run for number, run in enumerate(flags.runs, start=1)}})
+    check_empty_names(
+        {"--out": flags.out, **{f"RUN {number}": run for number, run in enumerate(flags.runs, start=1)}}
+    )
     if flags.sentences < 1:
         raise ConfigError(f"--sentences: found {flags.sentences}, expected at least 1")
     if flags.out is None and len(flags.runs) > 1:

@@ -1,4 +1,4 @@
 """The report of one or several runs, as one HTML file."""
 
-# Sentences per task of a dataset in a report, those with errors first; at most a quarter of them have none.
+# Sentences with errors per task of a dataset in a report; there are a quarter as many without errors.
 MAX_SENTENCES = 100

@@ -29,7 +29,8 @@ _COLOURS = {
 _INK, _MUTED, _LINE, _ACCENT, *_SERIES = _COLOURS
 _STYLE = {
     "svg.fonttype": "none",
-    "svg.hashsalt": "machamp_lite",
+    # Ids are different in all charts of a page.
+    "svg.hashsalt": None,
     "font.size": 10,
     # Labels are text, not formulas.
     "text.parse_math": False,
@@ -71,7 +72,7 @@ def style() -> AbstractContextManager[None]:
     return matplotlib.rc_context(_STYLE)
 
 
-def learning_curves(runs: Sequence[RunResults], task: str) -> Markup:
+def learning_curves(runs: Sequence[RunResults], task: str) -> list[Markup]:
     """The training loss of a task, and its metrics on the dev data; of several runs, the main metric."""
     runs = [run for run in runs if task in run.tasks]
     is_single = len(runs) == 1
@@ -80,10 +81,12 @@ def learning_curves(runs: Sequence[RunResults], task: str) -> Markup:
     scores = [
         _line(run, name if is_single else run.name, "tasks", task, name) for run in runs for name in names
     ]
-    panels = {"loss on the training data": losses}
+    best = runs[0].best_epoch if is_single else None
+    charts = [_draw_lines("loss on the training data", losses, best=best)]
     if scores:
-        panels[f"{names[0] if len(names) == 1 else 'metrics'} on the dev data"] = scores
-    return _draw_lines(panels, best=runs[0].best_epoch if is_single else None)
+        title = f"{names[0] if len(names) == 1 else 'metrics'} on the dev data"
+        charts.append(_draw_lines(title, scores, best=best))
+    return charts
 
 
 def task_weights(run: RunResults) -> Markup | None:
@@ -91,7 +94,7 @@ def task_weights(run: RunResults) -> Markup | None:
     lines = [_line(run, task, "task_weights", task) for task in run.tasks]
     if all(weight == 1 for line in lines for weight in line.values):
         return None
-    return _draw_lines({"weight of the loss": lines}, best=None)
+    return _draw_lines("weight of the loss", lines)
 
 
 def reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
@@ -101,7 +104,12 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
     positions = [(number + 0.5) / len(bins) for number in range(len(bins))]
     used = [(position, row) for position, row in zip(positions, bins, strict=True) if row["count"]]
     upper.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle="--")
-    upper.bar([position for position, _ in used], [row["accuracy"] for _, row in used], 0.9 / len(bins), color=_ACCENT)
+    upper.bar(
+        [position for position, _ in used],
+        [row["accuracy"] for _, row in used],
+        0.9 / len(bins),
+        color=_ACCENT,
+    )
     upper.plot([row["confidence"] for _, row in used], [row["accuracy"] for _, row in used], "o", color=_INK)
     upper.set(ylim=(0, 1.02), xlim=(0, 1), ylabel="accuracy")
     lower.bar(positions, [row["count"] for row in bins], 0.9 / len(bins), color=_MUTED)
@@ -111,18 +119,29 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
 
 def recall_by_count(rows: Sequence[LabelRow]) -> Markup:
     """The recall of labels against their counts in the training data; the area is the class weight, if there is one."""
-    figure = _figure(7.2, 3.6)
+    from matplotlib.ticker import LogLocator
+
+    figure = _figure(5.6, 3.6)
     axes = figure.subplots()
     largest = max((row.weight for row in rows if row.weight), default=1.0)
     areas = [40 if row.weight is None else 15 + 200 * row.weight / largest for row in rows]
     axes.scatter(
-        [row.count for row in rows], [row.recall for row in rows], s=areas, color=_ACCENT, alpha=0.65, linewidths=0
+        [row.count for row in rows],
+        [row.recall for row in rows],
+        s=areas,
+        color=_ACCENT,
+        alpha=0.65,
+        linewidths=0,
     )
     for row in rows[:MOST_NAMES]:
         position = {"xytext": (5, 4), "textcoords": "offset points"}
         axes.annotate(_shortened(row.label), (row.count, row.recall), fontsize=8, **position)
-    axes.set(xscale="log", ylim=(-0.05, 1.08), xlabel="items in the training data", ylabel="recall on the dev data")
+    axes.set(
+        xscale="log", ylim=(-0.05, 1.08), xlabel="items in the training data", ylabel="recall on the dev data"
+    )
     axes.minorticks_off()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
     return _svg(figure)
 
 
@@ -134,22 +153,20 @@ def _line(run: RunResults, name: str, *keys: str) -> Line:
     return Line(name, [epoch for epoch, _ in found], [value for _, value in found])
 
 
-def _draw_lines(panels: Mapping[str, Sequence[Line]], *, best: int | None) -> Markup:
+def _draw_lines(title: str, lines: Sequence[Line], *, best: int | None = None) -> Markup:
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(4.2 * len(panels), 2.7)
-    for axes, (title, lines) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        axes.set_title(title)
-        if best is not None:
-            axes.axvline(best, color=_MUTED, linewidth=1, linestyle=":")
-        for number, line in enumerate(lines):
-            axes.plot(
-                line.epochs, line.values, "o-", color=_SERIES[number % SERIES], label=_shortened(line.name)
-            )
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlabel("epoch")
-        if len(lines) > 1:
-            axes.legend(fontsize=8)
+    figure = _figure(4.2, 2.7)
+    axes = figure.subplots()
+    axes.set_title(title)
+    if best is not None:
+        axes.axvline(best, color=_MUTED, linewidth=1, linestyle=":")
+    for number, line in enumerate(lines):
+        axes.plot(line.epochs, line.values, "o-", color=_SERIES[number % SERIES], label=_shortened(line.name))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.set_xlabel("epoch")
+    if len(lines) > 1:
+        axes.legend(fontsize=8)
     return _svg(figure)
 
 
@@ -160,7 +177,7 @@ def _figure(width: float, height: float) -> Any:
     figure = Figure((width, height))
     # Fixed margins take a tenth of the time of a computed layout.
     left, right, bottom, top = 0.65 / width, 1 - 0.1 / width, 0.5 / height, 1 - 0.3 / height
-    figure.subplots_adjust(left=left, right=right, bottom=bottom, top=top, wspace=0.2, hspace=0.15)
+    figure.subplots_adjust(left=left, right=right, bottom=bottom, top=top, hspace=0.15)
     return figure
 
 
@@ -180,7 +197,9 @@ def _svg(figure: Any) -> Markup:
     # Names of groups, which would be repeated in a page with several charts.
     text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    return Markup(re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg class="chart" aria-hidden="true" \1>', text))
+    return Markup(
+        re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg class="chart" aria-hidden="true" \1>', text)
+    )
 
 
 def _shortened(text: str) -> str:

@@ -88,7 +88,7 @@ def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) ->
     )
     environment.filters |= {"percent": _percent, "as_json": as_text, "compact": _compact, "colour": _colour}
     dev = [compare(run, name, most=max_sentences) for run in runs for name in run.datasets]
-    sentences = [(group, group.shown(max_sentences)) for one in dev for group in one.tasks]
+    groups = [group for one in dev for group in one.tasks]
     template = environment.get_template("report.html")
     with charts.style():
         return template.render(
@@ -97,22 +97,23 @@ def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) ->
             tasks=list(dict.fromkeys(task for run in runs for task in run.tasks)),
             score_rows=list(score_rows(runs)),
             label_sections=list(label_sections(runs)),
-            groups=[group for group, _ in sentences],
-            sentences=list(limited(sentences)),
+            groups=groups,
+            sentences=list(limited(groups)),
             notes=[note for one in dev for note in one.notes],
             charts=charts,
             draw_tree=trees.draw_tree,
+            max_sentences=max_sentences,
             max_labels=MAX_LABELS,
             max_confusions=MAX_CONFUSIONS,
         )
 
 
 def limited(
-    groups: Sequence[tuple[TaskSentences, Sequence[Sentence]]], *, size: int = MAX_SIZE
+    groups: Sequence[TaskSentences], *, size: int = MAX_SIZE
 ) -> Iterator[tuple[TaskSentences, Sentence]]:
     """Yields sentences, one of each group in turn, until they have about ``size`` characters in the page."""
-    for row in zip_longest(*(shown for _, shown in groups)):
-        for (group, _), sentence in zip(groups, row, strict=True):
+    for row in zip_longest(*(group.shown for group in groups)):
+        for group, sentence in zip(groups, row, strict=True):
             if sentence is not None:
                 # An arc or a word with its labels takes about 200 characters.
                 size -= 500 + 200 * len(sentence.gold) + sum(map(len, sentence.words))

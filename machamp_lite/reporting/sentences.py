@@ -19,10 +19,11 @@ from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError, MachampError
 from machamp_lite.files.run_files import OUTPUT
+from machamp_lite.metrics.base import annotated_items
+from machamp_lite.metrics.label_report import NONE
 from machamp_lite.reporting import MAX_SENTENCES
 from machamp_lite.reporting.run_results import RunResults
 
-NONE = "(none)"
 # Longer dev files are read to this sentence.
 MAX_READ = 20_000
 # Longer sentences are counted but not shown.
@@ -106,9 +107,10 @@ class TaskSentences:
         if len(kept) < limit and len(sentence.words) <= MAX_WORDS and size <= MAX_CHARACTERS:
             kept.append(sentence)
 
-    def shown(self, most: int) -> list[Sentence]:
-        """At most this many sentences, those with errors first."""
-        return [*self.wrong, *self.right][:most]
+    @property
+    def shown(self) -> list[Sentence]:
+        """The sentences that are kept, those with errors first."""
+        return [*self.wrong, *self.right]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,9 @@ def _pairs(source: str, target: Path, dataset: DatasetConfig) -> Iterator[tuple[
     file_format = replace(file_format, name=format_of(source, dataset.format))
     for gold, predicted in zip(records, read_records(target, file_format, required=required), strict=False):
         if gold.words != predicted.words:
-            raise DataError(f"{gold.where()}: differs from {predicted.where()}, so that errors cannot be shown")
+            raise DataError(
+                f"{gold.where()}: differs from {predicted.where()}, so that errors cannot be shown"
+            )
         if gold.rows:
             yield gold, predicted
 
@@ -202,13 +206,14 @@ def _sentence(gold: Record, predicted: Record, task: str, options: TaskOptions) 
     gold_texts = [None if label is None else _text(label) for label in labels]
     texts = list(map(_text, found))
     wrong = [one is not None and one != other for one, other in zip(gold_texts, texts, strict=True)]
+    pairs = [(str(one), other) for one, other in zip(gold_texts, texts, strict=True) if one is not None]
+    if options.has_classes:
+        # Each label of an item with several, and the classes that confusion matrices have.
+        annotated = annotated_items(labels, found)
+        pairs = list(zip(*decoder.label_pairs(*annotated, annotated_items(labels, gold.words)[1]), strict=True))
+    confusions = [(one, other) for one, other in pairs if one != other]
+    names = {label for pair in pairs for label in pair} - {NONE}
     spans = None
-    confusions = [
-        (str(one), other)
-        for one, other, is_wrong in zip(gold_texts, texts, wrong, strict=True)
-        if is_wrong
-    ]
-    names = {label for label in (*gold_texts, *texts) if label is not None}
     if getattr(options, "scheme", AUTO) != AUTO and None not in gold_texts:
         scheme = scheme_of(options)
         spans = (scheme.spans([str(text) for text in gold_texts]), scheme.spans(texts))
@@ -247,23 +252,16 @@ def _with_arcs(record: Record, gold: Sequence[Any], predicted: Sequence[Any]) ->
 
 
 def span_confusions(gold: Sequence[Span], predicted: Sequence[Span]) -> list[tuple[str, str]]:
-    """Pairs of types of a gold and a predicted span that overlap and are not equal; ``NONE`` without a counterpart.
+    """The types of spans that are not equal: of two with the same ends, or of one and ``NONE``.
 
-    >>> span_confusions([(0, 2, "PER"), (4, 5, "LOC")], [(0, 1, "PER"), (7, 8, "ORG")])
-    [('PER', 'PER (other words)'), ('LOC', '(none)'), ('(none)', 'ORG')]
+    >>> span_confusions([(0, 2, "PER"), (4, 5, "LOC")], [(0, 2, "ORG"), (4, 6, "LOC")])
+    [('PER', 'ORG'), ('LOC', '(none)'), ('(none)', 'LOC')]
     """
-    missed = [span for span in gold if span not in predicted]
-    spurious = [span for span in predicted if span not in gold]
-    pairs, used = [], set()
-    for start, end, kind in missed:
-        overlapping = next((span for span in spurious if span[0] < end and start < span[1]), None)
-        if overlapping is None:
-            pairs.append((kind, NONE))
-        else:
-            used.add(overlapping)
-            same = overlapping[2] == kind
-            pairs.append((kind, f"{kind} (other words)" if same else overlapping[2]))
-    return [*pairs, *((NONE, span[2]) for span in spurious if span not in used)]
+    in_gold, in_predicted = ({(start, end): kind for start, end, kind in spans} for spans in (gold, predicted))
+    pairs = (
+        (in_gold.get(ends, NONE), in_predicted.get(ends, NONE)) for ends in sorted(in_gold.keys() | in_predicted.keys())
+    )
+    return [(one, other) for one, other in pairs if one != other]
 
 
 def _text(label: Any) -> str:

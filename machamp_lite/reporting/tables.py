@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from machamp_lite.metrics import METRICS
+from machamp_lite.metrics.base import ratio
 from machamp_lite.reporting.run_results import RunResults
 
 
@@ -42,6 +43,14 @@ class LabelSection:
         found = self.scores["labels"].get("confusion")
         return found if found and len(found["labels"]) > 1 else None
 
+    def share(self, gold: int, predicted: int) -> float:
+        """The shade of a cell of the confusion matrix: recall, or an error relative to the most frequent one."""
+        matrix = self.scores["labels"]["confusion"]["matrix"]
+        if gold == predicted:
+            return ratio(matrix[gold][gold], sum(matrix[gold]))
+        most = max(max(row[:label] + row[label + 1 :]) for label, row in enumerate(matrix))
+        return ratio(matrix[gold][predicted], most)
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
@@ -69,7 +78,11 @@ def score_rows(runs: Sequence[RunResults]) -> Iterator[ScoreRow]:
         merits = [None if value is None else METRICS[metric].selection_score(value) for value in values]
         known = [merit for merit in merits if merit is not None]
         if known:
-            best = [number for number, merit in enumerate(merits) if merit == max(known)] if len(known) > 1 else []
+            best = (
+                [number for number, merit in enumerate(merits) if merit == max(known)]
+                if len(known) > 1
+                else []
+            )
             texts = ["" if value is None else METRICS[metric].as_text(value) for value in values]
             yield ScoreRow(dataset, task, metric, texts, best)
 

@@ -46,7 +46,9 @@ def draw_tree(sentence: Sentence) -> Markup:
     gold, predicted = sentence.heads
     above = [
         Arc(word, head - 1, str(relation), "missed" if is_wrong else "right")
-        for word, (head, relation, is_wrong) in enumerate(zip(gold, sentence.gold, sentence.wrong, strict=True))
+        for word, (head, relation, is_wrong) in enumerate(
+            zip(gold, sentence.gold, sentence.wrong, strict=True)
+        )
         if head >= 0
     ]
     below = [
@@ -136,5 +138,6 @@ def _draw(arc: Arc, level: int, centres: Sequence[float], base: float, side: int
 def _width(text: str, character: float) -> float:
     """About the width of a text in pixels."""
     return sum(
-        0 if combining(char) else 1.7 * character if east_asian_width(char) in "WF" else character for char in text
+        0 if combining(char) else 1.7 * character if east_asian_width(char) in "WF" else character
+        for char in text
     )

@@ -79,7 +79,7 @@ if (form) {
   // A number in a confusion matrix.
   for (const link of document.querySelectorAll("a[data-confusion]")) {
     link.addEventListener("click", () => {
-      form.reset();
+      for (const name of ["label", "text", "least", "most"]) field[name].value = "";
       if (field.run) field.run.value = link.dataset.run;
       choices();
       field.task.value = link.dataset.task;
