@@ -141,9 +141,9 @@ def _test_dataset(configs: "dict[str, Config]", task: str, flags: argparse.Names
 
 def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: argparse.Namespace) -> None:
     """One run, which also logs to a file in its folder."""
+    from machamp_lite.files.run_files import LOG
     from machamp_lite.training.progress_bar import ProgressBar
     from machamp_lite.training.run import TrainingRun
-    from machamp_lite.training.run_folder import LOG
     from machamp_lite.training.run_folder_lock import lock_run_folder
 
     set_up_logging()

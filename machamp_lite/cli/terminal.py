@@ -103,8 +103,8 @@ def _rows(event: EpochEnd) -> Iterator[dict[str, tuple[str, str]]]:
 
 def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
     """The last lines of a run: its best epoch and speed, where everything is, and what to do next."""
+    from machamp_lite.files.run_files import LOG, MODEL, REPORT
     from machamp_lite.training.progress_bar import clock
-    from machamp_lite.training.run_folder import LOG, MODEL
 
     seconds = sum(epoch["seconds"] for epoch in end.history)
     words = sum(epoch["seconds"] * epoch["words_per_second"] for epoch in end.history)
@@ -119,6 +119,8 @@ def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
         lines.append(f"warnings: {num_warnings}, see the log")
     outputs = [folder / f"{dataset}.out" for dataset in end.history[-1]["dev"]]
     lines += [f"predictions: {path}" for path in outputs if path.exists()]
+    if (folder / REPORT).exists():
+        lines.append(f"report: {folder / REPORT}")
     predict = "python predict.py" if prog.endswith(".py") else "machamp-lite predict"
     lines += [
         f"log: {folder / LOG}",

@@ -69,8 +69,6 @@ def write_run_report(folder: Path) -> None:
     except Exception:
         # The model is complete: a bug in the report is logged, and the run ends as usual.
         logger.exception("no %s, because of a bug in machamp_lite: please report it", REPORT)
-    else:
-        logger.info("report: %s", folder / REPORT)
 
 
 def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) -> str:

@@ -39,8 +39,8 @@ from machamp_lite.training.checkpoint import (
 from machamp_lite.training.data import check_same_data, read_data
 from machamp_lite.training.dev_predictions import predict_dev, warn_of_changed_data
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
-from machamp_lite.training.epoch_log import EpochLog
 from machamp_lite.training.environment import environment_document
+from machamp_lite.training.epoch_log import EpochLog
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.progress_bar import ProgressBar
 from machamp_lite.training.resume_checks import conditions_of

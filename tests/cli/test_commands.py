@@ -101,6 +101,7 @@ def test_a_run_folder_holds_all_that_a_run_is(
     outputs = {f"{name}.out{end}" for name in ("UD", "PAIRS") for end in ("", ".eval")}
     assert files_of(Path("run")) == {
         *("run.json", "log.txt", "params-config.json", "dataset-configs.json", "layers.json"),
+        "environment.json",
         *("metrics.json", "history.json", "metrics_epoch_0.json", "metrics_epoch_1.json"),
         *outputs,
         *(f"model/{name}" for name in MODEL_FILES),

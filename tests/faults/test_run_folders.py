@@ -173,6 +173,8 @@ FOREIGN: list[tuple[Callable[[str], None], str]] = [
     (write, "history.json"),
     (write, "metrics_epoch_0.json"),
     (write, "layers.json"),
+    (write, "environment.json"),
+    (write, "report.html"),
     (write, "WORDS.out"),
     (write, "WORDS.out.eval"),
     (own_weights, "model/model.safetensors"),
