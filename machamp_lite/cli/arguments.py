@@ -101,7 +101,7 @@ def add_verbosity(parser: argparse.ArgumentParser) -> None:
     group = parser.add_mutually_exclusive_group()
     for flag, name, level, text in (
         ("-q", "--quiet", logging.ERROR, "print only errors and the last line; log.txt has everything"),
-        ("-v", "--verbose", logging.DEBUG, "print more: after each epoch the labels that are not found"),
+        ("-v", "--verbose", logging.DEBUG, "print more, such as the labels that are not found, after each epoch"),
     ):
         group.add_argument(flag, name, action="store_const", dest="log_level", const=level, help=text)
     parser.set_defaults(log_level=logging.INFO)

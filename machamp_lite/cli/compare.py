@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from machamp_lite import progress
 from machamp_lite.cli.arguments import add_verbosity
+from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import choose_device, parse_device
 from machamp_lite.cli.error_reporting import run_command
@@ -78,7 +79,7 @@ def _compare(flags: argparse.Namespace) -> int:
     from machamp_lite.inference.comparison import correct
 
     is_quiet = flags.log_level > logging.INFO
-    with progress.shown(not is_quiet and sys.stderr.isatty()):
+    with progress.shown(shows_bars(flags.log_level)):
         pairs = _predicted_test(flags) if flags.test is not None else _kept_dev(flags)
         comparisons = _all_comparisons(pairs, flags)
     parts = list(

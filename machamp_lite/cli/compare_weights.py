@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from machamp_lite import progress
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
+from machamp_lite.cli.arguments import add_verbosity
+from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import choose_device, parse_device
 from machamp_lite.cli.error_reporting import run_command
@@ -61,6 +63,7 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--resamples", type=int, default=1000, metavar="N", help="of the test over sentences (default: 1000)")
     add("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
     add("--data_cache", default="auto", metavar="auto|off|DIR", help="as for train")
+    add_verbosity(parser)
     flags = parser.read(arguments)
     check_empty_names({f"--{name}": getattr(flags, name) for name in ("model_dir", "test", "ways_file", "data_cache")})
     faults = []
@@ -80,7 +83,7 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 
 def _compare(flags: argparse.Namespace) -> int:
     limit_onednn_primitives(4096)
-    set_up_logging()
+    set_up_logging(flags.log_level)
     # Before torch is imported, which takes seconds.
     configs, task = _load_configs(flags)
     dataset = _test_dataset(configs, task, flags) if flags.test else None
@@ -102,11 +105,13 @@ def _compare(flags: argparse.Namespace) -> int:
         comparison.train(lambda config, folder, resume: _train(config, folder, resume, device=device, flags=flags))
     except (KeyboardInterrupt, StoppedError) as error:
         raise StoppedError(f"{str(error) or 'stopped at once'}; to resume: repeat the command") from None
-    set_up_logging()
+    set_up_logging(flags.log_level)
     ways = comparison.score(device=device, resamples=flags.resamples)
     report = comparison.write(ways, markdown(ways, task=task, files=comparison.file_names()))
-    _print_table(ways)
-    print(f"\n{recommendation(ways)}\nwritten: {report}")
+    if flags.log_level <= logging.INFO:
+        _print_table(ways)
+        print(f"\n{recommendation(ways)}")
+    print(f"written: {report}")
     return 0
 
 
@@ -146,7 +151,7 @@ def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: 
     from machamp_lite.training.run import TrainingRun
     from machamp_lite.training.run_folder_lock import lock_run_folder
 
-    set_up_logging()
+    set_up_logging(flags.log_level)
     with lock_run_folder(folder, config, overwrite=not resume, resume=resume):
         log_to(folder / LOG)
         run = TrainingRun(
@@ -158,7 +163,7 @@ def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: 
             callbacks=[Terminal(), ProgressBar()],
             interrupts=interrupts(),
         )
-        with progress.shown(sys.stderr.isatty()):
+        with progress.shown(shows_bars(flags.log_level)):
             run.train()
 
 

@@ -1,8 +1,10 @@
 """What a stream can show: colours, width, and tables of rich as text."""
 
 import io
+import logging
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -16,6 +18,11 @@ def has_colours(stream: TextIO | None) -> bool:
     """Whether a stream is a terminal that shows colours, and the user has not set NO_COLOR (no-color.org)."""
     is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
     return stream is not None and stream.isatty() and not is_plain
+
+
+def shows_bars(log_level: int) -> bool:
+    """Whether a command draws progress bars: on a terminal, unless it is quiet."""
+    return log_level <= logging.INFO and sys.stderr.isatty()
 
 
 def width_of(stream: TextIO | None) -> int | None:

@@ -17,7 +17,7 @@ from machamp_lite import progress
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import predict_flags, train_flags
-from machamp_lite.cli.console import has_colours, width_of
+from machamp_lite.cli.console import has_colours, shows_bars, width_of
 from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import WarningsOnce, log_to, set_up_logging
@@ -55,7 +55,7 @@ def _train(flags: argparse.Namespace) -> int:
 
     with (
         process_group(on_gpus=flags.device not in ("cpu", "mps")) as processes,
-        progress.shown(processes.is_main_process and _shows_bars(flags)),
+        progress.shown(processes.is_main_process and shows_bars(flags.log_level)),
     ):
         return _train_in_process(flags, configs, processes)
 
@@ -126,7 +126,6 @@ def _train_one(
 ) -> None:
     """One run, which also logs to a file in its folder."""
     from machamp_lite.files.run_files import LOG
-    from machamp_lite.training.epoch_log import EpochLog
     from machamp_lite.training.progress_bar import ProgressBar
     from machamp_lite.training.run import TrainingRun
     from machamp_lite.training.run_folder_lock import lock_run_folder
@@ -146,7 +145,7 @@ def _train_one(
             folder=folder,
             device=device,
             data_cache=flags.data_cache,
-            callbacks=[terminal, EpochLog(logging.DEBUG), ProgressBar()],
+            callbacks=[terminal, ProgressBar()],
             interrupts=interrupts(),
             **options,
         )
@@ -158,10 +157,6 @@ def _train_one(
         *lines, model = summary(terminal.end, prog=flags.prog, num_warnings=warnings.count())
         _print("\n".join(["", *lines]), is_quiet=is_quiet)
         _print(model)
-
-
-def _shows_bars(flags: argparse.Namespace) -> bool:
-    return flags.log_level <= logging.INFO and sys.stderr.isatty()
 
 
 def _program(prog: str, launcher: str) -> str:
@@ -197,9 +192,12 @@ def _predict(flags: argparse.Namespace) -> int:
     from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.decisions import Decision, decision_lines
     from machamp_lite.inference.predictor import check_options
+    from machamp_lite.model.precision import resolved
 
     model = load_accelerated(flags.model, device=choose_device(flags.device))
     model.precision = flags.precision or model.precision
+    precision = resolved(model.precision, model.device)
+    logger.debug("%s: %s, on %s in %s", model.folder, ", ".join(model.tasks), model.device, precision)
     for task in model.config.switched_off():
         logger.info("task '%s' is switched off (loss_weight 0): not predicted", task)
     check_pairs(flags.pairs, model_folder=model.folder)
@@ -220,7 +218,7 @@ def _predict(flags: argparse.Namespace) -> int:
         _check_separators(model, datasets, flags)
         # Predictions on the terminal would be between the bars.
         to_terminal = any(map(is_standard, (target for _, target in flags.pairs))) and sys.stdout.isatty()
-        with progress.shown(_shows_bars(flags) and not to_terminal):
+        with progress.shown(shows_bars(flags.log_level) and not to_terminal):
             return _predict_files(model, sources, datasets, flags)
 
 

@@ -26,6 +26,8 @@ class Terminal(Callback):
     def on_epoch_end(self, event: EpochEnd) -> None:
         from rich.padding import Padding
 
+        from machamp_lite.training.epoch_log import dev_lines, gradient_lines
+
         metrics = event.metrics
         logger.info(
             "epoch %d: %.0f s, %.0f words/s; loss %.4f%s",
@@ -36,6 +38,10 @@ class Terminal(Callback):
             "; best so far" if event.is_best else "",
             extra={"table": Padding(epoch_table(event), (0, 0, 0, 2))},
         )
+        for line in gradient_lines(metrics):
+            logger.info("%s", line)
+        for line in dev_lines(metrics):
+            logger.debug("%s", line)
 
     def on_train_end(self, event: TrainEnd) -> None:
         self.end = event

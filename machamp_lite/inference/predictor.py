@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -120,6 +121,7 @@ def predict_file(
             records = checker.watch(records)
         if max_sents is not None:
             records = _first(records, max_sents, faults, str(source))
+        start, sentences = time.perf_counter(), 0
         with (
             overridden_decisions(model, name, decision),
             _writing(target),
@@ -138,6 +140,9 @@ def predict_file(
                 from_raw_text=raw_text,
             ):
                 write(record)
+                sentences += bool(record.rows)
+    seconds = time.perf_counter() - start
+    logger.debug("%s: %d sentences in %.1f s, %.0f per second", source, sentences, seconds, sentences / seconds)
     scores_file = scores_path(target)
     if scores_file is not None:
         with _writing(scores_file):

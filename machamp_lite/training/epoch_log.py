@@ -13,18 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 class EpochLog(Callback):
-    """Logs speed, losses and dev scores after each epoch, with a level of ``logging``; gradients are always shown."""
-
-    def __init__(self, level: int = logging.INFO) -> None:
-        self.level = level
+    """Logs speed, losses and dev scores after each epoch."""
 
     def on_epoch_end(self, event: EpochEnd) -> None:
         weights_before = event.history[-2]["task_weights"] if len(event.history) > 1 else None
         for line in epoch_lines(event.metrics, is_best=event.is_best, weights_before=weights_before):
-            logger.log(self.level, "%s", line)
-        if gradients := event.metrics.get("gradients"):
-            # No table has them.
-            logger.info("%s", gradient_line(gradients))
+            logger.info("%s", line)
 
 
 def epoch_lines(
@@ -40,6 +34,12 @@ def epoch_lines(
     if has_weights and metrics["task_weights"] != weights_before:
         weights = ", ".join(f"{task} {weight:.3f}" for task, weight in metrics["task_weights"].items())
         yield f"  weights of tasks: {weights}"
+    yield from gradient_lines(metrics)
+    yield from dev_lines(metrics)
+
+
+def dev_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """The lines of dev scores: all metrics of a task, and the labels that are often not found."""
     for dataset, scores in metrics["dev"].items():
         for task, values in scores.items():
             shown = [f"{name} {METRICS[name].as_text(value)}" for name, value in values.items()]
@@ -52,13 +52,14 @@ def epoch_lines(
             yield f"  dev {dataset} {task}: {', '.join(shown)}{low}"
 
 
-def gradient_line(gradients: Mapping[str, Mapping[str, float]]) -> str:
-    """The norms of the tasks' gradients on the encoder, and the lowest of their cosines."""
-    norms = ", ".join(f"{task} {own[task]:.4f}" for task, own in gradients.items())
-    cosines = ((task, other, value) for task, own in gradients.items() for other, value in own.items())
-    pairs = [(value, f"{task} and {other}") for task, other, value in cosines if other != task]
-    lowest = f"; lowest cosine {min(pairs)[0]:.2f}, of {min(pairs)[1]}" if pairs else ""
-    return f"norms of gradients on the encoder: {norms}{lowest}"
+def gradient_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
+    """A line with the norms of the tasks' gradients on the encoder and the lowest of their cosines, if there are any."""
+    if gradients := metrics.get("gradients"):
+        norms = ", ".join(f"{task} {own[task]:.4f}" for task, own in gradients.items())
+        cosines = ((task, other, value) for task, own in gradients.items() for other, value in own.items())
+        pairs = [(value, f"{task} and {other}") for task, other, value in cosines if other != task]
+        lowest = f"; lowest cosine {min(pairs)[0]:.2f}, of {min(pairs)[1]}" if pairs else ""
+        yield f"  norms of gradients on the encoder: {norms}{lowest}"
 
 
 def _labels_of_low_recall(labels: Mapping[str, Mapping[str, float]]) -> str:

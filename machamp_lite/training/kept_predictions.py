@@ -1,5 +1,6 @@
 """Reads the dev predictions that two runs have kept in their folders."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from machamp_lite.files.checksums import read_json_object
 from machamp_lite.inference.predicted_sentences import PredictedFile, read_predictions
 from machamp_lite.model.saved_config import read_config
 from machamp_lite.training import run_folder
+
+logger = logging.getLogger(__name__)
 
 _HINT = "; give a file with --test"
 
@@ -34,6 +37,7 @@ def read_dev_predictions(first: Path, second: Path) -> dict[str, tuple[str, Pred
             read_predictions(config.datasets[name], source=source, predicted=folder / f"{name}.out")
             for folder, config, _ in runs
         ]
+        logger.debug("%s: %d sentences of %s", name, len(files[0].sentences), source)
         found[source] = (name, files[0], files[1])
     return found
 

@@ -142,6 +142,20 @@ def test_verbose_commands_show_the_labels_that_are_not_found(
     assert "; recall below 50%: " in capsys.readouterr().err
 
 
+def test_verbose_predictions_show_what_is_loaded_and_the_speed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.train([*arguments, "--set", "training.num_epochs=1"]) == 0
+    capsys.readouterr()
+    predict = ["run", "treebank.conllu", "out.conllu", "--device", "-1"]
+    assert cli.predict(predict) == 0
+    assert " per second" not in capsys.readouterr().err
+    assert cli.predict([*predict, "-v"]) == 0
+    shown = capsys.readouterr().err
+    assert " run/model: " in shown and ", on cpu in fp32" in shown
+    assert re.search(r" treebank\.conllu: 4 sentences in \d+\.\d s, \d+ per second", shown)
+
+
 def test_the_summary_says_where_everything_is_and_what_comes_next(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
