@@ -16,13 +16,16 @@ _open_bars: set[Any] = set()
 
 @contextmanager
 def shown(is_shown: bool = True) -> Iterator[None]:
-    """A context in which bars are shown, or not."""
+    """A context in which bars are shown, or not. At its end, also after an error, none is left on the terminal."""
     global _is_shown
     before, _is_shown = _is_shown, is_shown
     try:
         yield
     finally:
         _is_shown = before
+        if not before:
+            for opened in list(_open_bars):
+                close_bar(opened)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def test_finished_runs_are_kept_and_interrupted_ones_resumed(
     assert compare(*flags) == 0
     assert len(saved) == 8
     assert compare(*flags, "--set", "training.optimizer.lr=0.1") == 2
-    assert "lr: found 0.1, expected 0.005" in capsys.readouterr().err
+    assert "lr: found 0.1, expected 'auto'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -255,3 +255,14 @@ def test_bars_are_drawn_only_where_they_are_shown(terminal: pytest.CaptureFixtur
             assert list(progress.track(iter("ab"), "hidden")) == ["a", "b"]
     text = terminal.readouterr().err
     assert "counting" in text and "hidden" not in text
+
+
+def test_an_error_leaves_no_bar(terminal: pytest.CaptureFixture[str]) -> None:
+    kept = []
+    with pytest.raises(KeyboardInterrupt), progress.shown():
+        # The traceback keeps the iterator alive.
+        kept.append(progress.track(iter("ab"), "counting", total=2))
+        for _ in kept[0]:
+            raise KeyboardInterrupt
+    text = terminal.readouterr().err
+    assert "counting" in text and not text.rsplit("\r", 1)[-1].strip()
