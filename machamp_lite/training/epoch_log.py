@@ -53,7 +53,7 @@ def dev_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def gradient_lines(metrics: Mapping[str, Any]) -> Iterator[str]:
-    """A line with the norms of the tasks' gradients on the encoder and the lowest of their cosines, if there are any."""
+    """The norms of the tasks' gradients on the encoder and the lowest of their cosines, if they were logged."""
     if gradients := metrics.get("gradients"):
         norms = ", ".join(f"{task} {own[task]:.4f}" for task, own in gradients.items())
         cosines = ((task, other, value) for task, own in gradients.items() for other, value in own.items())
