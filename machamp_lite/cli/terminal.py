@@ -117,6 +117,8 @@ def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
     dev_seconds = sum(epoch["dev_seconds"] for epoch in end.history)
     folder, run = end.folder, shlex.quote(str(end.folder))
     best = f"epoch {end.best_epoch} of {len(end.history)}"
+    if averaged := end.history[end.best_epoch - 1].get("average_of"):
+        best = f"the average of the epochs {', '.join(map(str, averaged))}"
     if (dev_sum := end.history[end.best_epoch - 1]["dev_sum"]) is not None:
         best += f", sum of main metrics {dev_sum:.4f}"
     speed = words / max(seconds, 1e-9)

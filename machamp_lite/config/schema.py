@@ -96,6 +96,7 @@ class TrainingParams(StrictModel):
     """``training`` of params.json."""
 
     keep_top_n: Positive
+    average_top_n: Annotated[int, Field(ge=0, lt=2**31)]
     num_epochs: Positive
     patience: Positive | None
     save_minutes: PositiveFloat | None

@@ -6,7 +6,7 @@ model.safetensors   all weights
 encoder/            the transformer's config.json and the tokenizer's files
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,19 @@ def state_of(model: Model) -> dict[str, Tensor]:
 def load_best_weights(model: Model, folder: str | Path) -> None:
     """Loads the weights of a model folder into the model that wrote it."""
     _load_weights(model, Path(folder) / WEIGHTS)
+
+
+def load_average_weights(model: Model, folders: Sequence[str | Path]) -> None:
+    """Loads the mean of the weights in several folders of the model (Izmailov et al. 2018); whole numbers are kept."""
+    mean: dict[str, Tensor] = {}
+    for number, folder in enumerate(folders, start=1):
+        for name, value in load_file(Path(folder) / WEIGHTS).items():
+            if number == 1:
+                mean[name] = value.float() if value.is_floating_point() else value
+            elif value.is_floating_point():
+                mean[name].lerp_(value.float(), 1 / number)
+    # Not strictly: a tensor that has several names is saved under one of them.
+    model.load_state_dict({current_name(name): value for name, value in mean.items()}, strict=False)
 
 
 def _load_weights(model: Model, path: Path) -> None:

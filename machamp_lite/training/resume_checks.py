@@ -12,7 +12,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 
 # Increased when the format of a state changes, or when a resumed run would compute something else.
-STATE_FORMAT = 8
+STATE_FORMAT = 9
 _ABSENT = object()
 
 

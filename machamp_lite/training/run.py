@@ -24,7 +24,7 @@ from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.model.multitask_model import Model, language_model_kind
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_transformer, with_language_model
-from machamp_lite.model.serialization import load_best_weights, load_model, save_model
+from machamp_lite.model.serialization import load_average_weights, load_best_weights, load_model, save_model
 from machamp_lite.reporting.page import write_run_report
 from machamp_lite.training import run_folder, warm_start
 from machamp_lite.training.callbacks import Callback, TrainEnd, TrainStart
@@ -246,6 +246,11 @@ class TrainingRun:
                     others = ", ".join(map(str, kept[1:])) or "none yet"
                     logger.info("  kept: epoch %d in model/, in epochs/: %s", kept[0], others)
 
+        def load_average(epochs: Sequence[int]) -> None:
+            # The first one is the best.
+            others = [run_folder.epoch_folder(self.folder, epoch) for epoch in epochs[1:]]
+            load_average_weights(model, [self.folder / run_folder.MODEL, *others])
+
         sampler = BatchSampler(
             training_streams(config, loaded.data),
             config.params.batching,
@@ -260,6 +265,7 @@ class TrainingRun:
             dev=loaded.data.dev,
             after_epoch=after_epoch,
             save=save,
+            load_average=load_average,
             callbacks=callbacks,
             processes=processes,
         )

@@ -51,6 +51,8 @@ class Trainer:
     dev: Mapping[str, Sequence[Example]]
     after_epoch: Callable[[TrainerState], None]
     save: Callable[[TrainerState], None]
+    # Loads the mean of the weights of some kept epochs.
+    load_average: Callable[[Sequence[int]], None] = lambda epochs: None
     should_stop: Callable[[], bool] = lambda: False
     callbacks: Sequence[Callback] = ()
     processes: Processes = SINGLE_PROCESS
@@ -66,7 +68,12 @@ class Trainer:
         self.last_save = time.monotonic()
 
     def train(self) -> None:
-        """Trains the remaining epochs."""
+        """Trains the remaining epochs, and averages the best ones if ``average_top_n`` says so."""
+        if not self.state.averaged:
+            self._train_epochs()
+            self._average_epochs()
+
+    def _train_epochs(self) -> None:
         state, training = self.state, self.model.config.params.training
         while state.epoch < training.num_epochs:
             if training.patience is not None and state.epochs_since_best >= training.patience:
@@ -81,6 +88,24 @@ class Trainer:
             start = time.perf_counter()
             trackers, total = self._evaluate()
             self._finish_epoch(trackers, total, dev_seconds=time.perf_counter() - start)
+
+    def _average_epochs(self) -> None:
+        """Replaces the model by the average of the best epochs, and scores it as one more epoch."""
+        state, number = self.state, self.model.config.params.training.average_top_n
+        epochs = state.kept_epochs[:number]
+        if number < 2 or len(epochs) < 2:
+            return
+        best_total = state.best_epochs[0][1]
+        if self.processes.is_main_process:
+            self.load_average(epochs)
+        start = time.perf_counter()
+        trackers, total = self._evaluate()
+        self._finish_epoch(trackers, total, dev_seconds=time.perf_counter() - start, averaged=epochs)
+        scores = ""
+        if total is not None and best_total is not None:
+            comparison = "better than" if total > best_total else "not better than"
+            scores = f": sum of main metrics {total:.4f}, {comparison} {best_total:.4f} in the best epoch, {epochs[0]}"
+        logger.info("the model is the average of the epochs %s%s", ", ".join(map(str, epochs)), scores)
 
     def _train_epoch(self, epoch: int) -> None:
         """Takes the remaining steps of an epoch."""
@@ -164,9 +189,17 @@ class Trainer:
         return trackers, total
 
     def _finish_epoch(
-        self, trackers: Mapping[str, MetricTracker], total: float | None, *, dev_seconds: float
+        self,
+        trackers: Mapping[str, MetricTracker],
+        total: float | None,
+        *,
+        dev_seconds: float,
+        averaged: Sequence[int] = (),
     ) -> None:
-        """Adds the metrics of the epoch to the state, and calls the callbacks and ``after_epoch``."""
+        """Adds the metrics of the epoch to the state, and calls the callbacks and ``after_epoch``.
+
+        The average of some epochs is one more epoch without training, for which no callback is called.
+        """
         state, running, task_weights = self.state, self.state.running, self.model.task_weights
         found = running.mean_losses()
         mean_losses = {task: found[task] for task in self.model.tasks if task in found}
@@ -174,7 +207,7 @@ class Trainer:
             "epoch": state.epoch + 1,
             "seconds": round(running.seconds, 2),
             "dev_seconds": round(dev_seconds, 2),
-            "words_per_second": round(running.words / running.seconds, 1),
+            "words_per_second": round(running.words / running.seconds, 1) if running.seconds else 0.0,
             "memory": memory_in_use(self.model.device),
             "train": mean_losses,
             "total_loss": running.mean_total(),
@@ -187,12 +220,18 @@ class Trainer:
         }
         if running.gradients:
             metrics["gradients"] = means_of(running.gradients)
-        state.metrics.append(metrics)
-        task_weights.end_epoch(mean_losses)
-        is_best = state.finish_epoch(total, keep=self.model.config.params.training.keep_top_n)
-        event = EpochEnd(step=state.step, history=state.metrics, is_best=is_best and total is not None)
-        for callback in self.callbacks:
-            callback.on_epoch_end(event)
+        training = self.model.config.params.training
+        if averaged:
+            metrics["average_of"] = list(averaged)
+            state.metrics.append(metrics)
+            state.finish_average(averaged, total, keep=training.keep_top_n)
+        else:
+            state.metrics.append(metrics)
+            task_weights.end_epoch(mean_losses)
+            is_best = state.finish_epoch(total, keep=max(training.keep_top_n, training.average_top_n))
+            event = EpochEnd(step=state.step, history=state.metrics, is_best=is_best and total is not None)
+            for callback in self.callbacks:
+                callback.on_epoch_end(event)
         self.after_epoch(state)
         self.last_save = time.monotonic()
         if self.processes.any_rank(self.should_stop())[0]:

@@ -1,7 +1,7 @@
 """The progress of a run, from which the training loop can be resumed."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,7 @@ class TrainerState:
     """Finished epochs and steps, the epochs whose models are kept, and the metrics of each epoch.
 
     ``best_epochs`` are pairs of an epoch and its sum of main dev metrics (None without dev data), the best first.
+    ``averaged`` are the epochs whose mean is the last epoch of a finished run, see ``training.average_top_n``.
     """
 
     epoch: int = 0
@@ -68,6 +69,7 @@ class TrainerState:
     best_epochs: list[tuple[int, float | None]] = field(default_factory=list)
     metrics: list[dict[str, Any]] = field(default_factory=list)
     running: RunningEpoch = field(default_factory=RunningEpoch)
+    averaged: list[int] = field(default_factory=list)
 
     @property
     def best_epoch(self) -> int:
@@ -99,6 +101,13 @@ class TrainerState:
         del self.best_epochs[keep:]
         return rank == 0
 
+    def finish_average(self, averaged: Sequence[int], total: float | None, *, keep: int) -> None:
+        """Adds the mean of some epochs as one more epoch, which becomes the best one."""
+        self.epoch += 1
+        self.averaged = list(averaged)
+        self.best_epochs.insert(0, (self.epoch, total))
+        del self.best_epochs[keep:]
+
     def as_json(self) -> dict[str, Any]:
         """The state as JSON, see ``from_json``."""
         document = dataclasses.asdict(self)
@@ -113,4 +122,5 @@ class TrainerState:
         running = RunningEpoch(**document["running"])
         running.sums = {task: torch.tensor(total) for task, total in document["running"]["sums"].items()}
         best_epochs = [(epoch, total) for epoch, total in document["best_epochs"]]
-        return cls(document["epoch"], document["step"], best_epochs, document["metrics"], running)
+        epoch, step = document["epoch"], document["step"]
+        return cls(epoch, step, best_epochs, document["metrics"], running, document["averaged"])
