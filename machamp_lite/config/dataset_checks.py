@@ -11,7 +11,7 @@ from machamp_lite.config.error_messages import Location, show
 from machamp_lite.config.file_formats import check_file_format
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_options import TaskChecker, check_oversampling
-from machamp_lite.config.task_types import TASK_TYPES, Column, options_class
+from machamp_lite.config.task_types import COMMENT, TASK_TYPES, WEIGHT_COMMENT, Column, options_class
 from machamp_lite.data.formats import is_dataset_folder
 from machamp_lite.errors import nearest_file
 
@@ -61,6 +61,7 @@ def check_dataset(
         where.add_validation(errors, DatasetConfig)
         return None
     _check_written(where, dataset)
+    _check_weight_columns(where, dataset)
     check_file_format(where, dataset, raw)
     return dataset
 
@@ -98,6 +99,18 @@ def _check_files(where: Location, raw: Mapping[str, Any]) -> None:
                 where.at(key).add(f"'{path}' is a folder, expected a file")
         elif not os.path.isfile(path):
             where.at(key).add(f"{show(path)} is a pipe or a device, expected a file")
+
+
+def _check_weight_columns(where: Location, dataset: DatasetConfig) -> None:
+    """Adds an error for each task whose weights would be the labels of another task."""
+    for task, options in dataset.tasks.items():
+        column = options.weight_column
+        for other, other_options in dataset.tasks.items():
+            columns = other_options.columns()
+            is_comment = column == COMMENT and other == WEIGHT_COMMENT and not columns
+            if other != task and column is not None and (column in columns or is_comment):
+                message = f"found {show(column)}, where the labels of the task '{other}' are; expected another column"
+                where.at("tasks", task, "weight_column").add(message)
 
 
 def _check_written(where: Location, dataset: DatasetConfig) -> None:

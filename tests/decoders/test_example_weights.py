@@ -269,6 +269,27 @@ def test_a_column_that_cannot_have_weights_is_an_error(load: Load, case: Case, c
         load(case, [1] * 4, column=column)
 
 
+@pytest.mark.parametrize(
+    ("tasks", "found"),
+    [
+        ({"upos": {"task_type": "seq", "column_idx": 3, "weight_column": 6}, "tree": "dependency 6"}, "6.*'tree'"),
+        ({"upos": {"task_type": "seq", "column_idx": 3, "weight_column": 7}, "tree": "dependency 6"}, "7.*'tree'"),
+        ({"mood": {"task_type": "classification", "weight_column": -1}, "weight": "regression -1"}, "-1.*'weight'"),
+    ],
+)
+def test_the_labels_of_another_task_are_no_weights(
+    treebank: Path, write_config: Callable[..., str], tiny_params: str, tasks: dict[str, Any], found: str
+) -> None:
+    for name, options in tasks.items():
+        if isinstance(options, str):
+            task_type, column = options.split()
+            tasks = {**tasks, name: {"task_type": task_type, "column_idx": int(column)}}
+    tasks = {name: {"column_idx": -1, **options} for name, options in tasks.items()}
+    config = write_config(D={"train_data_path": str(treebank), "word_idx": 1, "tasks": tasks})
+    with pytest.raises(ConfigError, match=rf"weight_column: found {found} are; expected another column"):
+        load_config([config], parameters_config=tiny_params)
+
+
 def test_every_task_type_has_the_option() -> None:
     assert all("weight_column" in decoder.Options.model_fields for decoder in DECODERS.values())
 

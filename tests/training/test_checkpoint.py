@@ -66,6 +66,28 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert not (broken / "state").exists()
 
 
+def test_a_run_with_sampling_weights_is_resumed_within_an_epoch(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = [*flags, "--set", "WORDS.sampling_weight=3", "--set", "PAIRS.oversample=same"]
+    assert cli.train([*flags, "--model_dir", str(tmp_path / "whole")]) == 0
+    with monkeypatch.context() as stopping:
+        saves = iter(range(1000))
+        # In the second epoch.
+        stopping.setattr(trainer.Trainer, "_save_is_due", lambda self: self.state.epoch == 1 and next(saves) == 1)
+        original = runs.save_state
+
+        def save_state(*arguments: Any, state: Any, **options: Any) -> None:
+            original(*arguments, state=state, **options)
+            if state.running.batches:
+                raise KeyboardInterrupt
+
+        stopping.setattr(runs, "save_state", save_state)
+        assert cli.train([*flags, "--model_dir", str(tmp_path / "broken")]) == 130
+    assert cli.train(["--resume", str(tmp_path / "broken"), "--device", "-1"]) == 0
+    assert outcome(tmp_path / "broken") == outcome(tmp_path / "whole")
+
+
 def test_a_run_with_a_frozen_encoder_can_be_resumed(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
