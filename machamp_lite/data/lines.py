@@ -160,8 +160,10 @@ def _is_comment(line: str, tabs: int, word_idx: int) -> bool:
     columns than the last line of the sentence, ``tabs`` + 1. If words are in the first column, a row that begins with
     a hashtag may have more or fewer columns than the last line.
     """
+    if line.startswith("# "):
+        return True
     columns = line.count("\t")
-    if line.startswith("# ") or columns < word_idx:
+    if columns < word_idx:
         return True
     if columns == tabs:
         return False

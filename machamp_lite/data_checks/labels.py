@@ -1,15 +1,16 @@
-"""Warns about labels of training and dev data that are probably mistakes."""
+"""Warns about labels that are probably mistakes, and about positive labels that are guesses."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from unicodedata import combining, is_normalized, normalize
 
-from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.example_store import ExampleStore
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.gold_trees import allowed_relations
 from machamp_lite.errors import first_items, shown_label
+from machamp_lite.metrics.class_scores import default_positive_label, is_clear
 
 # The warning that most labels occur only once requires this many labels, and a higher share of distinct ones.
 MIN_LABELS, MIN_DISTINCT = 20, 0.9
@@ -95,3 +96,24 @@ def root_warnings(task: str, vocabulary: Vocabulary) -> Iterator[str]:
                     f"task '{task}': {number} of the {few} in the training data have the relation '{label}', which "
                     f"mostly {most} have; prediction gives it to {most} only"
                 )
+
+
+def positive_labels(config: Config, vocabularies: Mapping[str, Vocabulary]) -> dict[str, str]:
+    """The positive label of each task that needs one: that of its options, or one of its training labels."""
+    return {
+        task: options.positive_label or default_positive_label(vocabularies[task].labels)
+        for task, options in config.tasks().items()
+        if options.has_positive_label and len(vocabularies[task])
+    }
+
+
+def positive_label_warnings(config: Config, vocabularies: Mapping[str, Vocabulary]) -> Iterator[str]:
+    """A warning about each task whose positive label is a guess."""
+    for task, label in positive_labels(config, vocabularies).items():
+        options, labels = config.tasks()[task], vocabularies[task].labels
+        if options.positive_label is None and not is_clear(labels):
+            metrics = ", ".join(name for name in options.metric_names() if name.endswith("_binary"))
+            yield (
+                f"task '{task}': {metrics} scores only the label {shown_label(label)}, because it is the last one in "
+                f"sorted order of {first_items(sorted(map(shown_label, labels)))}; set positive_label of the task"
+            )

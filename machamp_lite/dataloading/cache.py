@@ -25,10 +25,9 @@ from machamp_lite.config.schema import Config
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.formats import format_of
 from machamp_lite.data.running_text import KEY
-from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
 from machamp_lite.dataloading.datasets import RunData, data_checksums, data_files, files_of
 from machamp_lite.dataloading.example_store import ExampleStore
-from machamp_lite.decoders import decoder_class
+from machamp_lite.decoders import make_vocabularies
 from machamp_lite.errors import check_empty_names, first_line
 from machamp_lite.files.atomic import replacing_path
 from machamp_lite.files.checksums import checksum
@@ -154,13 +153,7 @@ class DataCache:
 
     def _unpack(self, arrays: Mapping[str, np.ndarray]) -> RunData:
         document = json.loads(arrays["document"].tobytes())
-        saved = document["vocabularies"]
-        vocabularies = {
-            task: decoder_class(options).make_vocabulary(self.tokenizer, **saved[task])
-            for task, options in self.config.tasks().items()
-        }
-        if DATASET_IDS in saved:
-            vocabularies[DATASET_IDS] = Vocabulary(**saved[DATASET_IDS])
+        vocabularies = make_vocabularies(self.config, self.tokenizer, document["vocabularies"])
         data = RunData(self.tokenizer, vocabularies, {}, {}, self.checksums)
         for part, stores in (("train", data.train), ("dev", data.dev)):
             for number, (name, store) in enumerate(document[part].items()):

@@ -10,11 +10,11 @@ import numpy as np
 from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.formats import is_dataset_folder
 from machamp_lite.data.tokenization import WordTokenizer
-from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
+from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.dataloading.batch_sampler import Stream
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example_store import ExampleStore
-from machamp_lite.decoders import decoder_class
+from machamp_lite.decoders import decoder_class, make_vocabularies
 from machamp_lite.errors import DataError
 from machamp_lite.files.checksums import checksum, checksum_of_text
 from machamp_lite.weighting.class_weights import scheme_weights
@@ -84,13 +84,7 @@ def read_files(
     """Reads all data of a run; raises ``DataError`` with the faults of all files."""
     encoder = config.params.encoder
     words = WordTokenizer(tokenizer, max_input_length=encoder.max_input_length, long_input=encoder.long_input)
-    vocabularies = {
-        task: decoder_class(task_config).make_vocabulary(tokenizer)
-        for task, task_config in config.tasks().items()
-    }
-    if config.has_dataset_ids:
-        vocabularies[DATASET_IDS] = Vocabulary()
-    data = RunData(tokenizer, vocabularies, {}, {}, checksums)
+    data = RunData(tokenizer, make_vocabularies(config, tokenizer), {}, {}, checksums)
     readers = {
         name: DatasetReader(name=name, config=dataset, tokenizer=words, vocabularies=data.vocabularies)
         for name, dataset in config.datasets.items()

@@ -1,6 +1,7 @@
 """``dependency``: a tree over the words; heads in ``column_idx``, relations in the next column."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -105,9 +106,7 @@ class Dependency(Decoder):
     @classmethod
     def count(cls, vocabulary: Vocabulary, labels: Sequence[Arc], class_ids: Sequence[int]) -> None:
         """Counts the relations of roots."""
-        vocabulary.count_roots(
-            relation_id for (head, _), relation_id in zip(labels, class_ids, strict=True) if head == 0
-        )
+        vocabulary.count_roots(compress(class_ids, [head == 0 for head, _ in labels]))
 
     @classmethod
     def encode(cls, labels: Sequence[Arc], class_ids: Sequence[int]) -> np.ndarray:

@@ -46,16 +46,19 @@ def read_tree(
         )
     relations = read_column(record, task=task, column=relation_column)
     positions = _head_positions(record, heads, task=task, column=column, marks=marks if ignore_label else set())
-    arcs = list(zip(positions, relations, strict=True))
     if not marks.isdisjoint(relations):
-        without = [row for row, (position, relation) in enumerate(arcs) if position != NO_HEAD and relation in marks]
+        pairs = enumerate(zip(positions, relations, strict=True))
+        without = [row for row, (position, relation) in pairs if position != NO_HEAD and relation in marks]
         if without and (ignore_label in relations or len(without) < len(relations) - positions.count(NO_HEAD)):
             row = without[0]
             raise DataError(
                 f"{record.where(row)}: found no relation ('{relations[row]}') next to the head '{heads[row]}' (task "
                 f"'{task}'), expected one, or none in the whole sentence"
             )
-    return [None if arc[0] == NO_HEAD else arc for arc in arcs]
+    arcs: list[Arc | None] = list(zip(positions, relations, strict=True))
+    if ignore_label is None:
+        return arcs
+    return [None if position == NO_HEAD else arc for position, arc in zip(positions, arcs, strict=True)]
 
 
 def _head_positions(

@@ -5,10 +5,14 @@ from machamp_lite.data.cells import expected_number, header_hint, parse_number
 from machamp_lite.data.records import EMPTY, Column, Record
 from machamp_lite.errors import DataError
 
+_UNUSUAL = frozenset(("", EMPTY))
+
 
 def read_column(record: Record, *, task: str, column: Column) -> list[str]:
     """One label per row; raises ``DataError`` for empty ones."""
     labels = record.column(column)
+    if _UNUSUAL.isdisjoint(labels):
+        return labels
     if 0 < labels.count(EMPTY) < len(labels):
         # Some of these cells may be missing.
         index = record.names.get(column, 0) if isinstance(column, str) else column

@@ -10,7 +10,7 @@ from machamp_lite.config.loading import check_saved_config
 from machamp_lite.config.schema import Config
 from machamp_lite.config.task_types import NonNegative, TaskOptions
 from machamp_lite.data.vocabulary import DATASET_IDS, Vocabulary
-from machamp_lite.decoders import Decoder, decoder_class
+from machamp_lite.decoders import decoder_class, make_vocabularies
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.safe_loading import read_json
 
@@ -91,22 +91,12 @@ def read_labels(path: Path, config: Config, tokenizer: Any) -> dict[str, Vocabul
     """Reads the vocabulary of each task; raises ``ConfigError`` for labels that no data file can contain."""
     raw = read_json(path)
     tasks = config.tasks()
-    factories = {task: decoder_class(task_config).make_vocabulary for task, task_config in tasks.items()}
-    if config.has_dataset_ids:
-        factories[DATASET_IDS] = Decoder.make_vocabulary
-    if unknown := raw.keys() - factories:
+    names = [*tasks, *[DATASET_IDS] * config.has_dataset_ids]
+    if unknown := raw.keys() - names:
         raise ConfigError(f"{path}: found labels of '{min(unknown)}', which is not a task in config.json")
-    vocabularies = {}
-    for task, make_vocabulary in factories.items():
-        entry = _read_task_labels(raw.get(task), f"{path}: {task}", tasks.get(task))
-        vocabularies[task] = make_vocabulary(
-            tokenizer,
-            labels=entry.labels,
-            counts=entry.counts,
-            items=entry.items,
-            root_counts=entry.root_counts,
-        )
-    return vocabularies
+    entries = {name: _read_task_labels(raw.get(name), f"{path}: {name}", tasks.get(name)) for name in names}
+    saved = {name: entry.model_dump(exclude={"weights"}) for name, entry in entries.items()}
+    return make_vocabularies(config, tokenizer, saved)
 
 
 def _read_task_labels(raw: Any, where: str, config: TaskOptions | None) -> _TaskLabels:

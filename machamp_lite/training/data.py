@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.config.schema import Config
-from machamp_lite.data_checks.positive_labels import positive_label_warnings, positive_labels
+from machamp_lite.data_checks.labels import positive_label_warnings, positive_labels
 from machamp_lite.data_checks.span_schemes import recognise_schemes, scheme_warnings
 from machamp_lite.data_checks.warnings import data_warnings
 from machamp_lite.data_checks.weights import weight_warnings
@@ -59,11 +59,10 @@ def read_data(
     for line in chain(
         data_warnings(config, vocabularies=data.vocabularies, train=data.train, dev=data.dev),
         weight_warnings(config, vocabularies=data.vocabularies, train=data.train),
+        positive_label_warnings(config, data.vocabularies),
     ):
         logger.warning("%s", one_line(line))
     data.positive_labels.update(positive_labels(config, data.vocabularies))
-    for line in positive_label_warnings(config, data.vocabularies):
-        logger.warning("%s", one_line(line))
     data.schemes.update(recognise_schemes(config, data))
     for task, scheme in data.schemes.items():
         logger.info("task '%s': labels in the scheme %s", task, scheme)
