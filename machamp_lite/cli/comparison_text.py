@@ -39,8 +39,8 @@ def blocks(
     number = sum(len(one.metrics) for one in comparisons)
     corrected = f", corrected for {number} tests ({correction.capitalize()})" if number > 1 else ""
     yield (
-        "difference: B - A, with its 95% interval (bootstrap). p: of approximate randomisation and of the paired "
-        f"bootstrap, {resamples} resamples of sentences{corrected}. *: both are at most {SIGNIFICANCE}."
+        "The interval is that of B - A, by the bootstrap. p: of approximate randomisation and of the paired bootstrap, "
+        f"{resamples} resamples of sentences{corrected}. *: both are at most {SIGNIFICANCE}."
     )
     for one in comparisons:
         signs = [(change.gain > 0) - (change.gain < 0) for change in one.changed]
@@ -60,7 +60,7 @@ def blocks(
 
 
 def _scores(comparisons: Sequence[TaskComparison]) -> Table:
-    header = ["dataset", "task", "metric", "A", "B", "difference", "95% interval", "p", "p (boot.)", "*"]
+    header = ["dataset", "task", "metric", "A", "B", "B - A", "95% interval", "p", "p (boot.)", "*"]
     rows = [
         [one_line(one.dataset), one_line(one.task), metric.name, *_numbers(metric)]
         for one in comparisons

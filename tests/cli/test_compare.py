@@ -205,7 +205,7 @@ def test_markdown_has_the_same_and_replaces_only_comparisons(
     assert run(*flags) == run(*flags) == 0
     text = path.read_text()
     assert text.startswith(f"# Comparison of {runs / '1'} and {runs / '2'}\n")
-    assert "\n| dataset | task | metric | A | B | difference | 95% interval | p | p (boot.) | * |\n| --- |" in text
+    assert "\n| dataset | task | metric | A | B | B - A | 95% interval | p | p (boot.) | * |\n| --- |" in text
     assert text.count("\n## ") == len({key[:2] for key in scores_of(capsys.readouterr().out)})
     path.write_text("mine")
     assert run(*flags) == 2
