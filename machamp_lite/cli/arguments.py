@@ -246,6 +246,15 @@ def _predict_parser(prog: str) -> Parser:
         help="tasks of type seq_bio predict no span that is less probable (default: min_confidence of each task)",
     )
     parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="overrides",
+        metavar="TASK.KEY=VALUE",
+        help="one option of a task that decides: tau, offsets, costs, threshold, min_confidence or temperature; the "
+        "value is JSON; may be repeated",
+    )
+    parser.add_argument(
         "--plain",
         action="store_true",
         help="predict the most probable label, or all labels above 0.5, and ignore tau, costs, threshold and "

@@ -10,6 +10,7 @@ from machamp_lite.cli.convert import convert_config
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.main import predict, train
 from machamp_lite.cli.report import report
+from machamp_lite.cli.tune_decisions import tune_decisions
 from machamp_lite.errors import ConfigError, did_you_mean
 
 PROG = "machamp-lite"
@@ -34,6 +35,7 @@ COMMANDS = {
     "compare": Subcommand(compare, "compare the predictions of two runs, with tests of significance"),
     "compare-weights": Subcommand(compare_weights, "compare ways of weighting over several seeds"),
     "report": Subcommand(report, "write an HTML report of one or several runs"),
+    "tune-decisions": Subcommand(tune_decisions, "tune how tasks decide, on a file with gold labels"),
     "convert-config": Subcommand(convert_config, "write a config of MaChAmp with the current keys"),
 }
 

@@ -23,7 +23,7 @@ from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import WarningsOnce, log_to, set_up_logging
 from machamp_lite.cli.process import discard_output, interrupts
 from machamp_lite.cli.terminal import Terminal, summary
-from machamp_lite.errors import ConfigError, MachampError, StoppedError, one_line
+from machamp_lite.errors import ConfigError, MachampError, StoppedError, one_line, shorten
 from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 
@@ -207,8 +207,13 @@ def _predict(flags: argparse.Namespace) -> int:
             model.config, flags.dataset, sources, vocabularies=model.vocabularies, raw_text=flags.raw_text
         )
         options: dict[str, Any] = {name: getattr(flags, name) for name in ("raw_text", "pre_tokenized", "confidence")}
+        tasks = _task_options(model, flags.overrides)
         options["decision"] = Decision(
-            threshold=flags.threshold, tau=flags.tau, min_confidence=flags.min_confidence, plain=flags.plain
+            threshold=flags.threshold,
+            tau=flags.tau,
+            min_confidence=flags.min_confidence,
+            plain=flags.plain,
+            tasks=tasks,
         )
         # All datasets are checked before anything is written.
         for dataset in datasets:
@@ -219,7 +224,24 @@ def _predict(flags: argparse.Namespace) -> int:
         # Predictions on the terminal would be between the bars.
         to_terminal = any(map(is_standard, (target for _, target in flags.pairs))) and sys.stdout.isatty()
         with progress.shown(shows_bars(flags.log_level) and not to_terminal):
-            return _predict_files(model, sources, datasets, flags)
+            return _predict_files(model, sources, datasets, flags, tasks)
+
+
+def _task_options(model: "Model", overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The options of tasks that are set for one prediction, as TASK.KEY=VALUE."""
+    from machamp_lite.config.overrides import parse_override
+    from machamp_lite.inference.decisions import task_options
+
+    given: dict[str, dict[str, Any]] = {}
+    for text in overrides:
+        try:
+            keys, value = parse_override(text, model.config.tasks())
+        except ConfigError:
+            keys, value = (), None
+        if len(keys) != 2:
+            raise ConfigError(f"--set {shorten(text)}: expected TASK.KEY=VALUE, for example intent.tau=0.5")
+        given.setdefault(keys[0], {})[keys[1]] = value
+    return task_options(model, given)
 
 
 def _check_separators(model: "Model", datasets: Sequence[str], flags: argparse.Namespace) -> None:
@@ -234,7 +256,11 @@ def _check_separators(model: "Model", datasets: Sequence[str], flags: argparse.N
 
 
 def _predict_files(
-    model: "Model", sources: Sequence[AnyPath], datasets: Sequence[str], flags: argparse.Namespace
+    model: "Model",
+    sources: Sequence[AnyPath],
+    datasets: Sequence[str],
+    flags: argparse.Namespace,
+    tasks: Mapping[str, Mapping[str, Any]],
 ) -> int:
     from machamp_lite.config.joint_datasets import find_dataset
     from machamp_lite.inference.evaluation import MetricTracker
@@ -260,6 +286,7 @@ def _predict_files(
             tau=flags.tau,
             min_confidence=flags.min_confidence,
             plain=flags.plain,
+            decisions=tasks,
             top_n=flags.topn,
             confidence=flags.confidence,
             conn=flags.conn or CONNECTION,

@@ -26,6 +26,7 @@ _FREQUENCY = "both correct for the frequency of labels"
 _CONFLICTS = (
     ("logit_adjustment", "class_weights", _FREQUENCY),
     ("tau", "costs", "costs decide by probabilities, which tau would change"),
+    ("offsets", "costs", "costs decide by probabilities, which offsets would change"),
     ("logit_adjustment", "focal_gamma", "the focal factor would be computed from adjusted probabilities"),
     (
         "focal_gamma",

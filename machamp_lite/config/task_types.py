@@ -180,10 +180,12 @@ class TaskOptions(StrictModel):
 
 
 class SingleLabelOptions(TaskOptions):
-    """One label per item. The most probable label is predicted, unless ``tau`` or ``costs`` are given."""
+    """One label per item. The most probable one is predicted, unless ``tau``, ``offsets`` or ``costs`` are given."""
 
     # The multiple of the log of a label's share of the training data that is subtracted from its score.
     tau: Annotated[float, Field(ge=-LARGEST_TAU, le=LARGEST_TAU)]
+    # By label, what is added to its score before the label with the highest one is predicted.
+    offsets: dict[str, Annotated[float, Field(ge=-LARGEST_TAU, le=LARGEST_TAU)]] | None
     # By gold label, then by predicted label. A cost that is not listed is 0 if both are equal, else 1.
     costs: dict[str, dict[str, NonNegative]] | None
     # Scores are divided by it before the softmax. Null: fitted on the dev data at the end of training.
@@ -463,14 +465,18 @@ TASK_TYPES = sorted(BUILT_IN.keys() | {path.stem for path in _DECODERS.glob("*.p
 
 
 def listed_metrics(names: Iterable[str]) -> str:
-    """The names of metrics for a message; the many scores of classes are listed as one pattern.
+    """The names of metrics for a message; the many scores of classes are listed as one pattern, like those of spans.
 
     >>> listed_metrics(["las", *CLASS_METRICS])
     'las, (f1|precision|recall|fbeta)_(micro|macro|weighted|binary)'
     """
-    single = sorted(set(names) - set(CLASS_METRICS))
-    pattern = [f"({'|'.join(_SCORES)})_({'|'.join(_AVERAGES)})"] if set(CLASS_METRICS) <= set(names) else []
-    return ", ".join([*single, *pattern])
+    patterns = {
+        "span_(f1|precision|recall)[_macro]": SPAN_METRICS,
+        f"({'|'.join(_SCORES)})_({'|'.join(_AVERAGES)})": CLASS_METRICS,
+    }
+    left = set(names)
+    found = [pattern for pattern, several in patterns.items() if left.issuperset(several)]
+    return ", ".join([*sorted(left.difference(*map(patterns.__getitem__, found))), *found])
 
 
 def options_class(task_type: str) -> type[TaskOptions]:

@@ -2,7 +2,8 @@
 
 The rules are
 
-- for one label per item, ``tau`` of post-hoc logit adjustment (Menon et al. 2021);
+- for one label per item, ``tau`` of post-hoc logit adjustment (Menon et al. 2021), or an offset for the score of each
+  label;
 - for any number of labels per item, one threshold for all labels, or one threshold per label. A threshold of a label is
   the one with the highest F score of the label, which maximises the macro F score (Lipton et al. 2014).
 """
@@ -26,9 +27,13 @@ from machamp_lite.inference.engine import score_batches
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.metrics.base import annotated_items
 from machamp_lite.model.multitask_model import Model
+from machamp_lite.weighting.class_weights import REST
 
 THRESHOLDS = tuple(number / 100 for number in range(5, 100, 5))
 TAUS = tuple(number / 10 for number in range(21))
+# Offsets of scores, the smallest first, and how often each label gets a new one at most.
+OFFSETS = tuple(sorted((number / 4 for number in range(-12, 13)), key=abs))
+OFFSET_PASSES = 3
 FOLDS = 5
 # A label with fewer dev items has the threshold of all labels.
 MIN_LABEL_ITEMS = 10
@@ -147,19 +152,16 @@ class DevScores:
         return Rule(name, options, plain, self.value(options), self.merged_value(held_out))
 
 
-def tunable_tasks(config: DatasetConfig, dataset: str, task: str | None, *, several_labels: bool) -> list[str]:
-    """The tasks of a dataset that can be tuned, or the one with this name; raises ``ConfigError`` if there is none.
-
-    ``several_labels`` leaves out tasks with one label per item.
-    """
+def tunable_tasks(config: DatasetConfig, dataset: str, task: str | None) -> list[str]:
+    """The tasks of a dataset that can be tuned, or the one with this name; raises ``ConfigError`` if there is none."""
     known = [
         name
         for name, options in config.active().tasks.items()
-        if type(options).model_fields.keys() & ({"threshold"} if several_labels else {"threshold", "tau"})
+        if type(options).model_fields.keys() & {"threshold", "tau"}
     ]
     if not known:
-        flag, types = ("--min_precision", "") if several_labels else ("--dataset", "seq, classification, ")
-        raise ConfigError(f"{flag}: found no task of type {types}multiseq or multiclas in {dataset}, expected one")
+        types = "seq, classification, multiseq or multiclas"
+        raise ConfigError(f"--dataset: found no task of type {types} in {dataset}, expected one")
     if task is not None and task not in known:
         raise ConfigError(
             f"--task: found '{task}', expected one of the tasks of {dataset} whose decisions can be tuned: "
@@ -168,18 +170,12 @@ def tunable_tasks(config: DatasetConfig, dataset: str, task: str | None, *, seve
     return known if task is None else [task]
 
 
-def tune_decision(
-    model: Model,
-    examples: Sequence[Example],
-    *,
-    task: str,
-    metric: str | None = None,
-    min_precision: float | None = None,
-) -> TunedDecision | None:
-    """Tries the rules of a task on annotated examples; the model is run once. None if there are fewer than ``FOLDS``.
+def dev_scores(
+    model: Model, examples: Sequence[Example], *, task: str, metric: str | None = None
+) -> DevScores | None:
+    """The scores of annotated examples; the model is run once. None if there are fewer than ``FOLDS``.
 
-    ``metric`` is by default the main metric of the task. With ``min_precision``, the threshold of each label is the
-    lowest one with this precision. Raises ``ConfigError`` for a metric that the task does not have.
+    ``metric`` is by default the main metric of the task. Raises ``ConfigError`` for one that the task does not have.
     """
     decoder: Any = model.decoder(task)
     assert isinstance(decoder, LabelDecoder)
@@ -190,26 +186,87 @@ def tune_decision(
             f"{listed_metrics(decoder.Options.metrics)}"
         )
     sentences = _annotated_sentences(model, examples, task)
-    if len(sentences) < FOLDS:
-        return None
-    data = DevScores(decoder, sentences, metric=metric)
+    return DevScores(decoder, sentences, metric=metric) if len(sentences) >= FOLDS else None
+
+
+def tune_decision(data: DevScores, *, task: str) -> TunedDecision:
+    """Tries the rules of a task."""
+    decoder, metric = data.decoder, data.metric
     plain = plain_options(decoder.config)
     rules = [data.rule("plain", lambda folds: plain)]
     if decoder.labels_are_exclusive:
         taus = [{**plain, "tau": tau} for tau in TAUS]
+        by_label = LabelOffsets(data)
         rules.append(data.rule("tau", lambda folds: data.best(taus, folds)))
+        rules.append(data.rule("offset per label", lambda folds: {**plain, "offsets": by_label.choose(folds) or None}))
     else:
         one_for_all = [{"threshold": threshold} for threshold in sorted(THRESHOLDS, key=lambda value: abs(value - 0.5))]
-        by_label = LabelThresholds(data, beta=decoder.config.beta if metric.startswith("fbeta") else 1.0)
+        thresholds = LabelThresholds(data, beta=decoder.config.beta if metric.startswith("fbeta") else 1.0)
 
-        def thresholds(folds: Folds) -> Options:
+        def per_label(folds: Folds) -> Options:
             rest = data.best(one_for_all, folds)["threshold"]
-            return {"threshold": {"*": rest, **by_label.choose(folds, min_precision=min_precision)}}
+            return {"threshold": {REST: rest, **thresholds.choose(folds)}}
 
-        if min_precision is None:
-            rules.append(data.rule("one threshold", lambda folds: data.best(one_for_all, folds)))
-        rules.append(data.rule("threshold per label", thresholds))
+        rules.append(data.rule("one threshold", lambda folds: data.best(one_for_all, folds)))
+        rules.append(data.rule("threshold per label", per_label))
     return TunedDecision(task, metric, rules)
+
+
+class GoldLabels:
+    """The gold labels of all items as 0 and 1, and which are annotated. *Shape:* matrix (N, C), annotated (N,)."""
+
+    def __init__(self, data: DevScores) -> None:
+        self.folds = data.folds
+        self.matrix = torch.zeros(data.scores.shape)
+        self.annotated = torch.ones(len(self.matrix), dtype=torch.bool)
+        for row, label in enumerate(label for sentence in data.sentences for label in sentence.gold):
+            self.annotated[row] = label is not None
+            if label is not None:
+                ids = data.decoder.vocabulary.ids(data.decoder.classes([label], ()))
+                self.matrix[row, [number for number in ids if number != UNKNOWN]] = 1
+
+    def in_folds(self, folds: Folds) -> Tensor:
+        """The annotated items of some folds. *Shape:* -> (N,)."""
+        return self.annotated & torch.isin(self.folds, torch.tensor(list(folds)))
+
+
+class LabelOffsets:
+    """Finds an offset for the score of each label, by coordinate ascent on the macro F1 or the accuracy.
+
+    Labels with few items, and those whose offset gains nothing, have none.
+    """
+
+    def __init__(self, data: DevScores) -> None:
+        self.labels, self.scores, self.gold = data.decoder.vocabulary.labels, data.scores, GoldLabels(data)
+        self.by_accuracy = data.metric == "accuracy" or data.metric.endswith("_micro")
+
+    def choose(self, folds: Folds) -> dict[str, float]:
+        """The offsets of some folds that are not 0."""
+        chosen = self.gold.in_folds(folds)
+        scores, gold = self.scores[chosen].clone(), self.gold.matrix[chosen]
+        offsets = torch.zeros(scores.shape[1])
+        labels = (gold.sum(0) >= MIN_LABEL_ITEMS).nonzero().flatten().tolist()
+        best = self._value(scores.argmax(1), gold)
+        for _ in range(OFFSET_PASSES):
+            before = best
+            for label in labels:
+                others = (scores + offsets).index_fill(1, torch.tensor([label]), -torch.inf)
+                other, other_ids = others.max(1)
+                for offset in OFFSETS:
+                    value = self._value(torch.where(scores[:, label] + offset > other, label, other_ids), gold)
+                    if value > best + 1e-9:
+                        best, offsets[label] = value, offset
+            if best == before:
+                break
+        return {self.labels[label]: float(offsets[label]) for label in labels if offsets[label]}
+
+    def _value(self, predicted: Tensor, gold: Tensor) -> float:
+        """The accuracy, or the mean F1 of labels that are gold or predicted. *Shape:* (N,), (N, C) -> ()."""
+        correct = torch.zeros(gold.shape[1]).index_add_(0, predicted, gold.gather(1, predicted.unsqueeze(1)).squeeze(1))
+        if self.by_accuracy:
+            return float(correct.sum())
+        total = gold.sum(0) + torch.bincount(predicted, minlength=gold.shape[1])
+        return float((2 * correct / total.clamp_min(1)).sum() / (total > 0).sum().clamp_min(1))
 
 
 class LabelThresholds:
@@ -217,35 +274,24 @@ class LabelThresholds:
 
     def __init__(self, data: DevScores, *, beta: float) -> None:
         self.labels, self.beta = data.decoder.vocabulary.labels, beta
-        gold = torch.zeros(data.scores.shape)
-        rows = (joined for sentence in data.sentences for joined in sentence.gold)
-        is_annotated = torch.ones(len(gold), dtype=torch.bool)
-        for row, joined in enumerate(rows):
-            is_annotated[row] = joined is not None
-            if joined is not None:
-                ids = data.decoder.vocabulary.ids(data.decoder.classes([joined], ()))
-                gold[row, [label for label in ids if label != UNKNOWN]] = 1
+        gold = GoldLabels(data)
         probabilities = data.decoder.log_probabilities(data.scores).exp()
         # Per fold. Shape: (folds, C) and (folds, thresholds, C).
         self.gold, self.predicted, self.correct = [], [], []
         for fold in range(FOLDS):
-            chosen = is_annotated & (data.folds == fold)
+            chosen = gold.in_folds([fold])
             above = [(probabilities[chosen] > threshold).float() for threshold in THRESHOLDS]
-            self.gold.append(gold[chosen].sum(0))
+            self.gold.append(gold.matrix[chosen].sum(0))
             self.predicted.append(torch.stack([own.sum(0) for own in above]))
-            self.correct.append(torch.stack([(own * gold[chosen]).sum(0) for own in above]))
+            self.correct.append(torch.stack([(own * gold.matrix[chosen]).sum(0) for own in above]))
 
-    def choose(self, folds: Folds, *, min_precision: float | None = None) -> dict[str, float]:
+    def choose(self, folds: Folds) -> dict[str, float]:
         """The best threshold of each label with enough items; of equal ones the one nearest to 0.5."""
         gold, predicted, correct = (
             sum((own[fold] for fold in folds), torch.zeros(())) for own in (self.gold, self.predicted, self.correct)
         )
         square = self.beta**2
         values = (1 + square) * correct / (square * gold + predicted).clamp_min(1)
-        if min_precision is not None:
-            precision = correct / predicted.clamp_min(1)
-            # Recall where the precision is high enough, else the precision minus 1, which is below every recall.
-            values = torch.where(precision >= min_precision, correct / gold.clamp_min(1), precision - 1)
         nearest = sorted(range(len(THRESHOLDS)), key=lambda index: abs(THRESHOLDS[index] - 0.5))
         best = values[nearest].max(0).indices.tolist()
         return {

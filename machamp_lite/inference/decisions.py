@@ -3,10 +3,13 @@
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import PLAIN_THRESHOLD, TaskOptions
@@ -19,7 +22,13 @@ from machamp_lite.weighting.class_weights import REST
 
 # The options of tasks that decide, with their values if the most probable label is predicted, or all labels that are
 # more probable than not.
-PLAIN: dict[str, Any] = {"tau": 0.0, "costs": None, "threshold": PLAIN_THRESHOLD, "min_confidence": 0.0}
+PLAIN: dict[str, Any] = {
+    "tau": 0.0,
+    "offsets": None,
+    "costs": None,
+    "threshold": PLAIN_THRESHOLD,
+    "min_confidence": 0.0,
+}
 _TASK_TYPES = {
     "tau": "seq or classification",
     "threshold": "multiseq or multiclas",
@@ -33,13 +42,15 @@ TaskChanges = dict[str, dict[str, Any]]
 class Decision:
     """What a prediction uses instead of the options of the model, as the flags of ``predict.py`` with these names.
 
-    ``plain`` means no ``tau``, no costs and no ``min_confidence``, and a threshold of 0.5.
+    ``plain`` means no ``tau``, no offsets, no costs and no ``min_confidence``, and a threshold of 0.5.
     """
 
     threshold: float | None = None
     tau: float | None = None
     min_confidence: float | None = None
     plain: bool = False
+    # Options of single tasks, which take precedence over all of the above.
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def check(self, config: DatasetConfig, dataset: str) -> None:
         """Raises ``ConfigError`` for an option that no task of the dataset has."""
@@ -59,9 +70,37 @@ class Decision:
                 if getattr(self, key) is not None:
                     changed[key] = getattr(self, key)
             if self.tau is not None:
-                changed |= {"tau": self.tau, "costs": None}
-            changes[task] = {key: value for key, value in changed.items() if _has(options, key)}
+                changed |= {"tau": self.tau, "offsets": None, "costs": None}
+            kept = {key: value for key, value in changed.items() if _has(options, key)}
+            changes[task] = {**kept, **self.tasks.get(task, {})}
         return {task: changed for task, changed in changes.items() if changed}
+
+
+def task_options(model: Model, given: Mapping[str, Mapping[str, Any]], *, flag: str = "--set") -> TaskChanges:
+    """Checks options that decide, by task and key; raises ``ConfigError`` with one line for each error."""
+    tasks, checked, faults = model.config.tasks(), TaskChanges(), []
+    for task, changed in given.items():
+        if task not in tasks:
+            faults.append(f"{flag} {task}: unknown task{did_you_mean(task, tasks)}")
+            continue
+        known = [key for key in (*PLAIN, "temperature") if _has(tasks[task], key)]
+        if unknown := [key for key in changed if key not in known]:
+            faults += [f"{flag} {task}.{key}: is no decision of this task{did_you_mean(key, known)}" for key in unknown]
+            continue
+        where = ErrorCollector().at(f"{flag} {task}")
+        try:
+            options = type(tasks[task]).model_validate(tasks[task].model_dump() | {**changed})
+        except ValidationError as error:
+            where.add_validation(error.errors(), type(tasks[task]))
+            faults += where.errors.lines
+            continue
+        if getattr(options, "costs", None) and (getattr(options, "tau", 0) or getattr(options, "offsets", None)):
+            faults.append(f"{flag} {task}: found costs together with tau or offsets, expected one of them")
+        faults += [f"{flag} {task}.{fault}" for fault in decision_faults(options, model.vocabularies[task].labels)]
+        checked[task] = {key: getattr(options, key) for key in changed}
+    if faults:
+        raise ConfigError(faults)
+    return checked
 
 
 def plain_options(options: TaskOptions) -> dict[str, Any]:
@@ -74,6 +113,7 @@ def decision_faults(options: TaskOptions, labels: Sequence[str]) -> Iterator[str
     thresholds, costs = getattr(options, "threshold", None), getattr(options, "costs", None) or {}
     listed = thresholds.keys() - {REST} if isinstance(thresholds, dict) else ()
     named = {f"threshold -> {label}": label for label in sorted(listed)}
+    named |= {f"offsets -> {label}": label for label in sorted(getattr(options, "offsets", None) or {})}
     for gold, row in costs.items():
         named |= {f"costs -> {gold}": gold, **{f"costs -> {gold} -> {predicted}": predicted for predicted in row}}
     if getattr(options, "min_confidence", 0) and outside_label(labels, scheme_of(options)) is None:
@@ -99,7 +139,7 @@ def decision_lines(model: Model, datasets: Iterable[str], decision: Decision) ->
 def describe_decision(options: TaskOptions) -> str:
     """The options by which a task decides; empty for the plain rule."""
     values = {key: getattr(options, key) for key in plain_options(options)}
-    names = {"costs": "costs", "threshold": "a threshold per label"}
+    names = {"costs": "costs", "offsets": "an offset per label", "threshold": "a threshold per label"}
     return ", ".join(
         names[key] if isinstance(value, dict) else f"{key} {value:g}"
         for key, value in values.items()

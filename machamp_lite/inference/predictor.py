@@ -29,7 +29,7 @@ from machamp_lite.errors import (
 )
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
-from machamp_lite.inference.decisions import Decision, overridden_decisions
+from machamp_lite.inference.decisions import Decision, overridden_decisions, task_options
 from machamp_lite.inference.engine import predict_labels, rank_labels
 from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
@@ -79,6 +79,7 @@ def predict_file(
     tau: float | None = None,
     min_confidence: float | None = None,
     plain: bool = False,
+    decisions: Mapping[str, Mapping[str, Any]] | None = None,
     top_n: int | None = None,
     confidence: bool = False,
     conn: str = CONNECTION,
@@ -103,7 +104,13 @@ def predict_file(
             model.config, dataset, source, vocabularies=model.vocabularies, raw_text=raw_text
         )
         config = find_dataset(model.config, name)
-        decision = Decision(threshold=threshold, tau=tau, min_confidence=min_confidence, plain=plain)
+        decision = Decision(
+            threshold=threshold,
+            tau=tau,
+            min_confidence=min_confidence,
+            plain=plain,
+            tasks=task_options(model, decisions or {}, flag="decisions"),
+        )
         flags = {"raw_text": raw_text, "pre_tokenized": pre_tokenized, "confidence": confidence}
         check_options(model, name, **flags, decision=decision)
         tracker = tracker or MetricTracker(config.tasks)

@@ -17,7 +17,7 @@ SEQ = {"task_type": "seq", "column_idx": 3}
 SUPPORTED = ", ".join(sorted(DECODERS))
 ABSENT: Any = object()
 METRICS_OF_SEQ = (
-    "accuracy, span_f1, span_precision, span_recall, (f1|precision|recall|fbeta)_(micro|macro|weighted|binary)"
+    "accuracy, span_(f1|precision|recall)[_macro], (f1|precision|recall|fbeta)_(micro|macro|weighted|binary)"
 )
 
 

@@ -96,7 +96,7 @@ WRONG = {
     "UD.word_idx.x=3": "'word_idx' is not an object, so nothing below it can be set",
     "UD.tasks=3": "UD -> tasks: expected an object with at least one task, found 3",
     "UD.tasks.upos.metric=las": "UD -> tasks -> upos -> metric: 'seq' has no metric 'las'; known: accuracy, "
-    "span_f1, span_precision, span_recall, (f1|precision|recall|fbeta)_(micro|macro|weighted|binary)",
+    "span_(f1|precision|recall)[_macro], (f1|precision|recall|fbeta)_(micro|macro|weighted|binary)",
     "UD.tasks.xpos.column_idx=2": "UD -> tasks -> xpos: no such task; did you mean 'upos'? (A new task needs a "
     "task_type.)",
     "UD.tasks.lemma.column_idx=2": "UD -> tasks -> lemma -> task_type: missing, expected one of "

@@ -24,6 +24,12 @@ def test_the_least_expected_cost_worked_by_hand() -> None:
     assert expected.argmin(-1).tolist() == [0, 1]
 
 
+def test_the_example_of_the_documentation() -> None:
+    costs = cost_matrix({"contradicts": {"entails": 5.0, "unrelated": 5.0}}, ["entails", "unrelated", "contradicts"])
+    expected = expected_costs(torch.tensor([[0.5, 0.3, 0.2]]), costs)
+    torch.testing.assert_close(expected, torch.tensor([[1.3, 1.5, 0.8]]))
+
+
 def test_equal_costs_predict_the_most_probable_label() -> None:
     torch.manual_seed(0)
     probabilities = torch.randn(200, 5).softmax(-1)
