@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from machamp_lite.data.span_schemes import BIO, Scheme
-from machamp_lite.metrics.label_report import NONE, LabelScores
+from machamp_lite.metrics.label_report import NONE, LabelRow, LabelScores
 from machamp_lite.metrics.span_f1 import span_sets
 
 # The type of spans without a type, which are words.
@@ -31,6 +31,10 @@ class SpanScores(LabelScores):
     def __init__(self, scheme: Scheme = BIO) -> None:
         super().__init__(exclusive=False)
         self.scheme = scheme
+
+    def means(self) -> list[LabelRow]:
+        """The micro and macro scores, which are those of ``span_f1`` and ``span_f1_macro``."""
+        return [self.micro(), self.macro()]
 
     def names(self, labels: Iterable[str]) -> set[str]:
         """The types in labels."""

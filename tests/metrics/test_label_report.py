@@ -203,10 +203,13 @@ def test_scores_of_types_equal_those_of_seqeval(seed: int) -> None:
         for metric in metrics.values():
             metric.add(*pair)
     expected = seqeval_report(gold, predicted, mode="strict", scheme=IOB2, output_dict=True, zero_division=0)
-    found = {row.label: row for row in scores.rows()} | {f"{row.label} avg": row for row in scores.means()}
+    found = {row.label: row for row in scores.rows()}
+    found |= {f"{row.label} avg": row for row in (*scores.means(), scores.weighted())}
     assert found.keys() == expected.keys()
     for name, row in found.items():
         assert (*numbers(row), row.support) == pytest.approx(tuple(expected[name].values()))
+    # What is shown can be chosen as a metric.
+    assert [row.label for row in scores.means()] == ["micro", "macro"]
     for score in ("precision", "recall", "f1"):
         assert metrics[f"span_{score}"].value() == pytest.approx(getattr(scores.micro(), score))
         assert metrics[f"span_{score}_macro"].value() == pytest.approx(getattr(scores.macro(), score))
