@@ -36,6 +36,7 @@ from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.input_checks import InputChecker
 from machamp_lite.inference.raw_text import check_raw_text, raw_text_records
 from machamp_lite.inference.scores_file import write_scores_file
+from machamp_lite.inference.ud_scores import MAX_WORDS, official_scores, parsing_task
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.model.multitask_model import Model
 
@@ -153,11 +154,28 @@ def predict_file(
     scores_file = scores_path(target)
     if scores_file is not None:
         with _writing(scores_file):
-            write_scores_file(tracker, scores_file, eval_format=model.config.params.training.eval_format)
+            write_scores_file(
+                tracker,
+                scores_file,
+                eval_format=model.config.params.training.eval_format,
+                official={} if raw_text else _official_scores(tracker, config, source, target),
+            )
     if warns:
         for line in (*checker.warnings(), *gold_warnings(tracker, source, model.vocabularies)):
             logger.warning("%s", line)
     return tracker.scores()
+
+
+def _official_scores(
+    tracker: MetricTracker, config: DatasetConfig, source: AnyPath, target: AnyPath
+) -> dict[str, Mapping[str, float]]:
+    """The official UD scores by the task that parses; empty unless gold and predicted files are valid CoNLL-U."""
+    task = parsing_task(config, source)
+    counts = {} if task is None else tracker.counts().get(task, {})
+    if task is None or not 0 < counts.get("scored_words", 0) <= MAX_WORDS:
+        return {}
+    scores = official_scores(source, target, columns=config.label_columns())
+    return {task: scores} if scores else {}
 
 
 def label_numbers(config: DatasetConfig, top_n: int | None) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """The scores file of a prediction, in one of two formats."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,23 @@ from machamp_lite.files.atomic import write_json
 from machamp_lite.inference.evaluation import MetricTracker
 
 
-def write_scores_file(tracker: MetricTracker, path: str, *, eval_format: EvalFormat) -> None:
-    """Writes the scores file; without gold labels, removes that of an earlier prediction."""
-    document = machamp_scores(tracker) if eval_format == "machamp" else detailed_scores(tracker)
+def write_scores_file(
+    tracker: MetricTracker,
+    path: str,
+    *,
+    eval_format: EvalFormat,
+    official: Mapping[str, Mapping[str, float]] | None = None,
+) -> None:
+    """Writes the scores file; without gold labels, removes that of an earlier prediction.
+
+    ``official`` are the official UD scores, by the task that parses.
+    """
+    if eval_format == "machamp":
+        document = machamp_scores(tracker)
+    else:
+        document = detailed_scores(tracker)
+        for task, scores in (official or {}).items():
+            document[task]["ud"] = dict(scores)
     if document:
         write_json(path, document)
     else:

@@ -8,6 +8,9 @@ from machamp_lite.metrics import METRICS
 from machamp_lite.metrics.base import ratio
 from machamp_lite.reporting.run_results import RunResults
 
+# Dataset, task and metric.
+_Key = tuple[str, str, str]
+
 
 @dataclass(frozen=True, slots=True)
 class LabelRow:
@@ -64,27 +67,25 @@ class ScoreRow:
 
 
 def score_rows(runs: Sequence[RunResults]) -> Iterator[ScoreRow]:
-    """The scores of all datasets and tasks, in the order of the configs."""
-    keys = [
-        (dataset, task, metric)
-        for run in runs
-        for dataset, scores in run.scores.items()
-        for task in scores
-        if task in run.tasks
-        for metric in run.tasks[task].metric_names()
-    ]
-    for dataset, task, metric in dict.fromkeys(keys):
-        values = [run.scores.get(dataset, {}).get(task, {}).get(metric) for run in runs]
-        merits = [None if value is None else METRICS[metric].selection_score(value) for value in values]
-        known = [merit for merit in merits if merit is not None]
+    """The scores of all datasets and tasks, in the order of the configs, with the official UD scores last."""
+    metrics: dict[_Key, dict[int, float | None]] = {}
+    official: dict[_Key, dict[int, float | None]] = {}
+    for number, run in enumerate(runs):
+        for dataset, tasks in run.scores.items():
+            for task, scores in tasks.items():
+                for name in run.tasks[task].metric_names() if task in run.tasks else ():
+                    metrics.setdefault((dataset, task, name), {})[number] = scores.get(name)
+                for name, value in scores.get("ud", {}).items():
+                    official.setdefault((dataset, task, f"{name} (official UD)"), {})[number] = value
+    for (dataset, task, name), values in [*metrics.items(), *official.items()]:
+        # The official scores are shares for which higher is better, as is accuracy.
+        metric = METRICS[name if name in METRICS else "accuracy"]
+        known = {number: value for number, value in values.items() if value is not None}
+        merits = {number: metric.selection_score(value) for number, value in known.items()}
+        best = [number for number, merit in merits.items() if len(merits) > 1 and merit == max(merits.values())]
         if known:
-            best = (
-                [number for number, merit in enumerate(merits) if merit == max(known)]
-                if len(known) > 1
-                else []
-            )
-            texts = ["" if value is None else METRICS[metric].as_text(value) for value in values]
-            yield ScoreRow(dataset, task, metric, texts, best)
+            texts = [metric.as_text(known[number]) if number in known else "" for number in range(len(runs))]
+            yield ScoreRow(dataset, task, name, texts, best)
 
 
 def label_sections(runs: Sequence[RunResults]) -> Iterator[LabelSection]:

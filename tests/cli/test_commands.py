@@ -115,7 +115,8 @@ def test_a_run_folder_holds_all_that_a_run_is(
     for name in ("UD", "PAIRS"):
         written = json.loads(Path(f"run/{name}.out.eval").read_text())
         labels, counts = best["labels"][name], best["counts"][name]
-        # It is computed after training, with the fitted temperature.
+        # They are computed after training, with the fitted temperature and from the predicted file.
+        assert [task for task in written if written[task].pop("ud", None)] == ["tree"] * (name == "UD")
         assert [task for task in written if written[task].pop("calibration", None)] == CALIBRATED[name]
         assert written == {
             task: {**scores, **counts[task], "labels": labels[task]}
