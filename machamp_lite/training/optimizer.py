@@ -51,7 +51,7 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
     training = config.params.training
     lr, factor = training.optimizer.lr, training.learning_rate_scheduler.decay_factor
     narrower = min(1.0, MEASURED_WIDTH / width)
-    tasks = {name: task for name, task in config.tasks().items() if task.is_on}
+    tasks = config.tasks()
     heads = {name: task.rates.lr * narrower if lr == "auto" else lr for name, task in tasks.items()}
     if training.learning_rate_scheduler.discriminative_fine_tuning:
         factors = {
@@ -60,7 +60,7 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
         }
     else:
         factors = dict.fromkeys(tasks, 1.0)
-    encoder, task = min((heads[name] * factors[name], name) for name in tasks)
+    encoder, task = min((heads[name] * factors[name], name) for name in tasks if tasks[name].is_on)
     return LearningRates(
         encoder=encoder,
         encoder_task=task,
