@@ -31,7 +31,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, str]) -> 
     """A folder with data and two runs with other seeds."""
     folder = tmp_path_factory.mktemp("runs")
     sentences = (ROOT / "data" / "ewt" / "dev.conllu").read_text(encoding="utf-8").split("\n\n")
-    (folder / "t.conllu").write_text("\n\n".join(sentences[:12]) + "\n\n", encoding="utf-8")
+    (folder / "t.conllu").write_text("\n\n".join(sentences[:6]) + "\n\n", encoding="utf-8")
     (folder / "p.tsv").write_text(PAIRS)
     path, pairs = str(folder / "t.conllu"), str(folder / "p.tsv")
     config = {
@@ -63,7 +63,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, encoders: dict[str, str]) -> 
         "transformer_model": encoders["wordpiece"],
         "encoder": {"max_input_length": 64},
         "decoders": {"dependency": {"arc_representation_dim": 16, "tag_representation_dim": 8}},
-        "training": {"num_epochs": 2, "precision": "fp32"},
+        "training": {"num_epochs": 1, "precision": "fp32"},
     }
     (folder / "p.json").write_text(json.dumps(params))
     flags = ["--dataset_configs", str(folder / "c.json"), "--parameters_config", str(folder / "p.json"), "-q"]
@@ -97,7 +97,7 @@ def test_the_scores_are_those_of_the_runs(runs: Path, capsys: pytest.CaptureFixt
         expected = [METRICS[metric].as_text(scores[dataset][task][metric]) for scores in evals]
         if task in ("degree", "shares"):
             # Numbers are rounded in the output.
-            assert list(map(float, values)) == pytest.approx(list(map(float, expected)), abs=0.1)
+            assert list(map(float, values)) == pytest.approx(list(map(float, expected)), abs=1)
         else:
             assert list(values) == expected, (dataset, task, metric)
 
