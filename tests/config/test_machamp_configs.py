@@ -311,7 +311,8 @@ def test_a_config_of_each_version_is_trained(
 ) -> None:
     base, changes = next((base, changes) for name, _, base, changes in PARAMS if name == version)
     params = write("p.json", params_of(base, changes))
-    sets = [f"transformer_model={encoder}", "encoder.max_input_length=64", "training.num_epochs=1", "training.report=false",
+    sets = [f"transformer_model={encoder}", "encoder.max_input_length=64", "training.num_epochs=1",
+            "training.report=false",
             "decoders.dependency.arc_representation_dim=8", "decoders.dependency.tag_representation_dim=8",
             "decoders.default_decoder.layers_to_use=all"]  # fmt: skip
     flags = [part for value in sets for part in ("--set", value)]
@@ -327,7 +328,8 @@ def test_translation_requires_an_encoder_with_a_decoder(
 ) -> None:
     params = write("p.json", params_of(*PARAMS[2][2:]))
     write("c.json", dataset_config("sent_idxs=[0] validation: seq2seq 1", Path.cwd()))
-    sets = [f"transformer_model={encoders[kind]}", "encoder.max_input_length=64", "training.num_epochs=1", "training.report=false",
+    sets = [f"transformer_model={encoders[kind]}", "encoder.max_input_length=64", "training.num_epochs=1",
+            "training.report=false",
             "decoders.seq2seq.max_output_length=4"]  # fmt: skip
     flags = [part for value in sets for part in ("--set", value)]
     run = ["--dataset_config", "c.json", "--parameters_config", params, "--model_dir", "run", "--device", "-1"]
