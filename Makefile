@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Tests run in two processes with one thread each: more threads do not make tiny models faster.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo lint gpu-test test test-all faults fuzz clean
+.PHONY: demo lint gpu-test test test-all faults fuzz schemas clean
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
 
@@ -36,6 +36,10 @@ fuzz: .venv/installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $@
+
+# The JSON Schemas of configs, after a change of options, defaults or docs/reference/configuration.md.
+schemas: .venv/installed
+	$(BIN)/python scripts/write_schemas.py
 
 clean:
 	rm -rf .venv logs/demo

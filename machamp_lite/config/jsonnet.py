@@ -16,6 +16,8 @@ import _jsonnet
 from machamp_lite.config.error_messages import show
 from machamp_lite.errors import ConfigError, nearest_file
 
+# The key that names the JSON Schema of a file, for editors.
+SCHEMA = "$schema"
 # In bytes; enough for the class weights of a million labels.
 LARGEST_CONFIG = 2**26
 # Limits of evaluating jsonnet: seconds, bytes of memory, and bytes of the resulting JSON.
@@ -42,7 +44,10 @@ class _NotPlainError(Exception):
 
 
 def read_jsonnet(path: str | Path) -> dict[str, Any]:
-    """The object in a JSON or jsonnet file; raises ``ConfigError`` with the file and line of an error."""
+    """The object in a JSON or jsonnet file, without the name of its schema.
+
+    Raises ``ConfigError`` with the file and line of an error.
+    """
     path = str(path)
     if os.path.isdir(path):
         raise ConfigError(f"{path}: is a folder, expected a file")
@@ -66,6 +71,8 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read as jsonnet ({error})") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
+    if isinstance(value.get(SCHEMA), str):
+        del value[SCHEMA]
     return value
 
 

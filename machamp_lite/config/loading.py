@@ -16,14 +16,9 @@ from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge
 from machamp_lite.config.schema import Config, DatasetConfig, Params
 from machamp_lite.config.task_options import TaskChecker
 from machamp_lite.errors import ConfigError
+from machamp_lite.files.package_files import DEFAULT_PARAMS, find_params
 
 logger = logging.getLogger(__name__)
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# An installed package contains params.json; in a checkout it is in configs/.
-DEFAULT_PARAMS = _PACKAGE / "params.json"
-if not DEFAULT_PARAMS.exists():
-    DEFAULT_PARAMS = _PACKAGE.parent / "configs" / "params.json"
 
 
 def load_config(
@@ -50,6 +45,7 @@ def _load(
     seed: int | None,
 ) -> Config:
     errors = ErrorCollector()
+    parameters_config = find_params(parameters_config) if parameters_config else None
     documents = _read_documents(dataset_configs, parameters_config, errors)
     _check_kinds(documents, parameters_config)
     documents = _migrated(documents, errors)

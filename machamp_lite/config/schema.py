@@ -29,7 +29,12 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 _FORMAT_ALIASES = {"conll": "tsv", "conllu": "tsv", "json": "jsonl", "ndjson": "jsonl"}
 FormatName = Annotated[
     Literal["tsv", "csv", "jsonl", "arrow", "parquet"],
-    BeforeValidator(lambda value: _FORMAT_ALIASES.get(value, value) if isinstance(value, str) else value),
+    BeforeValidator(
+        lambda value: _FORMAT_ALIASES.get(value, value) if isinstance(value, str) else value,
+        json_schema_input_type=Literal[
+            "tsv", "csv", "jsonl", "arrow", "parquet", "conll", "conllu", "json", "ndjson"
+        ],
+    ),
 ]
 
 

@@ -20,7 +20,7 @@ from machamp_lite.errors import did_you_mean, nearest
 
 DEFAULT_DECODER = "default_decoder"
 # Keys without defaults, which may differ between tasks with the same name.
-_OWN_KEYS = {"task_type", "column_idx", "column_idxs", "weight_column"}
+OWN_KEYS = {"task_type", "column_idx", "column_idxs", "weight_column"}
 _FREQUENCY = "both correct for the frequency of labels"
 # Options that cannot be combined, with the reason.
 _CONFLICTS = (
@@ -69,8 +69,8 @@ class TaskChecker:
     def _check_keys(self, raw: Mapping[str, Any]) -> None:
         self._decoders.add_unknown_keys(raw, [DEFAULT_DECODER, *TASK_TYPES])
         task_types = BUILT_IN.keys() | (raw.keys() & set(TASK_TYPES))
-        allowed = {name: options_class(name).model_fields.keys() - _OWN_KEYS for name in task_types}
-        shared = TaskOptions.model_fields.keys() - _OWN_KEYS
+        allowed = {name: options_class(name).model_fields.keys() - OWN_KEYS for name in task_types}
+        shared = TaskOptions.model_fields.keys() - OWN_KEYS
         owners = {key: name for name, keys in allowed.items() for key in keys - shared}
         for name, entry in raw.items():
             where = self._decoders.at(name)
@@ -184,7 +184,7 @@ class TaskChecker:
         dataset, _, task = where.keys
         other, first = self._first.setdefault(task, (dataset, options))
         expected, found = first.model_dump(), options.model_dump()
-        keys = ["task_type"] if first.task_type != options.task_type else sorted(expected.keys() - _OWN_KEYS)
+        keys = ["task_type"] if first.task_type != options.task_type else sorted(expected.keys() - OWN_KEYS)
         for key in keys:
             if found[key] != expected[key]:
                 message = (

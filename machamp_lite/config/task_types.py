@@ -113,7 +113,10 @@ class TaskOptions(StrictModel):
     metric: str
     # A single metric may be given without a list.
     additional_metrics: Annotated[
-        list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)
+        list[str],
+        BeforeValidator(
+            lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=list[str] | str
+        ),
     ]
     # Of metrics that end in _binary; by default chosen from the labels of the training data.
     positive_label: Annotated[str, Field(min_length=1)] | None
@@ -211,7 +214,12 @@ class SpanLabelOptions(TaskOptions):
 
     scheme: Annotated[
         Literal["auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2"],
-        BeforeValidator(lambda value: ALIASES.get(value, value) if isinstance(value, str) else value),
+        BeforeValidator(
+            lambda value: ALIASES.get(value, value) if isinstance(value, str) else value,
+            json_schema_input_type=Literal[
+                "auto", "BIO", "IOB1", "BIOES", "BILOU", "IOE2", "IOB2", "IOBES", "BILUO"
+            ],
+        ),
     ]
 
 
@@ -308,6 +316,10 @@ class MultiClasOptions(MultiSeqOptions):
 class DependencyOptions(TaskOptions):
     """A tree: the head of each word in ``column_idx``, its relation in the next column; or both in ``column_idxs``."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["column_idx"]}, {"required": ["column_idxs"]}]}
+    )
+
     level = "word"
     metrics = ("las", "uas", *CLASS_METRICS)
 
@@ -356,6 +368,8 @@ class RegressionOptions(TaskOptions):
 
 class ProbDistrOptions(TaskOptions):
     """One distribution per sentence: ``size`` probabilities in a comment, or one column per probability."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["column_idxs"]}, {"required": ["size"]}]})
 
     level = "sentence"
     rates = TEXT_RATES
