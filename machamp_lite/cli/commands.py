@@ -10,6 +10,7 @@ from machamp_lite.cli.convert import convert_config
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.main import predict, train
 from machamp_lite.cli.report import report
+from machamp_lite.cli.schema import schema
 from machamp_lite.cli.tune_decisions import tune_decisions
 from machamp_lite.errors import ConfigError, did_you_mean
 
@@ -37,6 +38,7 @@ COMMANDS = {
     "report": Subcommand(report, "write an HTML report of one or several runs"),
     "tune-decisions": Subcommand(tune_decisions, "tune how tasks decide, on a file with gold labels"),
     "convert-config": Subcommand(convert_config, "write a config of MaChAmp with the current keys"),
+    "schema": Subcommand(schema, "print the JSON Schema of configs, for editors"),
 }
 
 
