@@ -448,3 +448,11 @@ def test_datasets_take_their_defaults_from_params() -> None:
     )
     assert [item.max_sents for item in config.datasets.values()] == [7, 2]
     assert config.datasets["A"].skip_first_line
+
+
+def test_params_of_the_package_are_found_by_name_unless_the_folder_has_a_file_of_that_name() -> None:
+    assert load(dataset(), parameters_config="params-machamp.json").params.training.num_epochs == 20
+    Path("params-machamp.json").write_text('{"training": {"num_epochs": 3}}')
+    assert load(dataset(), parameters_config="params-machamp.json").params.training.num_epochs == 3
+    with pytest.raises(ConfigError, match=r"^treebank\.json: no such file"):
+        load(dataset(), parameters_config="treebank.json")

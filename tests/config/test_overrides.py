@@ -110,8 +110,8 @@ WRONG = {
     "decoders.seq.loss_weigt=1": "decoders -> seq -> loss_weigt: unknown key; did you mean 'loss_weight'?",
     "UD.tasks.upos.class_weights=ballanced": "UD -> tasks -> upos -> class_weights: expected 'balanced', "
     "'inverse', 'max_ratio', 'sqrt' or 'effective' or an object {...}, found 'ballanced'; did you mean 'balanced'?",
-    "training.task_weighting=uncertanty": "training -> task_weighting: expected 'static', 'uncertainty', 'dwa' or "
-    "'random', found 'uncertanty'; did you mean 'uncertainty'?",
+    "training.task_weighting=uncertanty": "training -> task_weighting: expected 'static', 'uncertainty', 'dwa', "
+    "'random' or 'famo', found 'uncertanty'; did you mean 'uncertainty'?",
     "decoders.dependency.activation=liner": "decoders -> dependency -> activation: expected 'elu' or 'linear', "
     "found 'liner'; did you mean 'linear'?",
     "encoder.packing=atuo": "encoder -> packing: expected true or false or 'auto', found 'atuo'; did you mean 'auto'?",
