@@ -55,7 +55,6 @@ Column = ColumnNumber | ColumnName
 NoColumn = Annotated[int, Field(ge=COMMENT, le=COMMENT)]
 
 
-
 class Rates(NamedTuple):
     """Learning rates of a task type: the decoder's, and the encoder's as a multiple of it."""
 
@@ -176,6 +175,11 @@ class TaskOptions(StrictModel):
     def scores_spans(self) -> bool:
         """Whether the scores of each label are those of the types of spans, not of such labels as ``B-PER``."""
         return self.metric in SPAN_METRICS
+
+    @property
+    def writes_several(self) -> bool:
+        """Whether prediction writes several labels per item."""
+        return self.supports_top_k and self.topn > 1
 
     def metric_names(self) -> list[str]:
         """The main metric first, then the additional ones."""

@@ -1,7 +1,7 @@
 """Sentences of a file with gold labels and the labels that a model predicts, or has predicted, for them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.data.formats import format_of
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.dataloading.example import file_format_of
@@ -54,23 +55,14 @@ def predict_sentences(model: Model, dataset: str, path: str | Path) -> Predicted
 def read_predictions(config: DatasetConfig, *, source: str | Path, predicted: str | Path) -> PredictedFile:
     """Reads the predictions that were written for a file with gold labels.
 
-    Tasks are left out whose predicted labels cannot be read back: of raw or masked text, with several labels per item,
-    or with the columns of another task. Raises ``DataError`` if the files differ in more than labels.
+    Raises ``DataError`` if the files differ in more than labels.
     """
-    config, shared = config.active(), config.shared_columns()
-    tasks = {
-        task: options
-        for task, options in config.tasks.items()
-        if options.input_type in ("words", "subwords")
-        and not (options.supports_top_k and options.topn > 1)
-        and task not in config.text_tasks()
-        and not any(column in shared for column in options.columns())
-    }
-    config = config.model_copy(update={"tasks": tasks})
+    tasks = readable_tasks(config)
+    config = config.active().model_copy(update={"tasks": tasks})
     # Reading labels needs no subwords.
     no_tokenizer: Any = None
     reader = DatasetReader(name="", config=config, tokenizer=no_tokenizer, vocabularies={})
-    pairs = list(_pairs(config, source, predicted))
+    pairs = list(paired_records(config, source, predicted))
     # Of sentences whose labels cannot be scored, the others are compared.
     gold = reader.read_labels([record for record, _ in pairs], IssueCounter()) if pairs else []
     sentences = []
@@ -85,10 +77,30 @@ def read_predictions(config: DatasetConfig, *, source: str | Path, predicted: st
     return PredictedFile(tasks, sentences)
 
 
-def _pairs(config: DatasetConfig, source: str | Path, predicted: str | Path) -> Iterator[tuple[Record, Record]]:
-    """The records of both files."""
+def readable_tasks(config: DatasetConfig) -> dict[str, TaskOptions]:
+    """The tasks whose labels can be read back from predictions.
+
+    Those of raw or masked text, with several labels per item, or with the columns of another task are left out.
+    """
+    config, shared = config.active(), config.shared_columns()
+    return {
+        task: options
+        for task, options in config.tasks.items()
+        if options.input_type in ("words", "subwords")
+        and not options.writes_several
+        and task not in config.text_tasks()
+        and not any(column in shared for column in options.columns())
+    }
+
+
+def paired_records(
+    config: DatasetConfig, source: str | Path, predicted: str | Path
+) -> Iterator[tuple[Record, Record]]:
+    """The records of a file and those of its predictions; raises ``DataError`` if their words or texts differ."""
+    # Predictions have the format of the source, whatever their suffix.
+    file_format = replace(file_format_of(config), name=format_of(source, config.format))
     files = [
-        filter(lambda record: record.rows, read_records(path, file_format_of(config), required=config.text_columns()))
+        filter(lambda record: record.rows, read_records(path, file_format, required=config.text_columns()))
         for path in (source, predicted)
     ]
     for record, output in zip_longest(*files):

@@ -5,20 +5,18 @@ The sentences with errors come first, and their number is limited, so that the s
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
-from machamp_lite.data.formats import format_of
-from machamp_lite.data.records import Record, read_records
+from machamp_lite.data.records import Record
 from machamp_lite.data.span_schemes import AUTO, Span, scheme_of
 from machamp_lite.dataloading.datasets import changed_files
-from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import DataError, MachampError
 from machamp_lite.files.run_files import OUTPUT
+from machamp_lite.inference.predicted_sentences import paired_records, readable_tasks
 from machamp_lite.metrics.base import annotated_items
 from machamp_lite.metrics.label_report import NONE
 from machamp_lite.reporting import MAX_SENTENCES
@@ -31,7 +29,7 @@ MAX_WORDS, MAX_CHARACTERS = 150, 3000
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Chunk:
     """A part of a sentence: a word outside of spans, or a span, which may be gold or predicted only."""
 
     text: str
@@ -72,16 +70,16 @@ class Sentence:
         """The confusions as texts with their counts, the most frequent first."""
         return Counter(f"{gold} → {predicted}" for gold, predicted in self.confusions).most_common()
 
-    def pieces(self, spans: Sequence[Span]) -> Iterator[Piece]:
+    def chunks(self, spans: Sequence[Span]) -> Iterator[Chunk]:
         """Splits the sentence into the given spans, which are gold or predicted ones, and the words between them."""
         assert self.spans is not None
         in_both = set(self.spans[0]) & set(self.spans[1])
         done = 0
         for start, end, kind in sorted(spans):
-            yield from (Piece(word) for word in self.words[done:start])
-            yield Piece(" ".join(self.words[start:end]), kind, (start, end, kind) not in in_both)
+            yield from (Chunk(word) for word in self.words[done:start])
+            yield Chunk(" ".join(self.words[start:end]), kind, (start, end, kind) not in in_both)
             done = end
-        yield from (Piece(word) for word in self.words[done:])
+        yield from (Chunk(word) for word in self.words[done:])
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,7 +97,7 @@ class TaskSentences:
     num_wrong: int = 0
 
     def add(self, sentence: Sentence, *, most: int) -> None:
-        """Counts a sentence, and keeps it if there is room."""
+        """Counts a sentence, and keeps it unless enough are kept or it is too long."""
         self.num_sentences += 1
         self.num_wrong += bool(sentence.num_wrong)
         kept, limit = (self.wrong, most) if sentence.num_wrong else (self.right, most // 4)
@@ -134,7 +132,7 @@ def compare(run: RunResults, name: str, *, most: int = MAX_SENTENCES) -> DevSent
     if checksum is not None and changed_files({source: checksum}):
         notes.append(f"{source}: has changed since the training; the scores are those of its earlier content")
     dataset = run.datasets[name].active()
-    tasks = {task: options for task, options in dataset.tasks.items() if _is_written(dataset, task, options)}
+    tasks = readable_tasks(dataset)
     found = {
         task: TaskSentences(
             run=run.name,
@@ -146,7 +144,7 @@ def compare(run: RunResults, name: str, *, most: int = MAX_SENTENCES) -> DevSent
         for task, options in tasks.items()
     }
     try:
-        for number, (gold, predicted) in enumerate(_pairs(source, target, dataset)):
+        for number, (gold, predicted) in enumerate(paired_records(dataset, source, target)):
             if number == MAX_READ:
                 notes.append(f"{source}: only the first {MAX_READ} sentences were compared")
                 break
@@ -155,34 +153,13 @@ def compare(run: RunResults, name: str, *, most: int = MAX_SENTENCES) -> DevSent
                     found[task].add(sentence, most=most)
     except MachampError as error:
         return DevSentences([], [*notes, *error.faults[:1]])
-    notes += [
-        f"{name}: task '{task}' wrote several labels per item (topn), which cannot be compared here"
-        for task, options in dataset.tasks.items()
-        if options.supports_top_k and options.topn > 1
-    ]
+    shared = {task for several in dataset.shared_columns().values() for task in several}
+    for task, options in dataset.tasks.items():
+        if options.writes_several:
+            notes.append(f"{name}: task '{task}' wrote several labels per item (topn), which cannot be compared here")
+        elif task in shared:
+            notes.append(f"{name}: task '{task}' shares a column with another task, so that its errors cannot be shown")
     return DevSentences([one for one in found.values() if one.num_sentences], notes)
-
-
-def _is_written(dataset: DatasetConfig, task: str, options: TaskOptions) -> bool:
-    """Whether the predicted file has one label of this task per item."""
-    several = options.supports_top_k and options.topn > 1
-    return options.input_type in ("words", "subwords") and task not in dataset.text_tasks() and not several
-
-
-def _pairs(source: str, target: Path, dataset: DatasetConfig) -> Iterator[tuple[Record, Record]]:
-    """The records of a dev file with those of its prediction."""
-    file_format = file_format_of(dataset)
-    required = dataset.text_columns()
-    records = read_records(source, file_format, required=required)
-    # The prediction has the format of the dev file and another suffix.
-    file_format = replace(file_format, name=format_of(source, dataset.format))
-    for gold, predicted in zip(records, read_records(target, file_format, required=required), strict=False):
-        if gold.words != predicted.words:
-            raise DataError(
-                f"{gold.where()}: differs from {predicted.where()}, so that errors cannot be shown"
-            )
-        if gold.rows:
-            yield gold, predicted
 
 
 def _sentence(gold: Record, predicted: Record, task: str, options: TaskOptions) -> Sentence | None:

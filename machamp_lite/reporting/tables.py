@@ -81,8 +81,9 @@ def score_rows(runs: Sequence[RunResults]) -> Iterator[ScoreRow]:
         # The official scores are shares for which higher is better, as is accuracy.
         metric = METRICS[name if name in METRICS else "accuracy"]
         known = {number: value for number, value in values.items() if value is not None}
-        merits = {number: metric.selection_score(value) for number, value in known.items()}
-        best = [number for number, merit in merits.items() if len(merits) > 1 and merit == max(merits.values())]
+        selection = {number: metric.selection_score(value) for number, value in known.items()}
+        highest = max(selection.values(), default=None)
+        best = [number for number, score in selection.items() if len(selection) > 1 and score == highest]
         if known:
             texts = [metric.as_text(known[number]) if number in known else "" for number in range(len(runs))]
             yield ScoreRow(dataset, task, name, texts, best)
