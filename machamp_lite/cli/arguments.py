@@ -9,6 +9,8 @@ from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import parse_device
 from machamp_lite.cli.parser import Parser
 from machamp_lite.errors import ConfigError, check_empty_names, counted, nearest_file, shorten
+from machamp_lite.files.checksums import read_json_object
+from machamp_lite.files.run_files import DATASET_CONFIGS, GROUP_CONFIGS, PARAMS_CONFIG, SUMMARY
 from machamp_lite.files.streams import STANDARD_STREAM
 from machamp_lite.inference.file_pairs import check_pairs
 from machamp_lite.model.model_folder import folder_of_model_file
@@ -72,6 +74,21 @@ def _train_parser(prog: str) -> Parser:
     )
     parser.add_argument("--seed", type=int, help="the random seed (default: random_seed of params)")
     parser.add_argument(
+        "--seeds", nargs="+", type=int, metavar="N", help="one run per random seed, in DIR/N; resumed if repeated"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="K",
+        help="cross-validation: K runs, in DIR/fold_1, DIR/fold_2, ...; each leaves out one part of the training data "
+        "and predicts it",
+    )
+    parser.add_argument(
+        "--fold_by",
+        choices=("sentence", "document"),
+        help="with --folds, what is kept together: sentence (the default), or the documents of CoNLL-U (# newdoc)",
+    )
+    parser.add_argument(
         "--retrain",
         "--finetune",
         metavar="MODEL",
@@ -129,6 +146,14 @@ def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> a
     if flags.resume is not None:
         _check_resume_flags(flags)
         flags.resume = str(folder_of_model_file(flags.resume))
+        if group := read_json_object(Path(flags.resume, SUMMARY)):
+            # The folder of a group of runs.
+            flags.seeds, flags.folds = group.get("seeds"), group.get("folds")
+            flags.fold_by, flags.retrain = group.get("fold_by"), group.get("retrain")
+            configs = Path(flags.resume, GROUP_CONFIGS)
+            flags.dataset_configs = [str(configs / DATASET_CONFIGS)]
+            flags.parameters_config = str(configs / PARAMS_CONFIG)
+            return flags
         flags.dataset_configs, flags.parameters_config = _configs_of_run(flags.resume)
         return flags
     if not flags.dataset_configs:
@@ -139,13 +164,40 @@ def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> a
         flags.overrides.append(f"training.precision={flags.precision}")
     if flags.sequential and len(flags.dataset_configs) == 1:
         raise ConfigError("--sequential: found one dataset config, expected several")
+    if faults := list(_group_faults(flags)):
+        raise ConfigError(faults)
     return flags
+
+
+def seed_faults(seeds: Sequence[int]) -> list[str]:
+    """A line if seeds are not different numbers in the range of seeds."""
+    if all(0 <= seed < 2**32 for seed in seeds) and len(set(seeds)) == len(seeds):
+        return []
+    return [f"--seeds: found {' '.join(map(str, seeds))}, expected different numbers from 0 to 2^32 - 1"]
+
+
+def _group_faults(flags: argparse.Namespace) -> Iterator[str]:
+    """What is wrong with the flags of several runs."""
+    yield from seed_faults(flags.seeds or [])
+    if flags.folds is not None and not 2 <= flags.folds <= LARGEST_NUMBER:
+        yield f"--folds: found {flags.folds}, expected at least 2"
+    if flags.fold_by is not None and flags.folds is None:
+        yield "--fold_by: has no effect without --folds, expected both"
+    if flags.seeds is not None and flags.seed is not None:
+        yield "--seeds: found together with --seed, expected one of them"
+    groups = [name for name in ("sequential", "seeds", "folds") if getattr(flags, name)]
+    if len(groups) > 1:
+        yield f"--{groups[0]}: found together with --{groups[1]}, expected one of them"
+    for name in set(groups) - {"sequential"}:
+        if flags.overwrite:
+            yield f"--overwrite: cannot be combined with --{name}; expected a new or empty --model_dir"
 
 
 def _check_resume_flags(flags: argparse.Namespace) -> None:
     """Raises ``ConfigError`` for a flag that would change the config of a resumed run."""
-    configs = ("dataset_configs", "parameters_config", "overrides", "seed")
-    for name in (*configs, "precision", "check", "name", "model_dir", "retrain", "sequential"):
+    configs = ("dataset_configs", "parameters_config", "overrides", "seed", "precision")
+    groups = ("sequential", "seeds", "folds", "fold_by")
+    for name in (*configs, "check", "name", "model_dir", "retrain", *groups):
         if getattr(flags, name) not in (None, [], False):
             flag = "set" if name == "overrides" else name
             raise ConfigError(

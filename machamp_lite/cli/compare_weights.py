@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 
 from machamp_lite import progress
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
-from machamp_lite.cli.arguments import add_verbosity
+from machamp_lite.cli.arguments import add_verbosity, seed_faults
 from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import choose_device, parse_device
 from machamp_lite.cli.error_reporting import run_command
-from machamp_lite.cli.logging_setup import log_to, set_up_logging
+from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.parser import Parser
-from machamp_lite.cli.process import interrupts
-from machamp_lite.cli.terminal import Terminal
-from machamp_lite.errors import ConfigError, StoppedError, check_empty_names, nearest_file
+from machamp_lite.cli.single_run import stoppable, train_one
+from machamp_lite.errors import ConfigError, check_empty_names, nearest_file
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
@@ -66,10 +65,7 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add_verbosity(parser)
     flags = parser.read(arguments)
     check_empty_names({f"--{name}": getattr(flags, name) for name in ("model_dir", "test", "ways_file", "data_cache")})
-    faults = []
-    if not all(0 <= seed < 2**32 for seed in flags.seeds) or len(set(flags.seeds)) < len(flags.seeds):
-        found = " ".join(map(str, flags.seeds))
-        faults.append(f"--seeds: found {found}, expected different numbers from 0 to 2^32 - 1")
+    faults = seed_faults(flags.seeds)
     if flags.resamples < 1:
         faults.append(f"--resamples: found {flags.resamples}, expected at least 1")
     if flags.dataset is not None and flags.test is None:
@@ -100,11 +96,14 @@ def _compare(flags: argparse.Namespace) -> int:
         task=task,
         test=(dataset, Path(flags.test)) if dataset is not None else None,
     )
-    comparison.start()
-    try:
-        comparison.train(lambda config, folder, resume: _train(config, folder, resume, device=device, flags=flags))
-    except (KeyboardInterrupt, StoppedError) as error:
-        raise StoppedError(f"{str(error) or 'stopped at once'}; to resume: repeat the command") from None
+    comparison.group.start()
+
+    def train_run(config: "Config", folder: Path, resume: bool) -> None:
+        with progress.shown(shows_bars(flags.log_level)):
+            train_one(config, folder, flags, device=device, overwrite=not resume, resume=resume)
+
+    with stoppable(lambda: "repeat the command"):
+        comparison.group.train(train_run)
     set_up_logging(flags.log_level)
     ways = comparison.score(device=device, resamples=flags.resamples)
     report = comparison.write(ways, markdown(ways, task=task, files=comparison.file_names()))
@@ -142,29 +141,6 @@ def _test_dataset(configs: "dict[str, Config]", task: str, flags: argparse.Names
         found = "missing" if flags.dataset is None else f"found '{flags.dataset}'"
         raise ConfigError(f"--dataset: {found}, expected one with '{task}': {', '.join(known)}")
     return str(flags.dataset)
-
-
-def _train(config: "Config", folder: Path, resume: bool, *, device: str, flags: argparse.Namespace) -> None:
-    """One run, which also logs to a file in its folder."""
-    from machamp_lite.files.run_files import LOG
-    from machamp_lite.training.progress_bar import ProgressBar
-    from machamp_lite.training.run import TrainingRun
-    from machamp_lite.training.run_folder_lock import lock_run_folder
-
-    set_up_logging(flags.log_level)
-    with lock_run_folder(folder, config, overwrite=not resume, resume=resume):
-        log_to(folder / LOG)
-        run = TrainingRun(
-            config=config,
-            folder=folder,
-            device=device,
-            resume=resume,
-            data_cache=flags.data_cache,
-            callbacks=[Terminal(), ProgressBar()],
-            interrupts=interrupts(),
-        )
-        with progress.shown(shows_bars(flags.log_level)):
-            run.train()
 
 
 def _print_table(ways: "Sequence[WayScores]") -> None:

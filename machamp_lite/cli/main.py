@@ -7,29 +7,29 @@ import argparse
 import contextlib
 import logging
 import os
-import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from machamp_lite import progress
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import predict_flags, train_flags
-from machamp_lite.cli.console import has_colours, shows_bars, width_of
+from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
-from machamp_lite.cli.logging_setup import WarningsOnce, log_to, set_up_logging
-from machamp_lite.cli.process import discard_output, interrupts
-from machamp_lite.cli.terminal import Terminal, summary
-from machamp_lite.errors import ConfigError, MachampError, StoppedError, one_line, shorten
+from machamp_lite.cli.logging_setup import set_up_logging
+from machamp_lite.cli.process import discard_output
+from machamp_lite.cli.score_output import print_scores
+from machamp_lite.cli.several_runs import train_several
+from machamp_lite.cli.single_run import train_and_report
+from machamp_lite.errors import ConfigError, one_line, shorten
 from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
-    from machamp_lite.inference.evaluation import MetricTracker
     from machamp_lite.model.multitask_model import Model
     from machamp_lite.training.distributed import Processes
 
@@ -73,7 +73,7 @@ def _train_in_process(
     from machamp_lite.training.run_folder_checks import check_run_folders
 
     device = processes.run_on_all_ranks(lambda: choose_device(flags.device, several=processes.world_size > 1))
-    if flags.check or flags.sequential:
+    if flags.check or flags.sequential or (flags.folds and flags.resume is None):
         cache = {"data_cache": flags.data_cache, "writes_cache": processes.is_main_process}
         lines = processes.run_on_all_ranks(lambda: check_all(configs, retrain=flags.retrain, **cache))
     if flags.check:
@@ -86,13 +86,15 @@ def _train_in_process(
     if given is None and processes.is_main_process:
         given = str(default_run_folder(flags.dataset_configs, flags.name))
     folder = Path(processes.broadcast_object(given))
+    if flags.seeds or flags.folds:
+        return train_several(configs[0], folder, flags, device=device, processes=processes)
     folders = [folder / str(number) for number in range(len(configs))] if flags.sequential else [folder]
     if flags.resume is None:
         options = {"overwrite": flags.overwrite, "retrain": flags.retrain}
         processes.run_on_all_ranks(lambda: check_run_folders(folders, configs, **options))
     init_model = flags.retrain
     for config, folder in zip(configs, folders, strict=True):
-        _train_one(config, folder, flags, device=device, retrain=init_model, processes=processes)
+        train_and_report(config, folder, flags, device=device, retrain=init_model, processes=processes)
         init_model = folder
     return 0
 
@@ -113,76 +115,6 @@ def _load_configs(flags: argparse.Namespace) -> "list[Config]":
     if flags.retrain and configs[0].params.reset_transformer_model:
         raise ConfigError("--retrain: found reset_transformer_model true, expected false with this flag")
     return configs
-
-
-def _train_one(
-    config: "Config",
-    folder: Path,
-    flags: argparse.Namespace,
-    *,
-    device: str,
-    retrain: str | Path | None,
-    processes: "Processes",
-) -> None:
-    """One run, which also logs to a file in its folder."""
-    from machamp_lite.files.run_files import LOG
-    from machamp_lite.training.progress_bar import ProgressBar
-    from machamp_lite.training.run import TrainingRun
-    from machamp_lite.training.run_folder_lock import lock_run_folder
-
-    set_up_logging(flags.log_level, silent=not processes.is_main_process)
-    terminal, warnings = Terminal(), WarningsOnce()
-    options: dict[str, Any] = {"resume": flags.resume is not None, "retrain": retrain, "processes": processes}
-    with lock_run_folder(folder, config, overwrite=flags.overwrite, **options):
-        if processes.is_main_process:
-            warnings = log_to(folder / LOG)
-        for line in config.warnings:
-            # Already on the terminal.
-            logger.warning("%s", line, extra={"is_printed": True})
-        logger.info("run folder: %s", folder)
-        run = TrainingRun(
-            config=config,
-            folder=folder,
-            device=device,
-            data_cache=flags.data_cache,
-            callbacks=[terminal, ProgressBar()],
-            interrupts=interrupts(),
-            **options,
-        )
-        with _with_resume_command(folder, _program(flags.prog, processes.launcher)):
-            trackers = run.train()
-    if terminal.end is not None:
-        is_quiet = flags.log_level > logging.INFO
-        _print_scores(trackers, is_quiet=is_quiet)
-        *lines, model = summary(terminal.end, prog=flags.prog, num_warnings=warnings.count())
-        _print("\n".join(["", *lines]), is_quiet=is_quiet)
-        _print(model)
-
-
-def _program(prog: str, launcher: str) -> str:
-    """The beginning of a command that starts the train command in the same way again."""
-    if launcher:
-        return f"{launcher} {prog.replace('machamp-lite', '-m machamp_lite')}"
-    return f"python {prog}" if prog.endswith(".py") else prog
-
-
-@contextlib.contextmanager
-def _with_resume_command(folder: Path, program: str) -> Iterator[None]:
-    """Logs errors, and adds the command that resumes the run to the message of a stopped run."""
-    from machamp_lite.training.run_folder import STATE, STATE_FILE
-
-    try:
-        try:
-            yield
-        except (KeyboardInterrupt, StoppedError) as error:
-            if not (folder / STATE / STATE_FILE).exists():
-                raise
-            command = f"{program} --resume {shlex.quote(str(folder))}"
-            raise StoppedError(f"{str(error) or 'stopped at once'}; to resume: {command}") from None
-    except MachampError as error:
-        level = logging.INFO if isinstance(error, StoppedError) else logging.ERROR
-        logger.log(level, "%s", error, extra={"is_printed": True})
-        raise
 
 
 def _predict(flags: argparse.Namespace) -> int:
@@ -294,7 +226,7 @@ def _predict_files(
             tracker=tracker,
         )
         try:
-            _print_scores({dataset: tracker}, file=file, is_quiet=flags.log_level > logging.INFO)
+            print_scores({dataset: tracker}, file=file, is_quiet=flags.log_level > logging.INFO)
             print(f"written: {one_line(str(target))}", file=file, flush=True)
             if tracker.counts() and (scores_file := scores_path(target)) is not None:
                 print(f"scores: {one_line(scores_file)}", file=file, flush=True)
@@ -305,32 +237,3 @@ def _predict_files(
     if unprinted is not None:
         raise unprinted
     return 0
-
-
-def _print_scores(
-    trackers: Mapping[str, "MetricTracker"], *, file: TextIO | None = None, is_quiet: bool = False
-) -> None:
-    """Prints the scores of tasks and of their labels, if there are any; in colour only on a terminal."""
-    from machamp_lite.cli.tables import label_tables, score_table
-
-    scores = {dataset: tracker.scores() for dataset, tracker in trackers.items()}
-    if not any(scores.values()):
-        return
-    counts = {dataset: tracker.counts() for dataset, tracker in trackers.items()}
-
-    def text(stream: TextIO | None) -> str:
-        labels = label_tables(trackers, width=width_of(stream), colour=has_colours(stream))
-        return "\n".join([*labels, "", *score_table(scores, counts)])
-
-    file = file or sys.stdout
-    _print(text(file), file=file, logged=text(None), is_quiet=is_quiet)
-
-
-def _print(
-    text: str, *, file: TextIO | None = None, logged: str | None = None, is_quiet: bool = False
-) -> None:
-    """Prints a text, unless the command is quiet; the log file of a run has it in any case."""
-    logger.info("%s", text if logged is None else logged, extra={"is_printed": True})
-    file = file or sys.stdout
-    if not is_quiet and file is not None:
-        print(text, file=file)

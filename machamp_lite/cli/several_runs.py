@@ -1,0 +1,87 @@
+"""Trains one config several times, with several seeds, and summarizes the scores."""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from machamp_lite.cli.console import as_text
+from machamp_lite.cli.logging_setup import set_up_logging
+from machamp_lite.cli.single_run import resume_command, stoppable, train_one
+from machamp_lite.files.run_files import SUMMARY
+
+if TYPE_CHECKING:
+    from machamp_lite.config import Config
+    from machamp_lite.training.distributed import Processes
+    from machamp_lite.training.run_group import RunGroup
+    from machamp_lite.training.run_summary import MetricSummary
+
+
+def train_several(
+    config: "Config", folder: Path, flags: argparse.Namespace, *, device: str, processes: "Processes"
+) -> int:
+    """Trains the runs of a group that are not finished, and prints a table of all; returns the exit code."""
+    group = processes.run_on_all_ranks(lambda: _start(config, folder, flags, is_main=processes.is_main_process))
+
+    def train_run(config: "Config", folder: Path, resume: bool) -> None:
+        options: dict[str, Any] = {"overwrite": not resume, "resume": resume, "retrain": flags.retrain}
+        train_one(config, folder, flags, device=device, processes=processes, **options)
+
+    with stoppable(lambda: resume_command(folder, flags.prog, processes)):
+        group.train(train_run, processes=processes)
+        set_up_logging(flags.log_level, silent=not processes.is_main_process)
+        if processes.is_main_process:
+            _finish(group, flags, device=device)
+        processes.barrier()
+    return 0
+
+
+def _start(config: "Config", folder: Path, flags: argparse.Namespace, *, is_main: bool) -> "RunGroup":
+    """Checks the group and, in the main process, marks its folder."""
+    from machamp_lite.training.run_group import RunGroup, with_seed, write_group_configs
+
+    group = RunGroup(
+        folder=folder,
+        configs={str(seed): with_seed(config, seed) for seed in flags.seeds},
+        marker=SUMMARY,
+        command="train --seeds",
+    )
+    group.check()
+    if is_main:
+        group.start(seeds=flags.seeds, retrain=flags.retrain)
+        write_group_configs(folder, config)
+    return group
+
+
+def _finish(group: "RunGroup", flags: argparse.Namespace, *, device: str) -> None:
+    """Writes the scores of all runs, and prints them."""
+    from machamp_lite.training.run_summary import as_json, dev_scores, summarize
+
+    summaries = summarize({name: dev_scores(group.folder / name) for name in group.configs})
+    group.write(runs=list(group.configs), scores=as_json(summaries))
+    if flags.log_level <= logging.INFO and summaries:
+        _print_table(summaries)
+    print(f"written: {group.folder / SUMMARY}")
+
+
+def _print_table(summaries: "Sequence[MetricSummary]") -> None:
+    import sys
+
+    from rich.table import Table
+    from rich.text import Text
+
+    from machamp_lite.metrics import METRICS
+
+    has_overall = any(one.overall is not None for one in summaries)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in ("dataset", "task", "metric"):
+        table.add_column(name)
+    for name in (*(["all folds"] if has_overall else []), "mean", "deviation", "best", "run"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in summaries:
+        numbers = [one.mean, one.deviation, one.values[one.best_run]]
+        numbers = [one.overall, *numbers] if has_overall else numbers
+        shown = ["" if number is None else METRICS[one.metric].as_text(number) for number in numbers]
+        table.add_row(*map(Text, [one.dataset, one.task, one.metric, *shown, one.best_run]))
+    print(as_text(table, sys.stdout))
