@@ -166,6 +166,8 @@ def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> a
         raise ConfigError("--sequential: found one dataset config, expected several")
     if faults := list(_group_faults(flags)):
         raise ConfigError(faults)
+    if flags.folds is not None and flags.fold_by is None:
+        flags.fold_by = "sentence"
     return flags
 
 

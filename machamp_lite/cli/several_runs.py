@@ -1,4 +1,4 @@
-"""Trains one config several times, with several seeds, and summarizes the scores."""
+"""Trains one config several times, with several seeds or folds of the data, and summarizes the scores."""
 
 import argparse
 import logging
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from machamp_lite.cli.console import as_text
 from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.single_run import resume_command, stoppable, train_one
-from machamp_lite.files.run_files import SUMMARY
+from machamp_lite.errors import ConfigError
+from machamp_lite.files.run_files import FOLDS, SUMMARY
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
@@ -32,33 +33,49 @@ def train_several(
         group.train(train_run, processes=processes)
         set_up_logging(flags.log_level, silent=not processes.is_main_process)
         if processes.is_main_process:
-            _finish(group, flags, device=device)
+            _finish(group, config, flags, device=device)
         processes.barrier()
     return 0
 
 
 def _start(config: "Config", folder: Path, flags: argparse.Namespace, *, is_main: bool) -> "RunGroup":
-    """Checks the group and, in the main process, marks its folder."""
-    from machamp_lite.training.run_group import RunGroup, with_seed, write_group_configs
+    """Checks the group and, in the main process, marks its folder and writes the training data of folds."""
+    from machamp_lite.training.cross_validation import fold_configs, make_folds, write_folds
+    from machamp_lite.training.run_group import RunGroup, with_seed
 
+    if flags.folds:
+        kind, options = "--folds", {"folds": flags.folds, "fold_by": flags.fold_by}
+        configs = fold_configs(config, folder, flags.folds)
+        inputs = [folder / FOLDS, *(Path(str(dataset.train_data_path)) for dataset in config.datasets.values())]
+    else:
+        kind, options, inputs = "--seeds", {"seeds": flags.seeds}, []
+        configs = {str(seed): with_seed(config, seed) for seed in flags.seeds}
     group = RunGroup(
-        folder=folder,
-        configs={str(seed): with_seed(config, seed) for seed in flags.seeds},
-        marker=SUMMARY,
-        command="train --seeds",
+        folder=folder, configs=configs, marker=SUMMARY, command=f"train {kind}", inputs=inputs, base=config
     )
-    group.check()
+    before = group.check()
+    if before and any(before.get(name) != getattr(flags, name) for name in ("folds", "fold_by")):
+        raise ConfigError(f"{kind}: {folder} was started with other folds; expected another --model_dir")
+    folds = make_folds(config, folder, flags.folds, by=flags.fold_by) if flags.folds else {}
     if is_main:
-        group.start(seeds=flags.seeds, retrain=flags.retrain)
-        write_group_configs(folder, config)
+        group.start(**options, retrain=flags.retrain)
+        if flags.folds:
+            write_folds(config, folder, flags.folds, folds)
+            # Again, with the checksums of what was written.
+            group.start()
     return group
 
 
-def _finish(group: "RunGroup", flags: argparse.Namespace, *, device: str) -> None:
+def _finish(group: "RunGroup", config: "Config", flags: argparse.Namespace, *, device: str) -> None:
     """Writes the scores of all runs, and prints them."""
+    from machamp_lite.training.cross_validation import make_folds, predict_folds
     from machamp_lite.training.run_summary import as_json, dev_scores, summarize
 
-    summaries = summarize({name: dev_scores(group.folder / name) for name in group.configs})
+    if flags.folds:
+        folds = make_folds(config, group.folder, flags.folds, by=flags.fold_by)
+        summaries = summarize(*predict_folds(group, config, folds, device=device))
+    else:
+        summaries = summarize({name: dev_scores(group.folder / name) for name in group.configs})
     group.write(runs=list(group.configs), scores=as_json(summaries))
     if flags.log_level <= logging.INFO and summaries:
         _print_table(summaries)

@@ -9,6 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from machamp_lite import progress
+from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import COMMENT, WEIGHT_COMMENT
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.dataloading.example import Example, file_format_of
@@ -97,7 +98,7 @@ class DatasetReader(ExampleBuilder):
         records = read_records(
             path, file_format_of(self.config), required=required, allow_empty_words=False, faults=faults
         )
-        annotated = self._annotated(self._limited(records) if training else records, faults, training=training)
+        annotated = self._annotated(limited(records, self.config) if training else records, faults, training=training)
         annotated = progress.track(annotated, f"reading {path}")
         while chunk := list(islice(annotated, CHUNK)):
             if faults.count:
@@ -121,17 +122,6 @@ class DatasetReader(ExampleBuilder):
         for record in filter(lambda record: record.rows, records):
             labels = self._labels_of(record, faults)
             yield record, labels, self._weights_of(record, labels, faults) if training else {}
-
-    def _limited(self, records: Iterable[Record]) -> Iterable[Record]:
-        sentences = words = 0
-        for record in records:
-            yield record
-            sentences += bool(record.rows)
-            words += len(record.words)
-            if self.config.max_sents is not None and sentences >= self.config.max_sents:
-                return
-            if self.config.max_words is not None and words >= self.config.max_words:
-                return
 
     def _labels_of(
         self, record: Record, faults: FaultList, *, unreadable: IssueCounter | None = None
@@ -239,6 +229,19 @@ class DatasetReader(ExampleBuilder):
         labels = (label for label in self.vocabularies[task].labels if "\n" in label or "\t" in label)
         label = next(labels, None)
         return label and f"{path}: found {label!r:.60} (task '{task}'), expected labels without line ends and tabs"
+
+
+def limited(records: Iterable[Record], config: DatasetConfig) -> Iterator[Record]:
+    """The records of training data up to ``max_sents`` and ``max_words``."""
+    sentences = words = 0
+    for record in records:
+        yield record
+        sentences += bool(record.rows)
+        words += len(record.words)
+        if config.max_sents is not None and sentences >= config.max_sents:
+            return
+        if config.max_words is not None and words >= config.max_words:
+            return
 
 
 def _too_long(record: Record, example: Example) -> str:

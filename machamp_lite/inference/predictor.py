@@ -158,7 +158,7 @@ def predict_file(
                 tracker,
                 scores_file,
                 eval_format=model.config.params.training.eval_format,
-                official={} if raw_text else _official_scores(tracker, config, source, target),
+                official={} if raw_text else official_ud_scores(tracker, config, source, target),
             )
     if warns:
         for line in (*checker.warnings(), *gold_warnings(tracker, source, model.vocabularies)):
@@ -166,7 +166,7 @@ def predict_file(
     return tracker.scores()
 
 
-def _official_scores(
+def official_ud_scores(
     tracker: MetricTracker, config: DatasetConfig, source: AnyPath, target: AnyPath
 ) -> dict[str, Mapping[str, float]]:
     """The official UD scores by the task that parses; empty unless gold and predicted files are valid CoNLL-U."""

@@ -5,6 +5,7 @@ A JSON file marks the folder. It has the checksums of the data, so that all runs
 
 import json
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,9 @@ from typing import Any
 
 from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.datasets import data_files, path_checksum
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, TrainingError
 from machamp_lite.files.atomic import write_json
-from machamp_lite.files.checksums import read_json_object
+from machamp_lite.files.checksums import checksum, has_checksum, read_json_object
 from machamp_lite.files.run_files import GROUP_CONFIGS
 from machamp_lite.model.model_folder import is_complete_model
 from machamp_lite.training import run_folder
@@ -33,7 +34,8 @@ class RunGroup:
     """The runs of a group: the config of each one by the path of its folder in ``folder``.
 
     ``marker`` is the name of the JSON file that marks the folder, ``command`` the one that made it, for messages.
-    ``inputs`` are further files that must stay the same.
+    ``inputs`` are further files that must stay the same. ``base`` is the config from which all are made, if there is
+    one: the folder keeps it, so that the group can be resumed.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class RunGroup:
     marker: str
     command: str
     inputs: Sequence[Path] = ()
+    base: Config | None = None
 
     def check(self) -> dict[str, Any]:
         """The content of the marker; empty for a new folder.
@@ -52,14 +55,14 @@ class RunGroup:
             if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
                 raise ConfigError(f"{self.folder}: is not a folder of {self.command}; expected a new or empty one")
             return {}
-        changed = [path for path, old in before.get("data", {}).items() if now.get(path, old) not in (old, "")]
+        # Files that are missing are written again.
+        changed = [path for path, old in before.get("data", {}).items() if old and now.get(path, old) not in (old, "")]
         if changed:
             raise ConfigError(
                 f"{path}: has changed since {self.folder} was started; expected another --model_dir" for path in changed
             )
-        faults = [
-            line for name, config in self.configs.items() for line in _config_faults(config, self.folder / name)
-        ]
+        configs = self.configs if self.base is None else {GROUP_CONFIGS: self.base}
+        faults = [line for name, config in configs.items() for line in _config_faults(config, self.folder / name)]
         if faults:
             raise ConfigError(faults)
         return before
@@ -70,10 +73,28 @@ class RunGroup:
         self.folder.mkdir(parents=True, exist_ok=True)
         data = {**before.get("data", {}), **self._checksums()}
         write_json(self.folder / self.marker, {**before, "format": GROUP_FORMAT, **document, "data": data})
+        if self.base is not None:
+            (self.folder / GROUP_CONFIGS).mkdir(exist_ok=True)
+            for name, content in run_folder.config_documents(self.base).items():
+                write_json(self.folder / GROUP_CONFIGS / name, content)
 
     def write(self, **document: Any) -> None:
         """Adds keys to the marker."""
         write_json(self.folder / self.marker, {**read_json_object(self.folder / self.marker), **document})
+
+    def replace_outputs(self, files: Sequence[Path]) -> None:
+        """Moves files into the folder, and records their checksums; raises ``TrainingError`` for files of others."""
+        recorded = read_json_object(self.folder / self.marker).get("outputs", {})
+        outputs = {}
+        for path in files:
+            target = self.folder / path.name
+            own = [old for old in recorded.get(path.name, []) if has_checksum(target, (old,))]
+            if os.path.lexists(target) and not own:
+                raise TrainingError(f"{target}: was written by something else; move it out of the folder")
+            outputs[path.name] = list(dict.fromkeys([*own, checksum(path)]))
+        self.write(outputs=outputs)
+        for path in files:
+            os.replace(path, self.folder / path.name)
 
     def train(self, train_run: TrainRun, *, processes: Processes = SINGLE_PROCESS) -> None:
         """Trains all runs that are not finished."""
@@ -93,13 +114,6 @@ class RunGroup:
     def _checksums(self) -> dict[str, str]:
         paths = [*map(str, self.inputs), *(path for config in self.configs.values() for path in data_files(config))]
         return {path: path_checksum(path) for path in dict.fromkeys(paths)}
-
-
-def write_group_configs(folder: Path, config: Config) -> None:
-    """Writes the config from which a group is resumed."""
-    (folder / GROUP_CONFIGS).mkdir(exist_ok=True)
-    for name, document in run_folder.config_documents(config).items():
-        write_json(folder / GROUP_CONFIGS / name, document)
 
 
 def with_seed(config: Config, seed: int) -> Config:
