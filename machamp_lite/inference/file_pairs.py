@@ -31,6 +31,7 @@ SCORES_KEYS = {
     "scored_words",
     "skipped",
     "skipped_words",
+    "ud",
 }
 # Identifies a file: two paths of the same file have the same key.
 _Key = tuple[object, ...]

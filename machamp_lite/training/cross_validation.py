@@ -81,7 +81,7 @@ def _split(config: DatasetConfig, number: int, *, by: str, seed: int) -> list[in
     path = str(config.train_data_path)
     if format_of(path, config.format) in ARROW_FORMATS:
         # Rows of these formats are only written in the order of the source.
-        raise ConfigError(f"--folds: {path} is in Arrow or Parquet, expected a file with lines; convert it to JSON lines")
+        raise ConfigError(f"--folds: {path} is in Arrow or Parquet, expected another format; convert it to JSON lines")
     units = list(_units(config, by=by))
     if (found := len(set(units))) < number:
         raise ConfigError(f"--folds: {path} has {counted(found, by)}, expected at least {number}")

@@ -297,7 +297,7 @@ def test_a_task_without_labels_in_training_data_is_reported_with_the_nearest_com
 WRONG_TRAIN = {
     "--nothing": "train.py: unknown flag --nothing; see --help",
     "--model_dirr x": "train.py: unknown flag --model_dirr; did you mean '--model_dir'?; see --help",
-    "--seeds=3": "train.py: unknown flag --seeds; did you mean '--seed'?; see --help",
+    "--sead=3": "train.py: unknown flag --sead; did you mean '--seed'?; see --help",
     "--seed x": "--seed: found 'x', expected a whole number",
     "--seed": "train.py: argument --seed: expected one argument; see --help",
     "--seed -2": "--seed: random_seed: expected a number of at least 0, found -2",
