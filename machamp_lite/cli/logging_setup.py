@@ -34,7 +34,7 @@ class _Formatter(logging.Formatter):
         return text if table is None else f"{text}\n{as_text(table, self.stream)}"
 
 
-class _Terminal(logging.StreamHandler):
+class _TerminalHandler(logging.StreamHandler):
     """Writes to standard error without disturbing progress bars."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -63,7 +63,7 @@ class WarningsOnce(logging.Filter):
 
 def set_up_logging(level: int = logging.INFO, *, silent: bool = False) -> None:
     """Sends logs of a level to the terminal only, or discards them if ``silent``."""
-    handler = _Terminal()
+    handler = _TerminalHandler()
     handler.setLevel(level)
     # The command prints errors, and that it was stopped, as plain lines: these are logged to the file only.
     handler.addFilter(lambda record: record.levelno < logging.ERROR and not hasattr(record, "is_printed"))

@@ -37,8 +37,8 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--dataset", metavar="NAME", help="the dataset whose columns the file has (default: by its format and labels)")
     add("--task", help="one task (default: all tasks whose decisions can be tuned)")
     add("--metric", metavar="NAME", help="what to maximise (default: the main metric of each task)")
-    add("--min_precision", type=float, metavar="P", help="the most recall of labels with at least this precision")
-    add("--min_recall", type=float, metavar="R", help="the most precision of labels with at least this recall")
+    add("--min_precision", type=float, metavar="P", help="maximise the recall of labels with a precision of at least P")
+    add("--min_recall", type=float, metavar="R", help="maximise the precision of labels with a recall of at least R")
     add("--label", help="with --min_precision or --min_recall, one label (default: positive_label of the task; all "
         "labels, if items have any number of them)")  # fmt: skip
     add("--write", action="store_true", help="store the best decisions and temperatures in the model folder")
@@ -68,7 +68,7 @@ def _tune(flags: argparse.Namespace) -> int:
     from machamp_lite.dataloading.dataset_reader import DatasetReader
     from machamp_lite.inference.calibration import fit_temperatures, has_temperature
     from machamp_lite.inference.dataset_matching import matching_dataset
-    from machamp_lite.inference.decision_tuning import dev_scores, tunable_tasks, tune_decision
+    from machamp_lite.inference.decision_tuning import FOLDS, dev_scores, tunable_tasks, tune_decision
     from machamp_lite.inference.decisions import TaskChanges, change_options, store_options
     from machamp_lite.inference.target_tuning import Target, target_labels, tune_target
     from machamp_lite.model.model_folder import find_model_folder
@@ -100,7 +100,7 @@ def _tune(flags: argparse.Namespace) -> int:
             continue
         data: DevScores | None = dev_scores(model, examples, task=task, metric=flags.metric)
         if data is None:
-            print(f"{one_line(task)}: found too few annotated sentences to tune its decisions")
+            print(f"{one_line(task)}: found fewer than {FOLDS} annotated sentences, too few to tune its decisions")
         elif flags.has_target:
             reached = tune_target(data, task=task, labels=target_labels(model, task, flags.label), target=target)
             _print_labels(reached)
@@ -140,6 +140,8 @@ def _describe(rule: "Rule") -> str:
 
 def _print_labels(tuned: "TunedTarget") -> None:
     """Prints the precision and recall of each label; warns of labels with too few items."""
+    from machamp_lite.inference.decision_tuning import MIN_LABEL_ITEMS
+
     kind = "offset" if "offsets" in tuned.options else "threshold"
     print(
         f"| {one_line(tuned.task)} | {kind} | precision, recall on this file | cross-validated |\n|---|---|---|---|"
@@ -149,8 +151,9 @@ def _print_labels(tuned: "TunedTarget") -> None:
         print(f"| {one_line(row.label)} | {row.value:.4g} | {' | '.join(scores)} |")
     if tuned.rare:
         logger.warning(
-            "%s: %s with fewer than 10 items in the file decided as before: %s",
+            "%s: %s with fewer than %d items in the file decided as before: %s",
             tuned.task,
             counted(len(tuned.rare), "label"),
+            MIN_LABEL_ITEMS,
             first_items(tuned.rare),
         )

@@ -100,7 +100,6 @@ class CalibrationScores:
             "brier": round(ratio(self._squares, self._number), 4),
         }
 
-
     def bins(self) -> list[dict[str, float]]:
         """The mean confidence, the accuracy and the number of decisions of each bin, for a reliability diagram."""
         return [

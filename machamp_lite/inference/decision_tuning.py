@@ -29,10 +29,11 @@ from machamp_lite.metrics.base import annotated_items
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.weighting.class_weights import REST
 
-THRESHOLDS = tuple(number / 100 for number in range(5, 100, 5))
+# Of equal thresholds or offsets, the first one is chosen: the one nearest to the plain decision.
+THRESHOLDS = tuple(sorted((number / 100 for number in range(5, 100, 5)), key=lambda value: abs(value - 0.5)))
 TAUS = tuple(number / 10 for number in range(21))
-# Offsets of scores, the smallest first, and how often each label gets a new one at most.
 OFFSETS = tuple(sorted((number / 4 for number in range(-12, 13)), key=abs))
+# How often each label gets a new offset at most.
 OFFSET_PASSES = 3
 FOLDS = 5
 # A label with fewer dev items has the threshold of all labels.
@@ -200,7 +201,7 @@ def tune_decision(data: DevScores, *, task: str) -> TunedDecision:
         rules.append(data.rule("tau", lambda folds: data.best(taus, folds)))
         rules.append(data.rule("offset per label", lambda folds: {**plain, "offsets": by_label.choose(folds) or None}))
     else:
-        one_for_all = [{"threshold": threshold} for threshold in sorted(THRESHOLDS, key=lambda value: abs(value - 0.5))]
+        one_for_all = [{"threshold": threshold} for threshold in THRESHOLDS]
         thresholds = LabelThresholds(data, beta=decoder.config.beta if metric.startswith("fbeta") else 1.0)
 
         def per_label(folds: Folds) -> Options:
@@ -292,10 +293,9 @@ class LabelThresholds:
         )
         square = self.beta**2
         values = (1 + square) * correct / (square * gold + predicted).clamp_min(1)
-        nearest = sorted(range(len(THRESHOLDS)), key=lambda index: abs(THRESHOLDS[index] - 0.5))
-        best = values[nearest].max(0).indices.tolist()
+        best = values.max(0).indices.tolist()
         return {
-            label: THRESHOLDS[nearest[best[index]]]
+            label: THRESHOLDS[best[index]]
             for index, label in enumerate(self.labels)
             if gold[index] >= MIN_LABEL_ITEMS
         }

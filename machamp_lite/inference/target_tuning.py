@@ -109,7 +109,7 @@ def _tuned_label(data: DevScores, gold: GoldLabels, label: str, column: int, tar
 
     def choose(folds: Folds) -> float:
         own, right = part(folds)
-        candidates = _midpoints(own) if exclusive else torch.tensor(_BY_DISTANCE)
+        candidates = _midpoints(own) if exclusive else torch.tensor(THRESHOLDS)
         return float(candidates[target.best(*_precision_and_recall(own, right, candidates))])
 
     everything = range(FOLDS)
@@ -126,9 +126,6 @@ def _tuned_label(data: DevScores, gold: GoldLabels, label: str, column: int, tar
         (float(own_precision), float(own_recall)),
         (ratio(correct, predicted), ratio(correct, in_gold)),
     )
-
-
-_BY_DISTANCE = sorted(THRESHOLDS, key=lambda value: abs(value - 0.5))
 
 
 def _margins(scores: Tensor, column: int) -> Tensor:

@@ -49,7 +49,7 @@ def is_report(path: Path) -> bool:
 def write_report(folders: Sequence[Path], target: Path, *, max_sentences: int = MAX_SENTENCES) -> None:
     """Writes the report of run folders; raises ``ConfigError`` for a folder without a run, or another target."""
     if missing := missing_packages():
-        raise ConfigError(f"a report requires {' and '.join(missing)}, which is not installed; run {INSTALL}")
+        raise ConfigError(f"report: found no package {' or '.join(missing)}; run {INSTALL}")
     if target.exists() and not is_report(target):
         raise ConfigError(f"{target}: exists already and is no report, expected another name")
     text = render(read_runs(folders), max_sentences=max_sentences)
@@ -58,7 +58,7 @@ def write_report(folders: Sequence[Path], target: Path, *, max_sentences: int = 
 
 
 def write_run_report(folder: Path) -> None:
-    """Writes the report into a run folder at the end of the training, which must not fail because of it."""
+    """Writes the report into a run folder at the end of training, which must not fail because of it."""
     if missing := missing_packages():
         logger.info("no %s: it requires %s; run %s", REPORT, " and ".join(missing), INSTALL)
         return

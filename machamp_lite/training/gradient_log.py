@@ -44,7 +44,11 @@ def task_gradients(
     except torch.OutOfMemoryError:
         pass
     if processes.any_rank(gradients is None)[0] or gradients is None:
-        logger.warning("training.log_gradients: not enough memory for the gradients of %d tasks, skipped", len(tasks))
+        logger.warning(
+            "training.log_gradients: the gradients of %d tasks do not fit the memory of the GPU, so that they are not "
+            "compared; a lower batching.max_tokens may help",
+            len(tasks),
+        )
         return {}
     return _similarities(tasks, processes.all_reduce(gradients))
 

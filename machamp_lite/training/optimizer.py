@@ -14,8 +14,6 @@ logger = logging.getLogger(__name__)
 
 # The highest learning rate divided by the lowest (Howard and Ruder 2018).
 RATE_RATIO = 32
-
-
 # The width of all-MiniLM-L6-v2, with which the rates of task types were measured.
 MEASURED_WIDTH = 384
 
@@ -44,9 +42,8 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
     """The learning rates of a config, for an encoder with states of ``width`` numbers.
 
     A decoder has its task's ``learning_rate``, else ``lr``; if that is "auto", the rate of its task type. The encoder
-    has ``lr`` times ``decay_factor``, where "auto" stands for the values of the task type for which the product is
-    lowest. Wider encoders get lower rates where they are "auto": decoders in proportion to the width, encoders to its
-    square.
+    has ``lr`` times ``decay_factor``; if these are "auto", the lowest rate of all task types. Wider encoders get lower
+    rates where they are "auto": decoders in proportion to the width, encoders to its square.
     """
     training = config.params.training
     lr, factor = training.optimizer.lr, training.learning_rate_scheduler.decay_factor

@@ -147,7 +147,7 @@ class TrainingRun:
 
     @contextmanager
     def _calling_callbacks(self, trainer: Trainer) -> Iterator[None]:
-        """Tells the callbacks of the start and the end of a run."""
+        """Calls the callbacks at the start and at the end of a run."""
         state = trainer.state
         start = TrainStart(
             folder=self.folder, config=self.config, step=state.step, steps=trainer.steps, history=tuple(state.metrics)

@@ -93,7 +93,10 @@ class Trainer:
         """Replaces the model by the average of the best epochs, and scores it as one more epoch."""
         state, number = self.state, self.model.config.params.training.average_top_n
         epochs = state.kept_epochs[:number]
-        if number < 2 or len(epochs) < 2:
+        if number < 2:
+            return
+        if len(epochs) < 2:
+            logger.warning("training.average_top_n: found only one epoch, so that the model is not an average")
             return
         best_total = state.best_epochs[0][1]
         if self.processes.is_main_process:

@@ -255,7 +255,7 @@ def test_missing_packages_are_named(
     line = "no report.html: it requires no_such_package; run pip install 'machamp_lite[report]'"
     assert [record.getMessage() for record in caplog.records] == [line]
     assert main(["report", str(run)]) == 2
-    expected = "a report requires no_such_package, which is not installed; run pip install 'machamp_lite[report]'\n"
+    expected = "report: found no package no_such_package; run pip install 'machamp_lite[report]'\n"
     assert capsys.readouterr().err.endswith(expected)
 
 

@@ -105,3 +105,10 @@ def test_without_dev_data_the_last_epochs_are_averaged(
     assert cli.train([*flags, "--model_dir", str(run)]) == 0
     assert history_of(run)[-1]["average_of"] == [4, 3, 2]
     assert serialization.load_model(run).tasks
+
+
+def test_a_single_epoch_is_not_averaged(flags: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert cli.train([*flags, "--model_dir", str(run), "--set", "training.num_epochs=1"]) == 0
+    assert [one.get("average_of") for one in history_of(run)] == [None]
+    assert "training.average_top_n: found only one epoch" in (run / "log.txt").read_text()
