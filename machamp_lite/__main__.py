@@ -3,4 +3,4 @@
 from machamp_lite.cli.commands import main
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(prog="python -m machamp_lite"))

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from machamp_lite.errors import ConfigError, check_empty_names, counted, nearest
 from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.run_files import DATASET_CONFIGS, GROUP_CONFIGS, PARAMS_CONFIG, SUMMARY
 from machamp_lite.files.streams import STANDARD_STREAM
-from machamp_lite.inference.file_pairs import check_pairs
 from machamp_lite.model.model_folder import folder_of_model_file
 
 # The highest number of sentences or labels.
@@ -29,11 +29,18 @@ _REMOVED_FROM_PREDICTION = {
 }
 
 
-def _train_parser(prog: str) -> Parser:
+def train_parser(prog: str) -> Parser:
+    """The flags of the train command."""
     parser = Parser(
         prog=prog,
         description="Trains one model for the tasks of all dataset configs, or one model per config.",
         removed=_REMOVED_FROM_TRAINING,
+        examples=[
+            "--dataset_configs configs/treebank.json --model_dir runs/treebank",
+            "--dataset_configs configs/treebank.json configs/intents.json --set training.num_epochs=3",
+            "--dataset_configs configs/treebank.json --parameters_config params-machamp.json --device 0",
+            "--resume runs/treebank",
+        ],
     )
     parser.add_argument(
         "--dataset_configs",
@@ -135,8 +142,34 @@ def _add_precision(parser: argparse.ArgumentParser) -> None:
 
 def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> argparse.Namespace:
     """The flags of the train command and its name; with --resume, the configs are those in the run folder."""
-    parser = _train_parser(prog)
-    flags = parser.read(arguments)
+    return _checked_train_flags(train_parser(prog).read(arguments), prog)
+
+
+def check_parser(prog: str) -> Parser:
+    """The flags of the check command, most of which the train command has too."""
+    parser = Parser(
+        prog=prog,
+        description="Checks and describes configs and their data, without training. Nothing is written.",
+        removed={},
+        examples=[
+            "configs/treebank.json",
+            "configs/treebank.json configs/intents.json --set TREEBANK.max_sents=100",
+        ],
+    )
+    parser.add_argument("dataset_configs", nargs="+", metavar="CONFIG", help="one or more dataset configs (jsonnet)")
+    names = ("parameters_config", "overrides", "retrain", "sequential", "data_cache")
+    parser.copy_flags(train_parser(prog), names)
+    add_verbosity(parser)
+    return parser
+
+
+def check_flags(arguments: Sequence[str] | None, *, prog: str) -> argparse.Namespace:
+    """The flags of the train command with ``--check``."""
+    given, defaults = check_parser(prog).read(arguments), train_parser(prog).parse_args([])
+    return _checked_train_flags(argparse.Namespace(**{**vars(defaults), **vars(given), "check": True}), prog)
+
+
+def _checked_train_flags(flags: argparse.Namespace, prog: str) -> argparse.Namespace:
     flags.prog = prog
     if flags.seed == -1:
         # The default of MaChAmp 0.3: the seed of params.
@@ -157,7 +190,7 @@ def train_flags(arguments: Sequence[str] | None, *, prog: str = "train.py") -> a
         flags.dataset_configs, flags.parameters_config = _configs_of_run(flags.resume)
         return flags
     if not flags.dataset_configs:
-        parser.error("the following arguments are required: --dataset_configs")
+        raise ConfigError(f"{prog}: the following arguments are required: --dataset_configs; see --help")
     if flags.retrain is not None:
         flags.retrain = str(folder_of_model_file(flags.retrain))
     if flags.precision is not None:
@@ -224,11 +257,17 @@ def _configs_of_run(folder: str) -> tuple[list[str], str]:
     raise ConfigError(f"--resume {folder}: found no run to resume: {reason}")
 
 
-def _predict_parser(prog: str) -> Parser:
+def predict_parser(prog: str) -> Parser:
+    """The flags of the predict command."""
     parser = Parser(
         prog=prog,
         description="Writes the labels of a trained model into files.",
         removed=_REMOVED_FROM_PREDICTION,
+        examples=[
+            "runs/treebank data/ewt/test.conllu predicted.conllu",
+            "runs/intents data/xsid/requests.txt predicted.conll --dataset INTENTS --raw_text",
+            "runs/treebank - - --topn 3 < data/ewt/test.conllu",
+        ],
     )
     parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
     parser.add_argument(
@@ -321,10 +360,8 @@ def _predict_parser(prog: str) -> Parser:
 
 def predict_flags(arguments: Sequence[str] | None, *, prog: str = "predict.py") -> argparse.Namespace:
     """The flags of the predict command, with ``pairs`` of input and output; raises ``ConfigError`` for bad values."""
-    flags = _predict_parser(prog).read(arguments)
-    if flags.max_sents == -1:
-        # MaChAmp's default.
-        flags.max_sents = None
+    flags = predict_parser(prog).read(arguments)
+    flags.only_scores = False
     if len(flags.files) < 2:
         flags.files = (flags.files or [STANDARD_STREAM]) + [STANDARD_STREAM]
     if len(flags.files) % 2:
@@ -332,6 +369,45 @@ def predict_flags(arguments: Sequence[str] | None, *, prog: str = "predict.py") 
             f"{prog}: found no OUTPUT for {flags.files[-1]}, expected pairs of INPUT OUTPUT"
         )
     flags.pairs = list(zip(flags.files[::2], flags.files[1::2], strict=True))
+    return _checked_predict_flags(flags)
+
+
+def evaluate_parser(prog: str) -> Parser:
+    """The flags of the evaluate command, most of which the predict command has too."""
+    parser = Parser(
+        prog=prog,
+        description="Prints the scores of a model on files with gold labels, without writing predictions.",
+        removed={},
+        examples=[
+            "runs/treebank data/ewt/test.conllu",
+            "runs/treebank data/ewt/dev.conllu data/ewt/test.conllu --set upos.tau=0.5",
+        ],
+    )
+    names = ("dataset", "max_sents", "threshold", "tau", "min_confidence", "plain", "overrides")
+    other = predict_parser(prog)
+    parser.copy_flags(other, ["model"])
+    parser.add_argument("files", nargs="+", metavar="FILE", help="files with gold labels; - is standard input")
+    parser.copy_flags(other, (*names, "batch_size", "device", "precision"))
+    add_verbosity(parser)
+    return parser
+
+
+def evaluate_flags(arguments: Sequence[str] | None, *, prog: str) -> argparse.Namespace:
+    """The flags of the predict command; all predictions are discarded."""
+    given = evaluate_parser(prog).read(arguments)
+    defaults = predict_parser(prog).parse_args([given.model])
+    flags = argparse.Namespace(**{**vars(defaults), **vars(given)}, only_scores=True)
+    flags.pairs = [(file, os.devnull) for file in flags.files]
+    return _checked_predict_flags(flags)
+
+
+def _checked_predict_flags(flags: argparse.Namespace) -> argparse.Namespace:
+    # Not at the top: --help must not wait for the formats of files.
+    from machamp_lite.inference.file_pairs import check_pairs
+
+    if flags.max_sents == -1:
+        # MaChAmp's default.
+        flags.max_sents = None
     faults = list(_value_faults(flags))
     try:
         check_pairs(flags.pairs)

@@ -1,17 +1,21 @@
 """The command ``machamp-lite`` with its subcommands."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from machamp_lite.cli.compare import compare
-from machamp_lite.cli.compare_weights import compare_weights
-from machamp_lite.cli.convert import convert_config
+from machamp_lite import __version__
+from machamp_lite.cli.arguments import check_parser, evaluate_parser, predict_parser, train_parser
+from machamp_lite.cli.compare import compare, compare_parser
+from machamp_lite.cli.compare_weights import compare_weights, compare_weights_parser
+from machamp_lite.cli.completion import completion, completion_parser
+from machamp_lite.cli.convert import convert_config, convert_parser
 from machamp_lite.cli.error_reporting import run_command
-from machamp_lite.cli.main import predict, train
-from machamp_lite.cli.report import report
-from machamp_lite.cli.schema import schema
-from machamp_lite.cli.tune_decisions import tune_decisions
+from machamp_lite.cli.main import check, evaluate, predict, train
+from machamp_lite.cli.parser import Parser
+from machamp_lite.cli.report import report, report_parser
+from machamp_lite.cli.schema import schema, schema_parser
+from machamp_lite.cli.tune_decisions import tune_decisions, tune_decisions_parser
 from machamp_lite.errors import ConfigError, did_you_mean
 
 PROG = "machamp-lite"
@@ -24,31 +28,39 @@ class Command(Protocol):
 
 
 class Subcommand(NamedTuple):
-    """One row of ``machamp-lite --help``."""
+    """One row of ``machamp-lite --help``; ``parser`` makes the parser of a name of the program."""
 
     run: Command
+    parser: Callable[[str], Parser]
     summary: str
 
 
 COMMANDS = {
-    "train": Subcommand(train, "train a model"),
-    "predict": Subcommand(predict, "write the labels of a trained model into files"),
-    "compare": Subcommand(compare, "compare the predictions of two runs, with tests of significance"),
-    "compare-weights": Subcommand(compare_weights, "compare ways of weighting over several seeds"),
-    "report": Subcommand(report, "write an HTML report of one or several runs"),
-    "tune-decisions": Subcommand(tune_decisions, "tune how tasks decide, on a file with gold labels"),
-    "convert-config": Subcommand(convert_config, "write a config of MaChAmp with the current keys"),
-    "schema": Subcommand(schema, "print the JSON Schema of configs, for editors"),
+    "check": Subcommand(check, check_parser, "check and describe configs and their data"),
+    "train": Subcommand(train, train_parser, "train a model"),
+    "predict": Subcommand(predict, predict_parser, "write the labels of a trained model into files"),
+    "evaluate": Subcommand(evaluate, evaluate_parser, "print the scores of a model on files with gold labels"),
+    "compare": Subcommand(compare, compare_parser, "compare the predictions of two runs, with tests of significance"),
+    "compare-weights": Subcommand(
+        compare_weights, compare_weights_parser, "compare ways of weighting over several seeds"
+    ),
+    "report": Subcommand(report, report_parser, "write an HTML report of one or several runs"),
+    "tune-decisions": Subcommand(
+        tune_decisions, tune_decisions_parser, "tune how tasks decide, on a file with gold labels"
+    ),
+    "convert-config": Subcommand(convert_config, convert_parser, "write a config of MaChAmp with the current keys"),
+    "schema": Subcommand(schema, schema_parser, "print the JSON Schema of configs, for editors"),
+    "completion": Subcommand(completion, completion_parser, "print the completion script of a shell"),
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the subcommand that the first argument names; returns its exit code."""
+def main(arguments: Sequence[str] | None = None, *, prog: str = PROG) -> int:
+    """Runs the subcommand that the first argument names; returns its exit code. ``prog`` is how it was started."""
     arguments = sys.argv[1:] if arguments is None else arguments
     name = arguments[0].replace("_", "-") if arguments else "--help"
     if name in COMMANDS:
-        return COMMANDS[name].run(arguments[1:], prog=f"{PROG} {name}")
-    return run_command(lambda: _help(name))
+        return COMMANDS[name].run(arguments[1:], prog=f"{prog} {name}")
+    return run_command(lambda: _help(name, prog))
 
 
 def train_alone() -> int:
@@ -61,9 +73,12 @@ def predict_alone() -> int:
     return main(["predict", *sys.argv[1:]])
 
 
-def _help(name: str) -> int:
+def _help(name: str, prog: str) -> int:
+    if name == "--version":
+        print(f"machamp_lite {__version__}")
+        return 0
     if name not in ("--help", "-h", "help"):
-        raise ConfigError(f"{PROG}: unknown command '{name}'{did_you_mean(name, COMMANDS)}")
+        raise ConfigError(f"{prog}: unknown command '{name}'{did_you_mean(name, COMMANDS)}")
     rows = "\n".join(f"  {name:<16}{command.summary}" for name, command in COMMANDS.items())
-    print(f"usage: {PROG} COMMAND ...\n\n{rows}\n\n{PROG} COMMAND --help describes a command.")
+    print(f"usage: {prog} [--version] COMMAND ...\n\n{rows}\n\n{prog} COMMAND --help describes a command.")
     return 0

@@ -29,11 +29,16 @@ def compare(arguments: Sequence[str] | None = None, *, prog: str = "compare") ->
     return run_command(lambda: _compare(_flags(arguments, prog)))
 
 
-def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def compare_parser(prog: str) -> Parser:
+    """The arguments of the compare command."""
     parser = Parser(
         prog=prog,
         description="Compares the predictions of two runs for the same sentences, with tests of significance.",
         removed={},
+        examples=[
+            "runs/first runs/second",
+            "runs/first runs/second --test data/ewt/test.conllu --markdown comparison.md",
+        ],
     )
     add = parser.add_argument
     add("first", metavar="RUN", help="a run folder (with --test also a model folder)")
@@ -51,7 +56,11 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--markdown", metavar="FILE", help="also write the comparison as Markdown")
     add("--device", type=parse_device, metavar="DEVICE", help=f"with --test: {DEVICE_HELP}")
     add_verbosity(parser)
-    flags = parser.read(arguments)
+    return parser
+
+
+def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    flags = compare_parser(prog).read(arguments)
     check_empty_names({name: getattr(flags, name) for name in ("first", "second")})
     check_empty_names({f"--{name}": getattr(flags, name) for name in ("test", "markdown")})
     faults = []

@@ -31,12 +31,17 @@ def compare_weights(arguments: Sequence[str] | None = None, *, prog: str = "comp
     return run_command(lambda: _compare(_flags(arguments, prog)))
 
 
-def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def compare_weights_parser(prog: str) -> Parser:
+    """The arguments of the compare-weights command."""
     parser = Parser(
         prog=prog,
         description="Trains several ways of weighting with several seeds, and tests which one is better. Repeating the "
         "command resumes it.",
         removed={},
+        examples=[
+            "--dataset_configs configs/intents.json --model_dir runs/ways --task intent "
+            "--way plain --way balanced class_weights=balanced",
+        ],
     )
     add = parser.add_argument
     add("--dataset_configs", action="extend", nargs="+", required=True, metavar="FILE", help="as for train")
@@ -63,7 +68,11 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     add("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
     add("--data_cache", default="auto", metavar="auto|off|DIR", help="as for train")
     add_verbosity(parser)
-    flags = parser.read(arguments)
+    return parser
+
+
+def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    flags = compare_weights_parser(prog).read(arguments)
     check_empty_names({f"--{name}": getattr(flags, name) for name in ("model_dir", "test", "ways_file", "data_cache")})
     faults = seed_faults(flags.seeds)
     if flags.resamples < 1:

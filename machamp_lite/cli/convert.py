@@ -15,13 +15,21 @@ def convert_config(arguments: Sequence[str] | None = None, *, prog: str = "conve
     return run_command(lambda: _convert(_flags(arguments, prog)))
 
 
-def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def convert_parser(prog: str) -> Parser:
+    """The arguments of the convert-config command."""
     parser = Parser(
-        prog=prog, description="Writes a dataset config or params of MaChAmp with the current keys.", removed={}
+        prog=prog,
+        description="Writes a dataset config or params of MaChAmp with the current keys.",
+        removed={},
+        examples=["old.json new.json"],
     )
     parser.add_argument("old", metavar="OLD", help="a dataset config or params of any version (jsonnet)")
     parser.add_argument("new", metavar="NEW", help="the file to write (JSON); it must not exist")
-    flags = parser.read(arguments)
+    return parser
+
+
+def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    flags = convert_parser(prog).read(arguments)
     check_empty_names({"OLD": flags.old, "NEW": flags.new})
     return flags
 

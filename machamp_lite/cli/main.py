@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from machamp_lite import progress
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
-from machamp_lite.cli.arguments import predict_flags, train_flags
+from machamp_lite.cli.arguments import check_flags, evaluate_flags, predict_flags, train_flags
 from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
@@ -24,9 +24,8 @@ from machamp_lite.cli.process import discard_output
 from machamp_lite.cli.score_output import print_scores
 from machamp_lite.cli.several_runs import train_several
 from machamp_lite.cli.single_run import train_and_report
-from machamp_lite.errors import ConfigError, one_line, shorten
+from machamp_lite.errors import ConfigError, DataError, one_line, shorten
 from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
-from machamp_lite.inference.file_pairs import check_pairs, scores_path
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
@@ -39,6 +38,16 @@ logger = logging.getLogger("machamp_lite")
 def train(arguments: Sequence[str] | None = None, *, prog: str = "train.py") -> int:
     """The train command; returns its exit code."""
     return run_command(lambda: _train(train_flags(arguments, prog=prog)))
+
+
+def check(arguments: Sequence[str] | None = None, *, prog: str = "check") -> int:
+    """The check command; returns its exit code."""
+    return run_command(lambda: _train(check_flags(arguments, prog=prog)))
+
+
+def evaluate(arguments: Sequence[str] | None = None, *, prog: str = "evaluate") -> int:
+    """The evaluate command; returns its exit code."""
+    return run_command(lambda: _predict(evaluate_flags(arguments, prog=prog)))
 
 
 def predict(arguments: Sequence[str] | None = None, *, prog: str = "predict.py") -> int:
@@ -123,6 +132,7 @@ def _predict(flags: argparse.Namespace) -> int:
     set_up_logging(flags.log_level)
     from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.decisions import Decision, decision_lines
+    from machamp_lite.inference.file_pairs import check_pairs
     from machamp_lite.inference.predictor import check_options
     from machamp_lite.model.precision import resolved
 
@@ -196,11 +206,12 @@ def _predict_files(
 ) -> int:
     from machamp_lite.config.joint_datasets import find_dataset
     from machamp_lite.inference.evaluation import MetricTracker
+    from machamp_lite.inference.file_pairs import scores_path
     from machamp_lite.inference.predictor import CONNECTION, SEPARATOR, predict_file
 
     targets = [target for _, target in flags.pairs]
     # If an output goes to a stream, scores go to stderr: the stream may be standard output.
-    to_streams = any(is_standard(target) or is_stream(target) for target in targets)
+    to_streams = not flags.only_scores and any(is_standard(target) or is_stream(target) for target in targets)
     file = sys.stderr if to_streams else sys.stdout
     unprinted: OSError | None = None
     for source, target, dataset in zip(sources, targets, datasets, strict=True):
@@ -225,8 +236,15 @@ def _predict_files(
             sep=flags.sep or SEPARATOR,
             tracker=tracker,
         )
+        if flags.only_scores and not tracker.scores():
+            raise DataError(f"{source}: found no gold labels of {dataset}, expected some to compare predictions with")
         try:
-            print_scores({dataset: tracker}, file=file, is_quiet=flags.log_level > logging.INFO)
+            if flags.only_scores and len(sources) > 1:
+                print(f"{one_line(str(source))}:", file=file)
+            is_quiet = flags.log_level > logging.INFO and not flags.only_scores
+            print_scores({dataset: tracker}, file=file, is_quiet=is_quiet)
+            if flags.only_scores:
+                continue
             print(f"written: {one_line(str(target))}", file=file, flush=True)
             if tracker.counts() and (scores_file := scores_path(target)) is not None:
                 print(f"scores: {one_line(scores_file)}", file=file, flush=True)

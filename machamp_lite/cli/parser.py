@@ -3,24 +3,55 @@
 import argparse
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
+from machamp_lite import __version__
 from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
 
 # argparse's message.
 _NO_NUMBER = re.compile(r"argument (--\w+): invalid (int|float) value: ('.*')", re.DOTALL)
 
 
+class _Help(argparse.HelpFormatter):
+    """Keeps the lines of examples."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n".join(
+            line if line.startswith(" ") else super(_Help, self)._fill_text(line, width, indent)
+            for line in text.splitlines()
+        )
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that raises ``ConfigError``; it reports unknown flags first, with the nearest known one.
 
-    ``removed`` are flags of MaChAmp without a counterpart, each with what to do instead.
+    ``removed`` are flags of MaChAmp without a counterpart, each with what to do instead. ``examples`` are arguments
+    that the help shows.
     """
 
-    def __init__(self, *, prog: str, description: str, removed: Mapping[str, str]) -> None:
-        super().__init__(prog=prog, description=description, allow_abbrev=False)
+    def __init__(
+        self, *, prog: str, description: str, removed: Mapping[str, str], examples: Sequence[str]
+    ) -> None:
+        lines = ["examples:", *(f"  {prog} {example}" for example in examples)]
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog="\n".join(lines).replace("%", "%%"),
+            formatter_class=_Help,
+            allow_abbrev=False,
+        )
         self._removed = removed
+        self.examples = examples
+        self.add_argument(
+            "--version", action="version", version=f"machamp_lite {__version__}", help="print the version and exit"
+        )
+
+    def copy_flags(self, other: argparse.ArgumentParser, names: Collection[str]) -> None:
+        """Adds the flags of another parser that have these names in its result."""
+        for action in other._actions:
+            if action.dest in names:
+                self._add_action(action)
 
     def error(self, message: str) -> NoReturn:
         if match := _NO_NUMBER.fullmatch(message):

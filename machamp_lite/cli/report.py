@@ -16,12 +16,17 @@ def report(arguments: Sequence[str] | None = None, *, prog: str = "report") -> i
     return run_command(lambda: _report(_flags(arguments, prog)))
 
 
-def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def report_parser(prog: str) -> Parser:
+    """The arguments of the report command."""
     parser = Parser(
         prog=prog,
         description="Writes one HTML file with the scores, learning curves, labels and errors of runs; it needs no "
         "network.",
         removed={},
+        examples=[
+            "runs/first",
+            "runs/first runs/second --out comparison.html",
+        ],
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", help="the folder of a run; several are compared")
     parser.add_argument(
@@ -36,7 +41,11 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         default=MAX_SENTENCES,
         help=f"sentences with errors per task; a quarter as many have none (default: {MAX_SENTENCES})",
     )
-    flags = parser.read(arguments)
+    return parser
+
+
+def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    flags = report_parser(prog).read(arguments)
     check_empty_names(
         {"--out": flags.out, **{f"RUN {number}": run for number, run in enumerate(flags.runs, start=1)}}
     )

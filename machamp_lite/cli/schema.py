@@ -18,8 +18,9 @@ def schema_parser(prog: str) -> Parser:
         prog=prog,
         description="Prints the JSON Schema of a kind of config, with which editors complete and check such files.",
         removed={},
+        examples=["datasets > dataset.schema.json"],
     )
-    parser.add_argument("kind", choices=SCHEMAS, help="the kind of config")
+    parser.add_argument("kind", choices=list(SCHEMAS), help="the kind of config")
     return parser
 
 

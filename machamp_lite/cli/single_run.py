@@ -102,7 +102,7 @@ def train_and_report(
 def resume_command(folder: Path, prog: str, processes: "Processes") -> str:
     """The command that resumes what was started in a folder."""
     if processes.launcher:
-        program = f"{processes.launcher} {prog.replace('machamp-lite', '-m machamp_lite')}"
+        program = f"{processes.launcher} {prog if prog.endswith('.py') else '-m machamp_lite train'}"
     else:
         program = f"python {prog}" if prog.endswith(".py") else prog
     return f"{program} --resume {shlex.quote(str(folder))}"

@@ -129,10 +129,12 @@ def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
     lines += [f"predictions: {path}" for path in outputs if path.exists()]
     if (folder / REPORT).exists():
         lines.append(f"report: {folder / REPORT}")
-    predict = "python predict.py" if prog.endswith(".py") else "machamp-lite predict"
+    is_script = prog.endswith(".py")
+    program = "machamp-lite" if is_script else prog.removesuffix(" train")
+    predict = "python predict.py" if is_script else f"{program} predict"
     lines += [
         f"log: {folder / LOG}",
         f"to predict: {predict} {run} INPUT OUTPUT",
-        f"to compare: machamp-lite compare {run} OTHER_RUN",
+        f"to compare: {program} compare {run} OTHER_RUN",
     ]
     return [*lines, f"model: {folder / MODEL}"]

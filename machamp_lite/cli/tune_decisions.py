@@ -25,11 +25,16 @@ def tune_decisions(arguments: Sequence[str] | None = None, *, prog: str = "tune-
     return run_command(lambda: _tune(_flags(arguments, prog)))
 
 
-def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+def tune_decisions_parser(prog: str) -> Parser:
+    """The arguments of the tune-decisions command."""
     parser = Parser(
         prog=prog,
         description="Tunes how tasks decide, and the temperatures of their probabilities, on a file with gold labels.",
         removed={},
+        examples=[
+            "runs/first data/xsid/dev.conll --write",
+            "runs/first data/xsid/dev.conll --task intent --min_precision 0.9",
+        ],
     )
     add = parser.add_argument
     add("model", metavar="MODEL", help="a run folder, or its model folder")
@@ -43,7 +48,11 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         "labels, if items have any number of them)")  # fmt: skip
     add("--write", action="store_true", help="store the best decisions and temperatures in the model folder")
     add("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
-    flags = parser.read(arguments)
+    return parser
+
+
+def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
+    flags = tune_decisions_parser(prog).read(arguments)
     faults = []
     for name in ("min_precision", "min_recall"):
         value = getattr(flags, name)

@@ -58,8 +58,14 @@ def line_of(part: str, text: str) -> int:
     [
         ("train.py", "", "python train.py"),
         ("machamp-lite train", "", "machamp-lite train"),
+        ("python -m machamp_lite train", "", "python -m machamp_lite train"),
         ("train.py", "torchrun --nproc_per_node=2", "torchrun --nproc_per_node=2 train.py"),
         ("machamp-lite train", "torchrun --nproc_per_node=2", "torchrun --nproc_per_node=2 -m machamp_lite train"),
+        (
+            "python -m machamp_lite train",
+            "torchrun --nproc_per_node=2",
+            "torchrun --nproc_per_node=2 -m machamp_lite train",
+        ),
     ],
 )
 def test_a_stopped_run_names_the_command_that_it_was_started_with(
