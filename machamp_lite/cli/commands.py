@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from machamp_lite import __version__
+import machamp_lite
 from machamp_lite.cli.arguments import check_parser, evaluate_parser, predict_parser, train_parser
 from machamp_lite.cli.compare import compare, compare_parser
 from machamp_lite.cli.compare_weights import compare_weights, compare_weights_parser
@@ -75,7 +75,7 @@ def predict_alone() -> int:
 
 def _help(name: str, prog: str) -> int:
     if name == "--version":
-        print(f"machamp_lite {__version__}")
+        print(f"machamp_lite {machamp_lite.__version__}")
         return 0
     if name not in ("--help", "-h", "help"):
         raise ConfigError(f"{prog}: unknown command '{name}'{did_you_mean(name, COMMANDS)}")

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import NoReturn
 
-from machamp_lite import __version__
+import machamp_lite
 from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
 
 # argparse's message.
@@ -43,9 +43,8 @@ class Parser(argparse.ArgumentParser):
         )
         self._removed = removed
         self.examples = examples
-        self.add_argument(
-            "--version", action="version", version=f"machamp_lite {__version__}", help="print the version and exit"
-        )
+        version = f"machamp_lite {machamp_lite.__version__}"
+        self.add_argument("--version", action="version", version=version, help="print the version and exit")
 
     def copy_flags(self, other: argparse.ArgumentParser, names: Collection[str]) -> None:
         """Adds the flags of another parser that have these names in its result."""
