@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from machamp_lite.inference.comparison import TaskComparison
     from machamp_lite.inference.predicted_sentences import PredictedFile
 
+# The beginning of the title of a file that this command wrote.
+TITLE = "Comparison of "
+
 
 def compare(arguments: Sequence[str] | None = None, *, prog: str = "compare") -> int:
     """The compare command; returns its exit code."""
@@ -83,7 +86,8 @@ def _compare(flags: argparse.Namespace) -> int:
     set_up_logging(flags.log_level)
     if flags.markdown is not None:
         _check_markdown(Path(flags.markdown))
-    from machamp_lite.cli.comparison_text import as_markdown, as_terminal_text, blocks
+    from machamp_lite.cli.comparison_text import blocks
+    from machamp_lite.cli.text_blocks import as_markdown, as_terminal_text
     from machamp_lite.files.atomic import replacing_file
     from machamp_lite.inference.comparison import correct
 
@@ -104,19 +108,17 @@ def _compare(flags: argparse.Namespace) -> int:
         print(as_terminal_text(parts, sys.stdout))
     if flags.markdown is not None:
         with replacing_file(flags.markdown) as file:
-            file.write(as_markdown(parts, title=f"{one_line(flags.first)} and {one_line(flags.second)}"))
+            file.write(as_markdown(parts, title=f"{TITLE}{one_line(flags.first)} and {one_line(flags.second)}"))
         print(f"written: {one_line(flags.markdown)}")
     return 0
 
 
 def _check_markdown(path: Path) -> None:
     """Raises ``ConfigError`` for a file that was not written by this command."""
-    from machamp_lite.cli.comparison_text import TITLE
-
     if is_stream(path) or not os.path.lexists(path):
         return
     try:
-        is_own = path.is_file() and path.read_text(encoding="utf-8").startswith(TITLE)
+        is_own = path.is_file() and path.read_text(encoding="utf-8").startswith(f"# {TITLE}")
     except (OSError, UnicodeDecodeError):
         is_own = False
     if not is_own:

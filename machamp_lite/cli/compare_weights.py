@@ -21,7 +21,6 @@ from machamp_lite.errors import ConfigError, check_empty_names, nearest_file
 
 if TYPE_CHECKING:
     from machamp_lite.config import Config
-    from machamp_lite.training.weight_comparison import WayScores
 
 logger = logging.getLogger("machamp_lite")
 
@@ -92,7 +91,8 @@ def _compare(flags: argparse.Namespace) -> int:
     # Before torch is imported, which takes seconds.
     configs, task = _load_configs(flags)
     dataset = _test_dataset(configs, task, flags) if flags.test else None
-    from machamp_lite.training.comparison_report import markdown, recommendation
+    from machamp_lite.cli.text_blocks import as_markdown, as_terminal_text
+    from machamp_lite.cli.weight_comparison_text import blocks
     from machamp_lite.training.weight_comparison import WeightComparison
 
     device = choose_device(flags.device)
@@ -115,10 +115,10 @@ def _compare(flags: argparse.Namespace) -> int:
         comparison.group.train(train_run)
     set_up_logging(flags.log_level)
     ways = comparison.score(device=device, resamples=flags.resamples)
-    report = comparison.write(ways, markdown(ways, task=task, files=comparison.file_names()))
+    text = blocks(ways, files=comparison.file_names())
+    report = comparison.write(ways, as_markdown(text, title=f"Ways of weighting: {task}"))
     if flags.log_level <= logging.INFO:
-        _print_table(ways)
-        print(f"\n{recommendation(ways)}")
+        print(as_terminal_text(text, sys.stdout))
     print(f"written: {report}")
     return 0
 
@@ -150,19 +150,3 @@ def _test_dataset(configs: "dict[str, Config]", task: str, flags: argparse.Names
         found = "missing" if flags.dataset is None else f"found '{flags.dataset}'"
         raise ConfigError(f"--dataset: {found}, expected one with '{task}': {', '.join(known)}")
     return str(flags.dataset)
-
-
-def _print_table(ways: "Sequence[WayScores]") -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    from machamp_lite.training.comparison_report import header, rows
-
-    table = Table()
-    for number, name in enumerate(header(ways)):
-        table.add_column(escape(name), justify="right" if number else "left")
-    for row in rows(ways):
-        table.add_row(*map(escape, row))
-    # In a file or pipe, no cell is wrapped.
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 1000).print(table)

@@ -1,34 +1,16 @@
-"""The text of a comparison of two models, on the terminal and as Markdown."""
+"""The text of a comparison of two models."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any
 
-from machamp_lite.cli.console import as_text
+from machamp_lite.cli.text_blocks import Block, Table
 from machamp_lite.errors import counted, one_line, shorten, shown_label
 from machamp_lite.inference.comparison import ChangedSentence, MetricComparison, TaskComparison
 from machamp_lite.metrics import METRICS
+from machamp_lite.metrics.significance import SIGNIFICANCE
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-TITLE = "# Comparison of "
-SIGNIFICANCE = 0.05
 LABELS_SHOWN = 5
 _TEXT_SHOWN = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table; the first ``names`` columns are names, the others are numbers."""
-
-    header: list[str]
-    rows: list[list[str]]
-    names: int
-
-
-# A table, a heading, a paragraph or a list.
-Block = Table | str | list[str]
 
 
 def blocks(
@@ -108,43 +90,3 @@ def _shown(label: Any) -> str:
     if isinstance(label, tuple | list):
         return " ".join(map(_shown, label))
     return f"{label:.4g}" if isinstance(label, float) else shown_label(str(label))
-
-
-def as_terminal_text(parts: Sequence[Block], stream: TextIO | None) -> str:
-    """The text for a stream."""
-    return "\n\n".join(as_text(_renderable(part), stream) for part in parts)
-
-
-def _renderable(part: Block) -> "RenderableType":
-    from rich import table
-    from rich.text import Text
-
-    if isinstance(part, str):
-        return Text(part.removeprefix("## "), style="bold" if part.startswith("## ") else "")
-    if isinstance(part, list):
-        return Text("\n".join(part), overflow="fold")
-    shown = table.Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, name in enumerate(part.header):
-        shown.add_column(name, justify="left" if number < part.names else "right", overflow="fold")
-    for row in part.rows:
-        shown.add_row(*map(Text, row))
-    return shown
-
-
-def as_markdown(parts: Sequence[Block], *, title: str) -> str:
-    """The text as a Markdown document."""
-    found = [f"{TITLE}{title}"]
-    for part in parts:
-        if isinstance(part, str):
-            found.append(part)
-        elif isinstance(part, list):
-            # As code, because words may look like Markdown.
-            found.append("\n".join(f"    {line}" for line in part))
-        else:
-            rows = [part.header, ["---"] * len(part.header), *part.rows]
-            found.append("\n".join(f"| {' | '.join(map(_escaped, row))} |" for row in rows))
-    return "\n\n".join(found) + "\n"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").strip()

@@ -2,13 +2,14 @@
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from machamp_lite.cli.console import as_text
 from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.single_run import resume_command, stoppable, train_one
+from machamp_lite.cli.text_blocks import Table, as_terminal_text
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.run_files import FOLDS, SUMMARY
 
@@ -83,22 +84,14 @@ def _finish(group: "RunGroup", config: "Config", flags: argparse.Namespace, *, d
 
 
 def _print_table(summaries: "Sequence[MetricSummary]") -> None:
-    import sys
-
-    from rich.table import Table
-    from rich.text import Text
-
     from machamp_lite.metrics import METRICS
 
     has_overall = any(one.overall is not None for one in summaries)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in ("dataset", "task", "metric"):
-        table.add_column(name)
-    for name in (*(["all folds"] if has_overall else []), "mean", "deviation", "best", "run"):
-        table.add_column(name, justify="right", no_wrap=True)
+    header = ["dataset", "task", "metric", *(["all folds"] if has_overall else []), "mean", "deviation", "best", "run"]
+    rows = []
     for one in summaries:
         numbers = [one.mean, one.deviation, one.values[one.best_run]]
         numbers = [one.overall, *numbers] if has_overall else numbers
         shown = ["" if number is None else METRICS[one.metric].as_text(number) for number in numbers]
-        table.add_row(*map(Text, [one.dataset, one.task, one.metric, *shown, one.best_run]))
-    print(as_text(table, sys.stdout))
+        rows.append([one.dataset, one.task, one.metric, *shown, one.best_run])
+    print(as_terminal_text([Table(header, rows, names=3)], sys.stdout))

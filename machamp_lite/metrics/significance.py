@@ -16,6 +16,8 @@ import numpy as np
 from machamp_lite.metrics.base import Metric
 
 RESAMPLES = 1000
+# The highest p-value of a difference that counts as more than chance.
+SIGNIFICANCE = 0.05
 # The exchanges that are computed together.
 _CHUNK = 512
 # Differences that are equal but for rounding count as equal, as in scipy.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from machamp_lite.training.comparison_report import markdown, recommendation, rows
+from machamp_lite.cli.text_blocks import as_markdown
+from machamp_lite.cli.weight_comparison_text import blocks, recommendation, table
 from machamp_lite.training.weight_comparison import WayScores
 
 PLAIN = WayScores("plain", {"f1_macro": [0.70, 0.72, 0.71], "recall of a|b": [0.1, 0.2, 0.3]})
@@ -41,11 +42,11 @@ def test_of_errors_the_lower_is_better() -> None:
     plain = WayScores("plain", {"mae": [0.5, 0.5, 0.6]})
     lower = WayScores("lower", {"mae": [0.25, 0.25, 0.5]}, 0.25, 0.01)
     assert recommendation([plain, lower]).startswith("Use 'lower': its mae is better than that of 'plain' (-0.2000 on")
-    assert rows([plain, lower])[1][:4] == ["lower", "0.3333 ± 0.1443", "0.2500", "-0.2000"]
+    assert table([plain, lower]).rows[1][:4] == ["lower", "0.3333 ± 0.1443", "0.2500", "-0.2000"]
 
 
 def test_the_table_is_markdown() -> None:
-    text = markdown([PLAIN, way("focal", [0.75, 0.76, 0.77])], task="intent", files=["dev.conll"])
+    text = as_markdown(blocks([PLAIN, way("focal", [0.75, 0.76, 0.77])], files=["dev.conll"]), title="intent")
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert lines[0] == "| way | f1_macro | best | difference | p (seeds) | p (sentences) | recall of a\\|b |"
     assert lines[2] == "| plain | 71.00 ± 1.00 | 72.00 |  |  |  | 20.00 ± 10.00 |"

@@ -1,36 +1,37 @@
-"""The report of a comparison of ways of weighting: a Markdown table, and a recommendation in words."""
+"""The text of a comparison of ways of weighting: a table, and a recommendation."""
 
 import statistics
 from collections.abc import Sequence
 
+from machamp_lite.cli.text_blocks import Block, Table
 from machamp_lite.errors import counted
 from machamp_lite.metrics import METRICS
+from machamp_lite.metrics.significance import SIGNIFICANCE
 from machamp_lite.training.weight_comparison import WayScores, as_text
 
-# The highest p-value of a difference that is beyond the noise.
-SIGNIFICANCE = 0.05
 # With fewer seeds, no permutation test over seeds has a p-value of 0.05 or less.
 MIN_SEEDS_FOR_TEST = 6
 
 
-def header(ways: Sequence[WayScores]) -> list[str]:
-    """The names of the columns."""
-    metric, *others = ways[0].scores
-    return ["way", metric, "best", "difference", "p (seeds)", "p (sentences)", *others]
+def blocks(ways: Sequence[WayScores], *, files: Sequence[str]) -> list[Block]:
+    """The parts of the text: what was compared, the table, and the recommendation."""
+    seeds = counted(len(next(iter(ways[0].scores.values()))), "seed")
+    what = f"Mean ± standard deviation of {seeds} on {', '.join(files)}. Differences are from '{ways[0].name}'."
+    return [what, table(ways), recommendation(ways)]
 
 
-def rows(ways: Sequence[WayScores]) -> list[list[str]]:
+def table(ways: Sequence[WayScores]) -> Table:
     """One row per way: mean and standard deviation over seeds, the best seed, the difference from the first way."""
     metric, *others = ways[0].scores
-    table = []
+    rows = []
     for way in ways:
         best = (max if METRICS[metric].higher_is_better else min)(way.scores[metric])
         tests = ["", "", ""]
         if way.p_seeds is not None and way.p_sentences is not None:
             tests = [_signed(metric, _gain(ways[0], way)), f"{way.p_seeds:.3f}", f"{way.p_sentences:.3f}"]
         spreads = [_spread(column, way.scores[column]) for column in (metric, *others)]
-        table.append([way.name, spreads[0], as_text(metric, best), *tests, *spreads[1:]])
-    return table
+        rows.append([way.name, spreads[0], as_text(metric, best), *tests, *spreads[1:]])
+    return Table(["way", metric, "best", "difference", "p (seeds)", "p (sentences)", *others], rows, names=1)
 
 
 def recommendation(ways: Sequence[WayScores]) -> str:
@@ -50,25 +51,6 @@ def recommendation(ways: Sequence[WayScores]) -> str:
     return (
         f"Use '{best.name}': its {metric} is better than that of '{baseline.name}' ({gain} on average of {seeds}, "
         f"p = {best.p_sentences:.3f} over sentences).{down}"
-    )
-
-
-def markdown(ways: Sequence[WayScores], *, task: str, files: Sequence[str]) -> str:
-    """The whole report."""
-    table = [header(ways), ["---"] * len(header(ways)), *rows(ways)]
-    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in table]
-    seeds = counted(len(next(iter(ways[0].scores.values()))), "seed")
-    return "\n".join(
-        [
-            f"# Ways of weighting: {task}",
-            "",
-            f"Mean ± standard deviation of {seeds} on {', '.join(files)}. Differences are from '{ways[0].name}'.",
-            "",
-            *lines,
-            "",
-            recommendation(ways),
-            "",
-        ]
     )
 
 
