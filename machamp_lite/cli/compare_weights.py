@@ -22,8 +22,6 @@ from machamp_lite.errors import ConfigError, check_empty_names, nearest_file
 if TYPE_CHECKING:
     from machamp_lite.config import Config
 
-logger = logging.getLogger("machamp_lite")
-
 
 def compare_weights(arguments: Sequence[str] | None = None, *, prog: str = "compare-weights") -> int:
     """The compare-weights command; returns its exit code."""

@@ -9,7 +9,8 @@ from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.evaluation import MetricTracker
 from machamp_lite.inference.predicted_sentences import PredictedFile, PredictedSentence
-from machamp_lite.metrics import Metric, label_set
+from machamp_lite.inference.sentence_scores import SentenceScores
+from machamp_lite.metrics import label_set
 from machamp_lite.metrics.significance import bonferroni, bootstrap_metrics, compare_metrics, holm
 
 CORRECTIONS: dict[str, Callable[[Mapping[str, float]], dict[str, float]]] = {"holm": holm, "bonferroni": bonferroni}
@@ -129,40 +130,33 @@ def _compare_task(
     resamples: int,
     seed: int,
 ) -> TaskComparison:
-    sides: tuple[list[list[Metric[Any]]], list[list[Metric[Any]]]] = ([], [])
-    totals = MetricTracker({task: options}), MetricTracker({task: options})
+    first, second = (SentenceScores(task, options) for _ in range(2))
     changed = []
-    for pair in pairs:
-        scores = []
-        for sentence, side, total in zip(pair, sides, totals, strict=True):
-            one = MetricTracker({task: options})
-            for tracker in (one, total):
-                tracker.add({task: sentence.gold[task]}, {task: sentence.predicted[task]}, words=sentence.words)
-            if metrics := one.annotated_metrics().get(task):
-                side.append(metrics)
-                scores.append(metrics[0].selection_score(metrics[0].value()))
-        if scores and (items := _changed_items(*pair, task=task, options=options)):
-            changed.append(ChangedSentence(pair[0].source, pair[0].words, items, scores[1] - scores[0]))
-    changed.sort(key=lambda sentence: -abs(sentence.gain))
-    scores_of = [total.scores().get(task, {}) for total in totals]
-    metrics_of = list(_compare_metrics(*sides, totals=scores_of, resamples=resamples, seed=seed))
-    return TaskComparison(dataset, task, len(sides[0]), metrics_of, _compare_labels(*totals, task=task), changed)
+    for one, other in pairs:
+        metrics = [*first.add(one)[:1], *second.add(other)[:1]]
+        if metrics and (items := _changed_items(one, other, task=task, options=options)):
+            before, after = (metric.selection_score(metric.value()) for metric in metrics)
+            changed.append(ChangedSentence(one.source, one.words, items, after - before))
+    return TaskComparison(
+        dataset,
+        task,
+        len(first.sentences),
+        list(_compare_metrics(first, second, task=task, resamples=resamples, seed=seed)),
+        _compare_labels(first.total, second.total, task=task),
+        sorted(changed, key=lambda sentence: -abs(sentence.gain)),
+    )
 
 
 def _compare_metrics(
-    first: Sequence[Sequence[Metric[Any]]],
-    second: Sequence[Sequence[Metric[Any]]],
-    *,
-    totals: Sequence[Mapping[str, float]],
-    resamples: int,
-    seed: int,
+    first: SentenceScores, second: SentenceScores, *, task: str, resamples: int, seed: int
 ) -> Iterator[MetricComparison]:
-    for number, (name, value) in enumerate(totals[0].items()):
-        sides = [[metrics[number] for metrics in side] for side in (first, second)]
+    values, others = (side.total.scores().get(task, {}) for side in (first, second))
+    for number, (name, value) in enumerate(values.items()):
+        sides = [[metrics[number] for metrics in side.sentences] for side in (first, second)]
         p_permutation = compare_metrics(*sides, resamples=resamples, seed=seed)
         bootstrap = bootstrap_metrics(*sides, resamples=resamples, seed=seed)
         yield MetricComparison(
-            name, value, totals[1][name], p_permutation, bootstrap.p_value, bootstrap.low, bootstrap.high
+            name, value, others[name], p_permutation, bootstrap.p_value, bootstrap.low, bootstrap.high
         )
 
 

@@ -38,9 +38,14 @@ class PredictedFile:
     sentences: list[PredictedSentence]
 
 
-def predict_sentences(model: Model, dataset: str, path: str | Path) -> PredictedFile:
-    """Predicts a file with gold labels; writes nothing. Raises ``DataError`` if it cannot be read."""
+def predict_sentences(model: Model, dataset: str, path: str | Path, *, task: str | None = None) -> PredictedFile:
+    """Predicts all tasks of a file with gold labels, or one task; writes nothing.
+
+    Raises ``DataError`` if the file cannot be read.
+    """
     config = find_dataset(model.config, dataset).active()
+    if task is not None:
+        config = config.model_copy(update={"tasks": {task: config.tasks[task]}})
     reader = DatasetReader(name=dataset, config=config, tokenizer=model.tokenizer, vocabularies=model.vocabularies)
     examples = reader.read_evaluation(path)
     found = dict(predict_labels(model, examples))

@@ -1,46 +1,28 @@
-"""The scores of one task on files, with the counts of each sentence, from which tests of significance resample."""
+"""The metrics of one task on each sentence, from whose counts tests of significance resample, and on all together."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from machamp_lite.config.joint_datasets import find_dataset
-from machamp_lite.dataloading.dataset_reader import DatasetReader
-from machamp_lite.inference.engine import predict_labels
+from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.inference.evaluation import MetricTracker
+from machamp_lite.inference.predicted_sentences import PredictedSentence
 from machamp_lite.metrics import Metric
-from machamp_lite.model.multitask_model import Model
 
 
-@dataclass(frozen=True, slots=True)
 class SentenceScores:
-    """The scores of a task, and its main metric for each annotated sentence, in the order of the files."""
+    """The metrics of a task: ``total`` has those of all sentences, ``sentences`` those of each scored one in order."""
 
-    tracker: MetricTracker
-    sentences: list[Metric[Any]]
+    def __init__(self, task: str, options: TaskOptions) -> None:
+        self._tasks = {task: options}
+        self.total = MetricTracker(self._tasks)
+        self.sentences: list[list[Metric[Any]]] = []
 
-
-def score_sentences(model: Model, files: Sequence[tuple[str, str | Path]], *, task: str) -> SentenceScores:
-    """Predicts files with gold labels, each with its dataset, and scores one task; writes nothing.
-
-    Raises ``DataError`` if a file cannot be read.
-    """
-    tasks = {task: model.config.tasks()[task]}
-    scores = SentenceScores(MetricTracker(tasks), [])
-    for dataset, path in files:
-        config = find_dataset(model.config, dataset)
-        reader = DatasetReader(
-            name=dataset,
-            config=config.model_copy(update={"tasks": {task: config.tasks[task]}}),
-            tokenizer=model.tokenizer,
-            vocabularies=model.vocabularies,
-        )
-        examples = reader.read_evaluation(path)
-        found = dict(predict_labels(model, examples))
-        for index in sorted(found):
-            example, one = examples[index], MetricTracker(tasks)
-            for tracker in (scores.tracker, one):
-                tracker.add(example.labels, found[index], words=example.words)
-            scores.sentences.extend(metrics[0] for metrics in one.annotated_metrics().values())
-    return scores
+    def add(self, sentence: PredictedSentence) -> list[Metric[Any]]:
+        """Adds a sentence; returns its metrics, the main one first. They are empty if it is not scored."""
+        (task,), own = self._tasks, MetricTracker(self._tasks)
+        if task not in sentence.gold:
+            return []
+        for tracker in (own, self.total):
+            tracker.add({task: sentence.gold[task]}, {task: sentence.predicted[task]}, words=sentence.words)
+        if metrics := own.annotated_metrics().get(task, []):
+            self.sentences.append(metrics)
+        return metrics

@@ -15,9 +15,11 @@ from machamp_lite.config.schema import Config
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import replacing_file, write_json
 from machamp_lite.files.checksums import read_json_object
-from machamp_lite.inference.sentence_scores import SentenceScores, score_sentences
+from machamp_lite.inference.predicted_sentences import predict_sentences
+from machamp_lite.inference.sentence_scores import SentenceScores
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.metrics.significance import compare_means, compare_metrics, holm
+from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.run_group import RunGroup, with_seed
 
 COMPARISON, REPORT = "comparison.json", "comparison.md"
@@ -81,12 +83,12 @@ class WeightComparison:
         found: dict[str, list[SentenceScores]] = {way: [] for way in self.configs}
         for name, config in self.group.configs.items():
             model = load_accelerated(self.folder / name, device=device)
-            found[Path(name).parent.name].append(score_sentences(model, self._files(config), task=self.task))
+            found[Path(name).parent.name].append(self._scores(model, config))
         # All runs have the same columns, because these depend on the gold labels.
         columns = {way: [self._columns(scores) for scores in runs] for way, runs in found.items()}
         scores = {way: {name: [run[name] for run in runs] for name in runs[0]} for way, runs in columns.items()}
         baseline, *others = self.configs
-        pooled = {way: _pooled([run.sentences for run in runs]) for way, runs in found.items()}
+        pooled = {way: _pooled(runs) for way, runs in found.items()}
         p_sentences = holm({way: compare_metrics(pooled[baseline], pooled[way], resamples=resamples) for way in others})
         p_seeds = {way: compare_means(scores[baseline][self.metric], scores[way][self.metric]) for way in others}
         return [WayScores(way, scores[way], p_seeds.get(way), p_sentences.get(way)) for way in self.configs]
@@ -113,15 +115,23 @@ class WeightComparison:
             if self.task in dataset.tasks and dataset.dev_data_path is not None
         ]
 
+    def _scores(self, model: Model, config: Config) -> SentenceScores:
+        """The scores of a model on the files."""
+        scores = SentenceScores(self.task, model.config.tasks()[self.task])
+        for dataset, path in self._files(config):
+            for sentence in predict_sentences(model, dataset, path, task=self.task).sentences:
+                scores.add(sentence)
+        return scores
+
     def _columns(self, scores: SentenceScores) -> dict[str, float]:
         """All metrics of the task, the macro F1 of labels, and the recall of the rarest one that is gold."""
-        tracker = scores.tracker
+        tracker = scores.total
         if self.task not in tracker.scores():
             raise ConfigError(f"--task: the files have no gold labels of '{self.task}', expected some")
         columns = dict(tracker.scores()[self.task])
         if self.task in tracker.label_scores() and tracker.are_classes(self.task):
             labels = tracker.label_scores()[self.task]
-            columns.setdefault("f1_macro", labels.macro().f1)
+            columns.setdefault("span_f1_macro" if labels.unit == "span" else "f1_macro", labels.macro().f1)
             rarest = [row for row in labels.rows() if row.support][-1:]
             columns |= {f"recall of {row.label}": row.recall for row in rarest}
         return columns
@@ -132,10 +142,10 @@ def as_text(column: str, value: float) -> str:
     return METRICS[column].as_text(value) if column in METRICS else f"{100 * value:.2f}"
 
 
-def _pooled(runs: Sequence[Sequence[Metric[Any]]]) -> list[Metric[Any]]:
-    """The counts of each sentence in all runs together."""
-    first, *others = runs
+def _pooled(runs: Sequence[SentenceScores]) -> list[Metric[Any]]:
+    """The main metric of each sentence, with its counts in all runs together."""
+    first, *others = ([metrics[0] for metrics in run.sentences] for run in runs)
     for run in others:
         for metric, other in zip(first, run, strict=True):
             metric.merge(other)
-    return list(first)
+    return first
