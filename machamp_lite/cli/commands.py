@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 import machamp_lite
-from machamp_lite.cli.arguments import check_parser, evaluate_parser, predict_parser, train_parser
+from machamp_lite.cli.arguments import evaluate_parser, predict_parser
 from machamp_lite.cli.compare import compare, compare_parser
 from machamp_lite.cli.compare_weights import compare_weights, compare_weights_parser
 from machamp_lite.cli.completion import completion, completion_parser
@@ -15,6 +15,7 @@ from machamp_lite.cli.main import check, evaluate, predict, train
 from machamp_lite.cli.parser import Parser
 from machamp_lite.cli.report import report, report_parser
 from machamp_lite.cli.schema import schema, schema_parser
+from machamp_lite.cli.train_arguments import check_parser, train_parser
 from machamp_lite.cli.tune_decisions import tune_decisions, tune_decisions_parser
 from machamp_lite.errors import ConfigError, did_you_mean
 

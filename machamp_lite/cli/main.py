@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from machamp_lite import progress
 from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
-from machamp_lite.cli.arguments import check_flags, evaluate_flags, predict_flags, train_flags
+from machamp_lite.cli.arguments import evaluate_flags, predict_flags
 from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
@@ -24,6 +24,7 @@ from machamp_lite.cli.process import discard_output
 from machamp_lite.cli.score_output import print_scores
 from machamp_lite.cli.several_runs import train_several
 from machamp_lite.cli.single_run import train_and_report
+from machamp_lite.cli.train_arguments import check_flags, train_flags
 from machamp_lite.errors import ConfigError, DataError, one_line, shorten
 from machamp_lite.files.streams import AnyPath, is_standard, is_stream, readable
 

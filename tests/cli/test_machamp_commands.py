@@ -11,8 +11,9 @@ import pytest
 
 import machamp_lite
 from machamp_lite.cli import main as cli
-from machamp_lite.cli.arguments import predict_flags, train_flags
+from machamp_lite.cli.arguments import predict_flags
 from machamp_lite.cli.commands import COMMANDS, main, predict_alone, train_alone
+from machamp_lite.cli.train_arguments import train_flags
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -86,6 +87,13 @@ def objects(schema: Any, above: str = "") -> Iterator[tuple[str, dict[str, Any]]
 def test_the_files_are_what_the_script_writes(script: ModuleType) -> None:
     for kind, schema in script.schemas().items():
         assert json.loads(SCHEMAS[kind].read_text(encoding="utf-8")) == schema, "run `make schemas`"
+
+
+def test_a_wheel_has_the_params_and_schemas_of_a_checkout() -> None:
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]["build"]["targets"]
+    files = {*CONFIGS.glob("params*.json"), *(path.parent for path in SCHEMAS.values())}
+    expected = {f"configs/{path.name}": f"machamp_lite/configs/{path.name}" for path in files}
+    assert wheel["wheel"]["force-include"] == expected
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
