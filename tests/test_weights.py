@@ -259,7 +259,7 @@ def test_scores_of_labels_are_in_every_file_of_scores(load: Callable[..., Any], 
         "Y": 2,
         "Z": 1,
     }
-    assert set(written) == {"labels", "macro", "weighted", "confusion"}
+    assert set(written) == {"unit", "labels", "macro", "weighted", "confusion", "confusions"}
     epochs = json.loads((tmp_path / "run" / "history.json").read_text())
     assert set(epochs[0]["labels"]["D"]) == {"tag", "mood"}
 

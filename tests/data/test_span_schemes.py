@@ -117,8 +117,9 @@ def test_a_file_is_learnt_predicted_and_scored_in_its_own_scheme(
 ) -> None:
     (tmp_path / "train").write_text(text_of(120, scheme, seed=1))
     (tmp_path / "dev").write_text(text_of(20, scheme, seed=2))
-    steps = ["--set", "batching.batch_size=8", "--set", "training.num_epochs=4"]
-    lines = command("--model_dir", str(tmp_path / "run"), *steps, tasks=BOTH)
+    steps = ["batching.batch_size=8", "training.num_epochs=4", "training.learning_rate_scheduler.decay_factor=0.08"]
+    sets = [f"--set={step}" for step in steps]
+    lines = command("--model_dir", str(tmp_path / "run"), *sets, tasks=BOTH)
     assert not [line for line in lines if "break" in line]
     saved = json.loads((tmp_path / "run" / "model" / "config.json").read_text())["datasets"]["D"]["tasks"]
     assert [saved[task]["scheme"] for task in BOTH] == [scheme, scheme]

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from machamp_lite.cli import main as cli
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
-# A user sees plain lines; the log of a run has the time in front.
-LOG_LINE = re.compile(r"\d\d:\d\d:\d\d |epoch \d|\s*$")
+# A user sees plain lines; the log of a run has the time in front, or is a table.
+LOG_LINE = re.compile(r"\d\d:\d\d:\d\d |  |epoch \d|\s*$")
 MOST_LINES = 20
 
 randoms = st.randoms(use_true_random=True)
