@@ -17,7 +17,12 @@ from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.loading import DEFAULT_PARAMS
-from machamp_lite.config.task_types import CLASS_METRICS, TaskOptions
+from machamp_lite.config.task_types import (
+    CLASS_METRICS,
+    AsymmetricLoss,
+    DistributionBalancedLoss,
+    TaskOptions,
+)
 from machamp_lite.decoders import DECODERS
 from machamp_lite.metrics import METRICS
 
@@ -178,6 +183,10 @@ def default_values() -> dict[str, Any]:
                 values[f"{prefix}{key}"] = value
 
     flatten("", params)
+    losses = {"asymmetric_loss": AsymmetricLoss, "distribution_balanced_loss": DistributionBalancedLoss}
+    values |= {
+        f"{loss}.{key}": field.default for loss, model in losses.items() for key, field in model.model_fields.items()
+    }
     # These differ by task type.
     return {key: value for key, value in values.items() if key not in ("metric", "additional_metrics")}
 
