@@ -14,7 +14,8 @@ from machamp_lite.cli.parser import Parser
 from machamp_lite.errors import ConfigError, DataError, counted, first_items, one_line
 
 if TYPE_CHECKING:
-    from machamp_lite.inference.decision_tuning import DevScores, Rule, TunedDecision
+    from machamp_lite.inference.decision_tuning import Rule, TunedDecision
+    from machamp_lite.inference.dev_scores import DevScores
     from machamp_lite.inference.target_tuning import TunedTarget
 
 logger = logging.getLogger("machamp_lite")
@@ -77,8 +78,9 @@ def _tune(flags: argparse.Namespace) -> int:
     from machamp_lite.dataloading.dataset_reader import DatasetReader
     from machamp_lite.inference.calibration import fit_temperatures, has_temperature
     from machamp_lite.inference.dataset_matching import matching_dataset
-    from machamp_lite.inference.decision_tuning import FOLDS, dev_scores, tunable_tasks, tune_decision
+    from machamp_lite.inference.decision_tuning import tunable_tasks, tune_decision
     from machamp_lite.inference.decisions import TaskChanges, change_options, store_options
+    from machamp_lite.inference.dev_scores import FOLDS, dev_scores
     from machamp_lite.inference.target_tuning import Target, target_labels, tune_target
     from machamp_lite.model.model_folder import find_model_folder
 

@@ -8,25 +8,16 @@ The rules are
   the one with the highest F score of the label, which maximises the macro F score (Lipton et al. 2014).
 """
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from machamp_lite.config.schema import DatasetConfig
-from machamp_lite.config.task_types import listed_metrics
-from machamp_lite.data.vocabulary import UNKNOWN
-from machamp_lite.dataloading.example import Example
-from machamp_lite.decoders.base import LabelDecoder
 from machamp_lite.errors import ConfigError, nearest
 from machamp_lite.inference.decisions import plain_options
-from machamp_lite.inference.engine import score_batches
-from machamp_lite.metrics import METRICS, Metric
-from machamp_lite.metrics.base import annotated_items
-from machamp_lite.model.multitask_model import Model
+from machamp_lite.inference.dev_scores import FOLDS, DevScores, Folds, GoldLabels, Options
 from machamp_lite.weighting.class_weights import REST
 
 # Of equal thresholds or offsets, the first one is chosen: the one nearest to the plain decision.
@@ -35,12 +26,8 @@ TAUS = tuple(number / 10 for number in range(21))
 OFFSETS = tuple(sorted((number / 4 for number in range(-12, 13)), key=abs))
 # How often each label gets a new offset at most.
 OFFSET_PASSES = 3
-FOLDS = 5
 # A label with fewer dev items has the threshold of all labels.
 MIN_LABEL_ITEMS = 10
-
-Options = dict[str, Any]
-Folds = Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,81 +65,6 @@ class TunedDecision:
         return max(self.rules, key=lambda rule: rule.cross_validated)
 
 
-@dataclass(frozen=True, slots=True)
-class DevSentence:
-    """One annotated sentence. *Shape:* scores (N, C)."""
-
-    gold: list[Any]
-    words: Sequence[str]
-    scores: Tensor
-
-
-class DevScores:
-    """The scores of a task for the annotated sentences of a file, and the metric of any options that decide.
-
-    Sentence number n belongs to fold n modulo 5.
-    """
-
-    def __init__(self, decoder: LabelDecoder, sentences: Iterable[DevSentence], *, metric: str) -> None:
-        self.decoder, self.metric = decoder, metric
-        self.sentences = list(sentences)
-        self.lengths = [len(sentence.scores) for sentence in self.sentences]
-        self.scores = torch.cat([sentence.scores for sentence in self.sentences])
-        # The fold of each item.
-        self.folds = torch.tensor([n % FOLDS for n, length in enumerate(self.lengths) for _ in range(length)])
-        self._metrics: dict[str, list[Metric[Any]]] = {}
-
-    def metrics(self, options: Options) -> list[Metric[Any]]:
-        """The metric on each fold, with these options."""
-        key = json.dumps(options, sort_keys=True)
-        if key not in self._metrics:
-            self._metrics[key] = self._decide(options)
-        return self._metrics[key]
-
-    def _decide(self, options: Options) -> list[Metric[Any]]:
-        decoder = self.decoder
-        before, words = decoder.config, [sentence.words for sentence in self.sentences]
-        try:
-            decoder.config = before.model_copy(update=options)
-            decoded = decoder.decode(self.scores, words)
-        finally:
-            decoder.config = before
-        metrics = [METRICS[self.metric].for_task(before) for _ in range(FOLDS)]
-        for number, (sentence, labels) in enumerate(zip(self.sentences, decoded, strict=True)):
-            metric = metrics[number % FOLDS]
-            if metric.compares_classes:
-                gold, predicted = annotated_items(sentence.gold, labels)
-                words_of_gold = annotated_items(sentence.gold, sentence.words)[1]
-                metric.add(*decoder.label_pairs(gold, predicted, words_of_gold))
-            else:
-                metric.add(sentence.gold, labels)
-        return metrics
-
-    def value(self, options: Options, folds: Folds = range(FOLDS)) -> float:
-        """The metric on some folds, with these options."""
-        metrics = self.metrics(options)
-        return self.merged_value([metrics[fold] for fold in folds])
-
-    def merged_value(self, metrics: Sequence[Metric[Any]]) -> float:
-        """The value of several metrics together."""
-        merged = METRICS[self.metric].for_task(self.decoder.config)
-        for metric in metrics:
-            merged.merge(metric)
-        return merged.value()
-
-    def best(self, candidates: Sequence[Options], folds: Folds) -> Options:
-        """The options with the highest value on some folds; of equal ones the first."""
-        return max(candidates, key=lambda options: self.value(options, folds))
-
-    def rule(self, name: str, choose: Callable[[Folds], Options]) -> Rule:
-        """A rule whose options ``choose`` finds on some folds."""
-        options = choose(range(FOLDS))
-        others = [[other for other in range(FOLDS) if other != fold] for fold in range(FOLDS)]
-        held_out = [self.metrics(choose(folds))[fold] for fold, folds in enumerate(others)]
-        plain = self.value(plain_options(self.decoder.config))
-        return Rule(name, options, plain, self.value(options), self.merged_value(held_out))
-
-
 def tunable_tasks(config: DatasetConfig, dataset: str, task: str | None) -> list[str]:
     """The tasks of a dataset that can be tuned, or the one with this name; raises ``ConfigError`` if there is none."""
     known = [
@@ -171,35 +83,18 @@ def tunable_tasks(config: DatasetConfig, dataset: str, task: str | None) -> list
     return known if task is None else [task]
 
 
-def dev_scores(
-    model: Model, examples: Sequence[Example], *, task: str, metric: str | None = None
-) -> DevScores | None:
-    """The scores of annotated examples; the model is run once. None if there are fewer than ``FOLDS``.
-
-    ``metric`` is by default the main metric of the task. Raises ``ConfigError`` for one that the task does not have.
-    """
-    decoder: Any = model.decoder(task)
-    assert isinstance(decoder, LabelDecoder)
-    metric = metric or decoder.config.metric
-    if metric not in decoder.Options.metrics:
-        raise ConfigError(
-            f"--metric: found '{metric}', expected one of the metrics of '{task}': "
-            f"{listed_metrics(decoder.Options.metrics)}"
-        )
-    sentences = _annotated_sentences(model, examples, task)
-    return DevScores(decoder, sentences, metric=metric) if len(sentences) >= FOLDS else None
-
-
 def tune_decision(data: DevScores, *, task: str) -> TunedDecision:
     """Tries the rules of a task."""
     decoder, metric = data.decoder, data.metric
     plain = plain_options(decoder.config)
-    rules = [data.rule("plain", lambda folds: plain)]
+    rules = [make_rule(data, "plain", lambda folds: plain)]
     if decoder.labels_are_exclusive:
         taus = [{**plain, "tau": tau} for tau in TAUS]
         by_label = LabelOffsets(data)
-        rules.append(data.rule("tau", lambda folds: data.best(taus, folds)))
-        rules.append(data.rule("offset per label", lambda folds: {**plain, "offsets": by_label.choose(folds) or None}))
+        rules.append(make_rule(data, "tau", lambda folds: data.best(taus, folds)))
+        rules.append(
+            make_rule(data, "offset per label", lambda folds: {**plain, "offsets": by_label.choose(folds) or None})
+        )
     else:
         one_for_all = [{"threshold": threshold} for threshold in THRESHOLDS]
         thresholds = LabelThresholds(data, beta=decoder.config.beta if metric.startswith("fbeta") else 1.0)
@@ -208,27 +103,18 @@ def tune_decision(data: DevScores, *, task: str) -> TunedDecision:
             rest = data.best(one_for_all, folds)["threshold"]
             return {"threshold": {REST: rest, **thresholds.choose(folds)}}
 
-        rules.append(data.rule("one threshold", lambda folds: data.best(one_for_all, folds)))
-        rules.append(data.rule("threshold per label", per_label))
+        rules.append(make_rule(data, "one threshold", lambda folds: data.best(one_for_all, folds)))
+        rules.append(make_rule(data, "threshold per label", per_label))
     return TunedDecision(task, metric, rules)
 
 
-class GoldLabels:
-    """The gold labels of all items as 0 and 1, and which are annotated. *Shape:* matrix (N, C), annotated (N,)."""
-
-    def __init__(self, data: DevScores) -> None:
-        self.folds = data.folds
-        self.matrix = torch.zeros(data.scores.shape)
-        self.annotated = torch.ones(len(self.matrix), dtype=torch.bool)
-        for row, label in enumerate(label for sentence in data.sentences for label in sentence.gold):
-            self.annotated[row] = label is not None
-            if label is not None:
-                ids = data.decoder.vocabulary.ids(data.decoder.classes([label], ()))
-                self.matrix[row, [number for number in ids if number != UNKNOWN]] = 1
-
-    def in_folds(self, folds: Folds) -> Tensor:
-        """The annotated items of some folds. *Shape:* -> (N,)."""
-        return self.annotated & torch.isin(self.folds, torch.tensor(list(folds)))
+def make_rule(data: DevScores, name: str, choose: Callable[[Folds], Options]) -> Rule:
+    """A rule whose options ``choose`` finds on some folds."""
+    options = choose(range(FOLDS))
+    others = [[other for other in range(FOLDS) if other != fold] for fold in range(FOLDS)]
+    held_out = [data.metrics(choose(folds))[fold] for fold, folds in enumerate(others)]
+    plain = data.value(plain_options(data.decoder.config))
+    return Rule(name, options, plain, data.value(options), data.merged_value(held_out))
 
 
 class LabelOffsets:
@@ -299,16 +185,3 @@ class LabelThresholds:
             for index, label in enumerate(self.labels)
             if gold[index] >= MIN_LABEL_ITEMS
         }
-
-
-def _annotated_sentences(model: Model, examples: Sequence[Example], task: str) -> list[DevSentence]:
-    """The annotated sentences of a task, in their order, with their scores."""
-    annotated = [example for example in examples if task in example.labels]
-    found: dict[int, DevSentence] = {}
-    for indices, batch, scores in score_batches(model, annotated):
-        items = batch.tasks[task]
-        rows = scores[task].float().cpu().split(items.lengths.tolist())
-        for sentence, own in zip(items.sentences, rows, strict=True):
-            example = batch.examples[sentence]
-            found[indices[sentence]] = DevSentence(example.labels[task], example.words, own)
-    return [found[index] for index in sorted(found)]

@@ -13,15 +13,9 @@ import torch
 from torch import Tensor
 
 from machamp_lite.errors import ConfigError, did_you_mean
-from machamp_lite.inference.decision_tuning import (
-    FOLDS,
-    MIN_LABEL_ITEMS,
-    THRESHOLDS,
-    DevScores,
-    Folds,
-    GoldLabels,
-)
+from machamp_lite.inference.decision_tuning import MIN_LABEL_ITEMS, THRESHOLDS
 from machamp_lite.inference.decisions import plain_options
+from machamp_lite.inference.dev_scores import FOLDS, DevScores, Folds, GoldLabels
 from machamp_lite.metrics.base import ratio
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.weighting.class_weights import REST

@@ -12,7 +12,7 @@ from machamp_lite.dataloading.cache import AUTO, cache_folder
 from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.training import warm_start
 from machamp_lite.training.data import read_data
-from machamp_lite.training.run import build_model, with_init_model
+from machamp_lite.training.model_setup import build_model, with_init_model
 from machamp_lite.training.trackers import make_trackers
 
 

@@ -10,8 +10,6 @@ import torch
 
 from machamp_lite import progress as progress_bars
 from machamp_lite.acceleration import accelerate
-from machamp_lite.config.jsonnet import read_jsonnet
-from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.batch_sampler import BatchSampler
 from machamp_lite.dataloading.cache import AUTO, cache_folder
@@ -21,9 +19,7 @@ from machamp_lite.errors import counted
 from machamp_lite.inference.calibration import fit_temperatures
 from machamp_lite.inference.decisions import change_options, store_options
 from machamp_lite.inference.evaluation import MetricTracker
-from machamp_lite.model.multitask_model import Model, language_model_kind
-from machamp_lite.model.precision import resolved
-from machamp_lite.model.pretrained import load_transformer, with_language_model
+from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_average_weights, load_best_weights, load_model, save_model
 from machamp_lite.reporting.page import write_run_report
 from machamp_lite.training import run_folder, warm_start
@@ -41,6 +37,7 @@ from machamp_lite.training.dev_predictions import predict_dev, warn_of_changed_d
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
 from machamp_lite.training.environment import environment_document
 from machamp_lite.training.epoch_log import EpochLog
+from machamp_lite.training.model_setup import build_model, log_model, with_init_model
 from machamp_lite.training.optimizer import make_optimizer
 from machamp_lite.training.progress_bar import ProgressBar
 from machamp_lite.training.resume_checks import conditions_of
@@ -127,7 +124,7 @@ class TrainingRun:
             if not processes.is_main_process:
                 # Dropout differs between processes; the weights are those of the main process.
                 seed_everything(seed + processes.rank)
-            _log_model(model, processes)
+            log_model(model, processes)
             accelerate(model, seen_subwords=(examples.subword_ids() for examples in data.train.values()))
             logger.info("sentences are %s", model.encoder.layout.description)
             optimizer = make_optimizer(model)
@@ -297,44 +294,6 @@ class _Loaded:
     state: TrainerState
 
 
-def with_init_model(config: Config, retrain: str | Path | None) -> tuple[Config, Model | None]:
-    """The config with the encoder's name of the model that a run starts from, and that model, if there is one."""
-    if retrain is None:
-        return config, None
-    init_model = load_model(retrain)
-    given, used = config.params.transformer_model, init_model.config.params.transformer_model
-    # A model folder has the last part of the name only.
-    if Path(given).name != used and given != read_jsonnet(DEFAULT_PARAMS)["transformer_model"]:
-        logger.warning(
-            "transformer_model: '%s' has no effect with --retrain: the encoder is that of %s, '%s'",
-            given,
-            retrain,
-            used,
-        )
-    return warm_start.with_encoder_of(init_model, config), init_model
-
-
-def build_model(
-    config: Config, data: RunData, *, init_model: Model | None = None, reset: bool | None = None
-) -> Model:
-    """The model of a run: new decoders, and the encoder of ``init_model`` or a pretrained one.
-
-    With ``reset``, the pretrained encoder gets random weights; by default the params decide.
-    """
-    params, kind = config.params, language_model_kind(config)
-    if init_model is not None:
-        pretrained = with_language_model(init_model.pretrained, kind)
-    else:
-        reset = params.reset_transformer_model if reset is None else reset
-        pretrained = load_transformer(params.transformer_model, reset=reset, kind=kind)
-    return Model(
-        config=config.with_task_options(data.resolved_options),
-        pretrained=pretrained,
-        tokenizer=data.tokenizer,
-        vocabularies=data.vocabularies,
-    )
-
-
 def _calibrate(model: Model, dev: Mapping[str, Sequence[Example]], folder: Path) -> None:
     """Stores the temperatures of tasks in a model folder, and logs them. No label changes."""
     tasks = model.config.tasks().items()
@@ -347,24 +306,3 @@ def _calibrate(model: Model, dev: Mapping[str, Sequence[Example]], folder: Path)
         store_options(folder, changes)
     for task, fit in fitted.items():
         logger.info("task '%s': %s", task, fit)
-
-
-def _shortened(number: int) -> str:
-    """A large number with three or more digits: 278.0M, 34.6K, 512."""
-    return f"{number / 1e6:.1f}M" if number >= 1e6 else f"{number / 1e3:.1f}K" if number >= 1e3 else str(number)
-
-
-def _log_model(model: Model, processes: Processes) -> None:
-    encoder = sum(parameter.numel() for parameter in model.encoder.parameters())
-    decoders = sum(parameter.numel() for parameter in model.parameters()) - encoder
-    logger.info(
-        "%s: %s parameters in the encoder, %s in the decoders of %s, on %s in %s",
-        model.config.params.transformer_model,
-        _shortened(encoder),
-        _shortened(decoders),
-        counted(len(model.tasks), "task"),
-        model.device,
-        resolved(model.precision, model.device),
-    )
-    if processes.world_size > 1:
-        logger.info("%d processes", processes.world_size)

@@ -21,20 +21,18 @@ from machamp_lite.decoders.multiclas import MultiClas
 from machamp_lite.decoders.multiseq import MultiSeq
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.decision_tuning import (
-    FOLDS,
     OFFSETS,
     TAUS,
     THRESHOLDS,
-    DevScores,
-    DevSentence,
     LabelOffsets,
     LabelThresholds,
     TunedDecision,
-    dev_scores,
+    make_rule,
     tunable_tasks,
     tune_decision,
 )
 from machamp_lite.inference.decisions import Decision, describe_decision, overridden_decisions, store_options
+from machamp_lite.inference.dev_scores import FOLDS, DevScores, DevSentence, dev_scores
 from machamp_lite.inference.predictor import predict_file, predict_words
 from machamp_lite.inference.target_tuning import Target, tune_target
 from machamp_lite.metrics import METRICS
@@ -299,7 +297,7 @@ def test_cross_validation_decides_each_fold_by_the_others() -> None:
     sentences = random_sentences(53, "abc", 2)
     data = DevScores(multiclas(), sentences, metric="multi_f1_micro")
     candidates = [{"threshold": value} for value in THRESHOLDS]
-    rule = data.rule("one", lambda folds: data.best(candidates, folds))
+    rule = make_rule(data, "one", lambda folds: data.best(candidates, folds))
     expected = METRICS["multi_f1_micro"]()
     for fold in range(FOLDS):
         others = [sentence for number, sentence in enumerate(sentences) if number % FOLDS != fold]
@@ -316,7 +314,7 @@ def test_labels_without_signal_are_decided_as_before() -> None:
     torch.manual_seed(0)
     sentences = [DevSentence(["a" if number % 3 else "_"], ["w"], torch.randn(1, 3) * 0.01 + 9) for number in range(60)]
     data = DevScores(multiclas(), sentences, metric="multi_acc")
-    rule = data.rule("same", lambda folds: {"threshold": 0.5})
+    rule = make_rule(data, "same", lambda folds: {"threshold": 0.5})
     assert rule.tuned == rule.cross_validated == rule.plain
     assert not rule.overfits
 
