@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from machamp_lite.errors import ConfigError, DataError, MachampError
 
 if TYPE_CHECKING:
-    from machamp_lite.acceleration import load_accelerated as load
     from machamp_lite.config import load_config
+    from machamp_lite.inference.ensembles import load_predictor as load
     from machamp_lite.inference.predictor import predict_file, predict_words
     from machamp_lite.model.multitask_model import Model
     from machamp_lite.training.callbacks import Callback
@@ -38,7 +38,7 @@ __all__ = [
 _LAZY = {
     "Callback": ("machamp_lite.training.callbacks", "Callback"),
     "Model": ("machamp_lite.model.multitask_model", "Model"),
-    "load": ("machamp_lite.acceleration", "load_accelerated"),
+    "load": ("machamp_lite.inference.ensembles", "load_predictor"),
     "load_config": ("machamp_lite.config", "load_config"),
     "predict_file": ("machamp_lite.inference.predictor", "predict_file"),
     "predict_words": ("machamp_lite.inference.predictor", "predict_words"),

@@ -60,7 +60,9 @@ def predict_parser(prog: str) -> Parser:
             "runs/treebank - - --topn 3 < data/ewt/test.conllu",
         ],
     )
-    parser.add_argument("model", metavar="MODEL", help="a run folder, or its model folder")
+    parser.add_argument(
+        "model", metavar="MODEL", help="a run folder, its model folder, or a group of runs, which predict together"
+    )
     parser.add_argument(
         "files",
         nargs="*",

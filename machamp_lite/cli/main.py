@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from machamp_lite import progress
-from machamp_lite.acceleration import load_accelerated
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
 from machamp_lite.cli.arguments import evaluate_flags, predict_flags
 from machamp_lite.cli.console import shows_bars
@@ -133,11 +132,12 @@ def _predict(flags: argparse.Namespace) -> int:
     set_up_logging(flags.log_level)
     from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.decisions import Decision, decision_lines
+    from machamp_lite.inference.ensembles import load_predictor
     from machamp_lite.inference.file_pairs import check_pairs
     from machamp_lite.inference.predictor import check_options
     from machamp_lite.model.precision import resolved
 
-    model = load_accelerated(flags.model, device=choose_device(flags.device))
+    model = load_predictor(flags.model, device=choose_device(flags.device))
     model.precision = flags.precision or model.precision
     precision = resolved(model.precision, model.device)
     logger.debug("%s: %s, on %s in %s", model.folder, ", ".join(model.tasks), model.device, precision)

@@ -28,6 +28,7 @@ from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.gold_likelihood import GoldItems, GoldLikelihood, LabelLikelihood
 from machamp_lite.decoders.label_cells import read_column, read_sentence_label, read_weights
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
+from machamp_lite.nn.decisions import log_mean_exp
 from machamp_lite.weighting.class_weights import given_weights, scheme_weights
 from machamp_lite.weighting.losses import LabelObjective, weighted_count
 
@@ -228,6 +229,21 @@ class Decoder(nn.Module, ABC):
         """How probable the decoded labels of each sentence are; None for a task without probabilities."""
         return None
 
+    @property
+    def temperature(self) -> float:
+        """What scores are divided by before probabilities are computed."""
+        return getattr(self.config, "temperature", None) or 1.0
+
+    def average(self, members: Sequence[Any], scores: Sequence[Any]) -> Any:
+        """The scores of an ensemble, for this decoder, from those of its members for the same items.
+
+        ``members`` are the decoders of the same task that made them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} cannot predict as an ensemble")
+
+    def adapt_to_ensemble(self, members: Sequence[Any]) -> None:
+        """Changes this decoder, a copy of the first of ``members``, so that it decodes their average scores."""
+
     def gold_likelihood(self, scores: Any, gold: GoldItems) -> GoldLikelihood:
         """What the scores say of the gold labels; only task types with the option ``temperature`` have it."""
         raise NotImplementedError(f"{type(self).__name__} has no probabilities to calibrate")
@@ -300,6 +316,11 @@ class LabelDecoder(Decoder):
         """The log-probability of each class. *Shape:* -> (N, C)."""
         return scores.float().log_softmax(-1)
 
+    def average(self, members: Sequence[Any], scores: Sequence[Any]) -> Any:
+        """The logarithm of the mean probability of each class. *Shape:* (N, C) each -> (N, C)."""
+        means = log_mean_exp([one.log_probabilities(own) for one, own in zip(members, scores, strict=True)])
+        return self.temperature * means
+
     def targets(self, scores: Tensor, gold: Tensor) -> Tensor:
         """1 for the gold class of each item, 0 for others; all 0 if it is unknown. *Shape:* (N, C), (N,) -> (N, C)."""
         return (torch.arange(scores.shape[1], device=gold.device) == gold.unsqueeze(1)).float()
@@ -328,6 +349,12 @@ class LabelDecoder(Decoder):
     def split_by_sentence(self, labels: Sequence[Any], sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Splits the labels of a batch into one list per sentence."""
         return split(labels, [len(words) if self.Options.level == "word" else 1 for words in sentences])
+
+
+def scaled_mean(values: Sequence[Tensor], members: Sequence[Decoder], ensemble: Decoder) -> Tensor:
+    """The mean of scores or parameters of decoders, each in units of its temperature. *Shape:* any -> the same."""
+    scaled = [own * (ensemble.temperature / one.temperature) for one, own in zip(members, values, strict=True)]
+    return torch.stack(scaled).mean(0)
 
 
 def label_objective(config: TaskOptions, vocabulary: Vocabulary) -> LabelObjective:

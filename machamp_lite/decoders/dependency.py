@@ -13,7 +13,7 @@ from torch.nn import functional
 from machamp_lite.config.task_types import DependencyOptions, TaskOptions
 from machamp_lite.data.records import Record
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import Decoder, LabelIssue, label_objective, split
+from machamp_lite.decoders.base import Decoder, LabelIssue, label_objective, scaled_mean, split
 from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.gold_likelihood import GoldItems, TreeLikelihood
 from machamp_lite.decoders.gold_trees import (
@@ -27,7 +27,7 @@ from machamp_lite.decoders.gold_trees import (
 )
 from machamp_lite.decoders.top_k import Ranked, argmax, best_labels, format_ranked
 from machamp_lite.nn.biaffine import ArcScores, PairLabelScores
-from machamp_lite.nn.decisions import divided
+from machamp_lite.nn.decisions import divided, log_mean_exp
 from machamp_lite.nn.ragged import flatten, is_item, pad, starts_of, to_device
 from machamp_lite.nn.spanning_tree import decode_trees
 from machamp_lite.nn.tree_marginals import log_tree_partition, tree_marginals
@@ -73,7 +73,7 @@ class Dependency(Decoder):
         self.project = nn.Linear(width, sum(self.widths))
         self.root = nn.Parameter(torch.randn(width) * 0.02)
         self.arcs = ArcScores(config.arc_representation_dim)
-        self.relations = PairLabelScores(width=config.tag_representation_dim, labels=len(vocabulary))
+        self.relations: nn.Module = PairLabelScores(width=config.tag_representation_dim, labels=len(vocabulary))
         # Not saved: it follows from the vocabulary.
         self.register_buffer("forbidden", ~torch.tensor(allowed_relations(vocabulary)), persistent=False)
 
@@ -143,6 +143,19 @@ class Dependency(Decoder):
     def item_counts(self, gold: np.ndarray) -> list[np.ndarray | float]:
         """1 for heads; relations may have class weights."""
         return [1.0, self.objective.counts(gold[:, 1])]
+
+    def average(self, members: Sequence["Dependency"], scores: Sequence[DependencyScores]) -> DependencyScores:
+        """The mean score of each arc: the score of a tree is its mean log-probability, up to a constant.
+
+        The vectors for relations are concatenated, see ``MeanRelations``.
+        """
+        arcs = scaled_mean([own.arcs for own in scores], members, self)
+        dependents = torch.cat([own.dependents for own in scores], -1)
+        return DependencyScores(arcs, dependents, torch.cat([own.heads for own in scores], -1), scores[0].lengths)
+
+    def adapt_to_ensemble(self, members: Sequence["Dependency"]) -> None:
+        """Relations are scored by all members."""
+        self.relations = MeanRelations(members, self.temperature)
 
     def decode(self, scores: DependencyScores, sentences: Sequence[Sequence[str]]) -> list[list[Arc]]:
         """The best tree with one root for each sentence, with the best allowed relation of each arc."""
@@ -256,6 +269,24 @@ class Dependency(Decoder):
         heads = [[(ids[head], probability) for head, probability in item] for item, _ in ranked]
         for column, items in zip(config.columns(), (heads, [item for _, item in ranked]), strict=True):
             record.set_column(column, [format_ranked(item, conn=conn, sep=sep) for item in items])
+
+
+class MeanRelations(nn.Module):
+    """The logarithm of the mean probability of each relation, from concatenated vectors of several parsers."""
+
+    def __init__(self, members: Sequence[Dependency], temperature: float) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(one.relations for one in members)
+        self.widths = [one.widths[-1] for one in members]
+        self.temperatures = [one.temperature for one in members]
+        self.temperature = temperature
+
+    def forward(self, dependents: Tensor, heads: Tensor, rows: Tensor) -> Tensor:
+        """As ``PairLabelScores``."""
+        vectors = zip(dependents.split(self.widths, -1), heads.split(self.widths, -1), strict=True)
+        scores = [relations(*own, rows) for relations, own in zip(self.members, vectors, strict=True)]
+        scaled = [divided(own, temperature) for own, temperature in zip(scores, self.temperatures, strict=True)]
+        return self.temperature * log_mean_exp([own.log_softmax(-1) for own in scaled])
 
 
 def _pad_with_root(rows: Tensor, lengths: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import Parameter, functional
 from machamp_lite.config.task_types import MlmOptions, TaskOptions
 from machamp_lite.data.records import Record
 from machamp_lite.decoders.base import Decoder, split
+from machamp_lite.nn.decisions import log_mean_exp
 
 
 class MaskedScores(NamedTuple):
@@ -60,6 +61,10 @@ class Mlm(Decoder):
     def item_losses(self, scores: MaskedScores, gold: Tensor) -> list[Tensor]:
         """Cross-entropy. *Shape:* gold (N,) -> (N,)."""
         return [functional.cross_entropy(scores.logits, gold, reduction="none")]
+
+    def average(self, members: Sequence[Any], scores: Sequence[MaskedScores]) -> MaskedScores:
+        """The logarithm of the mean probability of each subword."""
+        return MaskedScores(log_mean_exp([own.logits.log_softmax(-1) for own in scores]), scores[0].lengths)
 
     def decode(self, scores: MaskedScores, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """Log-probabilities over the subword vocabulary for each masked subword."""

@@ -17,7 +17,7 @@ from machamp_lite.decoders.base import LabelDecoder, LabelIssue, class_weights, 
 from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.metrics import label_set
 from machamp_lite.metrics.label_report import NONE
-from machamp_lite.nn.decisions import divided
+from machamp_lite.nn.decisions import divided, log_mean_exp
 from machamp_lite.weighting.binary_losses import (
     AsymmetricObjective,
     BinaryObjective,
@@ -114,6 +114,12 @@ class MultiSeq(LabelDecoder):
     def log_probabilities(self, scores: Tensor) -> Tensor:
         """The log-probability of each label, independent of the threshold. *Shape:* (N, C) -> (N, C)."""
         return functional.logsigmoid(divided(scores, self.config.temperature))
+
+    def average(self, members: Sequence[Any], scores: Sequence[Any]) -> Any:
+        """The log-odds of the mean probability of each label. *Shape:* (N, C) each -> (N, C)."""
+        scaled = [divided(own, one.temperature) for one, own in zip(members, scores, strict=True)]
+        positive, negative = (log_mean_exp([functional.logsigmoid(sign * own) for own in scaled]) for sign in (1, -1))
+        return self.temperature * (positive - negative)
 
     def confidences(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[Confidence]:
         """The product of the probabilities of all decisions: that a label is predicted, or that it is not."""

@@ -13,6 +13,7 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, LabelIssue
 from machamp_lite.decoders.label_cells import read_number, read_sentence_label
 from machamp_lite.errors import DataError
+from machamp_lite.nn.decisions import log_mean_exp
 
 Distribution = tuple[float, ...]
 # How far the sum of rounded probabilities may be from 1: in total, and per probability if there are many.
@@ -81,6 +82,10 @@ class ProbDistr(Decoder):
     def item_losses(self, scores: Tensor, gold: Tensor) -> list[Tensor]:
         """The Kullback-Leibler divergence from gold, in nats. *Shape:* (B, C), (B, C) -> (B,)."""
         return [functional.kl_div(scores, gold, reduction="none").sum(-1)]
+
+    def average(self, members: Sequence[Any], scores: Sequence[Tensor]) -> Tensor:
+        """The logarithm of the mean distribution. *Shape:* (B, C) each -> (B, C)."""
+        return log_mean_exp(scores)
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The distribution of each sentence."""

@@ -64,6 +64,11 @@ class Regression(Decoder):
         """The squared error of the standardised numbers. *Shape:* (B,), (B,) -> (B,)."""
         return [functional.mse_loss(scores, (gold - self.mean) / self.std, reduction="none")]
 
+    def average(self, members: Sequence["Regression"], scores: Sequence[Tensor]) -> Tensor:
+        """The mean of the numbers. *Shape:* (B,) each -> (B,)."""
+        numbers = [own * one.std + one.mean for one, own in zip(members, scores, strict=True)]
+        return (torch.stack(numbers).mean(0) - self.mean) / self.std
+
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The number of each sentence."""
         return [[number] for number in (scores * self.std + self.mean).tolist()]

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor
 
 from machamp_lite.config.task_types import SeqBioOptions, TaskOptions
 from machamp_lite.data.records import Record
 from machamp_lite.data.span_schemes import Span, outside_label, scheme_of
 from machamp_lite.data.vocabulary import Vocabulary
-from machamp_lite.decoders.base import LabelDecoder, class_weights
+from machamp_lite.decoders.base import LabelDecoder, class_weights, scaled_mean
 from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.gold_likelihood import GoldItems, PathLikelihood, span_queries
 from machamp_lite.nn.crf import LinearChainCRF
@@ -113,10 +114,16 @@ class SeqBio(LabelDecoder):
             for total, length, own in zip(totals, scores.lengths.tolist(), spans, strict=True)
         ]
 
-    @property
-    def temperature(self) -> float:
-        """What scores are divided by before probabilities are computed."""
-        return self.config.temperature or 1.0
+    def average(self, members: Sequence["SeqBio"], scores: Sequence[BioScores]) -> BioScores:
+        """The mean score of each label: the score of a path is its mean log-probability, up to a constant."""
+        emissions = scaled_mean([own.emissions for own in scores], members, self)
+        return BioScores(emissions, scores[0].lengths)
+
+    def adapt_to_ensemble(self, members: Sequence["SeqBio"]) -> None:
+        """Transitions and end scores are the means too."""
+        with torch.no_grad():
+            self.crf.transitions.copy_(scaled_mean([one.crf.transitions for one in members], members, self))
+            self.crf.ends.copy_(scaled_mean([one.crf.ends for one in members], members, self))
 
     def gold_likelihood(self, scores: BioScores, gold: GoldItems) -> PathLikelihood:
         """Of the labels of whole sentences."""

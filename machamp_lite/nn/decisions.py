@@ -1,5 +1,6 @@
 """From scores to decisions: temperature, adjustment by the frequency of labels, and expected costs."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -9,6 +10,11 @@ from torch import Tensor
 def divided(scores: Tensor, temperature: float | None) -> Tensor:
     """Scores in float32, divided by a temperature if there is one (Guo et al. 2017). *Shape:* any -> the same."""
     return scores.float() if temperature is None else scores.float() / temperature
+
+
+def log_mean_exp(values: Sequence[Tensor]) -> Tensor:
+    """The logarithm of the mean probability, from log-probabilities of equal shapes. *Shape:* any -> the same."""
+    return torch.stack([*values]).logsumexp(0) - math.log(len(values))
 
 
 def adjusted(scores: Tensor, counts: Sequence[int], *, tau: float) -> Tensor:
