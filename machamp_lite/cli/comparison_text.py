@@ -55,7 +55,9 @@ def _scores(comparisons: Sequence[TaskComparison]) -> Table:
 
 def _numbers(metric: MetricComparison) -> list[str]:
     def signed(value: float) -> str:
-        return f"{'+' if value > 0 else ''}{as_number(value)}"
+        text = as_number(value)
+        # No sign if all digits are zero.
+        return text.lstrip("-") if not text.strip("-0.") else f"{'+' if value > 0 else ''}{text}"
 
     as_number = METRICS[metric.name].as_text
     is_significant = max(metric.p_permutation, metric.p_bootstrap) <= SIGNIFICANCE

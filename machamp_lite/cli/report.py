@@ -51,6 +51,8 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
     )
     if flags.sentences < 1:
         raise ConfigError(f"--sentences: found {flags.sentences}, expected at least 1")
+    if flags.out is not None and not Path(flags.out).parent.is_dir():
+        raise ConfigError(f"--out: the folder {Path(flags.out).parent} does not exist")
     if flags.out is None and len(flags.runs) > 1:
         raise ConfigError("--out: is missing, expected the file to write for several runs")
     return flags

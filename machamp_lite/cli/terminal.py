@@ -126,7 +126,8 @@ def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
     if num_warnings:
         lines.append(f"warnings: {num_warnings}, see the log")
     outputs = [folder / f"{dataset}.out" for dataset in end.history[-1]["dev"]]
-    lines += [f"predictions: {path}" for path in outputs if path.exists()]
+    predictions = [path for path in outputs if path.exists()]
+    lines += [f"predictions: {path}" for path in predictions]
     if (folder / REPORT).exists():
         lines.append(f"report: {folder / REPORT}")
     is_script = prog.endswith(".py")
@@ -135,6 +136,6 @@ def summary(end: TrainEnd, *, prog: str, num_warnings: int) -> list[str]:
     lines += [
         f"log: {folder / LOG}",
         f"to predict: {predict} {run} INPUT OUTPUT",
-        f"to compare: {program} compare {run} OTHER_RUN",
+        f"to compare: {program} compare {run} OTHER_RUN{'' if predictions else ' --test FILE'}",
     ]
     return [*lines, f"model: {folder / MODEL}"]

@@ -80,7 +80,7 @@ def _tune(flags: argparse.Namespace) -> int:
     from machamp_lite.inference.dataset_matching import matching_dataset
     from machamp_lite.inference.decision_tuning import tunable_tasks, tune_decision
     from machamp_lite.inference.decisions import TaskChanges, change_options, store_options
-    from machamp_lite.inference.dev_scores import FOLDS, dev_scores
+    from machamp_lite.inference.dev_scores import FOLDS, check_metric, dev_scores
     from machamp_lite.inference.target_tuning import Target, target_labels, tune_target
     from machamp_lite.model.model_folder import find_model_folder
 
@@ -88,8 +88,11 @@ def _tune(flags: argparse.Namespace) -> int:
     dataset = matching_dataset(model.config, flags.dataset, flags.file, vocabularies=model.vocabularies)
     config = find_dataset(model.config, dataset)
     tasks = tunable_tasks(config, dataset, flags.task)
+    # Before the model is run.
+    if flags.metric is not None:
+        for task in tasks:
+            check_metric(config.tasks[task], flags.metric, task=task)
     if flags.has_target:
-        # Before the model is run.
         for task in tasks:
             target_labels(model, task, flags.label)
         if flags.min_recall is None:

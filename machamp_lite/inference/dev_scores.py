@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from machamp_lite.config.task_types import listed_metrics
+from machamp_lite.config.task_types import TaskOptions, listed_metrics
 from machamp_lite.data.vocabulary import UNKNOWN
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import LabelDecoder
@@ -109,6 +109,14 @@ class GoldLabels:
         return self.annotated & torch.isin(self.folds, torch.tensor(list(folds)))
 
 
+def check_metric(options: TaskOptions, metric: str, *, task: str) -> None:
+    """Raises ``ConfigError`` for a metric that a task does not have."""
+    if metric not in options.metrics:
+        raise ConfigError(
+            f"--metric: found '{metric}', expected one of the metrics of '{task}': {listed_metrics(options.metrics)}"
+        )
+
+
 def dev_scores(
     model: Model, examples: Sequence[Example], *, task: str, metric: str | None = None
 ) -> DevScores | None:
@@ -119,11 +127,7 @@ def dev_scores(
     decoder: Any = model.decoder(task)
     assert isinstance(decoder, LabelDecoder)
     metric = metric or decoder.config.metric
-    if metric not in decoder.Options.metrics:
-        raise ConfigError(
-            f"--metric: found '{metric}', expected one of the metrics of '{task}': "
-            f"{listed_metrics(decoder.Options.metrics)}"
-        )
+    check_metric(decoder.config, metric, task=task)
     sentences = _annotated_sentences(model, examples, task)
     return DevScores(decoder, sentences, metric=metric) if len(sentences) >= FOLDS else None
 

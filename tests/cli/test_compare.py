@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from machamp_lite.cli import comparison_text
 from machamp_lite.cli import main as cli
 from machamp_lite.cli.commands import main
 from machamp_lite.config.loading import load_config
-from machamp_lite.inference.comparison import TaskComparison, compare_files, correct
+from machamp_lite.inference.comparison import MetricComparison, TaskComparison, compare_files, correct
 from machamp_lite.inference.predicted_sentences import PredictedFile, PredictedSentence
 from machamp_lite.metrics import METRICS
 from machamp_lite.metrics.significance import bootstrap_metrics, compare_metrics
@@ -294,3 +295,10 @@ def test_tasks_that_read_other_gold_labels_are_refused(compared: Callable[..., A
         first = PredictedFile({"t": None}, [sentence(0, ["a"], ["a"])])  # type: ignore[dict-item]
         second = PredictedFile({"t": None}, [sentence(0, ["b"], ["a"])])  # type: ignore[dict-item]
         compare_files(first, second, dataset="D", resamples=1)
+
+
+def test_a_number_that_is_rounded_to_zero_has_no_sign() -> None:
+    metric = MetricComparison(
+        "accuracy", first=0.5, second=0.49999, low=-0.00001, high=0.02, p_permutation=1.0, p_bootstrap=1.0
+    )
+    assert comparison_text._numbers(metric)[2:4] == ["0.00", "0.00 to +2.00"]

@@ -175,6 +175,13 @@ def test_the_summary_says_where_everything_is_and_what_comes_next(
     ]
 
 
+def test_a_run_without_dev_data_is_compared_on_a_test_file(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.train([*arguments, "--set", "UD.dev_data_path=null"], prog="machamp-lite train") == 0
+    assert "to compare: machamp-lite compare run OTHER_RUN --test FILE\n" in capsys.readouterr().out
+
+
 def epoch(dev: dict[str, Any], *, weight: float = 1.0) -> dict[str, Any]:
     return {"dev": dev, "train": {"a": 0.5, "b": 1.25}, "task_weights": {"a": weight, "b": 1.0}}
 

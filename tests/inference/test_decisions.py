@@ -559,3 +559,12 @@ def test_an_option_that_decides_nothing_is_one_line(
     assert cli.predict([str(run), str(treebank), "out", "--dataset", "UD", "--device", "-1", "--set", text]) == 2
     found = capsys.readouterr().err.splitlines()[-1]
     assert found.startswith(line), found
+
+
+def test_an_unknown_metric_is_reported_before_the_model_runs(
+    run: Path, treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--dataset", "UD", "--task", "feats", "--metric", "f2"]
+    assert commands.main(["tune-decisions", str(run), str(treebank), *flags]) == 2
+    output = capsys.readouterr()
+    assert not output.out and output.err.startswith("--metric: found 'f2', expected one of the metrics of 'feats': ")

@@ -200,6 +200,7 @@ def test_the_command_writes_one_file(run: Path, tmp_path: Path, capsys: pytest.C
     [
         (["nowhere"], "nowhere: found no epoch of a run (history.json and metrics.json), expected the folder of a run"),
         (["a", "b"], "--out: is missing, expected the file to write for several runs"),
+        (["a", "--out", "no/such.html"], "--out: the folder no does not exist"),
         (["a", "--sentences", "0"], "--sentences: found 0, expected at least 1"),
     ],
 )
