@@ -42,7 +42,7 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
     """The learning rates of a config, for an encoder with states of ``width`` numbers.
 
     A decoder has its task's ``learning_rate``, else ``lr``; if that is "auto", the rate of its task type. The encoder
-    has ``lr`` times ``decay_factor``; if these are "auto", the lowest rate of all task types. Wider encoders get lower
+    has ``lr`` times ``decay_factor``; if these are "auto", the highest rate of all task types. Wider encoders get lower
     rates where they are "auto": decoders in proportion to the width, encoders to its square.
     """
     training = config.params.training
@@ -57,10 +57,10 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
         }
     else:
         factors = dict.fromkeys(tasks, 1.0)
-    encoder, task = min((heads[name] * factors[name], name) for name in tasks if tasks[name].is_on)
+    encoder_task = max((name for name in tasks if tasks[name].is_on), key=lambda name: heads[name] * factors[name])
     return LearningRates(
-        encoder=encoder,
-        encoder_task=task,
+        encoder=heads[encoder_task] * factors[encoder_task],
+        encoder_task=encoder_task,
         decoders={name: task.learning_rate or heads[name] for name, task in tasks.items()},
         other=max(heads.values()),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from task_type_cases import CASES, Case, Setting
+from task_type_cases import CASES, IDS, Case, Setting
 
 from machamp_lite.cli import main as cli
 from machamp_lite.dataloading.dataset_reader import DatasetReader
@@ -21,7 +21,8 @@ from machamp_lite.model.ensemble import Ensemble
 from machamp_lite.model.multitask_model import Model
 
 AVERAGED = [case for case in CASES if case.task_type != "seq2seq"]
-every_case = pytest.mark.parametrize("case", AVERAGED, ids=str)
+NAMES = [name for case, name in zip(CASES, IDS, strict=True) if case in AVERAGED]
+every_case = pytest.mark.parametrize("case", AVERAGED, ids=NAMES)
 
 
 def members(make: Callable[..., Setting], case: Case, number: int, *, temperatures: bool = True) -> list[Model]:
@@ -101,7 +102,11 @@ def scores_of(model: Model, path: Path, task: str) -> Any:
 LABELS = ("seq", "classification", "string2string", "multiseq", "multiclas")
 
 
-@pytest.mark.parametrize("case", [case for case in AVERAGED if case.task_type in LABELS], ids=str)
+@pytest.mark.parametrize(
+    "case",
+    [case for case in AVERAGED if case.task_type in LABELS],
+    ids=[name for case, name in zip(AVERAGED, NAMES, strict=True) if case.task_type in LABELS],
+)
 def test_probabilities_are_the_mean_of_those_of_the_members(case: Case, make: Callable[..., Setting]) -> None:
     models = members(make, case, 3)
     path = make(case).path
