@@ -137,7 +137,6 @@ def test_only_runs_and_commands_import_acceleration() -> None:
         and path.parent.name not in ("acceleration", "cli")
     }
     assert importing == {
-        "__init__.py",
         "inference/ensembles.py",
         "training/cross_validation.py",
         "training/run.py",
