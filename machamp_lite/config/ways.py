@@ -10,7 +10,6 @@ from machamp_lite.config.error_messages import show
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.loading import load_config
 from machamp_lite.config.schema import Config
-from machamp_lite.config.task_types import options_class
 from machamp_lite.errors import ConfigError, did_you_mean
 
 # A name is also that of a folder.
@@ -95,11 +94,12 @@ def load_ways(
 
 def _full(overrides: Iterable[str], config: Config, task: str) -> list[str]:
     """The overrides, with an option of the task as the keys of this option in all datasets that have the task."""
-    options = options_class(config.tasks()[task].task_type).model_fields
+    params = type(config.params).model_fields
     datasets = [name for name, dataset in config.datasets.items() if task in dataset.tasks]
     full = []
     for text in overrides:
-        if text.partition("=")[0] in options:
+        key = text.partition("=")[0]
+        if "." not in key and key not in params:
             full += [f"{name}.tasks.{task}.{text}" for name in datasets]
         else:
             full.append(text)

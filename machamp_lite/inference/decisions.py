@@ -92,7 +92,7 @@ def task_options(model: Model, given: Mapping[str, Mapping[str, Any]], *, flag: 
             options = type(tasks[task]).model_validate(tasks[task].model_dump() | {**changed})
         except ValidationError as error:
             where.add_validation(error.errors(), type(tasks[task]))
-            faults += where.errors.lines
+            faults += [line.replace(f"{flag} {task}: ", f"{flag} {task}.", 1) for line in where.errors.lines]
             continue
         if getattr(options, "costs", None) and (getattr(options, "tau", 0) or getattr(options, "offsets", None)):
             faults.append(f"{flag} {task}: found costs together with tau or offsets, expected one of them")

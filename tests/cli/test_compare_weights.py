@@ -88,7 +88,7 @@ def test_finished_runs_are_kept_and_interrupted_ones_resumed(
         ([*WAYS, "--way", "plain", "focal_gamma=1"], "way 'plain': found twice"),
         ([*WAYS, "--way", "other", "class_weights=balanced", "focal_gamma=2"], "has the same config as 'balanced'"),
         ([*WAYS, "--way", "a/b", "focal_gamma=1"], "way 'a/b': expected a name of letters"),
-        ([*WAYS, "--way", "x", "focal_gama=1"], "way 'x': --set focal_gama=1: unknown 'focal_gama'"),
+        ([*WAYS, "--way", "x", "focal_gama=1"], "focal_gama: unknown key; did you mean 'focal_gamma'?"),
         ([*WAYS, "--way", "off", "loss_weight=0"], "the loss_weight of every task is 0"),
         ([*WAYS, "--task", "sane"], "--task: no task 'sane'; did you mean 'same'?"),
         ([*WAYS, "--metric", "f1_makro"], "f1_macro"),

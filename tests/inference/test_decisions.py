@@ -548,9 +548,9 @@ def test_decisions_of_one_prediction_are_those_of_a_model_with_these_options(
         ("opus.tau=1", "--set opus: unknown task"),
         ("upos.tua=1", "--set upos.tua: is no decision of this task; did you mean 'tau'?"),
         ("upos.dropout=1", "--set upos.dropout: is no decision of this task"),
-        ("upos.tau=1000", "--set upos"),
+        ("upos.tau=1000", "--set upos.tau: expected "),
         ('upos.offsets={"NOUM": 1}', "--set upos.offsets -> NOUM: unknown label 'NOUM'; did you mean 'NOUN'?"),
-        ("feats.threshold=2", "--set feats"),
+        ("feats.threshold=2", "--set feats.threshold: expected "),
     ],
 )
 def test_an_option_that_decides_nothing_is_one_line(

@@ -40,6 +40,8 @@ def test_steps_equal_those_of_one_process_with_enough_memory(
 def test_a_sentence_that_does_not_fit_alone_ends_all_processes_with_one_line(
     configs: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept: list[TrainingError] = []
+
     def work(rank: int) -> int:
         that_holds(monkeypatch, 0 if rank else 1000, fails_late=False)
         try:
@@ -47,6 +49,8 @@ def test_a_sentence_that_does_not_fit_alone_ends_all_processes_with_one_line(
                 several_steps(configs["static"], processes)
         except TrainingError as error:
             print("\n".join(error.faults))
+            # Rarely, torch waits forever for its own threads when an error frees DistributedDataParallel.
+            kept.append(error)
             return 3
         return 0
 
