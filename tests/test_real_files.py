@@ -10,6 +10,7 @@ import pytest
 from udtools import udeval
 
 from machamp_lite import load, load_config, predict_file, train
+from machamp_lite.inference.ud_scores import TREEBANK_TYPE
 
 pytestmark = pytest.mark.slow
 
@@ -19,19 +20,6 @@ TASKS = {
     "lemma": {"task_type": "string2string", "column_idx": 2},
     "feats": {"task_type": "seq", "column_idx": 5},
     "dependency": {"task_type": "dependency", "column_idx": 6},
-}
-
-
-# The defaults of the command udeval.
-TREEBANK_TYPE = {
-    "no_gapping": 0,
-    "no_shared_parents_in_coordination": 0,
-    "no_shared_dependents_in_coordination": 0,
-    "no_control": 0,
-    "no_external_arguments_of_relative_clauses": 0,
-    "no_case_info": 0,
-    "no_empty_nodes": False,
-    "multiple_roots_okay": False,
 }
 
 

@@ -29,7 +29,7 @@ _FORM, _HEAD, _RELATION, _ENHANCED = 1, 6, 7, 8
 # The official evaluation takes 50 seconds and 4 GB for a million words.
 MAX_WORDS = 200_000
 # The defaults of the command udeval.
-_TREEBANK = {
+TREEBANK_TYPE = {
     "no_gapping": 0,
     "no_shared_parents_in_coordination": 0,
     "no_shared_dependents_in_coordination": 0,
@@ -65,7 +65,7 @@ def official_scores(
         for path in (gold, predicted):
             with open(path, encoding="utf-8") as file:
                 text = io.StringIO("".join(_without_enhanced(file)))
-            representations.append(load_conllu(text, str(path), _TREEBANK))
+            representations.append(load_conllu(text, str(path), TREEBANK_TYPE))
         evaluation = evaluate(*representations)
     except (UDError, ValueError, LookupError, RecursionError) as error:
         logger.debug("%s: no official UD scores (%s)", gold, error)

@@ -36,7 +36,7 @@ def test_scores_are_those_of_the_official_evaluation(treebank: Path, predicted: 
         # The column of enhanced dependencies has entities.
         text = re.sub(r"\t[BI]-\w+\t|\tO\t|\t2:conj\t", "\t_\t", path.read_text(encoding="utf-8"))
         text = re.sub(r"^2\.1.*\n", "", text, flags=re.MULTILINE)
-        files.append(udeval.load_conllu(io.StringIO(text), str(path), ud_scores._TREEBANK))
+        files.append(udeval.load_conllu(io.StringIO(text), str(path), ud_scores.TREEBANK_TYPE))
     evaluation = udeval.evaluate(*files)
     scores = official_scores(treebank, predicted, columns=ALL_COLUMNS)
     assert list(scores) == list(SCORES)
