@@ -1,10 +1,10 @@
 """machamp_lite: a config-driven multi-task trainer for NLP.
 
-config = machamp_lite.load_config(["configs/demo.json"])
-machamp_lite.train(config, "runs/demo")
+run = machamp_lite.train("configs/demo.json", "runs/demo")
 model = machamp_lite.load("runs/demo")
-machamp_lite.predict_words(model, [["Trains", "run", "late", "."]], dataset="TREEBANK")
-machamp_lite.predict_file(model, "in.conllu", "out.conllu", dataset="TREEBANK")
+prediction = model.predict("Trains run late.")
+prediction.labels, prediction.tree(), prediction.to_conllu()
+model.predict_file("in.conllu", "out.conllu")
 """
 
 from importlib import import_module
@@ -13,41 +13,52 @@ from typing import TYPE_CHECKING, Any
 from machamp_lite.errors import ConfigError, DataError, MachampError
 
 if TYPE_CHECKING:
-    from machamp_lite.config import load_config
-    from machamp_lite.inference.ensembles import load_predictor as load
-    from machamp_lite.inference.predictor import predict_file, predict_words
+    from machamp_lite.api.configs import load_config
+    from machamp_lite.api.prediction import Prediction, Span, Token, Tree
+    from machamp_lite.api.predictor import Predictor, load
+    from machamp_lite.api.run import Run
+    from machamp_lite.api.training import train
+    from machamp_lite.config.schema import Config
     from machamp_lite.model.multitask_model import Model
     from machamp_lite.training.callbacks import Callback
-    from machamp_lite.training.run import train
 
 __version__ = "0.1.0"
 __all__ = [
     "Callback",
+    "Config",
     "ConfigError",
     "DataError",
     "MachampError",
     "Model",
+    "Prediction",
+    "Predictor",
+    "Run",
+    "Span",
+    "Token",
+    "Tree",
     "load",
     "load_config",
-    "predict_file",
-    "predict_words",
     "train",
 ]
 
 # Imported when first asked for: torch and transformers take seconds, and --help needs neither.
 _LAZY = {
-    "Callback": ("machamp_lite.training.callbacks", "Callback"),
-    "Model": ("machamp_lite.model.multitask_model", "Model"),
-    "load": ("machamp_lite.inference.ensembles", "load_predictor"),
-    "load_config": ("machamp_lite.config", "load_config"),
-    "predict_file": ("machamp_lite.inference.predictor", "predict_file"),
-    "predict_words": ("machamp_lite.inference.predictor", "predict_words"),
-    "train": ("machamp_lite.training.run", "train"),
+    "Callback": "training.callbacks",
+    "Config": "config.schema",
+    "Model": "model.multitask_model",
+    "Prediction": "api.prediction",
+    "Predictor": "api.predictor",
+    "Run": "api.run",
+    "Span": "api.prediction",
+    "Token": "api.prediction",
+    "Tree": "api.prediction",
+    "load": "api.predictor",
+    "load_config": "api.configs",
+    "train": "api.training",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, attribute = _LAZY[name]
-    return getattr(import_module(module), attribute)
+    return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)

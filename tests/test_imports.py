@@ -29,6 +29,7 @@ LAYERS = [
     "inference",
     "reporting",
     "training",
+    "api",
     "__init__",
     "cli",
     "__main__",

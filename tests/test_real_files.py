@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from udtools import udeval
 
-from machamp_lite import load, load_config, predict_file, train
+from machamp_lite.config import load_config
+from machamp_lite.inference.ensembles import load_predictor as load
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.inference.ud_scores import TREEBANK_TYPE
+from machamp_lite.training.run import train
 
 pytestmark = pytest.mark.slow
 

@@ -1,24 +1,18 @@
-"""The flag ``--device``: as in MaChAmp the number of a GPU or -1, or a device of torch."""
+"""The flag ``--device``."""
 
 import argparse
-import re
 
 from machamp_lite.errors import ConfigError
+from machamp_lite.model.device import EXPECTED, device_named, find_device
 
 HELP = "the number of a GPU, -1 or cpu for the CPU, cuda:N, or mps (default: a GPU if there is one)"
 
 
 def parse_device(text: str) -> str:
     """The name of a device in torch."""
-    text = text.strip()
-    if text in ("-1", "cpu"):
-        return "cpu"
-    if text in ("cuda", "mps"):
-        return text
-    match = re.fullmatch(r"(?:cuda:)?(\d{1,9})", text, re.ASCII)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number, -1, cpu, cuda:N or mps")
-    return f"cuda:{int(match[1])}"
+    if (device := device_named(text)) is None:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {EXPECTED}")
+    return device
 
 
 def choose_device(device: str | None, *, several: bool = False) -> str:
@@ -28,26 +22,13 @@ def choose_device(device: str | None, *, several: bool = False) -> str:
     """
     import torch
 
-    if device == "cpu":
-        return "cpu"
-    found = f"--device: found {(device or '').removeprefix('cuda:')}"
-    if several and device not in (None, "cuda"):
+    if several and device not in (None, "cpu", "cuda"):
         raise ConfigError(
-            f"{found}, but torchrun gives each process its own GPU; expected -1, or no such flag"
+            f"--device: found {device.removeprefix('cuda:')}, but torchrun gives each process its own GPU; expected "
+            "-1, or no such flag"
         )
-    if device == "mps":
-        if not torch.backends.mps.is_available():
-            raise ConfigError(f"{found}, but there is no such device; expected -1 for the CPU")
-        return "mps"
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if device is None and count == 0:
-        return "cpu"
-    if several and count > 0:
+    if several and device != "cpu" and torch.cuda.is_available():
         from machamp_lite.training.distributed import set_local_device
 
         return f"cuda:{set_local_device()}"
-    number = int((device or "cuda").partition(":")[2] or 0)
-    if number >= count:
-        raise ConfigError(f"{found}, but there are {count} GPUs; expected -1 for the CPU")
-    torch.cuda.set_device(number)
-    return f"cuda:{number}"
+    return find_device(device)

@@ -1,7 +1,7 @@
 """Reads params and dataset configs, fills in defaults, checks everything, and reports all errors at once."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,19 @@ from machamp_lite.files.package_files import DEFAULT_PARAMS, find_params
 
 logger = logging.getLogger(__name__)
 
+DictOrPath = Mapping[str, Any] | str | Path
+# What messages call a config that is a dictionary.
+_DICT = "config"
+
 
 def load_config(
-    dataset_configs: Sequence[str | Path],
+    dataset_configs: Sequence[DictOrPath],
     *,
-    parameters_config: str | Path | None = None,
+    parameters_config: DictOrPath | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
 ) -> Config:
-    """Reads and checks a whole config.
+    """Reads and checks a whole config, from files or dictionaries.
 
     ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Raises ``ConfigError`` with one line for each error, and
     logs a warning for each key without effect.
@@ -39,13 +43,14 @@ def load_config(
 
 
 def _load(
-    dataset_configs: Sequence[str | Path],
-    parameters_config: str | Path | None,
+    dataset_configs: Sequence[DictOrPath],
+    parameters_config: DictOrPath | None,
     overrides: Sequence[str],
     seed: int | None,
 ) -> Config:
     errors = ErrorCollector()
-    parameters_config = find_params(parameters_config) if parameters_config else None
+    if parameters_config is not None and not isinstance(parameters_config, Mapping):
+        parameters_config = find_params(parameters_config) if parameters_config else None
     documents = _read_documents(dataset_configs, parameters_config, errors)
     _check_kinds(documents, parameters_config)
     documents = _migrated(documents, errors)
@@ -56,14 +61,14 @@ def _load(
         documents.params["random_seed"] = seed
         errors.set_flag(documents.params_source, ("random_seed",), "--seed")
     params, datasets = check_documents(documents, errors, is_trained=True)
-    source = ", ".join(map(str, dataset_configs)) or "dataset configs"
+    source = ", ".join(map(_name, dataset_configs)) or "dataset configs"
     if not datasets:
         raise ConfigError(f"{source}: no datasets found, expected at least one")
     config = Config(
         params=params,
         datasets=datasets,
-        sources=documents.sources,
-        params_source=str(parameters_config) if parameters_config else None,
+        sources={name: path for name, path in documents.sources.items() if path != _DICT},
+        params_source=str(parameters_config) if isinstance(parameters_config, str | Path) else None,
         warnings=list(errors.warnings.values()),
     )
     if not any(task.is_on for task in config.tasks().values()):
@@ -131,13 +136,15 @@ def _first_key(override: str, datasets: set[str]) -> str:
 
 
 def _read_documents(
-    dataset_configs: Sequence[str | Path], parameters_config: str | Path | None, errors: ErrorCollector
+    dataset_configs: Sequence[DictOrPath], parameters_config: DictOrPath | None, errors: ErrorCollector
 ) -> Documents:
-    params_source = str(parameters_config or DEFAULT_PARAMS)
+    is_dict = isinstance(parameters_config, Mapping)
+    params_source = "params" if is_dict else str(parameters_config or DEFAULT_PARAMS)
     params = _read(parameters_config, errors) if parameters_config else {}
     documents = Documents(params, params_source, {}, {})
-    for path in map(str, dataset_configs):
-        for name, raw in _read(path, errors).items():
+    for given in dataset_configs:
+        path = _name(given)
+        for name, raw in _read(given, errors).items():
             where = errors.at(path, name)
             if name in documents.datasets:
                 where.add(f"this dataset is already in {documents.sources[name]}, expected another name")
@@ -148,7 +155,7 @@ def _read_documents(
     return documents
 
 
-def _check_kinds(documents: Documents, parameters_config: str | Path | None) -> None:
+def _check_kinds(documents: Documents, parameters_config: DictOrPath | None) -> None:
     """Raises ``ConfigError`` for params that are given as a dataset config, and the reverse."""
     swapped = {
         documents.sources[name]: "--dataset_configs: expected a dataset config, found params; give it with "
@@ -174,12 +181,29 @@ def _migrated(documents: Documents, errors: ErrorCollector) -> Documents:
     return replace(documents, params=params, datasets=datasets)
 
 
-def _read(path: str | Path, errors: ErrorCollector) -> dict[str, Any]:
+def _name(given: DictOrPath) -> str:
+    """What messages call a dataset config."""
+    return _DICT if isinstance(given, Mapping) else str(given)
+
+
+def _read(given: DictOrPath, errors: ErrorCollector) -> dict[str, Any]:
+    if isinstance(given, Mapping):
+        copied: dict[str, Any] = _as_json(given)
+        return copied
     try:
-        return read_jsonnet(path)
+        return read_jsonnet(given)
     except ConfigError as error:
         errors.lines.extend(error.faults)
         return {}
+
+
+def _as_json(value: Any) -> Any:
+    """A copy of a value of a dictionary as JSON would have it: tuples are lists, paths are texts."""
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return list(map(_as_json, value))
+    return str(value) if isinstance(value, Path) else value
 
 
 def check_documents(

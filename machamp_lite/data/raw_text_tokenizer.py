@@ -29,7 +29,9 @@ class RawTextTokenizer:
         for start, chunk in _chunks(text):
             if ids:
                 ids.extend(self.words.boundary.between_chunks)
-            for subword_id, offset in self._subwords(chunk):
+            with self.words.lock:
+                subwords = self._subwords(chunk)
+            for subword_id, offset in subwords:
                 items.append(len(ids))
                 ids.append(subword_id)
                 starts.append(start + offset)

@@ -1,5 +1,6 @@
 """Tokenizes words and texts. Each distinct word is tokenized alone, and once."""
 
+import threading
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Literal
@@ -27,6 +28,8 @@ class WordTokenizer:
     def __init__(self, tokenizer: Any, *, max_input_length: int, long_input: LongInput) -> None:
         self.tokenizer = tokenizer
         self.long_input = long_input
+        # The cache and fast tokenizers can be used by one thread at a time.
+        self.lock = threading.RLock()
         switch_off_padding(tokenizer)
         self.unknown_id = _unknown_id(tokenizer)
         self.special = _special_tokens(tokenizer)
@@ -75,10 +78,12 @@ class WordTokenizer:
         A word without subwords becomes one unknown token.
         """
         words = list(chain.from_iterable(sentences))
-        self.cache_words(words)
-        rows = np.fromiter(map(self._rows.__getitem__, words), np.int64, len(words))
+        with self.lock:
+            self.cache_words(words)
+            rows = np.fromiter(map(self._rows.__getitem__, words), np.int64, len(words))
+            subwords = self._subwords.take(rows)
         return arrange_segments(
-            self._subwords.take(rows),
+            subwords,
             lengths_of(sentences),
             special=self.special,
             between_words=self.boundary.between_words,
@@ -95,12 +100,13 @@ class WordTokenizer:
         """
         if not rows:
             return []
-        encoded = self.tokenizer(
-            [text or " " for texts in rows for text in texts],
-            add_special_tokens=False,
-            return_attention_mask=False,
-            verbose=False,
-        )
+        with self.lock:
+            encoded = self.tokenizer(
+                [text or " " for texts in rows for text in texts],
+                add_special_tokens=False,
+                return_attention_mask=False,
+                verbose=False,
+            )
         found = iter(encoded["input_ids"])
         return [self._row_segments([list(next(found)) for _ in texts], may_overlap) for texts in rows]
 

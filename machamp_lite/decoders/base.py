@@ -256,6 +256,11 @@ class Decoder(nn.Module, ABC):
     join_ranked = join
 
     @classmethod
+    def as_value(cls, label: Any) -> Any:
+        """A decoded label as it is in a ``Prediction``: a string, a number, or a tuple of these."""
+        return label
+
+    @classmethod
     def align_for_scoring(cls, gold: Sequence[Any], predicted: Sequence[Any]) -> Sequence[Any]:
         """The predicted labels of one sentence as metrics compare them with ``gold``: by default unchanged."""
         return predicted

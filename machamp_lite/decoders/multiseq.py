@@ -95,6 +95,11 @@ class MultiSeq(LabelDecoder):
         probabilities = divided(scores, self.config.temperature).sigmoid()
         return self.split_by_sentence(self._joined(probabilities > self._thresholds(scores)), sentences)
 
+    @classmethod
+    def as_value(cls, label: str) -> tuple[str, ...]:
+        """The labels of an item, none for ``_``."""
+        return () if label == EMPTY else tuple(label.split("|"))
+
     def _thresholds(self, scores: Tensor) -> Tensor:
         """The threshold of each label. *Shape:* (C,)."""
         given = self.config.threshold

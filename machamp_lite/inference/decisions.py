@@ -1,6 +1,6 @@
 """How tasks get from probabilities to labels: other decisions for one prediction, and decisions stored in a model."""
 
-import contextlib
+import copy
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from torch import nn
 
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.config.joint_datasets import find_dataset
@@ -147,24 +148,26 @@ def describe_decision(options: TaskOptions) -> str:
     )
 
 
-@contextlib.contextmanager
-def overridden_decisions(model: Model, dataset: str, decision: Decision) -> Iterator[None]:
-    """In this context, the tasks of a dataset decide by other options."""
-    with overridden_options(model, decision.changes(find_dataset(model.config, dataset))):
-        yield
+def with_decision(model: Model, dataset: str, decision: Decision) -> Model:
+    """The model with the decisions of one prediction, see ``with_options``."""
+    return with_options(model, decision.changes(find_dataset(model.config, dataset)))
 
 
-@contextlib.contextmanager
-def overridden_options(model: Model, changes: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """In this context, the decoders of some tasks have other options."""
-    before = {task: model.decoder(task).config for task in changes}
-    try:
-        for task, changed in changes.items():
-            model.decoder(task).config = before[task].model_copy(update=changed)
-        yield
-    finally:
-        for task, config in before.items():
-            model.decoder(task).config = config
+def with_options(model: Model, changes: Mapping[str, Mapping[str, Any]]) -> Model:
+    """A copy in which the decoders of some tasks have other options; it shares all weights with the model.
+
+    So threads can predict with different options at the same time.
+    """
+    if not changes:
+        return model
+    changed, decoders = copy.copy(model), list(model.decoders)
+    for task, options in changes.items():
+        decoder = copy.copy(model.decoder(task))
+        decoder.config = decoder.config.model_copy(update=options)
+        decoders[model.tasks.index(task)] = decoder
+    # The copy would otherwise share the dictionary of its modules.
+    changed._modules = {**model._modules, "decoders": nn.ModuleList(decoders)}
+    return changed
 
 
 def change_options(model: Model, changes: TaskChanges) -> None:

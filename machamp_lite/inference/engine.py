@@ -29,7 +29,7 @@ MAX_TEXT_SUBWORDS = 2**16
 T = TypeVar("T")
 
 
-class Prediction(NamedTuple):
+class Decoded(NamedTuple):
     """The decoded labels of one sentence, the best labels of its items, and confidences, by task."""
 
     labels: dict[str, list[Any]]
@@ -53,7 +53,7 @@ def rank_labels(
     confidence: bool = False,
     batch_size: int | None = None,
     watch: Callable[[Batch, dict[str, Any]], None] | None = None,
-) -> Iterator[tuple[int, Prediction]]:
+) -> Iterator[tuple[int, Decoded]]:
     """Yields the index of each example and its prediction, ordered by length and not by index.
 
     It has the ``top_n`` best labels of each item of some tasks, and with ``confidence`` those of all tasks that have
@@ -66,16 +66,16 @@ def rank_labels(
         message = "%s: %s with more than %d subwords %s predicted in parts"
         logger.warning(message, long[0].source, what, MAX_PART_SUBWORDS, verb)
 
-    def labels_of(batch: Batch, scores: dict[str, Any]) -> list[Prediction]:
+    def labels_of(batch: Batch, scores: dict[str, Any]) -> list[Decoded]:
         ranked = _best_labels(model, batch, scores, top_n)
         confidences = _confidences(model, batch, scores if confidence else {})
-        labels = list(map(Prediction, model.labels(batch, scores), ranked, confidences))
+        labels = list(map(Decoded, model.labels(batch, scores), ranked, confidences))
         # Last, because a batch that does not fit in memory is predicted again in halves.
         if watch is not None:
             watch(batch, scores)
         return labels
 
-    incomplete: dict[int, dict[int, Prediction]] = {}
+    incomplete: dict[int, dict[int, Decoded]] = {}
     all_parts = [part for parts in split for part in parts]
     for indices, found in _in_batches(model, all_parts, labels_of, batch_size=batch_size):
         for index, labels in zip(indices, found, strict=True):
@@ -112,12 +112,12 @@ def _confidences(model: Model, batch: Batch, scores: Mapping[str, Any]) -> list[
     return found
 
 
-def _join_parts(model: Model, parts: Sequence[Prediction]) -> Prediction:
+def _join_parts(model: Model, parts: Sequence[Decoded]) -> Decoded:
     """Joins the predictions of the parts of a sentence."""
     first = parts[0]
     if len(parts) == 1:
         return first
-    return Prediction(
+    return Decoded(
         {task: model.decoder(task).join([part.labels[task] for part in parts]) for task in first.labels},
         {task: model.decoder(task).join_ranked([part.ranked[task] for part in parts]) for task in first.ranked},
         {

@@ -29,7 +29,7 @@ from machamp_lite.errors import (
 )
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
 from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
-from machamp_lite.inference.decisions import Decision, overridden_decisions, task_options
+from machamp_lite.inference.decisions import Decision, task_options, with_decision
 from machamp_lite.inference.engine import predict_labels, rank_labels
 from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
@@ -131,12 +131,11 @@ def predict_file(
             records = _first(records, max_sents, faults, str(source))
         start, sentences = time.perf_counter(), 0
         with (
-            overridden_decisions(model, name, decision),
             _writing(target),
             record_writer(target, source, file_format) as write,
         ):
             for record in predict_records(
-                model,
+                with_decision(model, name, decision),
                 name,
                 records,
                 tracker=tracker,

@@ -2,13 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.raw_text import (
     MISC,
     RawTextColumns,
+    Span,
     is_written_without_spaces,
     raw_text_record,
     read_raw_text,
@@ -167,16 +168,34 @@ def _split_by_model(
     batch_size: int | None,
 ) -> Iterator[Record]:
     """Each line as a sentence, split into words by the model."""
-    config = find_dataset(model.config, dataset)
-    task = str(raw_task(config))
     tokenizer = RawTextTokenizer(model.tokenizer)
     lines = (Record(source, number, [text], words=text.split()) for number, text in texts)
     for chunk in in_chunks(lines, CHUNK):
-        examples = [
-            Example(dataset, "raw", line.where(), *tokenizer(line.lines[0]), {}, {})
-            for line in chunk
-        ]
-        tags = dict(predict_labels(model, examples, batch_size=batch_size))
-        for index, line in enumerate(chunk):
-            text = line.lines[0]
-            yield raw_text_record(source, line.first_line, text, spans_of(text, tags[index][task]), columns)
+        spans = spans_by_model(
+            model,
+            dataset,
+            [line.lines[0] for line in chunk],
+            places=[line.where() for line in chunk],
+            tokenizer=tokenizer,
+            batch_size=batch_size,
+        )
+        for line, own in zip(chunk, spans, strict=True):
+            yield raw_text_record(source, line.first_line, line.lines[0], own, columns)
+
+
+def spans_by_model(
+    model: Model,
+    dataset: str,
+    texts: Sequence[str],
+    *,
+    places: Sequence[str],
+    tokenizer: RawTextTokenizer,
+    batch_size: int | None = None,
+) -> list[list[Span]]:
+    """The words of texts, found by the ``tok`` task of a dataset; ``places`` name the texts in messages."""
+    task = str(raw_task(find_dataset(model.config, dataset)))
+    examples = [
+        Example(dataset, "raw", place, *tokenizer(text), {}, {}) for text, place in zip(texts, places, strict=True)
+    ]
+    tags = dict(predict_labels(model, examples, batch_size=batch_size))
+    return [spans_of(text, tags[index][task]) for index, text in enumerate(texts)]

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from udtools import validator
 
-from machamp_lite import load, load_config, predict_file
 from machamp_lite.cli import main as cli
+from machamp_lite.config import load_config
 from machamp_lite.decoders.dependency import Dependency
 from machamp_lite.errors import DataError
-from machamp_lite.inference.predictor import predict_words
+from machamp_lite.inference.ensembles import load_predictor as load
+from machamp_lite.inference.predictor import predict_file, predict_words
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.run import build_model, read_data
 

@@ -16,7 +16,7 @@ from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.decoders.multiseq import MultiSeq
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.engine import Prediction, rank_labels, score_batches
+from machamp_lite.inference.engine import Decoded, rank_labels, score_batches
 from machamp_lite.model.ensemble import Ensemble
 from machamp_lite.model.multitask_model import Model
 
@@ -47,7 +47,7 @@ def examples_of(model: Model, path: Path) -> list[Example]:
     return list(reader.read_evaluation(path))
 
 
-def predictions(model: Model, path: Path, task: str, *, batch_size: int = 32) -> list[Prediction]:
+def predictions(model: Model, path: Path, task: str, *, batch_size: int = 32) -> list[Decoded]:
     top_n = {task: 3} if model.decoder(task).Options.supports_top_k else {}
     found = rank_labels(model, examples_of(model, path), top_n=top_n, confidence=True, batch_size=batch_size)
     return [prediction for _, prediction in sorted(found, key=lambda pair: pair[0])]

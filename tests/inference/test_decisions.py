@@ -31,7 +31,7 @@ from machamp_lite.inference.decision_tuning import (
     tunable_tasks,
     tune_decision,
 )
-from machamp_lite.inference.decisions import Decision, describe_decision, overridden_decisions, store_options
+from machamp_lite.inference.decisions import Decision, describe_decision, store_options, with_decision
 from machamp_lite.inference.dev_scores import FOLDS, DevScores, DevSentence, dev_scores
 from machamp_lite.inference.predictor import predict_file, predict_words
 from machamp_lite.inference.target_tuning import Target, tune_target
@@ -319,17 +319,17 @@ def test_labels_without_signal_are_decided_as_before() -> None:
     assert not rule.overfits
 
 
-def test_a_decision_holds_for_a_while(model: Model) -> None:
+def test_a_decision_changes_a_copy_that_shares_the_weights(model: Model) -> None:
     decoder = model.decoder("topics")
     assert isinstance(decoder, MultiSeq)
     scores = torch.tensor([[-3.0, 0.1, 3.0]])
     assert decoder.decode(scores, [["a", "b"]])[0][0].count("|") == 1
-    with pytest.raises(KeyboardInterrupt), overridden_decisions(model, "PAIRS", Decision(threshold=0.01)):
-        assert decoder.decode(scores, [["a", "b"]])[0][0].count("|") == 2
-        raise KeyboardInterrupt
-    assert decoder.config.threshold == 0.5
-    with overridden_decisions(model, "SINGLE", Decision()):
-        pass
+    changed = with_decision(model, "PAIRS", Decision(threshold=0.01))
+    assert changed.decoder("topics").decode(scores, [["a", "b"]])[0][0].count("|") == 2
+    assert decoder.decode(scores, [["a", "b"]])[0][0].count("|") == 1
+    assert model.decoder("topics").config.threshold == 0.5
+    assert [*map(id, changed.parameters())] == [*map(id, model.parameters())]
+    assert with_decision(model, "SINGLE", Decision()) is model
 
 
 def test_the_plain_decision_undoes_tau_costs_and_thresholds(

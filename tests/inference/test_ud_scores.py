@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 from udtools import udeval
 
-from machamp_lite import load, load_config, predict_file, train
+from machamp_lite.config import load_config
 from machamp_lite.inference import ud_scores
+from machamp_lite.inference.ensembles import load_predictor as load
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.inference.ud_scores import SCORES, official_scores
+from machamp_lite.training.run import train
 
 ALL_COLUMNS = range(2, 8)
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from machamp_lite import load, load_config, predict_file
 from machamp_lite.cli import main as cli
+from machamp_lite.config import load_config
 from machamp_lite.dataloading.datasets import training_streams
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.decision_tuning import tunable_tasks
+from machamp_lite.inference.ensembles import load_predictor as load
 from machamp_lite.inference.evaluation import evaluate
-from machamp_lite.inference.predictor import predict_words
+from machamp_lite.inference.predictor import predict_file, predict_words
 from machamp_lite.model.serialization import save_model
 from machamp_lite.training.run import build_model, read_data, train
 

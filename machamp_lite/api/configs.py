@@ -1,0 +1,59 @@
+"""Configs from files or dictionaries; imports no torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from machamp_lite.api.arguments import named_arguments
+from machamp_lite.config import loading
+from machamp_lite.config.schema import Config
+
+# Datasets by name, or files of them.
+DatasetConfigs: TypeAlias = str | Path | Mapping[str, Any] | Sequence[str | Path]
+Overrides: TypeAlias = Mapping[str, Any] | Sequence[str]
+
+
+def load_config(
+    config: DatasetConfigs,
+    *,
+    params: str | Path | Mapping[str, Any] | None = None,
+    overrides: Overrides = (),
+    seed: int | None = None,
+) -> Config:
+    """Reads and checks a whole config.
+
+    >>> tasks = {"upos": {"task_type": "seq", "column_idx": 3}}
+    >>> config = load_config(
+    ...     {"EWT": {"train_data_path": "data/ewt/train.conllu", "word_idx": 1, "tasks": tasks}},
+    ...     overrides={"training.num_epochs": 3},
+    ... )
+    >>> config.params.training.num_epochs, list(config.datasets["EWT"].tasks)
+    (3, ['upos'])
+
+    Args:
+        config: A path or several paths of dataset configs, or a dictionary with the datasets by name.
+        params: A path or a dictionary of params, which override the defaults.
+        overrides: Single values, such as ``{"training.num_epochs": 3}`` or ``["training.num_epochs=3"]``.
+        seed: The random seed, which takes precedence over that of params.
+
+    Raises:
+        ConfigError: with one line for each error.
+    """
+    with named_arguments():
+        return read_config(config, params=params, overrides=overrides, seed=seed)
+
+
+def read_config(
+    datasets: DatasetConfigs,
+    *,
+    params: str | Path | Mapping[str, Any] | None,
+    overrides: Overrides,
+    seed: int | None,
+) -> Config:
+    """As ``load_config``; its errors name flags."""
+    if isinstance(overrides, Mapping):
+        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    if isinstance(datasets, str | Path | Mapping):
+        datasets = [datasets]  # type: ignore[list-item]
+    return loading.load_config(datasets, parameters_config=params, overrides=overrides, seed=seed)

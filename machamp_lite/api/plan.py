@@ -1,0 +1,121 @@
+"""How the inputs of one call are predicted, and how the results of the decoders become predictions."""
+
+import copy
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from machamp_lite.api.inputs import Sentence
+from machamp_lite.api.prediction import Layout, Prediction, Span
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.data.span_schemes import AUTO, scheme_of
+from machamp_lite.dataloading.dataset_reader import DatasetReader
+from machamp_lite.decoders import decoder_class
+from machamp_lite.decoders.confidence import Confidence
+from machamp_lite.errors import ConfigError, did_you_mean
+from machamp_lite.inference.decisions import Decision
+from machamp_lite.inference.engine import Decoded
+from machamp_lite.model.multitask_model import Model
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """The arguments of ``Predictor.predict`` that hold for all inputs, checked."""
+
+    dataset: str | None
+    tasks: Collection[str] | None
+    top_k: int | None
+    batch_size: int | None
+    pre_tokenized: bool
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the inputs of one call are predicted; ``model`` has its decisions and its tasks."""
+
+    model: Model
+    dataset: str
+    config: DatasetConfig
+    reader: DatasetReader
+    layout: Layout
+    options: CallOptions
+
+    @property
+    def tasks(self) -> Mapping[str, TaskOptions]:
+        """The predicted tasks."""
+        return self.reader.config.tasks
+
+    def prediction(self, sentence: Sentence, decoded: Sequence[Decoded]) -> Prediction:
+        """The prediction of a sentence from the results of its examples, one per input type."""
+        found: dict[str, dict[str, Any]] = {
+            name: {} for name in ("labels", "heads", "spans", "probabilities", "head_probabilities")
+        }
+        by_task = {task: own for own in decoded for task in own.labels}
+        for task, options in self.tasks.items():
+            decoder, of_words = decoder_class(options), task in self.layout.words
+            if task not in by_task:
+                # A sentence without words.
+                if of_words:
+                    found["labels"][task] = ()
+                continue
+            own = by_task[task]
+            labels, ranked = own.labels[task], own.ranked.get(task)
+            if decoder.labels_are_arcs:
+                found["heads"][task] = tuple(head for head, _ in labels)
+                labels = [relation for _, relation in labels]
+                if ranked is not None:
+                    found["head_probabilities"][task] = tuple(dict(heads) for heads, _ in ranked)
+                    ranked = [relations for _, relations in ranked]
+            values = tuple(map(decoder.as_value, labels))
+            found["labels"][task] = values if of_words else values[0]
+            if ranked is not None:
+                probabilities = tuple(map(dict, ranked))
+                found["probabilities"][task] = probabilities if of_words else probabilities[0]
+            if has_spans(options):
+                found["spans"][task] = _spans(sentence, labels, options, own.confidences.get(task))
+        return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=self.layout, **found)
+
+
+def _spans(
+    sentence: Sentence, labels: Sequence[str], options: TaskOptions, confidence: Confidence | None
+) -> tuple[Span, ...]:
+    probabilities = {} if confidence is None else dict(confidence.spans)
+    (text,), tokens = sentence.texts, sentence.tokens
+    spans = []
+    for start, end, label in scheme_of(options).spans(labels):
+        first, last = tokens[start].start, tokens[end - 1].end
+        probability = probabilities.get((start, end, label))
+        spans.append(Span(label, start, end, first, last, text[first:last], probability))
+    return tuple(spans)
+
+
+def has_spans(options: TaskOptions) -> bool:
+    """Whether the labels of a task mark spans."""
+    return options.labels_words() and getattr(options, "scheme", AUTO) != AUTO
+
+
+def layout_of(config: DatasetConfig, tasks: Mapping[str, TaskOptions]) -> Layout:
+    """The columns of a dataset, for some of its tasks."""
+    words = {task: tuple(options.columns()) for task, options in tasks.items() if options.labels_words()}
+    texts = {task: tuple(options.columns()) for task, options in tasks.items() if not options.labels_words()}
+    inputs = (config.sent_idxs or ()) if config.word_idx is None else (config.word_idx,)
+    return Layout(inputs=tuple(inputs), words=words, texts=texts)
+
+
+def choose_tasks(tasks: Mapping[str, TaskOptions], names: Collection[str]) -> dict[str, TaskOptions]:
+    """Some of the tasks; raises ``ConfigError`` for an unknown one."""
+    names = [names] if isinstance(names, str) else names
+    unknown = [name for name in names if name not in tasks]
+    if unknown:
+        raise ConfigError(f"tasks: unknown task '{name}'{did_you_mean(name, tasks)}" for name in unknown)
+    return {task: options for task, options in tasks.items() if task in names}
+
+
+def restricted(model: Model, dataset: str, tasks: Mapping[str, TaskOptions]) -> Model:
+    """A copy of the model that scores only some tasks of a dataset."""
+    copied = copy.copy(model)
+    decoders = {task: decoder_class(options) for task, options in tasks.items()}
+    copied.dataset_decoders = {**model.dataset_decoders, dataset: decoders}
+    return copied

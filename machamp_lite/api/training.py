@@ -1,0 +1,74 @@
+"""Training from Python."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.api.arguments import named_arguments
+from machamp_lite.api.configs import DatasetConfigs, Overrides, read_config
+from machamp_lite.api.predictor import device_of
+from machamp_lite.api.run import Run
+from machamp_lite.config.schema import Config
+from machamp_lite.dataloading.cache import AUTO
+from machamp_lite.errors import ConfigError
+from machamp_lite.training import run
+from machamp_lite.training.callbacks import Callback
+
+
+def train(
+    config: Config | DatasetConfigs,
+    folder: str | Path,
+    *,
+    params: str | Path | Mapping[str, Any] | None = None,
+    overrides: Overrides = (),
+    seed: int | None = None,
+    device: str | int = "auto",
+    progress: bool = False,
+    callbacks: Sequence[Callback] = (),
+    overwrite: bool = False,
+    resume: bool = False,
+    retrain: str | Path | None = None,
+    data_cache: str | Path = AUTO,
+) -> Run:
+    """Trains a model into a run folder, and predicts the dev data with the best epoch.
+
+    Nothing is printed unless ``progress`` is true; logs go to the logger ``machamp_lite``.
+
+    Args:
+        config: A path or several paths of dataset configs, a dictionary with the datasets by name, or a ``Config``.
+        folder: The run folder, which must be new or empty.
+        params: A path or a dictionary of params, which override the defaults.
+        overrides: Single values, such as ``{"training.num_epochs": 3}`` or ``["training.num_epochs=3"]``.
+        seed: The random seed, which takes precedence over that of params.
+        device: As in ``load``.
+        progress: Whether to draw progress bars.
+        callbacks: Their methods are called during the run.
+        overwrite: Whether a run that is already in the folder is replaced.
+        resume: Whether an interrupted run in the folder is continued.
+        retrain: The folder of a model to start from.
+        data_cache: A folder for tokenized data, ``auto`` or ``off``.
+
+    Raises:
+        ConfigError: for an error in the config, or a folder that cannot be used.
+        DataError: for an error in the data.
+        TrainingError: if training cannot continue.
+    """
+    if isinstance(config, Config):
+        given = {"params": params, "overrides": overrides or None, "seed": seed}
+        if faults := [f"{name}: has no effect on a Config; give it to load_config" for name in given if given[name]]:
+            raise ConfigError(faults)
+    with named_arguments():
+        if not isinstance(config, Config):
+            config = read_config(config, params=params, overrides=overrides, seed=seed)
+        run.train(
+            config,
+            folder,
+            device=device_of(device),
+            progress=progress,
+            callbacks=callbacks,
+            overwrite=overwrite,
+            resume=resume,
+            retrain=retrain,
+            data_cache=str(data_cache),
+        )
+    return Run(Path(folder), device)
