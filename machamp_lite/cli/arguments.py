@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import parse_device
 from machamp_lite.cli.parser import Parser
-from machamp_lite.errors import ConfigError, counted, shorten
+from machamp_lite.errors import ConfigError, counted, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
 
 # The highest number of sentences or labels.
@@ -169,17 +169,26 @@ def evaluate_parser(prog: str) -> Parser:
     """The flags of the evaluate command, most of which the predict command has too."""
     parser = Parser(
         prog=prog,
-        description="Prints the scores of a model on files with gold labels, without writing predictions.",
+        description="Prints the scores of a model on files with gold labels, without writing predictions; or, with "
+        "--dataset_configs, the scores of files of predictions: evaluate GOLD PREDICTED --dataset_configs CONFIG.",
         removed={},
         examples=[
             "runs/treebank data/ewt/test.conllu",
             "runs/treebank data/ewt/dev.conllu data/ewt/test.conllu --set upos.tau=0.5",
+            "data/ewt/test.conllu predicted.conllu --dataset_configs configs/treebank.json",
         ],
     )
     names = ("dataset", "max_sents", "threshold", "tau", "min_confidence", "plain", "overrides")
     other = predict_parser(prog)
     parser.copy_flags(other, ["model"])
     parser.add_argument("files", nargs="+", metavar="FILE", help="files with gold labels; - is standard input")
+    parser.add_argument(
+        "--dataset_configs",
+        action="append",
+        metavar="CONFIG",
+        help="no model is used: the arguments are pairs of GOLD PREDICTED, files with the columns and tasks of this "
+        "dataset config; --set is then that of train; may be repeated",
+    )
     parser.copy_flags(other, (*names, "batch_size", "device", "precision"))
     add_verbosity(parser)
     return parser
@@ -190,8 +199,32 @@ def evaluate_flags(arguments: Sequence[str] | None, *, prog: str) -> argparse.Na
     given = evaluate_parser(prog).read(arguments)
     defaults = predict_parser(prog).parse_args([given.model])
     flags = argparse.Namespace(**{**vars(defaults), **vars(given)}, only_scores=True)
+    if flags.dataset_configs is not None:
+        return _checked_pairs(flags, defaults, prog=prog)
     flags.pairs = [(file, os.devnull) for file in flags.files]
     return _checked_predict_flags(flags)
+
+
+def _checked_pairs(flags: argparse.Namespace, defaults: argparse.Namespace, *, prog: str) -> argparse.Namespace:
+    """The flags of the evaluate command without a model, with ``pairs`` of gold and predicted files."""
+    files = [flags.model, *flags.files]
+    of_models = ("max_sents", "threshold", "tau", "min_confidence", "plain", "batch_size", "device", "precision")
+    faults = [
+        f"--{name}: has no effect with --dataset_configs, because no model predicts; leave it out"
+        for name in of_models
+        if getattr(flags, name) != getattr(defaults, name)
+    ]
+    if len(files) % 2:
+        faults.append(f"{prog}: found no PREDICTED for {files[-1]}, expected pairs of GOLD PREDICTED")
+    if files.count(STANDARD_STREAM) > 1:
+        faults.append(f"{prog}: found - twice, expected it once: standard input can be read only once")
+    for path in files:
+        if path != STANDARD_STREAM and not os.path.exists(path):
+            faults.append(f"{path}: no such file{nearest_file(path)}")
+    if faults:
+        raise ConfigError(dict.fromkeys(faults))
+    flags.pairs = list(zip(files[::2], files[1::2], strict=True))
+    return flags
 
 
 def _checked_predict_flags(flags: argparse.Namespace) -> argparse.Namespace:

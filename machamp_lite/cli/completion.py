@@ -49,7 +49,7 @@ def _print_script(shell: str) -> int:
         parser = command.parser(f"{PROG} {name}")
         for action in parser._actions:
             if any(part in str(action.metavar) for part in _PATHS):
-                # The attribute that shtab reads.
+                # shtab reads this attribute, which argparse does not know.
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
         subparsers.add_parser(name, parents=[parser], add_help=False, help=command.summary)
     print(shtab.complete(program, shell))

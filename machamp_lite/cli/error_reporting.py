@@ -14,7 +14,9 @@ from collections.abc import Callable, Sequence
 from machamp_lite.cli.process import (
     check_working_folder,
     discard_output,
+    exit_at_once,
     handling_signals,
+    has_process_group,
     open_closed_streams,
 )
 from machamp_lite.errors import (
@@ -48,7 +50,11 @@ def run_command(command: Callable[[], int]) -> int:
     except SystemExit:
         raise
     except BaseException as error:
-        return _report(error)
+        code = _report(error)
+        if has_process_group():
+            # Another process may be lost: what gloo and nccl do at exit could wait for it forever.
+            exit_at_once(code)
+        return code
 
 
 def _report(error: BaseException) -> int:

@@ -20,6 +20,7 @@ from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.process import discard_output
+from machamp_lite.cli.score_files import score_files
 from machamp_lite.cli.score_output import print_scores
 from machamp_lite.cli.several_runs import train_several
 from machamp_lite.cli.single_run import train_and_report
@@ -47,12 +48,16 @@ def check(arguments: Sequence[str] | None = None, *, prog: str = "check") -> int
 
 def evaluate(arguments: Sequence[str] | None = None, *, prog: str = "evaluate") -> int:
     """The evaluate command; returns its exit code."""
-    return run_command(lambda: _predict(evaluate_flags(arguments, prog=prog)))
+    return run_command(lambda: _evaluate(evaluate_flags(arguments, prog=prog)))
 
 
 def predict(arguments: Sequence[str] | None = None, *, prog: str = "predict.py") -> int:
     """The predict command; returns its exit code."""
     return run_command(lambda: _predict(predict_flags(arguments, prog=prog)))
+
+
+def _evaluate(flags: argparse.Namespace) -> int:
+    return _predict(flags) if flags.dataset_configs is None else score_files(flags)
 
 
 def _train(flags: argparse.Namespace) -> int:

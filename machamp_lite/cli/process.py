@@ -1,12 +1,13 @@
 """The process of a command: its stopping signals (Ctrl-C, SIGTERM, SIGHUP), standard streams and working folder."""
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from machamp_lite.errors import ConfigError
 
@@ -63,6 +64,22 @@ def discard_output() -> None:
     """Discards what could not be written to standard output: Python would try again at exit."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def has_process_group() -> bool:
+    """Whether this process is one of several that train together."""
+    # Not imported here, because that takes seconds.
+    distributed = sys.modules.get("torch.distributed")
+    return distributed is not None and distributed.is_available() and bool(distributed.is_initialized())
+
+
+def exit_at_once(code: int) -> NoReturn:
+    """Ends the process without what Python and libraries do at exit; output and logs are written."""
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def check_working_folder() -> None:

@@ -31,13 +31,14 @@ def load_config(
     parameters_config: DictOrPath | None = None,
     overrides: Sequence[str] = (),
     seed: int | None = None,
+    is_trained: bool = True,
 ) -> Config:
     """Reads and checks a whole config, from files or dictionaries.
 
-    ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Raises ``ConfigError`` with one line for each error, and
-    logs a warning for each key without effect.
+    ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Without ``is_trained``, the data files need not exist.
+    Raises ``ConfigError`` with one line for each error, and logs a warning for each key without effect.
     """
-    config = _load(dataset_configs, parameters_config, overrides, seed)
+    config = _load(dataset_configs, parameters_config, overrides, seed, is_trained=is_trained)
     log_warnings(config.warnings)
     return config
 
@@ -47,6 +48,8 @@ def _load(
     parameters_config: DictOrPath | None,
     overrides: Sequence[str],
     seed: int | None,
+    *,
+    is_trained: bool = True,
 ) -> Config:
     errors = ErrorCollector()
     if parameters_config is not None and not isinstance(parameters_config, Mapping):
@@ -60,7 +63,7 @@ def _load(
     if seed is not None:
         documents.params["random_seed"] = seed
         errors.set_flag(documents.params_source, ("random_seed",), "--seed")
-    params, datasets = check_documents(documents, errors, is_trained=True)
+    params, datasets = check_documents(documents, errors, is_trained=is_trained)
     source = ", ".join(map(_name, dataset_configs)) or "dataset configs"
     if not datasets:
         raise ConfigError(f"{source}: no datasets found, expected at least one")
@@ -230,7 +233,24 @@ def check_documents(
         params_location.at("training", "patience").add(message)
     if errors.lines or params is None:
         raise ConfigError(errors.lines)
+    if is_trained and (reason := _task_weighting_fault(params, datasets)):
+        params_location.at("training", "task_weighting").warn(reason)
     return params, datasets
+
+
+def _task_weighting_fault(params: Params, datasets: Mapping[str, DatasetConfig]) -> str | None:
+    """Why ``task_weighting`` changes nothing; None if it does, or if it is not set."""
+    scheme, batching = params.training.task_weighting, params.batching
+    by_dataset = [dataset.active().tasks.keys() for dataset in datasets.values()]
+    if scheme not in ("dwa", "random", "famo"):
+        return None
+    if len(set().union(*by_dataset)) == 1:
+        return f"'{scheme}' has no effect with a single task, expected 'static'"
+    # It compares the tasks of an update of the model.
+    has_single_tasks = all(len(tasks) <= 1 for tasks in by_dataset)
+    if scheme == "famo" and has_single_tasks and not batching.diverse and params.training.accumulation_steps == 1:
+        return "'famo' has no effect, because each batch has a single task; expected batching.diverse true"
+    return None
 
 
 def _check_params(raw: dict[str, Any], where: Location, tasks: TaskChecker) -> Params | None:

@@ -1,6 +1,6 @@
 """Rows of different lengths in one flat array."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Self, TypeVar
@@ -63,9 +63,9 @@ class StringIndex(dict[T, int]):
         return np.fromiter(map(self.__getitem__, values), np.int64, len(values))
 
 
-def lengths_of(rows: Iterable[object]) -> np.ndarray:
+def lengths_of(rows: Iterable[Sized]) -> np.ndarray:
     """The lengths of lists. *Shape:* (lists,)."""
-    return np.fromiter(map(len, rows), np.int64)  # type: ignore[arg-type]
+    return np.fromiter(map(len, rows), np.int64)
 
 
 def smallest(array: np.ndarray) -> np.ndarray:

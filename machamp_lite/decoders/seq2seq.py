@@ -134,6 +134,6 @@ class Seq2Seq(Decoder):
 
     def _texts(self, ids: Tensor) -> list[str]:
         """The outputs, each on one line without tabs; an empty one becomes ``_``."""
-        tokenizer: Any = self.vocabulary.tokenizer  # type: ignore[attr-defined]
-        texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
+        assert isinstance(self.vocabulary, TargetVocabulary)
+        texts = self.vocabulary.tokenizer.batch_decode(ids, skip_special_tokens=True)
         return [" ".join(text.split()) or EMPTY for text in texts]

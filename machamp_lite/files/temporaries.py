@@ -13,7 +13,8 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # Not on Windows.
+except ImportError:
+    # Windows does not have it. For mypy, a module cannot be None.
     fcntl = None  # type: ignore[assignment]
 
 # A file or folder that is being written, and a folder that is being replaced.

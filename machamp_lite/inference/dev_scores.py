@@ -12,7 +12,7 @@ from machamp_lite.config.task_types import TaskOptions, listed_metrics
 from machamp_lite.data.vocabulary import UNKNOWN
 from machamp_lite.dataloading.example import Example
 from machamp_lite.decoders.base import LabelDecoder
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, nearest
 from machamp_lite.inference.engine import score_batches
 from machamp_lite.metrics import METRICS, Metric
 from machamp_lite.metrics.base import annotated_items
@@ -114,6 +114,7 @@ def check_metric(options: TaskOptions, metric: str, *, task: str) -> None:
     if metric not in options.metrics:
         raise ConfigError(
             f"--metric: found '{metric}', expected one of the metrics of '{task}': {listed_metrics(options.metrics)}"
+            f"{nearest(metric, options.metrics)}"
         )
 
 

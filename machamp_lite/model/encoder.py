@@ -92,11 +92,13 @@ class Encoder(nn.Module):
         if self.is_causal:
             # Keys and values are cached for generating text only.
             config.use_cache = False
-        self._log_behaviour()
+        if has_weights:
+            self._log_behaviour()
         if params.lora is not None:
             add_adapters(transformer, **params.lora.model_dump())
             trained = sum(value.numel() for value in transformer.parameters() if value.requires_grad)
-            logger.info("lora: %d parameters of the encoder are trained", trained)
+            if has_weights:
+                logger.info("lora: %d parameters of the encoder are trained", trained)
 
     def _log_behaviour(self) -> None:
         if self.is_causal:

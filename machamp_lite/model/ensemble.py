@@ -13,7 +13,7 @@ from machamp_lite.data.vocabulary import DATASET_IDS
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.decoders import decoder_class
 from machamp_lite.decoders.base import Decoder, LabelDecoder
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, first_items, shown_label
 from machamp_lite.model.multitask_model import Model
 
 logger = logging.getLogger(__name__)
@@ -93,8 +93,23 @@ def _faults(first: Model, other: Model) -> Iterator[str]:
         if decoder.average is Decoder.average:
             yield f"task '{task}': models of type {options.task_type} cannot predict as an ensemble; expected one model"
         has_labels = issubclass(decoder, LabelDecoder) or options.has_classes
-        if has_labels and first.vocabularies[task].labels != other.vocabularies[task].labels:
-            yield f"{other.folder}: task '{task}': found other labels, or another order of them, {expected}"
+        labels, others = (model.vocabularies[task].labels if has_labels else [] for model in (first, other))
+        if labels != others:
+            yield (
+                f"{other.folder}: task '{task}': found {_difference(labels, others)} than in {first.folder}, because "
+                "both were trained on different files (as with --folds); train the models of an ensemble on the same "
+                "files, for example with --seeds"
+            )
+
+
+def _difference(labels: Sequence[str], others: Sequence[str]) -> str:
+    """How the labels of two models differ."""
+    one, other = set(labels), set(others)
+    further, missing = (sorted(map(shown_label, some)) for some in (other - one, one - other))
+    if not further and not missing:
+        return "the same labels in another order"
+    parts = [f"{word} {first_items(some)}" for word, some in (("with", further), ("without", missing)) if some]
+    return f"other labels ({', '.join(parts)})"
 
 
 def _layout(model: Model) -> dict[str, Any]:

@@ -51,20 +51,16 @@ class Model(nn.Module):
         self.precision: str = config.params.training.precision
         self.pretrained = pretrained
         self.encoder = Encoder(pretrained.encoder, params=config.params.encoder)
-        longest = config.params.encoder.max_input_length
-        if longest > self.encoder.longest_input:
-            raise ConfigError(
-                f"encoder -> max_input_length: found {longest}, but the transformer takes at most "
-                f"{self.encoder.longest_input} subwords; set encoder.max_input_length to this number or less"
-            )
+        check_encoder(self.encoder, config)
+        options = config.params.encoder
         self.tokenizer = WordTokenizer(
-            tokenizer, max_input_length=longest, long_input=config.params.encoder.long_input
+            tokenizer, max_input_length=options.max_input_length, long_input=options.long_input
         )
         self.vocabularies = dict(vocabularies)
         tasks = config.tasks()
         # Modules are in lists and not named after tasks, because names of modules must not contain dots.
         self.tasks = list(tasks)
-        self.layers = [self._layers_of(name, task) for name, task in tasks.items()]
+        self.layers = [self.encoder.layer_numbers(task.layers_to_use) for task in tasks.values()]
         self.sources = [
             Source(task.level, task.pooling_or_default, layers)
             for task, layers in zip(tasks.values(), self.layers, strict=True)
@@ -103,12 +99,6 @@ class Model(nn.Module):
         if self.dataset_embedding is not None and decoder.language_model is None:
             width += self.dataset_embedding.embedding_dim
         return decoder(config=task, vocabulary=self.vocabularies[name], width=width)
-
-    def _layers_of(self, name: str, task: TaskOptions) -> tuple[int, ...]:
-        try:
-            return self.encoder.layer_numbers(task.layers_to_use)
-        except ConfigError as error:
-            raise ConfigError(f"tasks -> {name} -> {error}") from None
 
     @property
     def device(self) -> torch.device:
@@ -250,6 +240,23 @@ class Model(nn.Module):
 
 def _decoders_of(dataset: DatasetConfig) -> dict[str, type[Decoder]]:
     return {task: decoder_class(options) for task, options in dataset.active().tasks.items()}
+
+
+def check_encoder(encoder: Encoder, config: Config) -> None:
+    """Raises ``ConfigError`` if an encoder is too short for ``max_input_length``, or lacks layers of the tasks."""
+    found, most, faults = config.params.encoder.max_input_length, encoder.longest_input, []
+    if found > most:
+        faults.append(
+            f"encoder -> max_input_length: found {found}, but the transformer takes at most {most} subwords; set "
+            "encoder.max_input_length to this number or less"
+        )
+    for name, task in config.tasks().items():
+        try:
+            encoder.layer_numbers(task.layers_to_use)
+        except ConfigError as error:
+            faults.append(f"tasks -> {name} -> {error}")
+    if faults:
+        raise ConfigError(faults)
 
 
 def language_model_kind(config: Config) -> LanguageModelKind | None:

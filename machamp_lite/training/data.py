@@ -26,6 +26,7 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.pretrained import load_tokenizer
 from machamp_lite.model.sandbox import check_encoder_memory
 from machamp_lite.training.distributed import Processes
+from machamp_lite.training.model_setup import check_encoder_of_run
 from machamp_lite.weighting.class_weights import faults_of
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def read_data(
     if init_model is None:
         check_encoder_memory(config.params.transformer_model)
     tokenizer = init_model.tokenizer.tokenizer if init_model else load_tokenizer(config.params.transformer_model)
+    check_encoder_of_run(config, init_model)
     checksums = data_checksums(config) if checksums is None else checksums
     data = _read_or_load(config, tokenizer, checksums=checksums, folder=cache, writes=writes)
     _check_labels_of_options(config, data)

@@ -87,7 +87,8 @@ class Processes:
 
     def broadcast_object(self, value: T) -> T:
         """The value of the main process; it must be serializable as JSON."""
-        return self.all_gather_object(value if self.is_main_process else None)[0]  # type: ignore[return-value]
+        values: list[Any] = self.all_gather_object(value if self.is_main_process else None)
+        return values[0]
 
     def all_gather_object(self, value: T) -> list[T]:
         """The values of all processes, by rank; they must be serializable as JSON."""

@@ -3,12 +3,15 @@
 import logging
 from pathlib import Path
 
+import torch
+
 from machamp_lite.config.jsonnet import read_jsonnet
 from machamp_lite.config.loading import DEFAULT_PARAMS
 from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.errors import counted
-from machamp_lite.model.multitask_model import Model, language_model_kind
+from machamp_lite.model.encoder import Encoder
+from machamp_lite.model.multitask_model import Model, check_encoder, language_model_kind
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_transformer, with_language_model
 from machamp_lite.model.serialization import load_model
@@ -33,6 +36,18 @@ def with_init_model(config: Config, retrain: str | Path | None) -> tuple[Config,
             used,
         )
     return warm_start.with_encoder_of(init_model, config), init_model
+
+
+def check_encoder_of_run(config: Config, init_model: Model | None) -> None:
+    """Raises ``ConfigError`` if encoder and config do not fit, before data is read, which may take long."""
+    if init_model is not None:
+        check_encoder(init_model.encoder, config)
+        return
+    params = config.params
+    # Without weights.
+    with torch.device("meta"):
+        pretrained = load_transformer(params.transformer_model, reset=True, kind=language_model_kind(config))
+        check_encoder(Encoder(pretrained.encoder, params=params.encoder), config)
 
 
 def build_model(

@@ -278,6 +278,21 @@ def test_check_reports_the_faults_of_all_files(
     )
 
 
+def test_what_the_encoder_does_not_have_is_reported_before_data_is_read(
+    arguments: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    treebank.write_bytes(b"\xff")
+    sets = ["encoder.max_input_length=4000", "UD.tasks.upos.layers_to_use=[9]", "UD.tasks.tree.layers_to_use=[0, 8]"]
+    assert cli.train([*arguments, *(part for text in sets for part in ("--set", text))]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if " -> " in line]
+    starts = [
+        "encoder -> max_input_length: found 4000",
+        *(f"tasks -> {task} -> layers_to_use" for task in ("upos", "tree")),
+    ]
+    assert len(lines) == len(starts)
+    assert all(line.startswith(start) for line, start in zip(lines, starts, strict=True))
+
+
 def test_faults_of_a_file_are_listed_by_kind_with_their_numbers(
     arguments: list[str], treebank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

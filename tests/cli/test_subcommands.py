@@ -211,3 +211,48 @@ def test_completion_says_how_to_install_its_package(
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert run("completion", "bash") == 2
     assert capsys.readouterr().err.endswith("pip install 'machamp_lite[completion]'\n")
+
+
+def test_evaluate_prints_the_same_scores_of_a_file_of_predictions(
+    config: str, tiny_params: str, treebank: Path, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--parameters_config", tiny_params, "--set", "training.num_epochs=1", "--model_dir", "run"]
+    assert run("train", "--dataset_configs", config, *flags) == 0
+    assert run("predict", "run", str(treebank), "out.conllu", "--device", "cpu") == 0
+    capsys.readouterr()
+    assert run("evaluate", "run", str(treebank), "--device", "cpu") == 0
+    scores = capsys.readouterr().out
+    assert run("evaluate", str(treebank), "out.conllu", "--dataset_configs", config) == 0
+    assert capsys.readouterr().out == scores
+    pairs = [str(treebank), "out.conllu"]
+    assert run("evaluate", *pairs, *pairs, "--dataset_configs", config, "--set", "UD.tasks.upos.loss_weight=0") == 0
+    printed = capsys.readouterr().out
+    assert printed.count("out.conllu:\n") == 2
+    assert "UD lemma" in printed and "UD upos" not in printed
+
+
+FAULTY_PAIRS: dict[str, list[str]] = {
+    "{gold} {gold} --dataset_configs {config} --tau 1 --batch_size 2": [
+        "--tau: has no effect with --dataset_configs, because no model predicts; leave it out",
+        "--batch_size: has no effect with --dataset_configs, because no model predicts; leave it out",
+    ],
+    "{gold} {gold} {gold} --dataset_configs {config}": [
+        "machamp-lite evaluate: found no PREDICTED for {gold}, expected pairs of GOLD PREDICTED"
+    ],
+    "- - --dataset_configs {config}": [
+        "machamp-lite evaluate: found - twice, expected it once: standard input can be read only once"
+    ],
+    "{gold} none --dataset_configs {config}": ["none: no such file"],
+    "{gold} {gold} --dataset_configs {config} --dataset OD": ["--dataset: found 'OD', "],
+}
+
+
+@pytest.mark.parametrize(("arguments", "expected"), FAULTY_PAIRS.items(), ids=FAULTY_PAIRS)
+def test_flags_and_files_that_cannot_be_scored_are_refused(
+    arguments: str, expected: list[str], config: str, treebank: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("evaluate", *arguments.format(gold=treebank, config=config).split()) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(expected)
+    for line, part in zip(lines, expected, strict=True):
+        assert part.format(gold=treebank) in line

@@ -456,3 +456,45 @@ def test_params_of_the_package_are_found_by_name_unless_the_folder_has_a_file_of
     assert load(dataset(), parameters_config="params-machamp.json").params.training.num_epochs == 3
     with pytest.raises(ConfigError, match=r"^treebank\.json: no such file"):
         load(dataset(), parameters_config="treebank.json")
+
+
+ONE_TASK = "p.json: training -> task_weighting: '{}' has no effect with a single task, expected 'static'"
+ONE_PER_BATCH = (
+    "p.json: training -> task_weighting: 'famo' has no effect, because each batch has a single task; expected "
+    "batching.diverse true"
+)
+
+
+def two_tasks() -> dict[str, Any]:
+    return dataset(tasks={"upos": SEQ, "lemma": {"task_type": "string2string", "column_idx": 2}})
+
+
+def switched_off() -> dict[str, Any]:
+    return dataset(tasks={"upos": SEQ, "off": {**SEQ, "loss_weight": 0}})
+
+
+@pytest.mark.parametrize(
+    ("scheme", "datasets", "others", "expected"),
+    [
+        ("famo", [dataset()], {}, [ONE_TASK.format("famo")]),
+        ("dwa", [dataset()], {}, [ONE_TASK.format("dwa")]),
+        ("random", [switched_off()], {}, [ONE_TASK.format("random")]),
+        ("uncertainty", [dataset()], {}, []),
+        ("famo", [two_tasks()], {}, []),
+        ("famo", [dataset(), pairs()], {}, [ONE_PER_BATCH]),
+        ("famo", [dataset(), pairs()], {"batching": {"diverse": True}}, []),
+        ("famo", [dataset(), pairs()], {"training": {"accumulation_steps": 2}}, []),
+        ("dwa", [dataset(), pairs()], {}, []),
+    ],
+)
+def test_task_weights_without_effect_are_reported(
+    scheme: str, datasets: list[dict[str, Any]], others: dict[str, Any], expected: list[str]
+) -> None:
+    training = {**others.get("training", {}), "task_weighting": scheme}
+    assert load(*datasets, params={**others, "training": training}).warnings == expected
+
+
+def test_data_files_need_not_exist_unless_a_model_is_trained() -> None:
+    with pytest.raises(ConfigError, match="no such file 'none'"):
+        load(dataset(train_data_path="none"))
+    assert load(dataset(train_data_path="none"), is_trained=False).datasets["A"].train_data_path == "none"

@@ -174,7 +174,11 @@ def test_models_that_do_not_fit_are_refused(make: Callable[..., Setting]) -> Non
         Ensemble([one, other])
     (other,) = members(make, seq, 1)
     other.vocabularies[seq.task].labels.reverse()
-    with pytest.raises(ConfigError, match="task 'task': found other labels, or another order"):
+    with pytest.raises(ConfigError, match=r"task 'task': found the same labels in another order than in .* --seeds"):
+        Ensemble([one, other])
+    (other,) = members(make, seq, 1)
+    other.vocabularies[seq.task].labels[0] = "NEW"
+    with pytest.raises(ConfigError, match=r"found other labels \(with NEW, without DET\) than in .* --seeds"):
         Ensemble([one, other])
     text = next(case for case in CASES if case.task_type == "seq2seq")
     with pytest.raises(ConfigError, match="models of type seq2seq cannot predict as an ensemble"):

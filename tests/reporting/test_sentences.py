@@ -86,7 +86,7 @@ def test_a_changed_or_missing_dev_file_is_reported(run: Path) -> None:
     dev.write_text(dev.read_text(encoding="utf-8").replace("DET", "PRON"), encoding="utf-8")
     assert "has changed since the training" in compare(read_run(run), "WORDS").notes[0]
     dev.write_text(dev.read_text(encoding="utf-8").replace("Who", "What"), encoding="utf-8")
-    assert "found other sentences" in compare(read_run(run), "WORDS").notes[1]
+    assert "found 'Who' where " in compare(read_run(run), "WORDS").notes[1]
     dev.unlink()
     assert compare(read_run(run), "WORDS").notes == [f"{dev}: is missing, so that its sentences cannot be shown"]
     (run / "PAIRS.out").unlink()
