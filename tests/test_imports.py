@@ -29,6 +29,7 @@ LAYERS = [
     "inference",
     "reporting",
     "training",
+    "tuning",
     "api",
     "__init__",
     "cli",

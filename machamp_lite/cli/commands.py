@@ -16,6 +16,7 @@ from machamp_lite.cli.parser import Parser
 from machamp_lite.cli.report import report, report_parser
 from machamp_lite.cli.schema import schema, schema_parser
 from machamp_lite.cli.train_arguments import check_parser, train_parser
+from machamp_lite.cli.tune import tune, tune_parser
 from machamp_lite.cli.tune_decisions import tune_decisions, tune_decisions_parser
 from machamp_lite.errors import ConfigError, did_you_mean
 
@@ -45,6 +46,7 @@ COMMANDS = {
     "compare-weights": Subcommand(
         compare_weights, compare_weights_parser, "compare ways of weighting over several seeds"
     ),
+    "tune": Subcommand(tune, tune_parser, "search for good hyperparameters"),
     "report": Subcommand(report, report_parser, "write an HTML report of one or several runs"),
     "tune-decisions": Subcommand(
         tune_decisions, tune_decisions_parser, "tune how tasks decide, on a file with gold labels"

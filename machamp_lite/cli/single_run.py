@@ -4,7 +4,8 @@ import argparse
 import contextlib
 import logging
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from machamp_lite.files.run_files import LOG
 if TYPE_CHECKING:
     from machamp_lite.config import Config
     from machamp_lite.inference.evaluation import MetricTracker
-    from machamp_lite.training.callbacks import TrainEnd
+    from machamp_lite.training.callbacks import Callback, TrainEnd
     from machamp_lite.training.distributed import Processes
 
 logger = logging.getLogger("machamp_lite")
@@ -44,8 +45,13 @@ def train_one(
     resume: bool,
     retrain: str | Path | None = None,
     processes: "Processes | None" = None,
+    callbacks: "Sequence[Callback]" = (),
+    stopping: AbstractContextManager[Callable[[], bool]] | None = None,
 ) -> FinishedRun:
-    """Trains one run, and prints nothing but logs. Of the flags, ``log_level`` and ``data_cache`` are read."""
+    """Trains one run, and prints nothing but logs. Of the flags, ``log_level`` and ``data_cache`` are read.
+
+    ``callbacks`` are further ones. ``stopping`` is a context whose function says whether to stop (default: signals).
+    """
     from machamp_lite.training.distributed import SINGLE_PROCESS
     from machamp_lite.training.progress_bar import ProgressBar
     from machamp_lite.training.run import TrainingRun
@@ -67,8 +73,8 @@ def train_one(
             folder=folder,
             device=device,
             data_cache=flags.data_cache,
-            callbacks=[terminal, ProgressBar()],
-            interrupts=interrupts(),
+            callbacks=[terminal, ProgressBar(), *callbacks],
+            interrupts=stopping or interrupts(),
             **options,
         )
         trackers = run.train()

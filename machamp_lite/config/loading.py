@@ -32,14 +32,16 @@ def load_config(
     overrides: Sequence[str] = (),
     seed: int | None = None,
     is_trained: bool = True,
+    warns: bool = True,
 ) -> Config:
     """Reads and checks a whole config, from files or dictionaries.
 
     ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Without ``is_trained``, the data files need not exist.
-    Raises ``ConfigError`` with one line for each error, and logs a warning for each key without effect.
+    Raises ``ConfigError`` with one line for each error, and logs a warning for each key without effect, if it ``warns``.
     """
     config = _load(dataset_configs, parameters_config, overrides, seed, is_trained=is_trained)
-    log_warnings(config.warnings)
+    if warns:
+        log_warnings(config.warnings)
     return config
 
 

@@ -1,57 +1,15 @@
-"""The charts of a report, drawn by matplotlib as SVG without scripts.
+"""The charts of a report."""
 
-Colours are variables of the page's style sheet, so that a chart follows its theme. Matplotlib needs colours in
-hexadecimal form: each variable is drawn in a colour of its own, which is then replaced by its name.
-"""
-
-import io
-import re
-import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from markupsafe import Markup
 
 from machamp_lite.reporting.run_results import RunResults
+from machamp_lite.reporting.svg import ACCENT, COLOURS, INK, MUTED, SERIES, as_svg, new_figure, shortened
 from machamp_lite.reporting.tables import LabelRow
 
-# More runs or metrics repeat the colours.
-SERIES = 8
-_COLOURS = {
-    "#000001": "var(--ink)",
-    "#000002": "var(--muted)",
-    "#000003": "var(--line)",
-    "#000004": "var(--accent)",
-    **{f"#0000a{number}": f"var(--series-{number})" for number in range(SERIES)},
-}
-_INK, _MUTED, _LINE, _ACCENT, *_SERIES = _COLOURS
-_STYLE = {
-    "svg.fonttype": "none",
-    # Ids are different in all charts of a page.
-    "svg.hashsalt": None,
-    "font.size": 10,
-    # Labels are text, not formulas.
-    "text.parse_math": False,
-    "text.color": _INK,
-    "axes.labelcolor": _MUTED,
-    "axes.edgecolor": _LINE,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": _LINE,
-    "grid.linewidth": 0.6,
-    "xtick.color": _MUTED,
-    "ytick.color": _MUTED,
-    "legend.frameon": False,
-    "lines.linewidth": 2,
-    "lines.markersize": 4,
-}
 # Labels that are named in a scatter plot.
 MOST_NAMES = 25
 
@@ -63,13 +21,6 @@ class Line:
     name: str
     epochs: Sequence[int]
     values: Sequence[float]
-
-
-def style() -> AbstractContextManager[None]:
-    """The context in which the charts of this module are drawn."""
-    import matplotlib
-
-    return matplotlib.rc_context(_STYLE)
 
 
 def learning_curves(runs: Sequence[RunResults], task: str) -> list[Markup]:
@@ -99,29 +50,29 @@ def task_weights(run: RunResults) -> Markup | None:
 
 def reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
     """The accuracy of predictions against their confidence, and how many predictions have which confidence."""
-    figure = _figure(4.4, 3.6)
+    figure = new_figure(4.4, 3.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     positions = [(number + 0.5) / len(bins) for number in range(len(bins))]
     used = [(position, row) for position, row in zip(positions, bins, strict=True) if row["count"]]
-    upper.plot([0, 1], [0, 1], color=_MUTED, linewidth=1, linestyle="--")
+    upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle="--")
     upper.bar(
         [position for position, _ in used],
         [row["accuracy"] for _, row in used],
         0.9 / len(bins),
-        color=_ACCENT,
+        color=ACCENT,
     )
-    upper.plot([row["confidence"] for _, row in used], [row["accuracy"] for _, row in used], "o", color=_INK)
+    upper.plot([row["confidence"] for _, row in used], [row["accuracy"] for _, row in used], "o", color=INK)
     upper.set(ylim=(0, 1.02), xlim=(0, 1), ylabel="accuracy")
-    lower.bar(positions, [row["count"] for row in bins], 0.9 / len(bins), color=_MUTED)
+    lower.bar(positions, [row["count"] for row in bins], 0.9 / len(bins), color=MUTED)
     lower.set(xlabel="confidence", ylabel="items")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def recall_by_count(rows: Sequence[LabelRow]) -> Markup:
     """The recall of labels against their counts in the training data; the area is the class weight, if there is one."""
     from matplotlib.ticker import LogLocator
 
-    figure = _figure(5.6, 3.6)
+    figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
     largest = max((row.weight for row in rows if row.weight), default=1.0)
     areas = [40 if row.weight is None else 15 + 200 * row.weight / largest for row in rows]
@@ -129,20 +80,20 @@ def recall_by_count(rows: Sequence[LabelRow]) -> Markup:
         [row.count for row in rows],
         [row.recall for row in rows],
         s=areas,
-        color=_ACCENT,
+        color=ACCENT,
         alpha=0.65,
         linewidths=0,
     )
     for row in rows[:MOST_NAMES]:
         position = {"xytext": (5, 4), "textcoords": "offset points"}
-        axes.annotate(_shortened(row.label), (row.count, row.recall), fontsize=8, **position)
+        axes.annotate(shortened(row.label), (row.count, row.recall), fontsize=8, **position)
     axes.set(
         xscale="log", ylim=(-0.05, 1.08), xlabel="items in the training data", ylabel="recall on the dev data"
     )
     axes.minorticks_off()
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter("{x:,.0f}")
-    return _svg(figure)
+    return as_svg(figure)
 
 
 def _line(run: RunResults, name: str, *keys: str) -> Line:
@@ -156,51 +107,15 @@ def _line(run: RunResults, name: str, *keys: str) -> Line:
 def _draw_lines(title: str, lines: Sequence[Line], *, best: int | None = None) -> Markup:
     from matplotlib.ticker import MaxNLocator
 
-    figure = _figure(4.2, 2.7)
+    figure = new_figure(4.2, 2.7)
     axes = figure.subplots()
     axes.set_title(title)
     if best is not None:
-        axes.axvline(best, color=_MUTED, linewidth=1, linestyle=":")
+        axes.axvline(best, color=MUTED, linewidth=1, linestyle=":")
     for number, line in enumerate(lines):
-        axes.plot(line.epochs, line.values, "o-", color=_SERIES[number % SERIES], label=_shortened(line.name))
+        axes.plot(line.epochs, line.values, "o-", color=COLOURS[number % SERIES], label=shortened(line.name))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     if len(lines) > 1:
         axes.legend(fontsize=8)
-    return _svg(figure)
-
-
-def _figure(width: float, height: float) -> Any:
-    """An empty figure in the style of the page; in inches."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((width, height))
-    # Fixed margins take a tenth of the time of a computed layout.
-    left, right, bottom, top = 0.65 / width, 1 - 0.1 / width, 0.5 / height, 1 - 0.3 / height
-    figure.subplots_adjust(left=left, right=right, bottom=bottom, top=top, hspace=0.15)
-    return figure
-
-
-def _svg(figure: Any) -> Markup:
-    """The SVG element of a figure, with the colours and the font of the page."""
-    output = io.StringIO()
-    with warnings.catch_warnings():
-        # About characters that the font for measuring texts does not have.
-        warnings.simplefilter("ignore")
-        figure.savefig(output, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = output.getvalue()
-    text = text[text.index("<svg") :]
-    for colour, variable in _COLOURS.items():
-        text = text.replace(colour, variable)
-    # Its style sheet would be that of the whole page.
-    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", text, flags=re.DOTALL)
-    # Names of groups, which would be repeated in a page with several charts.
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
-    text = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", text)
-    return Markup(
-        re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg class="chart" aria-hidden="true" \1>', text)
-    )
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    return as_svg(figure)

@@ -76,7 +76,7 @@ def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) ->
     # Imported here: training works without them.
     from jinja2 import Environment, PackageLoader
 
-    from machamp_lite.reporting import charts, trees
+    from machamp_lite.reporting import charts, svg, trees
 
     environment = Environment(
         loader=PackageLoader("machamp_lite.reporting", "page"),
@@ -88,7 +88,7 @@ def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) ->
     dev = [compare(run, name, most=max_sentences) for run in runs for name in run.datasets]
     groups = [group for one in dev for group in one.tasks]
     template = environment.get_template("report.html")
-    with charts.style():
+    with svg.style():
         return template.render(
             mark=MARK,
             runs=runs,

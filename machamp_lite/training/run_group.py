@@ -35,7 +35,8 @@ class RunGroup:
 
     ``marker`` is the name of the JSON file that marks the folder, ``command`` the one that made it, for messages.
     ``inputs`` are further files that must stay the same. ``base`` is the config from which all are made, if there is
-    one: the folder keeps it, so that the group can be resumed.
+    one: the folder keeps it, so that the group can be resumed. ``flag`` names the folder, which may have ``own_files``
+    before it is marked.
     """
 
     folder: Path
@@ -44,6 +45,8 @@ class RunGroup:
     command: str
     inputs: Sequence[Path] = ()
     base: Config | None = None
+    flag: str = "--model_dir"
+    own_files: frozenset[str] = frozenset()
 
     def check(self) -> dict[str, Any]:
         """The content of the marker; empty for a new folder.
@@ -52,14 +55,14 @@ class RunGroup:
         """
         before, now = read_json_object(self.folder / self.marker), self._checksums()
         if before.get("format") != GROUP_FORMAT:
-            if self.folder.exists() and (not self.folder.is_dir() or any(self.folder.iterdir())):
+            if self.folder.exists() and not self._is_new():
                 raise ConfigError(f"{self.folder}: is not a folder of {self.command}; expected a new or empty one")
             return {}
         # Files that are missing are written again.
         changed = [path for path, old in before.get("data", {}).items() if old and now.get(path, old) not in (old, "")]
         if changed:
             raise ConfigError(
-                f"{path}: has changed since {self.folder} was started; expected another --model_dir" for path in changed
+                f"{path}: has changed since {self.folder} was started; expected another {self.flag}" for path in changed
             )
         configs = self.configs if self.base is None else {GROUP_CONFIGS: self.base}
         faults = [line for name, config in configs.items() for line in _config_faults(config, self.folder / name)]
@@ -101,15 +104,18 @@ class RunGroup:
         for number, (name, config) in enumerate(self.configs.items(), start=1):
             folder = self.folder / name
             # Asked once, because the main process writes there.
-            is_finished, has_state = processes.broadcast_object(
-                [_is_finished(folder), (folder / run_folder.STATE / run_folder.STATE_FILE).exists()]
+            was_finished, has_state = processes.broadcast_object(
+                [is_finished(folder), (folder / run_folder.STATE / run_folder.STATE_FILE).exists()]
             )
             title = f"run {number} of {len(self.configs)}, {name}"
-            if is_finished:
+            if was_finished:
                 logger.info("%s: is finished", title)
             else:
                 logger.info("%s", title)
                 train_run(config, folder, has_state)
+
+    def _is_new(self) -> bool:
+        return self.folder.is_dir() and self.own_files.issuperset(path.name for path in self.folder.iterdir())
 
     def _checksums(self) -> dict[str, str]:
         paths = [*map(str, self.inputs), *(path for config in self.configs.values() for path in data_files(config))]
@@ -121,7 +127,8 @@ def with_seed(config: Config, seed: int) -> Config:
     return config.model_copy(update={"params": config.params.model_copy(update={"random_seed": seed})})
 
 
-def _is_finished(folder: Path) -> bool:
+def is_finished(folder: Path) -> bool:
+    """Whether a folder has a run that has ended, with its model."""
     has_state = (folder / run_folder.STATE).exists()
     return (folder / run_folder.HISTORY).exists() and not has_state and is_complete_model(folder / run_folder.MODEL)
 
