@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from machamp_lite import progress
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
@@ -43,7 +43,12 @@ def tune(arguments: Sequence[str] | None = None, *, prog: str = "tune") -> int:
 
 def work(arguments: Sequence[str]) -> int:
     """One of several processes that the command has started, with its arguments; prints no results."""
-    return run_command(lambda: _work(_flags(arguments, "tune"), is_alone=False))
+
+    def run() -> int:
+        _work(_flags(arguments, "tune"), is_alone=False)
+        return 0
+
+    return run_command(run)
 
 
 def tune_parser(prog: str) -> Parser:
@@ -119,10 +124,10 @@ def _work(flags: argparse.Namespace, *, is_alone: bool) -> "Search":
     def train_trial(
         config: "Config", folder: Path, *, overwrite: bool, resume: bool, callback: "TrialCallback"
     ) -> None:
-        options = {"overwrite": overwrite, "resume": resume, "callbacks": [callback], "stopping": _stopping(callback)}
+        options: dict[str, Any] = {"callbacks": [callback], "stopping": _stopping(callback)}
         try:
             with progress.shown(is_alone and shows_bars(flags.log_level)):
-                train_one(config, folder, quieter, device=device, **options)
+                train_one(config, folder, quieter, device=device, overwrite=overwrite, resume=resume, **options)
         finally:
             set_up_logging(flags.log_level)
 
@@ -221,15 +226,14 @@ def _print_results(search: "Search", flags: argparse.Namespace, prog: str) -> No
     from machamp_lite.tuning.trials import ranking
 
     search.settle()
-    trials = search.study.trials()
     write_search_report(search)
     if flags.log_level <= logging.INFO:
         print(as_terminal_text(blocks(search), sys.stdout))
-    best = ranking(trials)
-    if not best:
+    if not ranking(search.study.trials()):
         raise TrainingError("tune: no trial is complete; see the lines above, and expected other values in --space")
     program = prog.removesuffix(" tune")
     configs = [str(search.folder / CONFIG)] if search.has_dataset_keys else flags.dataset_configs
     train = ["train", "--dataset_configs", *configs, "--parameters_config", str(search.folder / PARAMS)]
-    print(f"to train with the best values: {one_line(f'{program} {shlex.join(train)}')}")
+    if flags.log_level <= logging.INFO:
+        print(f"to train with the best values: {one_line(f'{program} {shlex.join(train)}')}")
     print(f"written: {one_line(str(search.folder / PARAMS))}")

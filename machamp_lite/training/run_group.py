@@ -17,6 +17,7 @@ from machamp_lite.errors import ConfigError, TrainingError
 from machamp_lite.files.atomic import write_json
 from machamp_lite.files.checksums import checksum, has_checksum, read_json_object
 from machamp_lite.files.run_files import GROUP_CONFIGS
+from machamp_lite.files.temporaries import is_temporary
 from machamp_lite.model.model_folder import is_complete_model
 from machamp_lite.training import run_folder
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
@@ -115,7 +116,9 @@ class RunGroup:
                 train_run(config, folder, has_state)
 
     def _is_new(self) -> bool:
-        return self.folder.is_dir() and self.own_files.issuperset(path.name for path in self.folder.iterdir())
+        if not self.folder.is_dir():
+            return False
+        return self.own_files.issuperset(path.name for path in self.folder.iterdir() if not is_temporary(path))
 
     def _checksums(self) -> dict[str, str]:
         paths = [*map(str, self.inputs), *(path for config in self.configs.values() for path in data_files(config))]

@@ -70,11 +70,7 @@ def parallel_coordinates(
             options |= {"linewidth": 1.2, "alpha": max(0.15, 0.9 * (1 - rank / len(ranked)))}
         axes.plot(range(len(heights)), heights, "-", **options)
     for number, dimension in enumerate(dimensions):
-        labels = _ends(dimension)
-        if isinstance(dimension.values, Choices):
-            choices = dimension.values.choices[:MOST_CHOICES]
-            labels = {_height(dimension, value): shortened(as_text(value)) for value in choices}
-        _draw_axis(axes, number, labels)
+        _draw_axis(axes, number, _labels(dimension))
     better = objective.as_text(ranked[0].score), objective.as_text(ranked[-1].score)
     upper, lower = better if scores[0] == high else better[::-1]
     _draw_axis(axes, len(dimensions), {0.0: lower, 1.0: upper})
@@ -93,8 +89,11 @@ def _draw_axis(axes: Any, position: int, labels: dict[float, str]) -> None:
         axes.annotate(label, (position, height), xytext=(4, 2), textcoords="offset points", fontsize=8, color=INK)
 
 
-def _ends(dimension: Dimension) -> dict[float, str]:
-    assert not isinstance(dimension.values, Choices)
+def _labels(dimension: Dimension) -> dict[float, str]:
+    """The labels of an axis by their height: the choices, or the limits of a range."""
+    if isinstance(dimension.values, Choices):
+        choices = dimension.values.choices[:MOST_CHOICES]
+        return {_height(dimension, value): shortened(as_text(value)) for value in choices}
     return {0.0: f"{dimension.values.low:g}", 1.0: f"{dimension.values.high:g}"}
 
 

@@ -51,7 +51,7 @@ class Objective:
     def score(self, history: Sequence[Mapping[str, Any]]) -> float:
         """The score of the best epoch so far; higher is better, so that some metrics are inverted."""
         epoch = self.best_epoch(history)
-        if self.task is None:
+        if self.metric is None:
             return float(epoch["dev_sum"])
         found = epoch["tasks"].get(self.task, {})
         if self.metric not in found:

@@ -15,8 +15,10 @@ logger = logging.getLogger(__name__)
 
 
 def write_search_report(search: Search) -> None:
-    """Writes the report into the folder of the search, unless packages or complete trials are missing."""
+    """Writes the report into the folder of the search, if ``training.report`` is true and a trial is complete."""
     target = search.folder / REPORT
+    if not search.base.params.training.report:
+        return
     if missing := missing_packages():
         logger.info("no %s: it requires %s; run %s", REPORT, " and ".join(missing), INSTALL)
     elif target.exists() and not is_report(target):

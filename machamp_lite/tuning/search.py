@@ -23,7 +23,7 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import write_json
 from machamp_lite.files.locks import FileLock
 from machamp_lite.files.run_files import RUN
-from machamp_lite.files.temporaries import temporary_folder
+from machamp_lite.files.temporaries import remove_dead_temporaries, temporary_folder
 from machamp_lite.training.run_folder import DATASET_CONFIGS, PARAMS_CONFIG, config_documents
 from machamp_lite.training.run_group import RunGroup
 from machamp_lite.tuning.objective import Objective
@@ -34,6 +34,8 @@ from machamp_lite.tuning.trials import Trial, ranking
 logger = logging.getLogger(__name__)
 
 TUNING, TRIALS_FILE, PARAMS, CONFIG = "tuning.json", "trials.json", "params.json", "config.json"
+# A temporary folder for these files.
+_RESULTS = "results"
 
 
 @dataclass(kw_only=True)
@@ -66,7 +68,9 @@ class Search:
 
     def start(self) -> None:
         """Opens the study and marks the folder; raises ``ConfigError`` if it has something else in it."""
-        self.check()
+        if not (self.folder / LOCK).exists():
+            # Before anything is written there.
+            self.check()
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / LOCK):
             # Again, because another process may have started another search in the meantime.
@@ -96,14 +100,12 @@ class Search:
         """One line about a finished trial."""
         names = self.space.names()
         values = ", ".join(f"{names[key]} {show(value)}" for key, value in trial.values.items()) or "the default"
-        score = "" if trial.score is None else f" {self.objective.as_text(trial.score)}"
-        states = {"complete": "", "pruned": f", pruned after epoch {trial.epochs}"}
-        state = states.get(trial.state, f" failed: {trial.fault}")
-        best = ranking(self.study.trials())
-        ending = ""
-        if best and best[0].score is not None:
-            ending = f"; best: {self.objective.as_text(best[0].score)} of trial {best[0].number}"
-        return f"trial {trial.number} of {self.num_trials} ({values}):{score}{state}{ending}"
+        states = {"complete": "", "pruned": f"pruned after epoch {trial.epochs}"}
+        state = states.get(trial.state, f"failed: {trial.fault}")
+        best = ranking(self.study.trials())[:1]
+        endings = [f"; best: {self.objective.as_text(one.score)} of trial {one.number}" for one in best]
+        result = ", ".join(filter(None, [self.objective.as_text(trial.score), state]))
+        return f"trial {trial.number} of {self.num_trials} ({values}): {result}{''.join(endings)}"
 
     def settle(self) -> None:
         """Writes the results so far, and removes the models of trials that are not among the best."""
@@ -122,7 +124,8 @@ class Search:
                 files[PARAMS] = found[PARAMS_CONFIG]
                 if self.has_dataset_keys:
                     files[CONFIG] = found[DATASET_CONFIGS]
-            with temporary_folder(self.folder / "results") as folder:
+            remove_dead_temporaries(self.folder, [_RESULTS])
+            with temporary_folder(self.folder / _RESULTS) as folder:
                 for name, content in files.items():
                     write_json(folder / name, content)
                 self._group(self.base).replace_outputs([folder / name for name in files])

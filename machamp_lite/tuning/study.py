@@ -226,11 +226,7 @@ class _Sampler(BaseSampler):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             return TPESampler(
-                seed=seed,
-                multivariate=True,
-                constant_liar=True,
-                n_startup_trials=RANDOM_TRIALS,
-                warn_independent_sampling=False,
+                seed=seed, multivariate=True, constant_liar=True, n_startup_trials=RANDOM_TRIALS
             )
 
 
@@ -265,7 +261,8 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
         return CategoricalDistribution([as_text(value) for value in values.choices])
     low, high, step = values.low, values.high, values.step
     if step is not None:
-        high = low + math.floor((high - low) / step + 1e-9) * step
+        # The last step, without the rounding errors of floats.
+        high = float(f"{low + math.floor((high - low) / step + 1e-9) * step:.12g}")
     if dimension.is_whole:
         return IntDistribution(int(low), int(high), log=values.log, step=int(step or 1))
     return FloatDistribution(float(low), float(high), log=values.log, step=step)

@@ -6,7 +6,15 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from machamp_lite.config.schema import Config
-from machamp_lite.errors import LostProcessError, StoppedError, TrainingError, first_line, is_out_of_memory
+from machamp_lite.errors import (
+    ConfigError,
+    DataError,
+    MachampError,
+    OutputError,
+    StoppedError,
+    first_line,
+    is_out_of_memory,
+)
 from machamp_lite.files.checksums import read_any_json
 from machamp_lite.files.run_files import EPOCHS, HISTORY, MODEL
 from machamp_lite.model.model_folder import remove_model
@@ -75,13 +83,15 @@ def run_trial(
             if not callback.is_pruned:
                 raise
             state = "pruned"
-        except LostProcessError:
+        except (ConfigError, DataError, OutputError):
             raise
-        except (TrainingError, MemoryError, RuntimeError) as error:
+        except MachampError as error:
             # Such as a loss that is not finite because of a high learning rate.
-            if not isinstance(error, TrainingError) and not is_out_of_memory(error):
+            state, fault = "failed", error.faults[0]
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
                 raise
-            state, fault = "failed", str(error) if isinstance(error, TrainingError) else first_line(error)
+            state, fault = "failed", first_line(error)
     history = read_any_json(folder / HISTORY)
     history = history if isinstance(history, list) else []
     score = callback.objective.score(history) if history else None

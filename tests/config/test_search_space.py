@@ -116,8 +116,8 @@ def test_whether_the_search_can_find_a_value(
 
 
 def test_floats_have_few_digits_and_stay_in_their_range() -> None:
-    dimension = Dimension("key", Range(low=0.123456, high=0.9))
-    assert [dimension.rounded(value) for value in (0.123457, 0.4567891, 0.9)] == [0.123456, 0.4568, 0.9]
+    dimension = Dimension("key", Range(low=0.12354, high=0.9))
+    assert [dimension.rounded(value) for value in (0.123541, 0.4567891, 0.9)] == [0.12354, 0.4568, 0.9]
 
 
 def test_names_are_as_short_as_they_can_be() -> None:
