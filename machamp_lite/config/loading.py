@@ -37,7 +37,7 @@ def load_config(
     """Reads and checks a whole config, from files or dictionaries.
 
     ``overrides`` are ``KEY=VALUE`` texts, as for ``--set``. Without ``is_trained``, the data files need not exist.
-    Raises ``ConfigError`` with one line for each error, and logs a warning for each key without effect, if it ``warns``.
+    If it ``warns``, it logs a warning for each key without effect. Raises ``ConfigError`` with one line for each error.
     """
     config = _load(dataset_configs, parameters_config, overrides, seed, is_trained=is_trained)
     if warns:
