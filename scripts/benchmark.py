@@ -28,6 +28,7 @@ SECTIONS: Mapping[str, Callable[[Subject], list[Figure]]] = {
     "training": speed.training,
     "base": speed.base_shape,
     "prediction": speed.prediction,
+    "latency": speed.latency,
     "tasks": scaling.tasks,
     "epoch": scaling.epoch,
     "share": speed.share,

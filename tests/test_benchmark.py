@@ -24,6 +24,7 @@ FIGURES = {
     "training": ["training", "training_padded"],
     "base": ["base_512", "base_512_padded", "base_1024", "base_1024_padded"],
     "prediction": ["prediction", "prediction_padded"],
+    "latency": ["latency"],
     "tasks": ["tasks_4", "tasks_10"],
     "epoch": ["epoch_8x"],
     "share": ["share_padded", "share_packed"],

@@ -148,13 +148,16 @@ def _in_batches(
 ) -> Iterator[tuple[list[int], T]]:
     """Yields the indices of the examples of each batch, and the result of ``make`` for the batch and its scores."""
     was_training = model.training
-    model.eval()
+    if was_training:
+        # Visiting all modules takes a tenth of the time of one sentence.
+        model.eval()
     try:
         with torch.inference_mode(), autocast(model):
             for indices in prediction_batches(examples, model.config.params.batching, batch_size=batch_size):
                 yield from _run_batch(model, examples, indices, make)
     finally:
-        model.train(was_training)
+        if was_training:
+            model.train()
 
 
 def prediction_batches(

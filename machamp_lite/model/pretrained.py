@@ -151,6 +151,14 @@ def _check_missing(
         logger.warning("%s: has no weights for %s, which start at random", name, names)
 
 
+def import_transformer(model_type: object, *, kind: LanguageModelKind | None) -> None:
+    """Imports the code of a transformer, which takes a second; unknown types are reported when it is built."""
+    configs, models = transformers.CONFIG_MAPPING, _SUPPORTED[kind] if kind else transformers.MODEL_MAPPING
+    if isinstance(model_type, str) and model_type in configs and configs[model_type] in models:
+        # The value is the class.
+        models[configs[model_type]]
+
+
 def load_architecture(folder: str, *, kind: LanguageModelKind | None = None) -> Pretrained:
     """The encoder of the config.json in a folder, with random weights; raises ``ConfigError`` on failure."""
     built = build_transformer(_from_pretrained(transformers.AutoConfig, folder), kind=kind)

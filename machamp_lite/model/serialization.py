@@ -31,7 +31,7 @@ from machamp_lite.model.model_folder import (
     model_metadata,
 )
 from machamp_lite.model.multitask_model import Model, language_model_kind
-from machamp_lite.model.pretrained import load_architecture, load_tokenizer
+from machamp_lite.model.pretrained import import_transformer, load_architecture, load_tokenizer
 from machamp_lite.model.safe_loading import (
     WeightsHeader,
     check_encoder_folder,
@@ -133,6 +133,9 @@ def load_model(path: str | Path, *, device: str = "cpu") -> Model:
     check_encoder_folder(folder / ENCODER, weights)
     has_sandbox = sandbox.is_available()
     if has_sandbox:
+        # The other process is a copy of this one, so that code is imported once for both.
+        model_type = read_json(folder / ENCODER / "config.json").get("model_type")
+        import_transformer(model_type, kind=language_model_kind(config))
         # Sizes in a config can request any amount of memory under too many keys to check them one by one.
         files = (path for path in folder.rglob("*") if path.is_file() and path.name != WEIGHTS)
         size = sum(path.stat().st_size for path in files)

@@ -24,6 +24,7 @@ from benchmarks.subject import (
 )
 from machamp_lite.acceleration import accelerate
 from machamp_lite.acceleration.packing import PackedLayout
+from machamp_lite.api.predictor import Predictor
 from machamp_lite.config import Config
 from machamp_lite.dataloading.example import Example
 from machamp_lite.inference.engine import predict_labels, prediction_batches
@@ -36,6 +37,8 @@ FEWER = 4
 BASE_TOKENS = 1024
 # Epochs of training before prediction is measured.
 EPOCHS = 10
+# Sentences that are predicted alone.
+SINGLE_SENTENCES = 50
 
 
 def training(subject: Subject) -> list[Figure]:
@@ -109,6 +112,28 @@ def prediction(subject: Subject) -> list[Figure]:
         repeats=subject.repeats,
     )
     return _speed(times, batches, groups, name="prediction", what="prediction", target=0.85)
+
+
+def latency(subject: Subject) -> list[Figure]:
+    """One sentence after the other, from words to labels in Python, over the encoder's forward."""
+    material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
+    every = [example for batch in material.batches() for example in batch]
+    examples = [example for example in every if example.input_type == "words"][:SINGLE_SENTENCES]
+    groups = equal_length_groups([[example] for example in examples])
+    encoder, model = material.encoder(), accelerate(material.model())
+    train_epochs_of(model, make_optimizer(model), material.streams)
+    predictor = Predictor(model)
+
+    def predict() -> None:
+        for example in examples:
+            predictor.predict(tuple(example.words), dataset=example.dataset)
+
+    times = timed(
+        {"bare": lambda: bare_prediction(encoder, groups, material.config), "whole": predict},
+        repeats=subject.repeats,
+    )
+    what = "one sentence in Python / the encoder's forward"
+    return [Figure("latency", what, "ratio", ratios(times["whole"], times["bare"]), at_most=1.5)]
 
 
 def _speed(
