@@ -5,11 +5,11 @@ import logging
 import re
 import shutil
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from html_page import Page
 
 import machamp_lite
 from machamp_lite.cli.commands import main
@@ -19,38 +19,6 @@ from machamp_lite.reporting.page import is_report, limited, render
 from machamp_lite.reporting.run_results import read_run, read_runs
 from machamp_lite.reporting.sentences import compare
 from machamp_lite.reporting.tables import label_sections, score_rows
-
-VOID = {"meta", "input", "br", "path", "use", "circle", "rect", "line"}
-
-
-class Page(HTMLParser):
-    """Checks that elements are closed, and collects tags, attributes, ids and texts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-    def attributes(self, name: str) -> list[str]:
-        return [value for _, attributes in self.tags if (value := attributes.get(name)) is not None]
 
 
 @pytest.fixture
