@@ -103,7 +103,7 @@ WRONG_CONFIGS = {
 
 def heavy_modules(program: str, folder: Path) -> set[str]:
     """The slow libraries that a program has imported when it ends."""
-    shown = "import sys; print(*sys.modules.keys() & {'torch', 'transformers', 'numpy', 'sacrebleu', 'peft'})"
+    shown = "import sys; print(*sys.modules.keys() & {'torch', 'transformers', 'numpy', 'sacrebleu', 'peft', 'optuna'})"
     done = subprocess.run(
         [sys.executable, "-c", f"{program}\n{shown}"],
         cwd=folder,
@@ -133,5 +133,17 @@ def test_an_error_in_a_config_is_reported_before_torch_is_imported(config: str, 
     program = """
 from machamp_lite.cli.main import train
 assert train(["--dataset_configs", "config.json"]) == 2
+"""
+    assert not heavy_modules(program, tmp_path)
+
+
+def test_an_error_in_a_search_space_is_reported_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "train.conllu").write_text("1\ta\tb\tX\n", encoding="utf-8")
+    config = CONFIG.replace("TASK", '{"task_type": "seq", "column_idx": 3}')
+    (tmp_path / "config.json").write_text(config, encoding="utf-8")
+    (tmp_path / "space.json").write_text('{"training.optimiser.lr": {"low": 0.1, "high": 1}}', encoding="utf-8")
+    program = """
+from machamp_lite.cli.tune import tune
+assert tune(["config.json", "--space", "space.json", "--trials", "3"]) == 2
 """
     assert not heavy_modules(program, tmp_path)

@@ -121,7 +121,8 @@ class Study:
         if not self._prunes or number == 0 or epoch >= num_epochs:
             return False
         trial = self._storage.get_trial(self._trial_id(number))
-        return self._pruner(num_epochs).prune(self._study, trial)
+        # Optuna's type is wrong: a pruner gives a number of numpy.
+        return bool(self._pruner(num_epochs).prune(self._study, trial))
 
     def finish(
         self, claim: Claim, state: State, *, score: float | None, seconds: float, fault: str | None = None

@@ -127,7 +127,10 @@ def report(study: Study, scores: list[float], *, num_epochs: int = 6, state: Any
     pruned = None
     for epoch, one in enumerate(scores, start=1):
         study.report(claim.trial.number, epoch, one)
-        if pruned is None and study.should_prune(claim.trial.number, epoch, num_epochs=num_epochs):
+        should_prune = study.should_prune(claim.trial.number, epoch, num_epochs=num_epochs)
+        # Optuna's pruners give numbers of numpy.
+        assert isinstance(should_prune, bool)
+        if pruned is None and should_prune:
             pruned = epoch
     study.finish(claim, "pruned" if pruned else state, score=scores[-1], seconds=1.0)
     return pruned
