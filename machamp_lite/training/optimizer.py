@@ -16,17 +16,19 @@ logger = logging.getLogger(__name__)
 RATE_RATIO = 32
 # The width of all-MiniLM-L6-v2, with which the rates of task types were measured.
 MEASURED_WIDTH = 384
+# The encoder's rate in a run over the lowest rate of its task types: with 4, treebanks and texts together score lower.
+HIGHEST_RATIO = 2
 
 
 @dataclass(frozen=True, kw_only=True)
 class LearningRates:
     """The highest learning rates of a run: those of the encoder, of each task's decoder, and of all else.
 
-    The encoder's rate is that of ``encoder_task``'s type.
+    ``reason`` says by which task the encoder's rate was chosen.
     """
 
     encoder: float
-    encoder_task: str
+    reason: str
     decoders: dict[str, float]
     other: float
 
@@ -35,15 +37,16 @@ class LearningRates:
         for task, rate in self.decoders.items():
             tasks_of.setdefault(rate, []).append(task)
         decoders = ", ".join(f"{rate:.3g} ({', '.join(tasks)})" for rate, tasks in tasks_of.items())
-        return f"learning rates: encoder {self.encoder:.3g} (as for '{self.encoder_task}'); decoders {decoders}"
+        return f"learning rates: encoder {self.encoder:.3g} ({self.reason}); decoders {decoders}"
 
 
 def learning_rates(config: Config, *, width: int) -> LearningRates:
     """The learning rates of a config, for an encoder with states of ``width`` numbers.
 
     A decoder has its task's ``learning_rate``, else ``lr``; if that is "auto", the rate of its task type. The encoder
-    has ``lr`` times ``decay_factor``; if these are "auto", the highest rate of all task types. Wider encoders get lower
-    rates where they are "auto": decoders in proportion to the width, encoders to its square.
+    has ``lr`` times ``decay_factor``; if these are "auto", the highest rate of all task types, but at most twice the
+    lowest. Wider encoders get lower rates where they are "auto": decoders in proportion to the width, encoders to its
+    square.
     """
     training = config.params.training
     lr, factor = training.optimizer.lr, training.learning_rate_scheduler.decay_factor
@@ -57,10 +60,17 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
         }
     else:
         factors = dict.fromkeys(tasks, 1.0)
-    encoder_task = max((name for name in tasks if tasks[name].is_on), key=lambda name: heads[name] * factors[name])
+    rates = {name: heads[name] * factors[name] for name in tasks if tasks[name].is_on}
+    highest, lowest = max(rates, key=rates.__getitem__), min(rates, key=rates.__getitem__)
+    limit = HIGHEST_RATIO * rates[lowest]
+    encoder, reason = (
+        (rates[highest], f"as for '{highest}'")
+        if rates[highest] <= limit
+        else (limit, f"{HIGHEST_RATIO} times that for '{lowest}'")
+    )
     return LearningRates(
-        encoder=heads[encoder_task] * factors[encoder_task],
-        encoder_task=encoder_task,
+        encoder=encoder,
+        reason=reason,
         decoders={name: task.learning_rate or heads[name] for name, task in tasks.items()},
         other=max(heads.values()),
     )
