@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from machamp_lite.api.run import Run
     from machamp_lite.api.training import train
     from machamp_lite.config.schema import Config
+    from machamp_lite.export.onnx_runtime import OnnxModel, load_onnx
     from machamp_lite.model.multitask_model import Model
     from machamp_lite.training.callbacks import Callback
 
@@ -38,6 +39,7 @@ __all__ = [
     "Tree",
     "load",
     "load_config",
+    "load_onnx",
     "train",
 ]
 
@@ -54,6 +56,7 @@ _LAZY = {
     "Tree": "api.prediction",
     "load": "api.predictor",
     "load_config": "api.configs",
+    "load_onnx": "export.onnx_runtime",
     "train": "api.training",
 }
 

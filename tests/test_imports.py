@@ -31,6 +31,7 @@ LAYERS = [
     "training",
     "tuning",
     "api",
+    "export",
     "__init__",
     "cli",
     "__main__",

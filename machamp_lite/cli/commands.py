@@ -11,8 +11,10 @@ from machamp_lite.cli.compare_weights import compare_weights, compare_weights_pa
 from machamp_lite.cli.completion import completion, completion_parser
 from machamp_lite.cli.convert import convert_config, convert_parser
 from machamp_lite.cli.error_reporting import run_command
+from machamp_lite.cli.export import export, export_parser
 from machamp_lite.cli.main import check, evaluate, predict, train
 from machamp_lite.cli.parser import Parser
+from machamp_lite.cli.push import card, card_parser, push, push_parser
 from machamp_lite.cli.report import report, report_parser
 from machamp_lite.cli.schema import schema, schema_parser
 from machamp_lite.cli.train_arguments import check_parser, train_parser
@@ -51,6 +53,9 @@ COMMANDS = {
     "tune-decisions": Subcommand(
         tune_decisions, tune_decisions_parser, "tune how tasks decide, on a file with gold labels"
     ),
+    "export": Subcommand(export, export_parser, "write the encoder, or the model as ONNX, for other programs"),
+    "card": Subcommand(card, card_parser, "print the model card of a run"),
+    "push": Subcommand(push, push_parser, "push a model to the Hugging Face hub"),
     "convert-config": Subcommand(convert_config, convert_parser, "write a config of MaChAmp with the current keys"),
     "schema": Subcommand(schema, schema_parser, "print the JSON Schema of configs, for editors"),
     "completion": Subcommand(completion, completion_parser, "print the completion script of a shell"),

@@ -1,10 +1,16 @@
 """Arranges the subwords of sentences in segments, which the encoder reads separately."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from machamp_lite.data.ragged_array import RaggedArray
+
+# Sentences with more subwords are split between words and predicted in parts, because the scores of a parser take
+# memory with the square of the number of words. Texts with more subwords are truncated.
+MAX_PART_SUBWORDS = 512
+MAX_TEXT_SUBWORDS = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +32,42 @@ class Segments:
         """The number of subwords of the longest segment."""
         starts, subwords = self.segment_starts, len(self.subword_ids)
         return subwords if len(starts) == 1 else int(np.diff(starts, append=subwords).max())
+
+
+def split_segments(segments: Segments, *, is_text: bool, max_subwords: int) -> list[tuple[Segments, slice]]:
+    """The parts in which a long sentence is predicted, with the words of each; of a long text only the first one.
+
+    A part has as many segments as fit ``max_subwords``, and at least one.
+    """
+    if len(segments.subword_ids) <= max_subwords or len(segments.segment_starts) == 1:
+        return [(segments, slice(None))]
+    parts = [_part(segments, start, end) for start, end in _spans(segments, max_subwords)]
+    return parts[:1] if is_text else parts
+
+
+def _spans(segments: Segments, limit: int) -> Iterator[tuple[int, int]]:
+    """The start and end of each part, in subwords."""
+    ends = [*segments.segment_starts[1:].tolist(), len(segments.subword_ids)]
+    start = last = 0
+    for end in ends:
+        if end - start > limit and last > start:
+            yield start, last
+            start = last
+        last = end
+    yield start, last
+
+
+def _part(segments: Segments, start: int, end: int) -> tuple[Segments, slice]:
+    first, last = np.searchsorted(segments.word_ends, [start, end]).tolist()
+    inside = (segments.segment_starts >= start) & (segments.segment_starts < end)
+    part = Segments(
+        segments.subword_ids[start:end],
+        segments.type_ids[start:end],
+        segments.segment_starts[inside] - start,
+        segments.word_starts[first:last] - start,
+        segments.word_ends[first:last] - start,
+    )
+    return part, slice(first, last)
 
 
 @dataclass(frozen=True, slots=True)

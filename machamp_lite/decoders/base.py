@@ -33,6 +33,7 @@ from machamp_lite.weighting.class_weights import given_weights, scheme_weights
 from machamp_lite.weighting.losses import LabelObjective, weighted_count
 
 LanguageModelKind = Literal["masked", "sequence"]
+GraphDecoding = Literal["labels", "label_sets", "edit_scripts", "numbers", "distributions", "paths", "trees"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Decoder(nn.Module, ABC):
     # By name of a parameter, the dimensions whose first rows belong to the labels of the vocabulary. A run that starts
     # from a model keeps the rows of the labels that both have; without this, changed labels make the decoder new.
     label_dimensions: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    # How ``export`` decodes ``graph_outputs`` without torch; None for task types that are not exported to ONNX.
+    graph_decoding: ClassVar[GraphDecoding | None] = None
     # The regular expression that each label in the vocabulary of a model folder must match.
     label_pattern: ClassVar[str] = ".*"
 
@@ -244,6 +247,18 @@ class Decoder(nn.Module, ABC):
     def adapt_to_ensemble(self, members: Sequence[Any]) -> None:
         """Changes this decoder, a copy of the first of ``members``, so that it decodes their average scores."""
 
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """What an ONNX graph computes for each item, with the decisions of the task. *Shape:* (N, D) -> (N, ...)."""
+        raise NotImplementedError(f"{type(self).__name__} has no ONNX graph")
+
+    def decoding_arrays(self) -> dict[str, Tensor]:
+        """Further numbers from which ``graph_outputs`` are decoded."""
+        return {}
+
+    def decoding_options(self) -> dict[str, Any]:
+        """Further options, as JSON, with which ``graph_outputs`` are decoded."""
+        return {}
+
     def gold_likelihood(self, scores: Any, gold: GoldItems) -> GoldLikelihood:
         """What the scores say of the gold labels; only task types with the option ``temperature`` have it."""
         raise NotImplementedError(f"{type(self).__name__} has no probabilities to calibrate")
@@ -293,6 +308,7 @@ class LabelDecoder(Decoder):
     """Scores C classes by one linear layer; by default one label per item, cross-entropy and argmax."""
 
     one_row_per_label = True
+    graph_decoding: ClassVar[GraphDecoding | None] = "labels"
     # Whether an item has exactly one label, so that its probabilities sum to 1.
     labels_are_exclusive: ClassVar[bool] = True
     label_dimensions: ClassVar[Mapping[str, tuple[int, ...]]] = {"scores.weight": (0,), "scores.bias": (0,)}
@@ -320,6 +336,11 @@ class LabelDecoder(Decoder):
     def log_probabilities(self, scores: Any) -> Tensor:
         """The log-probability of each class. *Shape:* -> (N, C)."""
         return scores.float().log_softmax(-1)
+
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """The id of the predicted class (N,), and the log-probability of each class (N, C)."""
+        scores = self.scores(hidden)
+        return {"ids": self.best_ids(scores), "log_probabilities": self.log_probabilities(scores)}
 
     def average(self, members: Sequence[Any], scores: Sequence[Any]) -> Any:
         """The logarithm of the mean probability of each class. *Shape:* (N, C) each -> (N, C)."""

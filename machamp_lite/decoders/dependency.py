@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import compress
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -62,6 +62,7 @@ class Dependency(Decoder):
     one_row_per_label = True
     items_are_independent = False
     labels_are_arcs = True
+    graph_decoding = "trees"
     label_dimensions = dict.fromkeys(("relations.bilinear", "relations.linear.weight", "relations.linear.bias"), (0,))
     Options = DependencyOptions
     # The relations that roots (row 0) and other words (row 1) cannot have. *Shape:* (2, R).
@@ -123,12 +124,43 @@ class Dependency(Decoder):
         """*Shape:* (W, D), (B,) -> see ``DependencyScores``."""
         # The root is one more row, so that one matrix multiplication is enough.
         rows = torch.cat([hidden, self.root.unsqueeze(0).to(hidden.dtype)])
+        arc_dependent, arc_head, tag_dependent, tag_head = self._projected(rows)
+        arcs = self.arcs(pad(arc_dependent[:-1], lengths), _pad_with_root(arc_head, lengths))
+        return DependencyScores(arcs.float(), tag_dependent[:-1], tag_head, lengths)
+
+    def _projected(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """The vectors of words as dependents and as heads, for arcs and for relations. *Shape:* (N, D) -> (N, ...)."""
         projected = self.project(self.dropout(rows))
         if self.config.activation == "elu":
             projected = functional.elu(projected, inplace=True)
-        arc_dependent, arc_head, tag_dependent, tag_head = self.dropout(projected).split(self.widths, dim=-1)
-        arcs = self.arcs(pad(arc_dependent[:-1], lengths), _pad_with_root(arc_head, lengths))
-        return DependencyScores(arcs.float(), tag_dependent[:-1], tag_head, lengths)
+        return self.dropout(projected).split(self.widths, dim=-1)
+
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """The vectors of words, those of dependents in arcs multiplied by the bilinear map. *Shape:* (W, ...) each."""
+        arc_dependent, arc_head, tag_dependent, tag_head = self._projected(hidden)
+        return {
+            "dependents": self.arcs.map_dependents(arc_dependent),
+            "heads": arc_head,
+            "relation_dependents": tag_dependent,
+            "relation_heads": tag_head,
+        }
+
+    def decoding_arrays(self) -> dict[str, Tensor]:
+        """The vectors of the root, the map of relations, and the relations that words cannot have."""
+        _, arc_head, _, tag_head = self._projected(self.root.unsqueeze(0))
+        relations: Any = self.relations
+        return {
+            "root_head": arc_head,
+            "root_relation_head": tag_head,
+            "bilinear": relations.bilinear,
+            "linear": relations.linear.weight,
+            "bias": relations.linear.bias,
+            "forbidden": self.forbidden,
+        }
+
+    def decoding_options(self) -> dict[str, Any]:
+        """The temperature, and the relation between the parts of a long sentence."""
+        return {"temperature": self.temperature, "loose": self._loose_relation("")}
 
     def item_losses(self, scores: DependencyScores, gold: Tensor) -> list[Tensor]:
         """Cross-entropy of the heads of annotated words, and of relations for gold heads.

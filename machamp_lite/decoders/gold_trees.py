@@ -13,7 +13,7 @@ from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import LabelIssue
 from machamp_lite.decoders.label_cells import read_column
 from machamp_lite.errors import DataError
-from machamp_lite.nn.spanning_tree import cyclic_words
+from machamp_lite.nn.best_tree import cyclic_words
 
 # The position of the head (0 is the root) and the relation of a word.
 Arc = tuple[int, str]

@@ -35,6 +35,7 @@ class MultiSeq(LabelDecoder):
     Options: ClassVar[type[MultiSeqOptions]] = MultiSeqOptions
     one_row_per_label = False
     labels_are_exclusive = False
+    graph_decoding = "label_sets"
 
     def make_objective(self) -> BinaryObjective:
         """Binary cross-entropy of each label, or a loss that replaces it; class weights are those of positive items."""
@@ -119,6 +120,12 @@ class MultiSeq(LabelDecoder):
     def log_probabilities(self, scores: Tensor) -> Tensor:
         """The log-probability of each label, independent of the threshold. *Shape:* (N, C) -> (N, C)."""
         return functional.logsigmoid(divided(scores, self.config.temperature))
+
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """Which labels are predicted, and the log-probability of each label. *Shape:* (N, C) each."""
+        scores = self.scores(hidden)
+        probabilities = divided(scores, self.config.temperature).sigmoid()
+        return {"chosen": probabilities > self._thresholds(scores), "log_probabilities": self.log_probabilities(scores)}
 
     def average(self, members: Sequence[Any], scores: Sequence[Any]) -> Any:
         """The log-odds of the mean probability of each label. *Shape:* (N, C) each -> (N, C)."""

@@ -27,6 +27,7 @@ class ProbDistr(Decoder):
     """One linear layer and a softmax. Gold numbers are divided by their sum, so that they may also be counts."""
 
     Options = ProbDistrOptions
+    graph_decoding = "distributions"
 
     def __init__(self, *, config: ProbDistrOptions, vocabulary: Vocabulary, width: int) -> None:
         super().__init__(config=config, vocabulary=vocabulary, width=width)
@@ -86,6 +87,10 @@ class ProbDistr(Decoder):
     def average(self, members: Sequence[Any], scores: Sequence[Tensor]) -> Tensor:
         """The logarithm of the mean distribution. *Shape:* (B, C) each -> (B, C)."""
         return log_mean_exp(scores)
+
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """The distribution of each sentence. *Shape:* (B, C)."""
+        return {"distributions": self.scores(hidden).log_softmax(-1).exp()}
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The distribution of each sentence."""

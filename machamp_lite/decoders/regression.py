@@ -22,6 +22,7 @@ class Regression(Decoder):
     """
 
     Options = RegressionOptions
+    graph_decoding = "numbers"
     label_pattern = r"-?[0-9]{1,400}(\.[0-9]{1,400})?(e[-+][0-9]{1,3})?"
 
     mean: Tensor
@@ -68,6 +69,10 @@ class Regression(Decoder):
         """The mean of the numbers. *Shape:* (B,) each -> (B,)."""
         numbers = [own * one.std + one.mean for one, own in zip(members, scores, strict=True)]
         return (torch.stack(numbers).mean(0) - self.mean) / self.std
+
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """The number of each sentence. *Shape:* (B,)."""
+        return {"numbers": self.score(hidden).squeeze(-1) * self.std + self.mean}
 
     def decode(self, scores: Tensor, sentences: Sequence[Sequence[str]]) -> list[list[Any]]:
         """The number of each sentence."""

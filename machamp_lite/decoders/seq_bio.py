@@ -1,7 +1,7 @@
 """``seq_bio``: one span label per word, from one column; predictions always follow the scheme of the labels."""
 
 from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,6 +30,7 @@ class SeqBio(LabelDecoder):
 
     Options = SeqBioOptions
     items_are_independent = False
+    graph_decoding = "paths"
     # Transitions have one more row, for the start of a sentence.
     label_dimensions: ClassVar = {**LabelDecoder.label_dimensions, "crf.transitions": (0, 1), "crf.ends": (0,)}
 
@@ -137,6 +138,22 @@ class SeqBio(LabelDecoder):
             names=self.vocabulary.labels,
             scheme=scheme_of(self.config),
         )
+
+    def graph_outputs(self, hidden: Tensor) -> dict[str, Tensor]:
+        """The scores of each word's labels, without transitions. *Shape:* (W, C)."""
+        return {"emissions": self.scores(hidden)}
+
+    def decoding_arrays(self) -> dict[str, Tensor]:
+        """The scores of transitions and of last labels."""
+        return {"transitions": self.crf.transitions, "ends": self.crf.ends}
+
+    def decoding_options(self) -> dict[str, Any]:
+        """The scheme, and how spans are chosen."""
+        return {
+            "scheme": scheme_of(self.config).name,
+            "temperature": self.temperature,
+            "min_confidence": self.config.min_confidence,
+        }
 
     def log_probabilities(self, scores: BioScores) -> Tensor:
         """Marginal log-probabilities: sums over all paths of the sentence in the scheme. *Shape:* -> (N, C)."""

@@ -22,6 +22,7 @@ class String2String(LabelDecoder):
 
     Options = String2StringOptions
     labels_are_classes = False
+    graph_decoding = "edit_scripts"
 
     @classmethod
     def classes(cls, labels: Sequence[str], words: Iterable[str]) -> list[str]:

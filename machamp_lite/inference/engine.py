@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from machamp_lite.config.schema import BatchingParams
-from machamp_lite.data.segments import Segments
+from machamp_lite.data.segments import MAX_PART_SUBWORDS, MAX_TEXT_SUBWORDS, Segments, split_segments
 from machamp_lite.dataloading.batch import Batch
 from machamp_lite.dataloading.batch_sampler import make_batches
 from machamp_lite.dataloading.example import Example
@@ -20,11 +20,6 @@ from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
 
 logger = logging.getLogger(__name__)
-
-# Sentences with more subwords are split between words and predicted in parts, because the scores of a parser take
-# memory with the square of the number of words. Texts with more subwords are truncated.
-MAX_PART_SUBWORDS = 512
-MAX_TEXT_SUBWORDS = 2**16
 
 T = TypeVar("T")
 
@@ -236,45 +231,21 @@ def autocast(model: Model) -> torch.autocast:
 
 def split_long_example(example: Example) -> list[Example]:
     """The example itself, or its parts without labels, each with as many segments as fit ``MAX_PART_SUBWORDS``."""
-    segments = example.segments
-    size, items = len(segments.subword_ids), len(segments.word_ends)
-    is_text = not items or example.input_type == "subwords"
+    is_text = not len(example.segments.word_ends) or example.input_type == "subwords"
     limit = MAX_TEXT_SUBWORDS if is_text else MAX_PART_SUBWORDS
-    if size <= limit or len(segments.segment_starts) == 1:
+    parts = split_segments(example.segments, is_text=is_text, max_subwords=limit)
+    if parts[0][0] is example.segments:
         return [example]
-    parts = [_part(example, start, end) for start, end in _spans(segments, limit)]
-    return parts[:1] if is_text else parts
+    return [_part(example, segments, words) for segments, words in parts]
 
 
-def _spans(segments: Segments, limit: int) -> Iterator[tuple[int, int]]:
-    """The start and end of each part, in subwords."""
-    ends = [*segments.segment_starts[1:].tolist(), len(segments.subword_ids)]
-    start = last = 0
-    for end in ends:
-        if end - start > limit and last > start:
-            yield start, last
-            start = last
-        last = end
-    yield start, last
-
-
-def _part(example: Example, start: int, end: int) -> Example:
-    segments, items = example.segments, len(example.segments.word_ends)
-    first, last = np.searchsorted(segments.word_ends, [start, end]).tolist()
-    inside = (segments.segment_starts >= start) & (segments.segment_starts < end)
-    part = Segments(
-        segments.subword_ids[start:end],
-        segments.type_ids[start:end],
-        segments.segment_starts[inside] - start,
-        segments.word_starts[first:last] - start,
-        segments.word_ends[first:last] - start,
-    )
-    words, ids = example.words, example.dataset_ids
+def _part(example: Example, segments: Segments, chosen: slice) -> Example:
+    words, ids, items = example.words, example.dataset_ids, len(example.segments.word_ends)
     return dataclasses.replace(
         example,
-        segments=part,
-        words=words[first:last] if len(words) == items else words,
-        dataset_ids=ids[first:last] if ids is not None and len(ids) == items else ids,
+        segments=segments,
+        words=words[chosen] if len(words) == items else words,
+        dataset_ids=ids[chosen] if ids is not None and len(ids) == items else ids,
         labels={},
         gold={},
         gold_items={},

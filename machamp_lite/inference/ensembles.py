@@ -7,11 +7,16 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.run_files import SUMMARY
 from machamp_lite.model.ensemble import Ensemble
+from machamp_lite.model.hub import find_or_download
 from machamp_lite.model.multitask_model import Model
 
 
-def load_predictor(path: str | Path, *, device: str = "cpu") -> Model:
-    """Loads a model folder or run folder, or a group of runs; raises ``ConfigError`` naming a bad file."""
+def load_predictor(path: str | Path, *, device: str = "cpu", revision: str | None = None) -> Model:
+    """Loads a model folder or run folder, a group of runs, or ``user/name`` from the Hugging Face hub.
+
+    ``revision`` is a branch, tag or commit on the hub. Raises ``ConfigError`` naming a bad file.
+    """
+    path = find_or_download(path, revision=revision)
     document = read_json_object(Path(path) / SUMMARY)
     if not document:
         return load_accelerated(path, device=device)

@@ -32,6 +32,7 @@ INSTALLED_COPIES = {
     ),
 }
 
+_WEIGHTS = "model.safetensors"
 # The number of names of weights in a warning.
 NAMES_SHOWN = 3
 _LOADERS: dict[str, Any] = {
@@ -70,7 +71,7 @@ def _installed_copy(name: str) -> str | None:
     if spec is None or not spec.origin:
         return None
     path = Path(spec.origin).parent / folder
-    weights = path / "model.safetensors"
+    weights = path / _WEIGHTS
     if not weights.is_file():
         return None
     found = sha256(weights)
@@ -80,6 +81,18 @@ def _installed_copy(name: str) -> str | None:
         )
         return None
     return str(path)
+
+
+def describe_origin(name: str, encoder: Any) -> dict[str, str]:
+    """The name of a pretrained encoder without its folders, and the SHA-256 of its weights or its commit on the hub."""
+    path = Path(find_pretrained(name))
+    found = {"name": path.name if Path(name).is_dir() else name}
+    commit = getattr(encoder.config, "_commit_hash", None)
+    if (path / _WEIGHTS).is_file():
+        found["sha256"] = sha256(path / _WEIGHTS)
+    elif isinstance(commit, str):
+        found["revision"] = commit
+    return found
 
 
 def load_tokenizer(name: str, *, is_saved_model: bool = False) -> Any:

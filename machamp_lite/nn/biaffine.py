@@ -21,7 +21,11 @@ class ArcScores(nn.Module):
 
     def forward(self, dependents: Tensor, heads: Tensor) -> Tensor:
         """*Shape:* (B, L, D), (B, H, D) -> (B, L, H)."""
-        return functional.linear(dependents, self.bilinear.t(), self.head_bias) @ heads.transpose(1, 2)
+        return self.map_dependents(dependents) @ heads.transpose(1, 2)
+
+    def map_dependents(self, dependents: Tensor) -> Tensor:
+        """What is multiplied by the vectors of heads. *Shape:* (..., D) -> (..., D)."""
+        return functional.linear(dependents, self.bilinear.t(), self.head_bias)
 
 
 class PairLabelScores(nn.Module):

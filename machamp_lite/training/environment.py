@@ -4,19 +4,27 @@ import os
 import platform
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
 
+from machamp_lite.config.schema import Params
 from machamp_lite.dataloading.datasets import RunData
 from machamp_lite.dataloading.example_store import ExampleStore
+from machamp_lite.model.pretrained import describe_origin
 from machamp_lite.training.distributed import Processes
 
 PACKAGES = ("machamp_lite", "torch", "transformers", "numpy", "safetensors")
 
 
-def environment_document(data: RunData, *, device: str, processes: Processes) -> dict[str, Any]:
-    """The content of environment.json: it depends on the start of the run only, so that a resumed run keeps it."""
+def environment_document(
+    data: RunData, *, device: str, processes: Processes, encoder: Mapping[str, str]
+) -> dict[str, Any]:
+    """The content of environment.json: it depends on the start of the run only, so that a resumed run keeps it.
+
+    ``encoder`` is the origin of the pretrained encoder.
+    """
     return {
         "versions": {"python": platform.python_version(), **_versions()},
         "machine": {
@@ -34,7 +42,18 @@ def environment_document(data: RunData, *, device: str, processes: Processes) ->
             for name in data.train
         },
         "checksums": dict(data.checksums),
+        "encoder": dict(encoder),
     }
+
+
+def encoder_origin(params: Params, encoder: Any, *, retrain: str | Path | None) -> dict[str, str]:
+    """The pretrained encoder of a run, or the model that it starts from, without folders of this machine."""
+    name = Path(params.transformer_model).name
+    if retrain is not None:
+        return {"name": name, "retrained_from": Path(retrain).resolve().name}
+    if params.reset_transformer_model:
+        return {"name": name, "weights": "random"}
+    return describe_origin(params.transformer_model, encoder)
 
 
 def _versions() -> dict[str, str]:

@@ -35,7 +35,7 @@ from machamp_lite.training.checkpoint import (
 from machamp_lite.training.data import check_same_data, read_data
 from machamp_lite.training.dev_predictions import predict_dev, warn_of_changed_data
 from machamp_lite.training.distributed import SINGLE_PROCESS, Processes
-from machamp_lite.training.environment import environment_document
+from machamp_lite.training.environment import encoder_origin, environment_document
 from machamp_lite.training.epoch_log import EpochLog
 from machamp_lite.training.model_setup import build_model, log_model, with_init_model
 from machamp_lite.training.optimizer import make_optimizer
@@ -206,7 +206,12 @@ class TrainingRun:
         start_state(self.state_folder, loaded.model)
         run_folder.remove_older_run(self.folder)
         run_folder.write_configs(self.folder, loaded.config)
-        environment = environment_document(loaded.data, device=self.device, processes=self.processes)
+        environment = environment_document(
+            loaded.data,
+            device=self.device,
+            processes=self.processes,
+            encoder=encoder_origin(loaded.config.params, loaded.model.pretrained.encoder, retrain=self.retrain),
+        )
         run_folder.write_environment(self.folder, environment)
 
     def _make_trainer(

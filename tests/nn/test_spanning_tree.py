@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from machamp_lite.nn.spanning_tree import cyclic_words, decode_trees
+from machamp_lite.nn.best_tree import cyclic_words, decode_tree
+from machamp_lite.nn.spanning_tree import decode_trees
 
 Change = Callable[[Tensor], Tensor]
 
@@ -39,7 +40,9 @@ def total(scores: Tensor, trees: np.ndarray) -> np.ndarray:
 
 
 def decode_one(scores: Tensor) -> np.ndarray:
-    return decode_trees(scores[None], [len(scores)])
+    heads = decode_trees(scores[None], [len(scores)])
+    assert (heads == decode_tree(scores.numpy())).all()
+    return heads
 
 
 def random_batch(lengths: list[int], *, seed: int) -> Tensor:

@@ -1,0 +1,207 @@
+"""Decodes the outputs of an ONNX graph with NumPy: one class per kind of decoding, as decoders do it with torch."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from machamp_lite.config.task_types import Level
+from machamp_lite.data.edit_script import apply_script
+from machamp_lite.data.records import EMPTY
+from machamp_lite.data.span_schemes import EDGE, SCHEMES, Span, outside_label
+from machamp_lite.export.manifest import ExportedTask
+from machamp_lite.nn.best_tree import decode_tree
+
+Arrays = Mapping[str, np.ndarray]
+# The score of a transition that violates the scheme, as in the CRF of torch.
+_FORBIDDEN = -1e30
+
+
+class TaskDecoding:
+    """Labels from the outputs for the items of one sentence, its N words or the sentence itself, with C labels."""
+
+    def __init__(self, task: ExportedTask, level: Level, arrays: Arrays) -> None:
+        self.labels = task.labels
+        self.options = task.options
+        self.level = level
+        self.arrays = arrays
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """The predicted labels of the items."""
+        raise NotImplementedError
+
+    def probabilities(self, outputs: Arrays) -> np.ndarray | None:
+        """The probability of each label of each item; None if there is none. *Shape:* (N, C)."""
+        found = outputs.get("log_probabilities")
+        return None if found is None else np.exp(found)
+
+    def join(self, parts: Sequence[list[Any]]) -> list[Any]:
+        """The labels of a long sentence from those of its parts; the label of a whole sentence is that of part 0."""
+        return [label for part in parts for label in part] if self.level == "word" else parts[0]
+
+
+class Labels(TaskDecoding):
+    """The predicted class is an output of the graph."""
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """One label per item."""
+        return [self.labels[number] for number in outputs["ids"].tolist()]
+
+
+class EditScripts(Labels):
+    """The classes are edit scripts."""
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """Each word changed by its script; a script that does not fit leaves the word unchanged."""
+        scripts = super().decode(outputs, words)
+        return [apply_script(word, script) or word for word, script in zip(words, scripts, strict=True)]
+
+    def probabilities(self, outputs: Arrays) -> np.ndarray | None:
+        """None: several scripts can have the same result."""
+        return None
+
+
+class LabelSets(TaskDecoding):
+    """Which labels are predicted is an output of the graph."""
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """The labels of each item, joined in alphabetical order, or ``_``."""
+        rows = [[self.labels[number] for number in np.flatnonzero(row)] for row in outputs["chosen"]]
+        return ["|".join(sorted(row, key=str.lower)) or EMPTY for row in rows]
+
+
+class Numbers(TaskDecoding):
+    """Numbers are outputs of the graph."""
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """One number per item."""
+        found: list[Any] = outputs["numbers"].tolist()
+        return found
+
+
+class Distributions(TaskDecoding):
+    """Distributions are outputs of the graph."""
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """One distribution per item."""
+        return [tuple(row) for row in outputs["distributions"].tolist()]
+
+
+class Paths(TaskDecoding):
+    """The best path of labels in a span scheme: a linear-chain CRF, see ``machamp_lite/nn/crf.py``."""
+
+    def __init__(self, task: ExportedTask, level: Level, arrays: Arrays) -> None:
+        super().__init__(task, level, arrays)
+        self.scheme, labels = SCHEMES[self.options["scheme"]], self.labels
+        self.temperature = float(self.options["temperature"])
+        self.min_confidence = float(self.options["min_confidence"])
+        self.outside = outside_label(labels, self.scheme)
+        self.allowed = np.array([[self.scheme.allows(one, other) for other in labels] for one in [*labels, EDGE]])
+        self.continues = np.array([[self.scheme.continues_span(one, other) for other in labels] for one in labels])
+        self.may_end = np.array([self.scheme.allows(label, EDGE) for label in labels])
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """The best path, without spans below ``min_confidence``."""
+        path = self._viterbi(outputs["emissions"])
+        if self.min_confidence > 0 and self.outside is not None:
+            for span in self.scheme.spans([self.labels[label] for label in path]):
+                if self.span_probability(outputs["emissions"], span) < self.min_confidence:
+                    path[span[0] : span[1]] = self.outside
+        return [self.labels[label] for label in path]
+
+    def probabilities(self, outputs: Arrays) -> np.ndarray:
+        """The marginal probability of each label: sums over all paths in the scheme. *Shape:* (W, C)."""
+        emissions = outputs["emissions"] / self.temperature
+        start, steps, ends = self._scores(self.temperature)
+        forward, backward = [start + emissions[0]], [ends]
+        for row in emissions[1:]:
+            forward.append(_log_sum(forward[-1][:, None] + steps, 0) + row)
+        for row in emissions[:0:-1]:
+            backward.append(_log_sum(steps + (row + backward[-1]), 1))
+        marginals = np.array(forward) + np.array(backward[::-1])
+        return np.exp(marginals - _log_sum(marginals, 1)[:, None])
+
+    def span_probability(self, emissions: np.ndarray, span: Span) -> float:
+        """The probability of a span: of all paths that have exactly this span."""
+        return float(np.exp(min(0.0, self._log_total(emissions, span) - self._log_total(emissions))))
+
+    def _scores(self, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The scores of first labels, transitions and last labels. *Shape:* (C,), (C, C), (C,)."""
+        transitions = np.where(self.allowed, self.arrays["transitions"] / temperature, _FORBIDDEN)
+        return transitions[-1], transitions[:-1], np.where(self.may_end, self.arrays["ends"] / temperature, _FORBIDDEN)
+
+    def _viterbi(self, emissions: np.ndarray) -> np.ndarray:
+        start, transitions, ends = self._scores()
+        scores, steps = start + emissions[0], []
+        for row in emissions[1:]:
+            following = scores[:, None] + transitions
+            steps.append(following.argmax(0))
+            scores = following.max(0) + row
+        path = [int((scores + ends).argmax())]
+        for previous in reversed(steps):
+            path.append(int(previous[path[-1]]))
+        return np.array(path[::-1])
+
+    def _log_total(self, emissions: np.ndarray, span: Span | None = None) -> float:
+        """The logarithm of the sum over all paths, or over those that have exactly this span."""
+        emissions = emissions / self.temperature
+        start, transitions, ends = self._scores(self.temperature)
+        inside = np.where(self.continues, transitions, _FORBIDDEN)
+        apart = np.where(self.continues, _FORBIDDEN, transitions)
+        first, end, kind = span or (-1, -1, "")
+        parsed = [self.scheme.parse(label) if self.scheme.marks_span(label) else None for label in self.labels]
+        is_other = np.array([mark is None or mark[1] != kind for mark in parsed])
+        scores = start + emissions[0]
+        for position, row in enumerate(emissions):
+            if position:
+                steps = apart if position in (first, end) else inside if first < position < end else transitions
+                scores = _log_sum(scores[:, None] + steps, 0) + row
+            if position == first:
+                scores = np.where(is_other, _FORBIDDEN, scores)
+        return float(_log_sum(scores + ends, 0))
+
+
+class Trees(TaskDecoding):
+    """The best dependency tree with one root, and the best relation of each arc."""
+
+    def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
+        """The position of the head (0 is the root) and the relation of each word."""
+        arrays = self.arrays
+        arcs = outputs["dependents"] @ np.concatenate([arrays["root_head"], outputs["heads"]]).T
+        heads = decode_tree(arcs)
+        dependents = outputs["relation_dependents"]
+        of_heads = np.concatenate([arrays["root_relation_head"], outputs["relation_heads"]])[heads]
+        relations, width, _ = arrays["bilinear"].shape
+        mapped = (of_heads @ arrays["bilinear"].reshape(-1, width).T).reshape(-1, relations, width)
+        scores = (mapped @ dependents[:, :, None])[:, :, 0]
+        scores += np.concatenate([dependents, of_heads], 1) @ arrays["linear"].T + arrays["bias"]
+        scores[arrays["forbidden"][(heads > 0).astype(int)]] = -np.inf
+        chosen = [self.labels[number] for number in scores.argmax(1)]
+        return list(zip(heads.tolist(), chosen, strict=True))
+
+    def join(self, parts: Sequence[list[Any]]) -> list[Any]:
+        """One tree from those of all parts: the roots of later parts become dependents of the first root."""
+        joined = list(parts[0])
+        first_root = next(word for word, (head, _) in enumerate(joined, start=1) if head == 0)
+        for part in parts[1:]:
+            start = len(joined)
+            for head, relation in part:
+                arc = (head + start, relation) if head else (first_root, self.options["loose"] or relation)
+                joined.append(arc)
+        return joined
+
+
+def _log_sum(values: np.ndarray, axis: int) -> np.ndarray:
+    highest = values.max(axis, keepdims=True)
+    return np.squeeze(highest, axis) + np.log(np.exp(values - highest).sum(axis))
+
+
+DECODINGS: dict[str, type[TaskDecoding]] = {
+    "labels": Labels,
+    "edit_scripts": EditScripts,
+    "label_sets": LabelSets,
+    "numbers": Numbers,
+    "distributions": Distributions,
+    "paths": Paths,
+    "trees": Trees,
+}

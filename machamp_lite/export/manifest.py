@@ -1,0 +1,98 @@
+"""What an ONNX folder says about its model; imports no torch.
+
+onnx.json            this module: datasets, tasks with their labels, tokenizer settings, provenance
+model.onnx           encoder and heads: padded subwords in, scores or decisions of each item out
+decoding.safetensors arrays that decoding needs: transitions of a CRF, maps of a parser
+tokenizer.json       the tokenizer of the encoder
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from machamp_lite.config.task_types import Level, Pooling, StrictModel
+from machamp_lite.errors import ConfigError
+from machamp_lite.files.checksums import read_json_object
+
+MANIFEST, GRAPH, ARRAYS, TOKENIZER = "onnx.json", "model.onnx", "decoding.safetensors", "tokenizer.json"
+# Raised when files or the inputs of the graph change.
+FORMAT = 1
+_EXPECTED = "expected a folder that machamp-lite export --onnx has written"
+
+
+class TokenizerSettings(StrictModel):
+    """How words and texts become subwords, as ``WordTokenizer`` has found out."""
+
+    unknown_id: int
+    pad_id: int
+    before: list[int]
+    between: list[int]
+    after: list[int]
+    second_text_type: int
+    prefix: str
+    between_words: list[int]
+    max_subwords: int
+    long_input: Literal["truncate", "stride"]
+
+
+class ExportedDataset(StrictModel):
+    """What sentences of a dataset are, and its tasks; ``texts`` is the number of texts, 0 for words.
+
+    ``dataset_id`` is an input of tasks with dataset embeddings; 0 is unknown.
+    """
+
+    texts: int
+    dataset_id: int
+    tasks: list[str]
+
+
+class ExportedSource(StrictModel):
+    """Which hidden states the graph pools: those of words or of sentences."""
+
+    level: Level
+    pooling: Pooling
+
+
+class ExportedTask(StrictModel):
+    """How a task is decoded. The outputs and arrays of task number N have names that begin with ``N.``."""
+
+    task_type: str
+    decoding: str
+    source: int
+    labels: list[str]
+    options: dict[str, Any]
+    outputs: list[str]
+
+
+class Manifest(StrictModel):
+    """The content of onnx.json."""
+
+    format: int
+    provenance: dict[str, Any]
+    precision: Literal["fp32", "int8"]
+    has_types: bool
+    has_dataset_ids: bool
+    tokenizer: TokenizerSettings
+    sources: list[ExportedSource]
+    datasets: dict[str, ExportedDataset]
+    tasks: dict[str, ExportedTask]
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Reads onnx.json; raises ``ConfigError`` for a folder that ``export --onnx`` has not written."""
+    path = folder / MANIFEST
+    document = read_json_object(path)
+    if not document:
+        raise ConfigError(f"{path}: is missing or no JSON object, {_EXPECTED}")
+    found = document.get("format")
+    if found != FORMAT:
+        raise ConfigError(f"{path}: found the format {found!r}, expected {FORMAT}; export the model again")
+    for name in (GRAPH, ARRAYS, TOKENIZER):
+        if not (folder / name).is_file():
+            raise ConfigError(f"{folder / name}: is missing, {_EXPECTED}")
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ConfigError(f"{path}: {' -> '.join(map(str, fault['loc']))}: {fault['msg']}") from None

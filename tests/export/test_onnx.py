@@ -1,0 +1,149 @@
+"""An exported model predicts in ONNX Runtime what it predicts here, without torch."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from machamp_lite.cli import commands
+from machamp_lite.config import load_config
+from machamp_lite.errors import ConfigError
+from machamp_lite.export.manifest import FORMAT, MANIFEST
+from machamp_lite.export.onnx_folder import export_onnx
+from machamp_lite.export.onnx_runtime import load_onnx
+from machamp_lite.inference.predictor import predict_words
+from machamp_lite.model.multitask_model import Model
+from machamp_lite.model.serialization import load_model, save_model
+from machamp_lite.training.run import build_model, read_data, seed_everything
+
+for package in ("onnx", "onnxruntime", "onnxscript"):
+    pytest.importorskip(package)
+
+WORD_TASKS: dict[str, dict[str, Any]] = {
+    "upos": {"task_type": "seq", "column_idx": 3, "tau": 0.5},
+    "lemma": {"task_type": "string2string", "column_idx": 2},
+    "feats": {"task_type": "multiseq", "column_idx": 5, "threshold": 0.3},
+    "tree": {"task_type": "dependency", "column_idx": 6},
+    "spans": {"task_type": "seq_bio", "column_idx": 8},
+    "mood": {"task_type": "classification", "column_idx": -1},
+}
+TEXT_TASKS: dict[str, dict[str, Any]] = {
+    "same": {"task_type": "classification", "column_idx": 2, "pooling": "attention"},
+    "topics": {"task_type": "multiclas", "column_idx": 3, "threshold": 0.3},
+    "degree": {"task_type": "regression", "column_idx": 4},
+    "votes": {"task_type": "probdistr", "column_idxs": [5, 6]},
+}
+WORDS = [["Anna", "reads", "the", "old", "books", "."], ["Run"], ["Who", "ran", "?"], "dogs the sleep old . ran Anna ? n't books who reads run do".split() * 2]
+TEXTS = [["a dog sleeps", "the dog rests"], ["he", "she"], ["trains " * 60, "buses run"]]
+
+
+@pytest.fixture
+def build(
+    encoders: dict[str, str],
+    dataset: dict[str, Any],
+    pair_dataset: dict[str, Any],
+    tiny_params: str,
+    write_config: Callable[..., str],
+) -> Callable[[str], Model]:
+    """A model with random weights that has a task of every type with a graph."""
+
+    def with_encoder(kind: str) -> Model:
+        datasets = {"WORDS": dataset | {"tasks": WORD_TASKS}, "TEXTS": pair_dataset | {"tasks": TEXT_TASKS}}
+        overrides = [f"transformer_model={encoders[kind]}"]
+        config = load_config([write_config(**datasets)], parameters_config=tiny_params, overrides=overrides)
+        seed_everything(1)
+        return build_model(config, read_data(config)).eval()
+
+    return with_encoder
+
+
+def assert_same_labels(model: Model, folder: Path) -> None:
+    exported = load_onnx(folder, threads=1)
+    for name, inputs in (("WORDS", WORDS), ("TEXTS", TEXTS)):
+        expected = predict_words(model, inputs, dataset=name)
+        found = exported.predict_words(inputs, dataset=name, batch_size=2)
+        for one, other in zip(found, expected, strict=True):
+            numbers = {task: labels for task, labels in other.items() if task in ("degree", "votes")}
+            assert {task: one[task] for task in other.keys() - numbers} == {
+                task: other[task] for task in other.keys() - numbers
+            }
+            for task, (value,) in numbers.items():
+                assert one[task][0] == pytest.approx(value, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_labels_are_those_of_prediction_and_no_torch_is_imported(build: Callable[[str], Model], tmp_path: Path) -> None:
+    model = build("wordpiece")
+    export_onnx(model, tmp_path / "onnx", provenance={"machamp_lite": "1"})
+    assert_same_labels(model, tmp_path / "onnx")
+    program = f"""
+import sys, machamp_lite
+model = machamp_lite.load_onnx({str(tmp_path / "onnx")!r})
+print(model.predict_words([["Anna", "reads"]], dataset="WORDS")[0]["upos"])
+assert not sys.modules.keys() & {{"torch", "transformers", "onnx", "onnxscript"}}
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == str(predict_words(model, [["Anna", "reads"]], dataset="WORDS")[0]["upos"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "distilbert", "electra", "modernbert", "t5", "gpt2", "llama"])
+def test_every_kind_of_encoder(build: Callable[[str], Model], tmp_path: Path, kind: str) -> None:
+    model = build(kind)
+    export_onnx(model, tmp_path / "onnx", provenance={})
+    assert_same_labels(model, tmp_path / "onnx")
+
+
+@pytest.mark.parametrize(("kind", "fault"), [("canine", "Python program|padding"), ("byt5", "Python program")])
+def test_encoders_that_cannot_be_exported_are_named(
+    build: Callable[[str], Model], tmp_path: Path, kind: str, fault: str
+) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        export_onnx(build(kind), tmp_path / "onnx", provenance={})
+    assert not (tmp_path / "onnx").exists()
+
+
+@pytest.mark.slow
+def test_the_command_writes_8_bits(build: Callable[[str], Model], tmp_path: Path) -> None:
+    save_model(build("wordpiece"), tmp_path / "model")
+    for name, flags in (("fp32", []), ("int8", ["--int8"])):
+        assert commands.main(["export", str(tmp_path / "model"), "--onnx", str(tmp_path / name), *flags]) == 0
+        manifest = json.loads((tmp_path / name / MANIFEST).read_text(encoding="utf-8"))
+        assert manifest["precision"] == name
+        assert manifest["provenance"]["command"].startswith("machamp-lite export")
+        assert str(tmp_path) not in json.dumps(manifest)
+    sizes = {name: (tmp_path / name / "model.onnx").stat().st_size for name in ("fp32", "int8")}
+    assert sizes["int8"] < sizes["fp32"]
+    found = load_onnx(tmp_path / "int8").predict_words(WORDS, dataset="WORDS")
+    expected = predict_words(load_model(tmp_path / "model"), WORDS, dataset="WORDS")
+    assert [entry.keys() for entry in found] == [entry.keys() for entry in expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"format": FORMAT + 1}, f"found the format {FORMAT + 1}, expected {FORMAT}"),
+        ({"tasks": 1}, "tasks: "),
+        ({"more": 1}, "more: "),
+        (None, "is missing or no JSON object"),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_line(tmp_path: Path, change: dict[str, Any] | None, fault: str) -> None:
+    for name in ("model.onnx", "decoding.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_bytes(b"")
+    tokenizer = {
+        "unknown_id": 0, "pad_id": 0, "before": [], "between": [], "after": [], "second_text_type": 0,
+        "prefix": "", "between_words": [], "max_subwords": 9, "long_input": "truncate",
+    }
+    document = {
+        "format": FORMAT, "provenance": {}, "precision": "fp32", "has_types": False, "has_dataset_ids": False,
+        "tokenizer": tokenizer, "sources": [], "datasets": {}, "tasks": {},
+    }
+    if change is not None:
+        (tmp_path / MANIFEST).write_text(json.dumps(document | change), encoding="utf-8")
+    with pytest.raises(ConfigError, match=fault):
+        load_onnx(tmp_path)
