@@ -37,7 +37,8 @@ TEXT_TASKS: dict[str, dict[str, Any]] = {
     "degree": {"task_type": "regression", "column_idx": 4},
     "votes": {"task_type": "probdistr", "column_idxs": [5, 6]},
 }
-WORDS = [["Anna", "reads", "the", "old", "books", "."], ["Run"], ["Who", "ran", "?"], "dogs the sleep old . ran Anna ? n't books who reads run do".split() * 2]
+LONG = "dogs the sleep old . ran Anna ? n't books who reads run do".split()
+WORDS = [["Anna", "reads", "the", "old", "books", "."], ["Run"], ["Who", "ran", "?"], LONG * 2]
 TEXTS = [["a dog sleeps", "the dog rests"], ["he", "she"], ["trains " * 60, "buses run"]]
 
 
