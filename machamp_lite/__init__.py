@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from machamp_lite.api.run import Run
     from machamp_lite.api.training import train
     from machamp_lite.config.schema import Config
-    from machamp_lite.export.onnx_runtime import OnnxModel, load_onnx
+    from machamp_lite.export.onnx_runtime import load_onnx
     from machamp_lite.model.multitask_model import Model
     from machamp_lite.training.callbacks import Callback
 

@@ -1,5 +1,6 @@
 """Predicts with a folder of ``machamp-lite export --onnx``, with ONNX Runtime, and without torch and transformers."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -54,6 +55,7 @@ class ExportedTokenizer(WordTokenizer):
         except Exception as error:
             # The package raises plain exceptions.
             raise ConfigError(f"{path}: holds no tokenizer that can be loaded ({first_line(error)})") from None
+        self.lock = threading.RLock()
         backend.no_padding()
         backend.no_truncation()
         self.tokenizer = lambda texts, **_: {

@@ -19,19 +19,38 @@ from machamp_lite.inference.ensembles import load_predictor
 from machamp_lite.inference.predictor import predict_words
 from machamp_lite.training.run import train
 
+TREEBANK = """\
+# text = The dogs don't sleep.
+# mood = statement
+1\tThe\tthe\tDET\t_\t_\t2\tdet\t_\t_
+2\tdogs\tdog\tNOUN\t_\t_\t5\tnsubj\t_\t_
+3\tdo\tdo\tAUX\t_\t_\t5\taux\t_\t_
+4\tn't\tnot\tPART\t_\t_\t5\tadvmod\t_\t_
+5\tsleep\tsleep\tVERB\t_\t_\t0\troot\t_\t_
+6\t.\t.\tPUNCT\t_\t_\t5\tpunct\t_\t_
+
+# text = Who ran?
+# mood = question
+1\tWho\twho\tPRON\t_\t_\t2\tnsubj\t_\t_
+2\tran\trun\tVERB\t_\t_\t0\troot\t_\t_
+3\t?\t?\tPUNCT\t_\t_\t2\tpunct\t_\t_
+
+"""
+TASKS = {
+    "upos": {"task_type": "seq", "column_idx": 3, "class_weights": "balanced"},
+    "tree": {"task_type": "dependency", "column_idx": 6},
+    "mood": {"task_type": "classification", "column_idx": -1},
+}
 WORDS = [["Anna", "reads", "books", "."]]
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, encoder: str) -> Path:
     """The folder of a run of one epoch, with a weighted task."""
-    from conftest import TREEBANK, UD_TASKS
-
     folder = tmp_path_factory.mktemp("private_place")
     (folder / "my_train.conllu").write_text(TREEBANK, encoding="utf-8")
     path = str(folder / "my_train.conllu")
-    tasks = UD_TASKS | {"upos": UD_TASKS["upos"] | {"class_weights": "balanced"}}
-    datasets = {"UD": {"train_data_path": path, "dev_data_path": path, "word_idx": 1, "tasks": tasks}}
+    datasets = {"UD": {"train_data_path": path, "dev_data_path": path, "word_idx": 1, "tasks": TASKS}}
     (folder / "config.json").write_text(json.dumps(datasets), encoding="utf-8")
     overrides = [f"transformer_model={encoder}", "encoder.max_input_length=64", "training.num_epochs=1"]
     train(load_config([folder / "config.json"], overrides=overrides), folder / "first", progress=False)
@@ -195,8 +214,8 @@ def test_the_card_describes_tasks_data_labels_and_weights(run: Path, capsys: pyt
     assert commands.main(["card", str(run)]) == 0
     text = capsys.readouterr().out
     assert "# first\n" in text
-    assert "| upos | seq | UD | words in column 1 | 8 |" in text
-    assert "| UD | 4 | 14 | 4 | 14 |" in text
+    assert "| upos | seq | UD | words in column 1 | 7 |" in text
+    assert "| UD | 2 | 9 | 2 | 9 |" in text
     assert '| upos | `{"class_weights": "balanced"}` |' in text
     assert "### upos (UD)" in text and "| NOUN |" in text
     assert f"machamp_lite {machamp_lite.__version__}" in text
