@@ -32,6 +32,7 @@ LAYERS = [
     "tuning",
     "api",
     "export",
+    "interfaces",
     "__init__",
     "cli",
     "__main__",

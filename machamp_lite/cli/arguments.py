@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import parse_device
+from machamp_lite.cli.output_formats import OUTPUT_FORMATS, output_format_faults
 from machamp_lite.cli.parser import Parser
 from machamp_lite.errors import ConfigError, counted, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
@@ -58,6 +59,7 @@ def predict_parser(prog: str) -> Parser:
             "runs/treebank data/ewt/test.conllu predicted.conllu",
             "runs/intents data/xsid/requests.txt predicted.conll --dataset INTENTS --raw_text",
             "runs/treebank - - --topn 3 < data/ewt/test.conllu",
+            "runs/intents data/xsid/requests.txt - --dataset INTENTS --raw_text --output_format jsonl",
         ],
     )
     parser.add_argument(
@@ -106,6 +108,12 @@ def predict_parser(prog: str) -> Parser:
     )
     parser.add_argument(
         "--sep", metavar="STRING", help="with several labels per item, the string between them (default: |)"
+    )
+    parser.add_argument(
+        "--output_format",
+        choices=OUTPUT_FORMATS,
+        help="write one JSON object per sentence with its words, labels, probabilities, spans and offsets (jsonl), or "
+        "CoNLL-U, and no scores (default: the format of the input)",
     )
     parser.add_argument(
         "--confidence",
@@ -271,5 +279,6 @@ def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
             f"--dataset: found {len(flags.dataset)} of them for {counted(len(flags.pairs), 'pair')} of files, expected "
             "one for all, or one per pair"
         )
+    yield from output_format_faults(flags)
     if flags.pre_tokenized and not flags.raw_text:
         yield "--pre_tokenized: has no effect without --raw_text, expected both"

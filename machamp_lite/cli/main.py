@@ -19,6 +19,7 @@ from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import choose_device
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import set_up_logging
+from machamp_lite.cli.output_formats import write_predictions
 from machamp_lite.cli.process import discard_output
 from machamp_lite.cli.score_files import score_files
 from machamp_lite.cli.score_output import print_scores
@@ -222,6 +223,10 @@ def _predict_files(
     unprinted: OSError | None = None
     for source, target, dataset in zip(sources, targets, datasets, strict=True):
         tracker = MetricTracker(find_dataset(model.config, dataset).tasks)
+        if flags.output_format is not None:
+            write_predictions(model, source, target, dataset=dataset, flags=flags, tasks=tasks)
+            print(f"written: {one_line(str(target))}", file=file, flush=True)
+            continue
         predict_file(
             model,
             source,

@@ -131,7 +131,7 @@ def predict_file(
             records = _first(records, max_sents, faults, str(source))
         start, sentences = time.perf_counter(), 0
         with (
-            _writing(target),
+            writing(target),
             record_writer(target, source, file_format) as write,
         ):
             for record in predict_records(
@@ -152,7 +152,7 @@ def predict_file(
     logger.debug("%s: %d sentences in %.1f s, %.0f per second", source, sentences, seconds, sentences / seconds)
     scores_file = scores_path(target)
     if scores_file is not None:
-        with _writing(scores_file):
+        with writing(scores_file):
             write_scores_file(
                 tracker,
                 scores_file,
@@ -325,7 +325,7 @@ def _first(records: Iterable[Record], number: int, faults: FaultList, path: str)
 
 
 @contextmanager
-def _writing(path: str | os.PathLike[str]) -> Iterator[None]:
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turns a system error about an output into an error of one line, unless the reader has closed a pipe."""
     try:
         yield

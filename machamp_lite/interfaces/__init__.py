@@ -1,0 +1,1 @@
+"""Models as parts of other libraries, and predictions in their formats."""
