@@ -221,6 +221,7 @@ def _num_threads() -> int:
 def _print_results(search: "Search", flags: argparse.Namespace, prog: str) -> None:
     from machamp_lite.cli.text_blocks import as_terminal_text
     from machamp_lite.cli.tuning_text import blocks
+    from machamp_lite.files.run_files import MODEL, REPORT
     from machamp_lite.tuning.page import write_search_report
     from machamp_lite.tuning.search import CONFIG, PARAMS
     from machamp_lite.tuning.trials import ranking
@@ -229,11 +230,16 @@ def _print_results(search: "Search", flags: argparse.Namespace, prog: str) -> No
     write_search_report(search)
     if flags.log_level <= logging.INFO:
         print(as_terminal_text(blocks(search), sys.stdout))
-    if not ranking(search.study.trials()):
+    best = ranking(search.study.trials())
+    if not best:
         raise TrainingError("tune: no trial is complete; see the lines above, and expected other values in --space")
     program = prog.removesuffix(" tune")
     configs = [str(search.folder / CONFIG)] if search.has_dataset_keys else flags.dataset_configs
     train = ["train", "--dataset_configs", *configs, "--parameters_config", str(search.folder / PARAMS)]
     if flags.log_level <= logging.INFO:
+        files = {"report": search.folder / REPORT, "best model": search.trial_folder(best[0]) / MODEL}
+        for name, path in files.items():
+            if path.exists():
+                print(f"{name}: {one_line(str(path))}")
         print(f"to train with the best values: {one_line(f'{program} {shlex.join(train)}')}")
     print(f"written: {one_line(str(search.folder / PARAMS))}")

@@ -57,7 +57,8 @@ def sentences(search: "Search", trials: Sequence[Trial]) -> Iterator[str]:
     improved = [step for number, step in enumerate(steps) if number == 0 or step[1] > steps[number - 1][1]]
     if len(improved) > 1:
         shown = ", ".join(f"{search.objective.as_text(score)} (trial {number})" for number, score in improved)
-        yield f"The best score so far was {shown}; {counted(trials[-1].number - best.number, 'later trial')} no better."
+        later = sum(trial.number > best.number and trial.state != "running" for trial in trials)
+        yield f"The best scores so far: {shown}; {counted(later, 'later trial')} without a better one."
     importance = search.study.importance()
     names = search.space.names()
     if importance:

@@ -119,8 +119,20 @@ def _name_values(axes: Any, dimension: Dimension) -> None:
         choices = dimension.values.choices[:MOST_CHOICES]
         axes.set_xticks(range(len(choices)), [shortened(as_text(value)) for value in choices])
         axes.set_xlim(-0.5, len(dimension.values.choices) - 0.5)
-    elif dimension.values.log:
+        return
+    # The whole range, with a margin.
+    low, high = dimension.values.low, dimension.values.high
+    if not dimension.values.log:
+        axes.set_xlim(low - (high - low) / 20, high + (high - low) / 20)
+    else:
+        from matplotlib.ticker import LogLocator, NullFormatter
+
         axes.set_xscale("log")
+        axes.set_xlim(low * (low / high) ** 0.05, high * (high / low) ** 0.05)
+        is_wide = high / low > 50
+        axes.xaxis.set_major_locator(LogLocator(subs=(1,) if is_wide else (1, 2, 5)))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _shown(objective: Objective, trial: Trial) -> float:
