@@ -71,7 +71,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, encoders: Encoders) -> Pat
         "training": {"num_epochs": 2, "precision": "fp32", "report": False},
     }
     (folder / "params.json").write_text(json.dumps(params), encoding="utf-8")
-    config = machamp_lite.load_config([folder / "config.json"], parameters_config=folder / "params.json")
+    config = machamp_lite.load_config([folder / "config.json"], params=folder / "params.json")
     machamp_lite.train(config, folder / "run", progress=False)
     return folder / "run"
 

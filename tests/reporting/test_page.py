@@ -183,7 +183,7 @@ def config(trained: Path, tmp_path: Path) -> Callable[..., Any]:
         overrides = ("training.num_epochs=1", *overrides)
         folder = trained.parent
         paths = [folder / "config.json"]
-        return machamp_lite.load_config(paths, parameters_config=folder / "params.json", overrides=overrides)
+        return machamp_lite.load_config(paths, params=folder / "params.json", overrides=overrides)
 
     return load
 
