@@ -33,6 +33,7 @@ LAYERS = [
     "api",
     "export",
     "interfaces",
+    "serving",
     "__init__",
     "cli",
     "__main__",

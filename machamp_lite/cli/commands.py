@@ -17,6 +17,7 @@ from machamp_lite.cli.parser import Parser
 from machamp_lite.cli.push import card, card_parser, push, push_parser
 from machamp_lite.cli.report import report, report_parser
 from machamp_lite.cli.schema import schema, schema_parser
+from machamp_lite.cli.serve import serve, serve_parser
 from machamp_lite.cli.train_arguments import check_parser, train_parser
 from machamp_lite.cli.tune import tune, tune_parser
 from machamp_lite.cli.tune_decisions import tune_decisions, tune_decisions_parser
@@ -44,6 +45,7 @@ COMMANDS = {
     "train": Subcommand(train, train_parser, "train a model"),
     "predict": Subcommand(predict, predict_parser, "write the labels of a trained model into files"),
     "evaluate": Subcommand(evaluate, evaluate_parser, "print the scores of a model on files with gold labels"),
+    "serve": Subcommand(serve, serve_parser, "serve models over HTTP, with a page to try them"),
     "compare": Subcommand(compare, compare_parser, "compare the predictions of two runs, with tests of significance"),
     "compare-weights": Subcommand(
         compare_weights, compare_weights_parser, "compare ways of weighting over several seeds"

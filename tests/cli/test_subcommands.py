@@ -82,7 +82,7 @@ def test_programs_have_their_own_names_in_usage(program: list[str], usage: str) 
 
 def test_help_waits_for_no_large_package() -> None:
     slow = "{'torch', 'transformers', 'numpy', 'pydantic', 'rich', 'shtab', 'optuna'}"
-    shown = ["--help", "train --help", "evaluate --help", "tune --help", "schema datasets"]
+    shown = ["--help", "train --help", "evaluate --help", "tune --help", "serve --help", "schema datasets"]
     for arguments in map(str.split, shown):
         program = (
             "import contextlib, sys; from machamp_lite.cli.commands import main\n"
@@ -106,6 +106,7 @@ EXIT_CODES: dict[str, int] = {
     "predict no_run": 2,
     "compare no_run no_run": 2,
     "report no_run": 2,
+    "serve no_run --port 0": 2,
     "convert-config no.json new.json": 2,
     "schema models": 2,
     "schema params": 0,

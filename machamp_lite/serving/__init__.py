@@ -1,0 +1,1 @@
+"""Predicts over HTTP: requests of several clients are joined into batches."""

@@ -1,0 +1,120 @@
+"""A model of a server: what it reads, what it predicts for a batch, and what clients can ask about it."""
+
+import io
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machamp_lite.api.arguments import named_arguments
+from machamp_lite.api.inputs import choose_datasets
+from machamp_lite.api.predictor import Predictor
+from machamp_lite.config.joint_datasets import find_dataset
+from machamp_lite.config.schema import DatasetConfig
+from machamp_lite.data.formats import format_of, module_of
+from machamp_lite.data.records import Record, read_records
+from machamp_lite.dataloading.example import file_format_of
+from machamp_lite.errors import ConfigError, DataError, counted
+from machamp_lite.files.streams import SpooledInput
+from machamp_lite.inference.dataset_matching import describe, matching_dataset
+from machamp_lite.inference.predictor import predict_records
+from machamp_lite.serving.requests import ConlluKind, InputItem, PredictKind, RecordItem
+
+# The name of a file that was sent, in messages.
+SOURCE = "request"
+
+
+def model_names(paths: Sequence[str]) -> dict[str, str]:
+    """The path of each model by its name, that of its folder; raises ``ConfigError`` for equal names."""
+    names: dict[str, str] = {}
+    for given in paths:
+        path = Path(given).absolute()
+        name = path.parent.name if path.name == "model" else path.name
+        if name in names:
+            raise ConfigError(
+                f"MODEL: found two models with the name '{name}' ({names[name]}, {given}), expected different names of "
+                "folders; a link with another name (ln -s) is enough"
+            )
+        names[name] = given
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """A model with the name by which requests choose it."""
+
+    name: str
+    predictor: Predictor
+
+    def dataset_of(self, name: str | None, inputs: Sequence[Any]) -> str:
+        """The dataset with this name, or without one those that read the first input.
+
+        Raises ``ConfigError`` if there is none, ``DataError`` for an input that it does not read.
+        """
+        config = self.predictor.config
+        with named_arguments():
+            name = choose_datasets(config, inputs[0]) if name is None else name
+            _check_texts(inputs, name, find_dataset(config, name))
+        return name
+
+    def read_file(self, body: bytes, name: str | None) -> tuple[str, list[Record]]:
+        """The dataset of a file, and its records; raises ``ConfigError`` or ``DataError`` if it cannot be read."""
+        try:
+            body.decode()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{SOURCE}: found no UTF-8 at byte {error.start}, expected text") from None
+        config = self.predictor.config
+        with tempfile.NamedTemporaryFile(prefix="machamp_lite-") as file, named_arguments():
+            file.write(body)
+            file.flush()
+            source = SpooledInput(file.name, SOURCE)
+            name = matching_dataset(config, name, source, vocabularies=self.predictor.model.vocabularies)
+            dataset = find_dataset(config, name)
+            if (found := format_of(SOURCE, dataset.format)) != "tsv":
+                raise ConfigError(f"dataset: '{name}' has files of the format {found}, expected lines with columns")
+            return name, list(read_records(source, file_format_of(dataset), required=dataset.text_columns()))
+
+    def write_file(self, name: str, records: Sequence[Record]) -> str:
+        """The text of records of a dataset."""
+        file_format, text = file_format_of(find_dataset(self.predictor.config, name)), io.StringIO()
+        with module_of(SOURCE, file_format).writer(text, SOURCE, file_format) as write:
+            for record in records:
+                write(record)
+        return text.getvalue()
+
+    def predict(self, kind: PredictKind | ConlluKind, items: Sequence[InputItem | RecordItem]) -> list[Any]:
+        """A ``Prediction`` for each input, or each record with its labels."""
+        values: list[Any] = [item.value for item in items]
+        if isinstance(kind, ConlluKind):
+            return list(predict_records(self.predictor.model, kind.dataset, values, top_n=kind.topn))
+        return list(self.predictor.predict(values, dataset=kind.dataset, tasks=kind.tasks, top_k=kind.top_k))
+
+    def describe(self) -> dict[str, Any]:
+        """The datasets of the model, what each reads, and the types of its tasks."""
+        return {
+            "name": self.name,
+            "datasets": {
+                name: {
+                    "reads": describe(dataset),
+                    "tasks": {task: options.task_type for task, options in dataset.active().tasks.items()},
+                }
+                for name, dataset in self.predictor.config.datasets.items()
+            },
+        }
+
+
+def _check_texts(inputs: Sequence[Any], name: str, dataset: DatasetConfig) -> None:
+    """Raises ``DataError`` for a row with another number of texts than the dataset has.
+
+    The model checks this too, but knows the number of an input only in its batch.
+    """
+    if dataset.sent_idxs is None:
+        return
+    for number, given in enumerate(inputs, start=1):
+        found = 1 if isinstance(given, str) else len(given)
+        if found != len(dataset.sent_idxs):
+            raise DataError(
+                f"input {number}: found {counted(found, 'text')}, expected {len(dataset.sent_idxs)}: the dataset "
+                f"'{name}' has {describe(dataset)}"
+            )

@@ -1,0 +1,137 @@
+"""Runs the application on a socket until it is stopped; slow and silent clients are disconnected."""
+
+import contextlib
+import socket
+from asyncio import TimerHandle, Transport
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from machamp_lite.errors import ConfigError
+from machamp_lite.serving.limits import Limits
+
+# A connection without requests is closed after this time.
+KEEP_ALIVE_SECONDS = 15
+# The time that the last requests have beyond their own when the server is stopped.
+GRACE_SECONDS = 5
+MAX_HEADER_BYTES = 2**14
+
+# In its context, the function is called by the signals that stop a process.
+StopSignals = Callable[[Callable[[int, Any], None]], AbstractContextManager[None]]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket with this address; raises ``ConfigError`` if it cannot be had. Port 0 is any free one."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise ConfigError(
+            f"--host: found '{host}' ({error.strerror or error}), expected an address of this machine"
+        ) from None
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise ConfigError(
+            f"--port: {host}:{port} cannot be used ({error.strerror or error}), expected a free port"
+        ) from None
+    return bound
+
+
+def run(
+    app: Starlette,
+    bound: socket.socket,
+    *,
+    limits: Limits,
+    signals: StopSignals,
+    on_start: Callable[[], None] = lambda: None,
+) -> None:
+    """Serves until a signal arrives; then requests that have been accepted are answered, and new ones refused.
+
+    ``on_start`` is called when connections are accepted.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_limited_protocol(limits.timeout),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=limits.max_connections,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=int(2 * limits.timeout) + GRACE_SECONDS,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+    )
+    _Server(config, signals, on_start).run(sockets=[bound])
+
+
+class _Server(uvicorn.Server):
+    """Is stopped by signals, of which a second Ctrl-C ends it at once, and then returns."""
+
+    def __init__(self, config: uvicorn.Config, signals: StopSignals, on_start: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._signals, self._on_start = signals, on_start
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begins to accept connections."""
+        await super().startup(sockets)
+        self._on_start()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handles signals; uvicorn itself would raise them again at the end."""
+        with self._signals(self.handle_exit):
+            yield
+
+
+def _limited_protocol(seconds: float) -> type[H11Protocol]:
+    """The protocol of a connection that is cut if no request begins, or no answer is read, in this time."""
+
+    class LimitedProtocol(H11Protocol):
+        _timer: TimerHandle | None = None
+
+        def connection_made(self, transport: Transport) -> None:
+            super().connection_made(transport)
+            self._start_timer()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.cycle is not None and not self.cycle.response_complete:
+                self._stop_timer()
+            else:
+                # The headers of the next request are not complete, or the body of one that was refused goes on.
+                self._start_timer()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self._stop_timer()
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self._start_timer()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            self._stop_timer()
+
+        def _start_timer(self) -> None:
+            if self._timer is None:
+                self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+        def _stop_timer(self) -> None:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    return LimitedProtocol
