@@ -1,49 +1,19 @@
 """The inputs of a prediction in memory: texts, words, and rows of several texts."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, TypeAlias
+from collections.abc import Iterator, Sequence
 
 from machamp_lite.api.prediction import Token
+from machamp_lite.api.sentences import Input, Sentence, sentence_of_words, tokens_in
 from machamp_lite.config.joint_datasets import JOIN, can_be_joined
 from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.data.raw_text import Span, split_at_white_space, split_at_word_boundaries
 from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
 from machamp_lite.data.records import Record
 from machamp_lite.decoders.tok import BEGIN, spans_of, tag_characters
-from machamp_lite.errors import ConfigError, DataError, counted, shorten
+from machamp_lite.errors import ConfigError, DataError, counted
 from machamp_lite.inference.dataset_matching import can_read_raw_text, describe
 from machamp_lite.inference.raw_text import raw_task, spans_by_model
 from machamp_lite.model.multitask_model import Model
-
-# A text, the words of a sentence, or the texts of a row.
-Input: TypeAlias = str | Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentence:
-    """An input as a model reads it: its texts, and its words if it has a model of words."""
-
-    texts: tuple[str, ...]
-    tokens: tuple[Token, ...] = ()
-
-    def record(self, number: int, *, has_words: bool) -> Record:
-        """The record of a file without columns for labels."""
-        words = [" ".join(token.text.split()) or token.text for token in self.tokens] if has_words else list(self.texts)
-        return Record("input", number, [], [[] for _ in words], list(range(len(words))), words)
-
-
-def check_input(given: Any, number: int) -> Input:
-    """The input if it is one; raises ``DataError`` for anything else."""
-    if isinstance(given, str):
-        return given
-    if isinstance(given, Sequence) and not isinstance(given, bytes) and all(isinstance(part, str) for part in given):
-        return given
-    raise DataError(
-        f"input {number}: found {shorten(repr(given))} of type {type(given).__name__}, expected a text (str), or words "
-        "or the texts of a row (a tuple or list of str)"
-    )
 
 
 def choose_datasets(config: Config, given: Input) -> str:
@@ -93,7 +63,7 @@ def read_sentences(
         places = [f"input {number}" for number, given in enumerate(inputs, first) if isinstance(given, str)]
         spans = _spans_by_model(model, dataset, texts, places, raw_text, batch_size)
     return [
-        Sentence((given,), _tokens(given, next(spans))) if isinstance(given, str) else sentence_of_words(given)
+        Sentence((given,), tokens_in(given, next(spans))) if isinstance(given, str) else sentence_of_words(given)
         for given in inputs
     ]
 
@@ -123,21 +93,6 @@ def _texts(given: Input, number: int, dataset: str, config: DatasetConfig) -> Se
             f"'{dataset}' has {describe(config)}"
         )
     return Sentence(texts)
-
-
-def _tokens(text: str, spans: Iterable[Span]) -> tuple[Token, ...]:
-    return tuple(Token(text[start:end], start, end) for start, end in spans)
-
-
-def sentence_of_words(words: Sequence[str]) -> Sentence:
-    """A sentence with spaces between its words.
-
-    >>> sentence_of_words(["I", "ran"])
-    Sentence(texts=('I ran',), tokens=(Token(text='I', start=0, end=1), Token(text='ran', start=2, end=5)))
-    """
-    starts = accumulate((len(word) + 1 for word in words[:-1]), initial=0)
-    tokens = tuple(Token(word, start, start + len(word)) for word, start in zip(words, starts, strict=False))
-    return Sentence((" ".join(words),), tokens)
 
 
 def sentence_of_record(record: Record, *, has_words: bool) -> Sentence:

@@ -5,14 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from machamp_lite.api.inputs import Sentence
-from machamp_lite.api.prediction import Layout, Prediction, Span
+from machamp_lite.api.prediction import Layout, Prediction
+from machamp_lite.api.sentences import Sentence, spans_of
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.span_schemes import AUTO, scheme_of
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.decoders import decoder_class
-from machamp_lite.decoders.confidence import Confidence
 from machamp_lite.errors import ConfigError, did_you_mean
 from machamp_lite.inference.decisions import Decision
 from machamp_lite.inference.engine import Decoded
@@ -71,24 +70,13 @@ class Plan:
             values = tuple(map(decoder.as_value, labels))
             found["labels"][task] = values if of_words else values[0]
             if ranked is not None:
-                probabilities = tuple(map(dict, ranked))
-                found["probabilities"][task] = probabilities if of_words else probabilities[0]
+                of_items = tuple(map(dict, ranked))
+                found["probabilities"][task] = of_items if of_words else of_items[0]
             if has_spans(options):
-                found["spans"][task] = _spans(sentence, labels, options, own.confidences.get(task))
+                confidence = own.confidences.get(task)
+                probabilities = {} if confidence is None else dict(confidence.spans)
+                found["spans"][task] = spans_of(sentence, labels, scheme_of(options), probabilities)
         return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=self.layout, **found)
-
-
-def _spans(
-    sentence: Sentence, labels: Sequence[str], options: TaskOptions, confidence: Confidence | None
-) -> tuple[Span, ...]:
-    probabilities = {} if confidence is None else dict(confidence.spans)
-    (text,), tokens = sentence.texts, sentence.tokens
-    spans = []
-    for start, end, label in scheme_of(options).spans(labels):
-        first, last = tokens[start].start, tokens[end - 1].end
-        probability = probabilities.get((start, end, label))
-        spans.append(Span(label, start, end, first, last, text[first:last], probability))
-    return tuple(spans)
 
 
 def has_spans(options: TaskOptions) -> bool:

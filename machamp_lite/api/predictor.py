@@ -11,16 +11,10 @@ from typing import Any, TypeAlias, TypedDict, Unpack, overload
 
 from machamp_lite import progress as progress_bars
 from machamp_lite.api.arguments import named_arguments
-from machamp_lite.api.inputs import (
-    Input,
-    Sentence,
-    check_input,
-    choose_datasets,
-    read_sentences,
-    sentence_of_record,
-)
+from machamp_lite.api.inputs import choose_datasets, read_sentences, sentence_of_record
 from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, has_spans, layout_of, restricted
 from machamp_lite.api.prediction import Prediction
+from machamp_lite.api.sentences import Input, Sentence, check_input
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import Config
 from machamp_lite.data.raw_text import read_raw_text
@@ -379,18 +373,20 @@ def _with_bar(predictions: Iterator[Prediction], is_shown: bool) -> Generator[Pr
             advance(1)
 
 
-def load(path: str | Path, *, device: str | int = "auto") -> Predictor:
+def load(path: str | Path, *, device: str | int = "auto", revision: str | None = None) -> Predictor:
     """Loads a model that predicts.
 
     Args:
-        path: A run folder, a model folder, or the folder of a group of runs, which predict together as an ensemble.
+        path: A run folder, a model folder, the folder of a group of runs, which predict together as an ensemble, or
+            ``user/name``, a model on the Hugging Face hub.
         device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or the number of a GPU.
+        revision: A branch, tag or commit on the hub.
 
     Raises:
         ConfigError: if there is no model, it cannot be read, or there is no such device.
     """
     with named_arguments():
-        return Predictor(load_predictor(path, device=device_of(device)))
+        return Predictor(load_predictor(path, device=device_of(device), revision=revision))
 
 
 def device_of(device: str | int) -> str:

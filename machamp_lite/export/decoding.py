@@ -1,7 +1,7 @@
 """Decodes the outputs of an ONNX graph with NumPy: one class per kind of decoding, as decoders do it with torch."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ _FORBIDDEN = -1e30
 class TaskDecoding:
     """Labels from the outputs for the items of one sentence, its N words or the sentence itself, with C labels."""
 
+    # Whether a label is the position of a head and a relation.
+    has_heads: ClassVar[bool] = False
+
     def __init__(self, task: ExportedTask, level: Level, arrays: Arrays) -> None:
         self.labels = task.labels
         self.options = task.options
@@ -34,6 +37,28 @@ class TaskDecoding:
         """The probability of each label of each item; None if there is none. *Shape:* (N, C)."""
         found = outputs.get("log_probabilities")
         return None if found is None else np.exp(found)
+
+    def rank(self, outputs: Arrays, labels: Sequence[Any], *, top_k: int) -> list[dict[str, float]] | None:
+        """The most probable labels of each item with their probabilities, the predicted one first."""
+        probabilities = self.probabilities(outputs)
+        if probabilities is None:
+            return None
+        ranked = []
+        for label, row in zip(labels, probabilities, strict=True):
+            ids = [number for number in np.argsort(-row, kind="stable").tolist() if row[number] > 0]
+            names = [self.labels[number] for number in ids]
+            first = [label] if label in self.labels else []
+            names = list(dict.fromkeys([*first, *names]))[:top_k]
+            ranked.append({name: float(row[self.labels.index(name)]) for name in names})
+        return ranked
+
+    def span_probabilities(self, outputs: Arrays, labels: Sequence[Any]) -> dict[Span, float]:
+        """The probability of each predicted span; empty without a model of spans."""
+        return {}
+
+    def as_value(self, label: Any) -> Any:
+        """A label as it is in a ``Prediction``: a string, a number, or a tuple of these."""
+        return label
 
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
         """The labels of a long sentence from those of its parts; the label of a whole sentence is that of part 0."""
@@ -68,6 +93,14 @@ class LabelSets(TaskDecoding):
         """The labels of each item, joined in alphabetical order, or ``_``."""
         rows = [[self.labels[number] for number in np.flatnonzero(row)] for row in outputs["chosen"]]
         return ["|".join(sorted(row, key=str.lower)) or EMPTY for row in rows]
+
+    def rank(self, outputs: Arrays, labels: Sequence[Any], *, top_k: int) -> list[dict[str, float]] | None:
+        """The most probable labels of each item, predicted or not."""
+        return super().rank(outputs, [None] * len(labels), top_k=top_k)
+
+    def as_value(self, label: Any) -> Any:
+        """The labels of an item, none for ``_``."""
+        return () if label == EMPTY else tuple(label.split("|"))
 
 
 class Numbers(TaskDecoding):
@@ -121,6 +154,10 @@ class Paths(TaskDecoding):
         marginals = np.array(forward) + np.array(backward[::-1])
         return np.exp(marginals - _log_sum(marginals, 1)[:, None])
 
+    def span_probabilities(self, outputs: Arrays, labels: Sequence[Any]) -> dict[Span, float]:
+        """The probability of each predicted span."""
+        return {span: self.span_probability(outputs["emissions"], span) for span in self.scheme.spans(labels)}
+
     def span_probability(self, emissions: np.ndarray, span: Span) -> float:
         """The probability of a span: of all paths that have exactly this span."""
         return float(np.exp(min(0.0, self._log_total(emissions, span) - self._log_total(emissions))))
@@ -163,6 +200,8 @@ class Paths(TaskDecoding):
 
 class Trees(TaskDecoding):
     """The best dependency tree with one root, and the best relation of each arc."""
+
+    has_heads = True
 
     def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
         """The position of the head (0 is the root) and the relation of each word."""

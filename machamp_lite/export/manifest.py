@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from machamp_lite.config.task_types import Level, Pooling, StrictModel
+from machamp_lite.config.task_types import Column, Level, Pooling, StrictModel
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.checksums import read_json_object
 
@@ -37,14 +37,16 @@ class TokenizerSettings(StrictModel):
 
 
 class ExportedDataset(StrictModel):
-    """What sentences of a dataset are, and its tasks; ``texts`` is the number of texts, 0 for words.
+    """What sentences of a dataset are, and the columns of its tasks; ``texts`` is the number of texts, 0 for words.
 
-    ``dataset_id`` is an input of tasks with dataset embeddings; 0 is unknown.
+    ``inputs`` are the columns of the words or texts. ``dataset_id`` is an input of tasks with dataset embeddings; 0 is
+    unknown.
     """
 
     texts: int
     dataset_id: int
-    tasks: list[str]
+    inputs: list[Column]
+    tasks: dict[str, list[Column]]
 
 
 class ExportedSource(StrictModel):
@@ -55,12 +57,16 @@ class ExportedSource(StrictModel):
 
 
 class ExportedTask(StrictModel):
-    """How a task is decoded. The outputs and arrays of task number N have names that begin with ``N.``."""
+    """How a task is decoded. The outputs and arrays of task number N have names that begin with ``N.``.
+
+    ``scheme`` is the scheme of spans, if its labels mark spans.
+    """
 
     task_type: str
     decoding: str
     source: int
     labels: list[str]
+    scheme: str | None
     options: dict[str, Any]
     outputs: list[str]
 
@@ -76,6 +82,8 @@ class Manifest(StrictModel):
     tokenizer: TokenizerSettings
     sources: list[ExportedSource]
     datasets: dict[str, ExportedDataset]
+    # The sets of datasets that are predicted together unless one is named.
+    joined: list[list[str]]
     tasks: dict[str, ExportedTask]
 
 

@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from machamp_lite.config.joint_datasets import NAME_IS_ID
+from machamp_lite.api.plan import has_spans
+from machamp_lite.config.joint_datasets import NAME_IS_ID, can_be_joined
 from machamp_lite.config.schema import Config
 from machamp_lite.data.records import EMPTY
+from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.data.vocabulary import DATASET_IDS
 from machamp_lite.decoders import Decoder, decoder_class
 from machamp_lite.errors import ConfigError
@@ -115,12 +117,13 @@ def _manifest(
             decoding=decoder.graph_decoding,
             source=graph.inputs.index((source.level, source.pooling)),
             labels=decoder.vocabulary.labels,
+            scheme=scheme_of(decoder.config).name if has_spans(decoder.config) else None,
             options=decoder.decoding_options(),
             outputs=names,
         )
     datasets = {}
     for name, dataset in model.config.datasets.items():
-        own = [task for task in dataset.active().tasks if task in tasks]
+        own = {task: options.columns() for task, options in dataset.active().tasks.items() if task in tasks}
         # Words that are predicted in memory have no column with a name.
         dataset_name = name if dataset.dataset_embed_idx == NAME_IS_ID else EMPTY
         has_ids = ids is not None and dataset.dataset_embed_idx is not None
@@ -128,6 +131,7 @@ def _manifest(
             datasets[name] = ExportedDataset(
                 texts=0 if dataset.sent_idxs is None else len(dataset.sent_idxs),
                 dataset_id=ids.ids([dataset_name])[0] + 1 if ids is not None and has_ids else 0,
+                inputs=list(dataset.text_columns()),
                 tasks=own,
             )
     return Manifest(
@@ -150,8 +154,17 @@ def _manifest(
         ),
         sources=[ExportedSource(level=level, pooling=pooling) for level, pooling in graph.inputs],
         datasets=datasets,
+        joined=list(_joined(model.config, datasets)),
         tasks=entries,
     )
+
+
+def _joined(config: Config, datasets: Mapping[str, ExportedDataset]) -> Iterator[list[str]]:
+    """The sets of datasets that can be predicted together, of those that read words, or the same number of texts."""
+    for texts in sorted({dataset.texts for dataset in datasets.values()}):
+        names = [name for name, dataset in datasets.items() if dataset.texts == texts]
+        if len(names) > 1 and can_be_joined(config, names):
+            yield names
 
 
 @torch.no_grad()

@@ -1,86 +1,42 @@
 """Predicts with a folder of ``machamp-lite export --onnx``, with ONNX Runtime, and without torch and transformers."""
 
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.numpy import load_file
 
-from machamp_lite.config.task_types import Pooling
-from machamp_lite.data.running_text import WordBoundary
-from machamp_lite.data.segments import (
-    MAX_PART_SUBWORDS,
-    MAX_TEXT_SUBWORDS,
-    Segments,
-    SpecialTokens,
-    split_segments,
-)
-from machamp_lite.data.tokenization import WordTokenizer
+from machamp_lite.api.prediction import Layout, Prediction
+from machamp_lite.api.sentences import Input, Sentence, check_input, sentence_of_words, spans_of, tokens_in
+from machamp_lite.config.joint_datasets import JOIN
+from machamp_lite.data.raw_text import split_at_white_space, split_at_word_boundaries
+from machamp_lite.data.segments import MAX_PART_SUBWORDS, MAX_TEXT_SUBWORDS, split_segments
+from machamp_lite.data.span_schemes import SCHEMES
+from machamp_lite.data.span_schemes import Span as WordSpan
 from machamp_lite.errors import ConfigError, DataError, counted, did_you_mean, first_line
 from machamp_lite.export.decoding import DECODINGS, Arrays, TaskDecoding
-from machamp_lite.export.manifest import (
-    ARRAYS,
-    GRAPH,
-    TOKENIZER,
-    Manifest,
-    TokenizerSettings,
-    read_manifest,
-)
+from machamp_lite.export.manifest import ARRAYS, GRAPH, TOKENIZER, ExportedDataset, Manifest, read_manifest
+from machamp_lite.export.onnx_inputs import ExportedTokenizer, Part, batches, graph_inputs
 
-# The number of subwords in a batch, with padding.
-MAX_BATCH_SUBWORDS = 4096
+# Inputs of a stream that are predicted together.
+STREAM_CHUNK = 512
 _PACKAGES = ("onnxruntime", "tokenizers")
 
 
-def load_onnx(folder: str | Path, *, threads: int | None = None) -> "OnnxModel":
-    """Loads an ONNX folder; ``threads`` of ONNX Runtime are by default as many as there are cores.
-
-    Raises ``ConfigError`` for a folder that ``machamp-lite export --onnx`` has not written.
-    """
-    return OnnxModel(Path(folder), threads=threads)
-
-
-class ExportedTokenizer(WordTokenizer):
-    """A tokenizer.json with settings that were found when the model was exported."""
-
-    def __init__(self, path: Path, settings: TokenizerSettings) -> None:
-        from tokenizers import Tokenizer
-
-        try:
-            backend = Tokenizer.from_file(str(path))
-        except Exception as error:
-            # The package raises plain exceptions.
-            raise ConfigError(f"{path}: holds no tokenizer that can be loaded ({first_line(error)})") from None
-        self.lock = threading.RLock()
-        backend.no_padding()
-        backend.no_truncation()
-        self.tokenizer = lambda texts, **_: {
-            "input_ids": [encoding.ids for encoding in backend.encode_batch(texts, add_special_tokens=False)]
-        }
-        self.long_input = settings.long_input
-        self.unknown_id, self.max_subwords = settings.unknown_id, settings.max_subwords
-        self.special = SpecialTokens(
-            tuple(settings.before), tuple(settings.between), tuple(settings.after), settings.second_text_type
-        )
-        self.boundary = WordBoundary(settings.prefix, tuple(settings.between_words))
-        self._clear_cache()
-
-
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A sentence, or a part of a long one: the index of the sentence, its subwords and its words."""
+class _Decoded:
+    """The labels of one task and sentence; the rest only with ``top_k``."""
 
-    sentence: int
-    segments: Segments
-    words: Sequence[str]
+    labels: list[Any]
+    ranked: list[dict[str, float]] | None
+    spans: Mapping[Any, float]
 
 
 class OnnxModel:
-    """A model in ONNX Runtime. It may be used by several threads at a time."""
+    """A model in ONNX Runtime, see ``load_onnx``. Several threads may use it at once."""
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         if missing := [name for name in _PACKAGES if find_spec(name) is None]:
@@ -91,9 +47,9 @@ class OnnxModel:
         import onnxruntime
 
         self.manifest: Manifest = read_manifest(folder)
-        self.tokenizer = ExportedTokenizer(folder / TOKENIZER, self.manifest.tokenizer)
+        self._tokenizer = ExportedTokenizer(folder / TOKENIZER, self.manifest.tokenizer)
         arrays = load_file(folder / ARRAYS)
-        self.decodings = {
+        self._decodings = {
             task: _decoding(self.manifest, number, arrays) for number, task in enumerate(self.manifest.tasks)
         }
         options = onnxruntime.SessionOptions()
@@ -102,157 +58,193 @@ class OnnxModel:
             options.intra_op_num_threads = threads
         try:
             providers = ["CPUExecutionProvider"]
-            self.session = onnxruntime.InferenceSession(folder / GRAPH, options, providers=providers)
+            self._session = onnxruntime.InferenceSession(folder / GRAPH, options, providers=providers)
         except Exception as error:
             # The package raises plain exceptions.
             raise ConfigError(f"{folder / GRAPH}: cannot be loaded ({first_line(error)})") from None
-        self._inputs = {entry.name for entry in self.session.get_inputs()}
+        self._inputs = {entry.name for entry in self._session.get_inputs()}
 
-    def predict_words(
-        self, sentences: Sequence[Sequence[str]], *, dataset: str | None = None, batch_size: int = 32
-    ) -> list[dict[str, list[Any]]]:
-        """The labels of tokenized sentences, or of the texts of a TSV row, by task."""
-        name = self._dataset(dataset)
-        parts = self._parts(name, sentences)
-        tasks = self.manifest.datasets[name].tasks
-        found: list[list[tuple[int, dict[str, list[Any]]]]] = [[] for _ in sentences]
-        for numbers in _batches(parts, batch_size=batch_size):
+    @property
+    def tasks(self) -> Mapping[str, str]:
+        """The task type of each task."""
+        return {name: task.task_type for name, task in self.manifest.tasks.items()}
+
+    def predict(
+        self,
+        inputs: Any,
+        *,
+        dataset: str | None = None,
+        top_k: int | None = None,
+        batch_size: int = 32,
+        pre_tokenized: bool = False,
+    ) -> Any:
+        """Predicts one input, a list of inputs, or a stream of them, as ``Predictor.predict`` does.
+
+        Texts for a model of words are split at Unicode word boundaries, or if ``pre_tokenized`` at white space. With
+        ``top_k``, there are probabilities of single labels and of spans; those of trees and edit scripts are not
+        computed. Raises ``ConfigError`` for an unknown dataset, ``DataError`` for something that is no input.
+        """
+        for name, number in {"top_k": top_k, "batch_size": batch_size}.items():
+            if number is not None and (not isinstance(number, int) or number < 1):
+                raise ConfigError(f"{name}: found {number!r}, expected a number above 0")
+        is_single = isinstance(inputs, str | tuple)
+        if not is_single and (isinstance(inputs, bytes | Mapping) or not isinstance(inputs, Iterable)):
+            check_input(inputs, 1)
+        given = [inputs] if is_single else inputs
+        found = self._stream(given, dataset, top_k=top_k, batch_size=batch_size, pre_tokenized=pre_tokenized)
+        if not is_single and not isinstance(inputs, Sequence):
+            return found
+        predictions = list(found)
+        return predictions[0] if is_single else predictions
+
+    def _stream(
+        self, inputs: Iterable[Any], name: str | None, *, top_k: int | None, batch_size: int, pre_tokenized: bool
+    ) -> Iterator[Prediction]:
+        checked = (check_input(given, number) for number, given in enumerate(inputs, 1))
+        dataset, first = None, 1
+        while chunk := list(islice(checked, STREAM_CHUNK)):
+            dataset = dataset or self._dataset(name, chunk[0])
+            sentences = [
+                _sentence(given, number, dataset, pre_tokenized=pre_tokenized)
+                for number, given in enumerate(chunk, first)
+            ]
+            first += len(chunk)
+            yield from self._predict(dataset, sentences, top_k=top_k, batch_size=batch_size)
+
+    def _dataset(self, name: str | None, given: Input) -> ExportedDataset:
+        """The dataset with this name (``A+B`` for the tasks of both), or all that read an input and can be joined."""
+        known = self.manifest.datasets
+        if name is not None:
+            names = [name] if name in known else name.split(JOIN)
+            for part in names:
+                if part not in known:
+                    raise ConfigError(f"dataset: the model has no dataset '{part}'{did_you_mean(part, known)}")
+        else:
+            sizes = (0, 1) if isinstance(given, str) else (0, len(given))
+            names = [own for own, dataset in known.items() if dataset.texts in sizes]
+        if len(names) == 1 or any(set(names) <= set(joined) for joined in self.manifest.joined):
+            tasks = {task: columns for own in names for task, columns in known[own].tasks.items()}
+            return known[names[0]].model_copy(update={"tasks": tasks})
+        found = "datasets that cannot be predicted together" if names else "no dataset that reads such an input"
+        raise ConfigError(f"dataset: found {found}, expected one of the model's: {', '.join(known)}")
+
+    def _predict(
+        self, dataset: ExportedDataset, sentences: Sequence[Sentence], *, top_k: int | None, batch_size: int
+    ) -> Iterator[Prediction]:
+        rows = [sentence.items(has_words=not dataset.texts) for sentence in sentences]
+        parts = self._parts(dataset, rows)
+        decoded: list[dict[int, dict[str, _Decoded]]] = [{} for _ in sentences]
+        for numbers in batches(parts, batch_size=batch_size):
             chosen = [parts[number] for number in numbers]
-            for number, outputs in zip(numbers, self._run(name, chosen), strict=True):
+            for number, outputs in zip(numbers, self._run(dataset, chosen), strict=True):
                 words = parts[number].words
-                labels = {task: self.decodings[task].decode(outputs[task], words) for task in tasks}
-                found[parts[number].sentence].append((number, labels))
-        return [self._join([labels for _, labels in sorted(of_parts, key=lambda pair: pair[0])]) for of_parts in found]
+                found = {task: self._decode(task, outputs[task], words, top_k) for task in dataset.tasks}
+                decoded[parts[number].sentence][number] = found
+        levels = {task: self._decodings[task].level for task in dataset.tasks}
+        layout = Layout(
+            inputs=tuple(dataset.inputs),
+            words={task: tuple(columns) for task, columns in dataset.tasks.items() if levels[task] == "word"},
+            texts={task: tuple(columns) for task, columns in dataset.tasks.items() if levels[task] != "word"},
+        )
+        for sentence, by_part in zip(sentences, decoded, strict=True):
+            yield self._prediction(sentence, [by_part[number] for number in sorted(by_part)], layout)
 
-    def _join(self, parts: Sequence[dict[str, list[Any]]]) -> dict[str, list[Any]]:
-        if len(parts) == 1:
-            return parts[0]
-        return {task: self.decodings[task].join([part[task] for part in parts]) for task in parts[0]}
+    def _decode(self, task: str, outputs: Arrays, words: Sequence[str], top_k: int | None) -> _Decoded:
+        decoding = self._decodings[task]
+        labels = decoding.decode(outputs, words)
+        if top_k is None:
+            return _Decoded(labels, None, {})
+        return _Decoded(
+            labels, decoding.rank(outputs, labels, top_k=top_k), decoding.span_probabilities(outputs, labels)
+        )
 
-    def _dataset(self, name: str | None) -> str:
-        """The dataset with this name, or the only one."""
-        known = list(self.manifest.datasets)
-        if name is None and len(known) == 1:
-            return known[0]
-        if name not in known:
-            hint = did_you_mean(name, known) if name else f"; known: {', '.join(known)}"
-            raise ConfigError(f"dataset: found {name!r}, expected one of the model's datasets{hint}")
-        return name
+    def _prediction(self, sentence: Sentence, parts: Sequence[dict[str, _Decoded]], layout: Layout) -> Prediction:
+        found: dict[str, dict[str, Any]] = {name: {} for name in ("labels", "heads", "spans", "probabilities")}
+        if not parts:
+            # A sentence without words.
+            return Prediction(
+                texts=sentence.texts, tokens=sentence.tokens, layout=layout, labels=dict.fromkeys(layout.words, ())
+            )
+        for task, first in parts[0].items():
+            decoding, of_words = self._decodings[task], task in layout.words
+            own = [part[task] for part in parts]
+            labels = first.labels if len(own) == 1 else decoding.join([part.labels for part in own])
+            if scheme := self.manifest.tasks[task].scheme:
+                spans: dict[WordSpan, float] = {}
+                start = 0
+                for part in own:
+                    spans |= {(one + start, other + start, kind): p for (one, other, kind), p in part.spans.items()}
+                    start += len(part.labels)
+                found["spans"][task] = spans_of(sentence, labels, SCHEMES[scheme], spans)
+            if decoding.has_heads:
+                found["heads"][task] = tuple(head for head, _ in labels)
+                labels = [relation for _, relation in labels]
+            values = tuple(map(decoding.as_value, labels))
+            found["labels"][task] = values if of_words else values[0]
+            if first.ranked is not None:
+                ranked = tuple(row for part in own for row in part.ranked or ())
+                found["probabilities"][task] = ranked if of_words else ranked[0]
+        return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=layout, **found)
 
-    def _parts(self, name: str, sentences: Sequence[Sequence[str]]) -> list[_Part]:
-        dataset = self.manifest.datasets[name]
-        for number, words in enumerate(sentences, start=1):
-            if isinstance(words, str):
-                raise DataError(f"sentence {number}: found the text '{words}', expected a list of words")
-            if not words:
-                raise DataError(f"sentence {number}: found no words, expected at least one")
-            if dataset.texts and len(words) != dataset.texts:
-                raise DataError(f"sentence {number}: found {counted(len(words), 'text')}, expected {dataset.texts}")
+    def _parts(self, dataset: ExportedDataset, rows: Sequence[Sequence[str]]) -> list[Part]:
         is_text = bool(dataset.texts)
-        tokenize = (lambda rows: self.tokenizer.texts(rows, may_overlap=True)) if is_text else self.tokenizer.sentences
+        kept = [number for number, words in enumerate(rows) if words]
+        own = [rows[number] for number in kept]
+        segments = self._tokenizer.texts(own, may_overlap=True) if is_text else self._tokenizer.sentences(own)
         limit = MAX_TEXT_SUBWORDS if is_text else MAX_PART_SUBWORDS
         return [
-            _Part(number, part, words if is_text else words[chosen])
-            for number, (segments, words) in enumerate(zip(tokenize(sentences), sentences, strict=True))
-            for part, chosen in split_segments(segments, is_text=is_text, max_subwords=limit)
+            Part(number, part, words if is_text else words[chosen])
+            for number, words, own_segments in zip(kept, own, segments, strict=True)
+            for part, chosen in split_segments(own_segments, is_text=is_text, max_subwords=limit)
         ]
 
-    def _run(self, name: str, parts: Sequence[_Part]) -> Iterator[dict[str, Arrays]]:
+    def _run(self, dataset: ExportedDataset, parts: Sequence[Part]) -> Iterator[dict[str, Arrays]]:
         """The outputs of the tasks of a dataset for the items of each part."""
-        dataset, manifest = self.manifest.datasets[name], self.manifest
-        feeds = self._feeds([part.segments for part in parts], dataset_id=dataset.dataset_id)
-        numbers = {task: number for number, task in enumerate(manifest.tasks) if task in dataset.tasks}
-        names = [f"{number}.{output}" for task, number in numbers.items() for output in manifest.tasks[task].outputs]
-        values = self.session.run(names, {key: value for key, value in feeds.items() if key in self._inputs})
+        tasks = self.manifest.tasks
+        inputs = graph_inputs(self.manifest, [part.segments for part in parts], dataset_id=dataset.dataset_id)
+        numbers = {task: number for number, task in enumerate(tasks) if task in dataset.tasks}
+        names = [f"{number}.{output}" for task, number in numbers.items() for output in tasks[task].outputs]
+        values = self._session.run(names, {name: value for name, value in inputs.items() if name in self._inputs})
         outputs = dict(zip(names, values, strict=True))
         word = 0
         for index, part in enumerate(parts):
-            of_words, of_sentence = slice(word, word + len(part.segments.word_ends)), slice(index, index + 1)
-            word = of_words.stop
+            items = {"word": slice(word, word + len(part.segments.word_ends)), "sentence": slice(index, index + 1)}
+            word = items["word"].stop
             yield {
                 task: {
-                    output: outputs[f"{number}.{output}"][of_words if self._level(task) == "word" else of_sentence]
-                    for output in manifest.tasks[task].outputs
+                    output: outputs[f"{number}.{output}"][items[self._decodings[task].level]]
+                    for output in tasks[task].outputs
                 }
                 for task, number in numbers.items()
             }
 
-    def _level(self, task: str) -> str:
-        return self.manifest.sources[self.manifest.tasks[task].source].level
 
-    def _feeds(self, parts: Sequence[Segments], *, dataset_id: int) -> dict[str, np.ndarray]:
-        """The inputs of the graph, see ``onnx_graph.py``."""
-        sizes = np.array([len(part.subword_ids) for part in parts])
-        begins = np.cumsum(sizes) - sizes
-        starts = np.concatenate([part.segment_starts + begin for part, begin in zip(parts, begins, strict=True)])
-        lengths = np.diff(starts, append=sizes.sum())
-        counts = np.array([len(part.segment_starts) for part in parts])
-        width = int(lengths.max())
-        # The position of each subword in the padded batch.
-        segment = np.repeat(np.arange(len(lengths)), lengths)
-        positions = segment * width + np.arange(len(segment)) - starts[segment]
-        ids = np.full(len(lengths) * width, self.manifest.tokenizer.pad_id, np.int64)
-        types, mask = np.zeros_like(ids), np.zeros_like(ids)
-        ids[positions] = np.concatenate([part.subword_ids for part in parts])
-        types[positions] = np.concatenate([part.type_ids for part in parts])
-        mask[positions] = 1
-        shape = (len(lengths), width)
-        feeds: dict[str, np.ndarray] = {
-            "input_ids": ids.reshape(shape),
-            "attention_mask": mask.reshape(shape),
-            "token_type_ids": types.reshape(shape),
-        }
-        if len(starts) > len(parts) and self.manifest.tokenizer.long_input == "truncate":
-            firsts = np.cumsum(counts) - counts
-            starts, lengths, counts = starts[firsts], lengths[firsts], np.ones_like(counts)
-        word_spans = [
-            np.concatenate([getattr(part, edge) + begin for part, begin in zip(parts, begins, strict=True)])
-            for edge in ("word_starts", "word_ends")
-        ]
-        # Texts have no words; the graph takes at least one row.
-        spans = {
-            "word": [span if len(span) else np.zeros(1, np.int64) for span in word_spans],
-            "sentence": [starts, starts + lengths - 1],
-        }
-        for number, source in enumerate(self.manifest.sources):
-            rows, is_subword = item_rows(*spans[source.level], pooling=source.pooling)
-            feeds[f"rows_{number}"], feeds[f"mask_{number}"] = positions[rows], is_subword.astype(np.float32)
-        segments, is_segment = item_rows(np.cumsum(counts) - counts, np.cumsum(counts) - 1, pooling="mean")
-        feeds |= {"segments": segments, "segments_mask": is_segment.astype(np.float32)}
-        feeds["word_datasets"] = np.full(len(spans["word"][0]), dataset_id, np.int64)
-        feeds["sentence_datasets"] = np.full(len(parts), dataset_id, np.int64)
-        return feeds
+def load_onnx(path: str | Path, *, threads: int | None = None) -> OnnxModel:
+    """Loads an ONNX folder, for prediction without torch.
+
+    Args:
+        path: A folder that ``machamp-lite export --onnx`` has written.
+        threads: The number of threads; by default as many as there are cores.
+
+    Raises:
+        ConfigError: if the folder is not complete, or without the package onnxruntime.
+    """
+    return OnnxModel(Path(path), threads=threads)
 
 
-def item_rows(starts: np.ndarray, ends: np.ndarray, *, pooling: Pooling) -> tuple[np.ndarray, np.ndarray]:
-    """The subwords from which each item is pooled, and which of them exist. *Shape:* (N,), (N,) -> (N, M) each."""
-    if pooling in ("first", "last", "first_last"):
-        edges = {"first": [starts], "last": [ends], "first_last": [starts, ends]}[pooling]
-        rows = np.stack(edges, axis=1)
-        return rows, np.ones_like(rows, dtype=bool)
-    offsets = np.arange(int((ends - starts).max()) + 1)
-    rows = starts[:, None] + offsets
-    exists = rows <= ends[:, None]
-    return np.where(exists, rows, starts[:, None]), exists
+def _sentence(given: Input, number: int, dataset: ExportedDataset, *, pre_tokenized: bool) -> Sentence:
+    if dataset.texts:
+        texts = (given,) if isinstance(given, str) else tuple(given)
+        if len(texts) != dataset.texts:
+            raise DataError(f"input {number}: found {counted(len(texts), 'text')}, expected {dataset.texts}")
+        return Sentence(texts)
+    if not isinstance(given, str):
+        return sentence_of_words(given)
+    split = split_at_white_space if pre_tokenized else split_at_word_boundaries
+    return Sentence((given,), tokens_in(given, split(given)))
 
 
 def _decoding(manifest: Manifest, number: int, arrays: Arrays) -> TaskDecoding:
     task = list(manifest.tasks.values())[number]
     own = {name.partition(".")[2]: value for name, value in arrays.items() if name.startswith(f"{number}.")}
     return DECODINGS[task.decoding](task, manifest.sources[task.source].level, own)
-
-
-def _batches(parts: Sequence[_Part], *, batch_size: int) -> Iterator[list[int]]:
-    """The indices of the parts of each batch; parts of similar length are together."""
-    lengths = [part.segments.longest for part in parts]
-    batch: list[int] = []
-    rows = 0
-    for number in sorted(range(len(parts)), key=lengths.__getitem__):
-        segments = len(parts[number].segments.segment_starts)
-        if batch and (len(batch) == batch_size or (rows + segments) * lengths[number] > MAX_BATCH_SUBWORDS):
-            yield batch
-            batch, rows = [], 0
-        batch.append(number)
-        rows += segments
-    if batch:
-        yield batch

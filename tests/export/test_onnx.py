@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from machamp_lite.api.predictor import Predictor
 from machamp_lite.cli import commands
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 from machamp_lite.export.manifest import FORMAT, MANIFEST
 from machamp_lite.export.onnx_folder import export_onnx
 from machamp_lite.export.onnx_runtime import load_onnx
-from machamp_lite.inference.predictor import predict_words
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
 from machamp_lite.training.run import build_model, read_data, seed_everything
@@ -38,6 +38,7 @@ TEXT_TASKS: dict[str, dict[str, Any]] = {
     "votes": {"task_type": "probdistr", "column_idxs": [5, 6]},
 }
 LONG = "dogs the sleep old . ran Anna ? n't books who reads run do".split()
+NUMBERS = ("degree", "votes")
 WORDS = [["Anna", "reads", "the", "old", "books", "."], ["Run"], ["Who", "ran", "?"], LONG * 2]
 TEXTS = [["a dog sleeps", "the dog rests"], ["he", "she"], ["trains " * 60, "buses run"]]
 
@@ -65,15 +66,13 @@ def build(
 def assert_same_labels(model: Model, folder: Path) -> None:
     exported = load_onnx(folder, threads=1)
     for name, inputs in (("WORDS", WORDS), ("TEXTS", TEXTS)):
-        expected = predict_words(model, inputs, dataset=name)
-        found = exported.predict_words(inputs, dataset=name, batch_size=2)
+        expected = Predictor(model).predict(inputs, dataset=name)
+        found = exported.predict(inputs, dataset=name, batch_size=2)
         for one, other in zip(found, expected, strict=True):
-            numbers = {task: labels for task, labels in other.items() if task in ("degree", "votes")}
-            assert {task: one[task] for task in other.keys() - numbers} == {
-                task: other[task] for task in other.keys() - numbers
-            }
-            for task, (value,) in numbers.items():
-                assert one[task][0] == pytest.approx(value, abs=1e-4)
+            numbers = {task: other.labels[task] for task in NUMBERS if task in other.labels}
+            assert one.labels == other.labels | {task: pytest.approx(own, abs=1e-4) for task, own in numbers.items()}
+            for part in ("heads", "spans", "tokens", "layout"):
+                assert getattr(one, part) == getattr(other, part)
 
 
 @pytest.mark.slow
@@ -84,11 +83,12 @@ def test_labels_are_those_of_prediction_and_no_torch_is_imported(build: Callable
     program = f"""
 import sys, machamp_lite
 model = machamp_lite.load_onnx({str(tmp_path / "onnx")!r})
-print(model.predict_words([["Anna", "reads"]], dataset="WORDS")[0]["upos"])
+print(model.predict(("Anna", "reads", "."), dataset="WORDS").labels["upos"])
 assert not sys.modules.keys() & {{"torch", "transformers", "onnx", "onnxscript"}}
 """
     done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == str(predict_words(model, [["Anna", "reads"]], dataset="WORDS")[0]["upos"])
+    expected = Predictor(model).predict(("Anna", "reads", "."), dataset="WORDS")
+    assert done.stdout.strip() == str(expected.labels["upos"])
 
 
 @pytest.mark.slow
@@ -119,9 +119,9 @@ def test_the_command_writes_8_bits(build: Callable[[str], Model], tmp_path: Path
         assert str(tmp_path) not in json.dumps(manifest)
     sizes = {name: (tmp_path / name / "model.onnx").stat().st_size for name in ("fp32", "int8")}
     assert sizes["int8"] < sizes["fp32"]
-    found = load_onnx(tmp_path / "int8").predict_words(WORDS, dataset="WORDS")
-    expected = predict_words(load_model(tmp_path / "model"), WORDS, dataset="WORDS")
-    assert [entry.keys() for entry in found] == [entry.keys() for entry in expected]
+    found = load_onnx(tmp_path / "int8").predict(WORDS, dataset="WORDS")
+    expected = Predictor(load_model(tmp_path / "model")).predict(WORDS, dataset="WORDS")
+    assert [one.labels.keys() for one in found] == [one.labels.keys() for one in expected]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_a_damaged_folder_is_refused_in_one_line(tmp_path: Path, change: dict[st
     }
     document = {
         "format": FORMAT, "provenance": {}, "precision": "fp32", "has_types": False, "has_dataset_ids": False,
-        "tokenizer": tokenizer, "sources": [], "datasets": {}, "tasks": {},
+        "tokenizer": tokenizer, "sources": [], "datasets": {}, "joined": [], "tasks": {},
     }
     if change is not None:
         (tmp_path / MANIFEST).write_text(json.dumps(document | change), encoding="utf-8")

@@ -1,0 +1,74 @@
+"""One input of a prediction: its texts, its words with their offsets, and spans of words; imports no torch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, TypeAlias
+
+from machamp_lite.api.prediction import Span, Token
+from machamp_lite.data.raw_text import Span as TextSpan
+from machamp_lite.data.records import Record
+from machamp_lite.data.span_schemes import Scheme
+from machamp_lite.data.span_schemes import Span as WordSpan
+from machamp_lite.errors import DataError, shorten
+
+# A text, the words of a sentence, or the texts of a row.
+Input: TypeAlias = str | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """An input as a model reads it: its texts, and its words if it has a model of words."""
+
+    texts: tuple[str, ...]
+    tokens: tuple[Token, ...] = ()
+
+    def items(self, *, has_words: bool) -> list[str]:
+        """The words, or the texts, as a model reads them."""
+        return [" ".join(token.text.split()) or token.text for token in self.tokens] if has_words else list(self.texts)
+
+    def record(self, number: int, *, has_words: bool) -> Record:
+        """The record of a file without columns for labels."""
+        words = self.items(has_words=has_words)
+        return Record("input", number, [], [[] for _ in words], list(range(len(words))), words)
+
+
+def check_input(given: Any, number: int) -> Input:
+    """The input if it is one; raises ``DataError`` for anything else."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Sequence) and not isinstance(given, bytes) and all(isinstance(part, str) for part in given):
+        return given
+    raise DataError(
+        f"input {number}: found {shorten(repr(given))} of type {type(given).__name__}, expected a text (str), or words "
+        "or the texts of a row (a tuple or list of str)"
+    )
+
+
+def tokens_in(text: str, spans: Iterable[TextSpan]) -> tuple[Token, ...]:
+    """The words of a text from their starts and ends."""
+    return tuple(Token(text[start:end], start, end) for start, end in spans)
+
+
+def sentence_of_words(words: Sequence[str]) -> Sentence:
+    """A sentence with spaces between its words.
+
+    >>> sentence_of_words(["I", "ran"])
+    Sentence(texts=('I ran',), tokens=(Token(text='I', start=0, end=1), Token(text='ran', start=2, end=5)))
+    """
+    starts = accumulate((len(word) + 1 for word in words[:-1]), initial=0)
+    tokens = tuple(Token(word, start, start + len(word)) for word, start in zip(words, starts, strict=False))
+    return Sentence((" ".join(words),), tokens)
+
+
+def spans_of(
+    sentence: Sentence, labels: Sequence[str], scheme: Scheme, probabilities: Mapping[WordSpan, float]
+) -> tuple[Span, ...]:
+    """The spans that the labels of words mark, with their offsets in the text."""
+    (text,), tokens = sentence.texts, sentence.tokens
+    spans = []
+    for start, end, label in scheme.spans(labels):
+        first, last = tokens[start].start, tokens[end - 1].end
+        probability = probabilities.get((start, end, label))
+        spans.append(Span(label, start, end, first, last, text[first:last], probability))
+    return tuple(spans)
