@@ -31,7 +31,7 @@ from machamp_lite.export.manifest import (
     Manifest,
     TokenizerSettings,
 )
-from machamp_lite.export.onnx_graph import ModelGraph, write_graph
+from machamp_lite.export.onnx_graph import ModelGraph, quiet_exporters, write_graph
 from machamp_lite.files.atomic import replacing_folder, write_json
 from machamp_lite.model.multitask_model import Model
 
@@ -180,4 +180,5 @@ def _quantize(source: Path, target: Path) -> None:
     """Weights in 8 bits, inputs of layers in 8 bits at run time (dynamic quantisation)."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)
+    with quiet_exporters():
+        quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True)

@@ -4,8 +4,11 @@ Words and sentences are rows of indices: ``rows`` (N, M) are the subwords of eac
 and ``mask`` (N, M) is 1 for those that exist. So the graph needs neither lengths nor loops.
 """
 
+import contextlib
+import logging
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +127,19 @@ class ModelGraph(nn.Module):
         return (shares.unsqueeze(1) @ subwords).squeeze(1)
 
 
+@contextlib.contextmanager
+def quiet_exporters() -> Iterator[None]:
+    """Silences warnings and logs of torch.onnx and onnxruntime about their own code."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
 def write_graph(graph: ModelGraph, path: Path) -> None:
     """Writes an ONNX file; raises ``ConfigError`` for an encoder that torch cannot export."""
     inputs = graph.example_inputs()
@@ -133,19 +149,20 @@ def write_graph(graph: ModelGraph, path: Path) -> None:
     try:
         # Fused attention has no operator in ONNX of this opset that takes masks of any shape.
         graph.transformer.set_attn_implementation("eager")
-        torch.onnx.export(
-            graph,
-            (),
-            path,
-            # A dictionary as the last positional argument would be read as keyword arguments.
-            kwargs={"inputs": inputs},
-            input_names=list(inputs),
-            output_names=graph.output_names,
-            opset_version=OPSET,
-            dynamic_shapes={"inputs": dynamic},
-            external_data=size > _MAX_FILE_BYTES,
-            verbose=False,
-        )
+        with quiet_exporters():
+            torch.onnx.export(
+                graph,
+                (),
+                path,
+                # A dictionary as the last positional argument would be read as keyword arguments.
+                kwargs={"inputs": inputs},
+                input_names=list(inputs),
+                output_names=graph.output_names,
+                opset_version=OPSET,
+                dynamic_shapes={"inputs": dynamic},
+                external_data=size > _MAX_FILE_BYTES,
+                verbose=False,
+            )
     except Exception as error:
         kind, cause = graph.transformer.config.model_type, first_line(error.__cause__ or error)
         raise ConfigError(f"--onnx: torch cannot export models with '{kind}' encoders ({cause})") from error
