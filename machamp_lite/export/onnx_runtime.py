@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack, overload
 
 from safetensors.numpy import load_file
 
@@ -33,6 +33,15 @@ class _Decoded:
     labels: list[Any]
     ranked: list[dict[str, float]] | None
     spans: Mapping[Any, float]
+
+
+class PredictOptions(TypedDict, total=False):
+    """The keyword arguments of ``OnnxModel.predict``."""
+
+    dataset: str | None
+    top_k: int | None
+    batch_size: int
+    pre_tokenized: bool
 
 
 class OnnxModel:
@@ -68,6 +77,15 @@ class OnnxModel:
     def tasks(self) -> Mapping[str, str]:
         """The task type of each task."""
         return {name: task.task_type for name, task in self.manifest.tasks.items()}
+
+    @overload
+    def predict(self, inputs: str | tuple[str, ...], **options: Unpack[PredictOptions]) -> Prediction: ...
+
+    @overload
+    def predict(self, inputs: list[Any], **options: Unpack[PredictOptions]) -> list[Prediction]: ...
+
+    @overload
+    def predict(self, inputs: Iterator[Input], **options: Unpack[PredictOptions]) -> Iterator[Prediction]: ...
 
     def predict(
         self,

@@ -31,6 +31,10 @@ for prediction in model.predict(texts()):
     assert_type(prediction.tree("dependency"), Tree)
     assert_type(prediction.to_conllu(), str)
 
+exported = machamp_lite.load_onnx("onnx/x", threads=2)
+assert_type(exported.predict("Trains run late."), Prediction)
+assert_type(exported.predict(["Trains run late.", "Yes!"], top_k=3), list[Prediction])
+
 scores = model.predict_file("in.conllu", "out.conllu", batch_size=64, top_k=2)
 value: float = scores["dependency"]["las"]
 accuracy: float = model.evaluate("dev.conllu", dataset="MY_TREEBANK")["upos"]["accuracy"]
