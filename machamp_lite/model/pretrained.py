@@ -184,7 +184,10 @@ def build_transformer(config: Any, *, kind: LanguageModelKind | None = None) -> 
     """The encoder of a Hugging Face config, with random weights."""
     _check_kind(config, kind, config.model_type)
     loader = _LOADERS[kind] if kind else transformers.AutoModel
-    return _split(loader.from_config(config, dtype=torch.float32, trust_remote_code=False), kind)
+    model = loader.from_config(config, dtype=torch.float32, trust_remote_code=False)
+    # transformers 5.0 does not share weights that are built on the meta device.
+    model.tie_weights()
+    return _split(model, kind)
 
 
 class MaskedHead(nn.Module):

@@ -19,6 +19,7 @@ from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
 from machamp_lite.inference.engine import predict_labels
 from machamp_lite.model.attention_probe import probe_attention
+from machamp_lite.model.encoder import EncoderError
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
 from machamp_lite.training.check import check
@@ -174,7 +175,13 @@ def test_no_kind_of_encoder_waits_for_the_device(configure: Callable[..., Config
     # With other lengths and with one alone: with a mask for the transformer and without.
     for chosen in (examples, examples[:1]):
         batch = model.batch(chosen, only_annotated=True)
-        total = model.total_loss(model.losses(batch, model(batch)))
+        try:
+            scores = model(batch)
+        except EncoderError as error:
+            if "unknown device type for autocast" in str(error):
+                pytest.skip("this torch has no autocast for tensors without values")
+            raise
+        total = model.total_loss(model.losses(batch, scores))
         total.backward()
         assert total.is_meta
     for decoder in model.decoders:
