@@ -66,6 +66,10 @@ class Predictor:
     """A trained model, see ``load``. Several threads may use it at once.
 
     ``model`` is the ``torch.nn.Module``, ``config`` its config.
+
+        model = machamp_lite.load("runs/mine")
+        model.predict("Trains run late.").labels["upos"]
+        [one.tree().heads for one in model.predict(["Trains run late.", "Yes!"])]
     """
 
     def __init__(self, model: Model) -> None:
@@ -375,6 +379,8 @@ def _with_bar(predictions: Iterator[Prediction], is_shown: bool) -> Generator[Pr
 
 def load(path: str | Path, *, device: str | int = "auto", revision: str | None = None) -> Predictor:
     """Loads a model that predicts.
+
+        model = machamp_lite.load("runs/mine", device="cpu")
 
     Args:
         path: A run folder, a model folder, the folder of a group of runs, which predict together as an ensemble, or

@@ -14,15 +14,23 @@ from machamp_lite.reporting.page import write_report
 from machamp_lite.reporting.run_results import RunResults, read_run
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Run:
     """The run in a folder; its files are read when they are needed. Raises ``ConfigError`` if there is no such run.
 
     ``device`` is that of ``model``, see ``load``.
+
+        run = machamp_lite.Run("runs/mine")
+        run.best_epoch, run.scores, run.model.predict("Trains run late.")
     """
 
     folder: Path
     device: str | int = field(default="auto", repr=False)
+
+    def __init__(self, folder: str | Path, device: str | int = "auto") -> None:
+        # The class is frozen.
+        object.__setattr__(self, "folder", Path(folder))
+        object.__setattr__(self, "device", device)
 
     @cached_property
     def _results(self) -> RunResults:

@@ -34,6 +34,9 @@ def train(
 
     Nothing is printed unless ``progress`` is true; logs go to the logger ``machamp_lite``.
 
+        run = machamp_lite.train("my.json", "runs/mine", overrides={"training.num_epochs": 3})
+        run.scores["MY_TREEBANK"]["upos"]["accuracy"]
+
     Args:
         config: A path or several paths of dataset configs, a dictionary with the datasets by name, or a ``Config``.
         folder: The run folder, which must be new or empty.
@@ -71,4 +74,4 @@ def train(
             retrain=retrain,
             data_cache=str(data_cache),
         )
-    return Run(Path(folder), device)
+    return Run(folder, device)

@@ -56,7 +56,7 @@ def test_a_run_has_scores_history_model_and_report(
     found = run.model.evaluate(datasets["UD"]["train_data_path"])
     assert all(found[task] == pytest.approx(values) for task, values in run.scores["UD"].items())
     assert run.report() == tmp_path / "run/report.html" and run.report().stat().st_size > 1000
-    again = machamp_lite.Run(tmp_path / "run")
+    again = machamp_lite.Run(str(tmp_path / "run"))
     assert again.scores == run.scores and again == machamp_lite.Run(run.folder)
     assert capsys.readouterr() == ("", "")
 
