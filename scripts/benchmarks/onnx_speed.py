@@ -52,20 +52,21 @@ def main() -> None:
         exported = machamp_lite.load_onnx(getattr(flags, name), threads=flags.threads)
         variants[f"ONNX {name}"] = exported.predict
     found = {name: predict(sentences) for name, predict in variants.items()}
+    print(f"{len(sentences)} sentences, {words} words, {flags.threads} threads")
+    for name in variants:
+        agreement = []
+        for task in model.tasks:
+            pairs = list(zip(items(found["torch"], task), items(found[name], task), strict=True))
+            agreement.append(f"{task} {100 * sum(one == other for one, other in pairs) / len(pairs):.2f}%")
+        print(f"{name}: the same labels as torch: {', '.join(agreement)}", flush=True)
     seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(flags.repeats):
         for name, predict in variants.items():
             start = time.perf_counter()
             predict(sentences)
             seconds[name].append(time.perf_counter() - start)
-    print(f"{len(sentences)} sentences, {words} words, {flags.threads} threads")
     for name in variants:
-        median = statistics.median(seconds[name])
-        agreement = []
-        for task in model.tasks:
-            pairs = list(zip(items(found["torch"], task), items(found[name], task), strict=True))
-            agreement.append(f"{task} {100 * sum(one == other for one, other in pairs) / len(pairs):.2f}%")
-        print(f"| {name} | {words / median:.0f} words/s | {', '.join(agreement)} |")
+        print(f"{name}: {words / statistics.median(seconds[name]):.0f} words/s")
 
 
 if __name__ == "__main__":
