@@ -10,7 +10,8 @@ def has_fast_bfloat16(device_type: str) -> bool:
     """Whether the hardware multiplies matrices in bfloat16: AVX-512 BF16 or AMX of CPUs, GPUs from Ampere on."""
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = torch.cpu.get_capabilities() if device_type == "cpu" else {}
+    # Older versions of torch do not say what a CPU has.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device_type == "cpu" else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 

@@ -25,9 +25,16 @@ def test_auto_takes_what_the_hardware_has(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: str
 ) -> None:
     precision.has_fast_bfloat16.cache_clear()
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert precision.resolved("auto", CPU) == expected
     assert [precision.resolved(given, CPU) for given in ("fp32", "bf16")] == ["fp32", "bf16"]
+    precision.has_fast_bfloat16.cache_clear()
+
+
+def test_auto_is_fp32_if_torch_does_not_say_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    precision.has_fast_bfloat16.cache_clear()
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert precision.resolved("auto", CPU) == "fp32"
     precision.has_fast_bfloat16.cache_clear()
 
 
