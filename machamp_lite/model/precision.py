@@ -1,5 +1,6 @@
 """The floating-point precision of a model."""
 
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import torch
@@ -11,7 +12,8 @@ def has_fast_bfloat16(device_type: str) -> bool:
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older versions of torch do not say what a CPU has.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)() if device_type == "cpu" else {}
+    of_cpu: Callable[[], Mapping[str, bool]] = getattr(torch.cpu, "get_capabilities", dict)
+    capabilities = of_cpu() if device_type == "cpu" else {}
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
