@@ -73,7 +73,8 @@ class Predictor:
     """
 
     def __init__(self, model: Model) -> None:
-        self.model = model
+        # Once and for all: with a change per call, threads would switch on each other's dropout.
+        self.model = model.eval()
         self._readers: dict[tuple[str, tuple[str, ...]], DatasetReader] = {}
 
     def __repr__(self) -> str:

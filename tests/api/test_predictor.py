@@ -263,7 +263,13 @@ def test_threads_may_predict_at_once(model: Predictor) -> None:
             for number, (way, text) in enumerate(itertools.product(ways, texts))
         ]
         flat = list(itertools.chain(*expected))
-        assert all(call.result() == flat[number] for number, call in calls)
+        # A thread may compute with another number of threads of its own, which changes the last digits.
+        for number, call in calls:
+            assert rounded(call.result()) == rounded(flat[number])
+
+
+def rounded(prediction: Prediction) -> Any:
+    return json.loads(json.dumps(prediction.to_dict()), parse_float=lambda text: round(float(text), 4))
 
 
 def test_a_file_is_evaluated_as_it_is_predicted(model: Predictor, treebank: Path, tmp_path: Path) -> None:
