@@ -13,12 +13,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 if not any("test_gpu" in argument for argument in sys.argv):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+import hypothesis
 import pytest
 import torch
 from tiny_encoders import Encoders
 
 # Tiny models gain nothing from a second thread.
 torch.set_num_threads(1)
+# On a busy machine, drawing examples may take long.
+hypothesis.settings.register_profile("busy", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

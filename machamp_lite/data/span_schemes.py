@@ -63,6 +63,16 @@ class Scheme:
         (old, old_kind), (new, kind) = self.parse(before), self.parse(label)
         return (old, new, kind == old_kind) in self.starts
 
+    def always_starts_span(self, label: str) -> bool | None:
+        """Whether a span starts at ``label`` after any label; None if this depends on the label before.
+
+        >>> BIO.always_starts_span("B-per"), SCHEMES["IOB1"].always_starts_span("I-per")
+        (True, None)
+        """
+        new = self.parse(label)[0]
+        found = {(old, new, same) in self.starts for old in {*self.marks.values(), OUTSIDE} for same in (True, False)}
+        return found.pop() if len(found) == 1 else None
+
     def continues_span(self, before: str, label: str) -> bool:
         """Whether the span that ``before`` is in goes on with ``label``."""
         (old, old_kind), (new, kind) = self.parse(before), self.parse(label)

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from machamp_lite.reporting.run_results import RunResults
 from machamp_lite.reporting.svg import ACCENT, COLOURS, INK, MUTED, SERIES, as_svg, new_figure, shortened
-from machamp_lite.reporting.tables import LabelRow
+from machamp_lite.reporting.tables import LabelSection
 
 # Labels that are named in a scatter plot.
 MOST_NAMES = 25
@@ -68,25 +68,29 @@ def reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
     return as_svg(figure)
 
 
-def recall_by_count(rows: Sequence[LabelRow]) -> Markup:
-    """The recall of labels against their counts in the training data; the area is the class weight, if there is one."""
+def recall_by_count(sections: Sequence[LabelSection]) -> Markup:
+    """The recall of labels against their counts in training, one colour per run; the area is the class weight."""
     from matplotlib.ticker import LogLocator
 
     figure = new_figure(5.6, 3.6)
     axes = figure.subplots()
-    largest = max((row.weight for row in rows if row.weight), default=1.0)
-    areas = [40 if row.weight is None else 15 + 200 * row.weight / largest for row in rows]
-    axes.scatter(
-        [row.count for row in rows],
-        [row.recall for row in rows],
-        s=areas,
-        color=ACCENT,
-        alpha=0.65,
-        linewidths=0,
-    )
-    for row in rows[:MOST_NAMES]:
+    for number, section in enumerate(sections):
+        rows = section.points
+        largest = max((row.weight for row in rows if row.weight), default=1.0)
+        axes.scatter(
+            [row.count for row in rows],
+            [row.recall for row in rows],
+            s=[40 if row.weight is None else 15 + 200 * row.weight / largest for row in rows],
+            color=COLOURS[number % SERIES] if len(sections) > 1 else ACCENT,
+            alpha=0.65,
+            linewidths=0,
+            label=shortened(section.run.name),
+        )
+    for row in sections[0].points[:MOST_NAMES]:
         position = {"xytext": (5, 4), "textcoords": "offset points"}
         axes.annotate(shortened(row.label), (row.count, row.recall), fontsize=8, **position)
+    if len(sections) > 1:
+        axes.legend(fontsize=8)
     axes.set(
         xscale="log", ylim=(-0.05, 1.08), xlabel="items in the training data", ylabel="recall on the dev data"
     )

@@ -16,7 +16,7 @@ from machamp_lite.files.run_files import REPORT
 from machamp_lite.reporting import MAX_SENTENCES
 from machamp_lite.reporting.run_results import RunResults, as_text, read_runs
 from machamp_lite.reporting.sentences import Sentence, TaskSentences, compare
-from machamp_lite.reporting.tables import label_sections, score_rows
+from machamp_lite.reporting.tables import label_sections, same_task, score_rows
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +95,7 @@ def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) ->
             tasks=list(dict.fromkeys(task for run in runs for task in run.tasks)),
             score_rows=list(score_rows(runs)),
             label_sections=list(label_sections(runs)),
+            same_task=same_task,
             groups=groups,
             sentences=list(limited(groups)),
             notes=[note for one in dev for note in one.notes],

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from machamp_lite.data.span_schemes import Scheme, scheme_of
 from machamp_lite.metrics import METRICS
 from machamp_lite.metrics.base import ratio
+from machamp_lite.metrics.span_report import SpanScores
 from machamp_lite.reporting.run_results import RunResults
 
 # Dataset, task and metric.
@@ -39,6 +41,11 @@ class LabelSection:
     def has_weights(self) -> bool:
         """Whether the task has class weights."""
         return any(row.weight is not None for row in self.rows)
+
+    @property
+    def points(self) -> list[LabelRow]:
+        """The labels whose count in the training data and recall are known."""
+        return [row for row in self.rows if row.count and row.support]
 
     @property
     def confusion(self) -> Mapping[str, Any] | None:
@@ -95,14 +102,36 @@ def label_sections(runs: Sequence[RunResults]) -> Iterator[LabelSection]:
         for dataset, tasks in run.scores.items():
             for task, scores in tasks.items():
                 if "labels" in scores:
-                    rows = list(_label_rows(scores["labels"]["labels"], run.labels.get(task, {})))
+                    trained = run.labels.get(task, {})
+                    counts = dict(zip(trained.get("labels", []), trained.get("counts", []), strict=False))
+                    if scores["labels"].get("unit") == SpanScores.unit:
+                        counts = _span_counts(counts, scheme_of(run.tasks.get(task)))
+                    rows = list(_label_rows(scores["labels"]["labels"], trained, counts))
                     yield LabelSection(run=run, dataset=dataset, task=task, rows=rows, scores=scores)
 
 
-def _label_rows(scores: Mapping[str, Mapping[str, float]], trained: Mapping[str, Any]) -> Iterator[LabelRow]:
-    labels = trained.get("labels", [])
-    counts = dict(zip(labels, trained.get("counts", []), strict=False))
-    weights = dict(zip(labels, trained.get("weights") or [], strict=False))
+def _span_counts(counts: Mapping[str, int], scheme: Scheme) -> dict[str, int]:
+    """The number of spans of each type in the training data, if the labels tell it whatever their order."""
+    found: dict[str, int] = {}
+    starts = {label: scheme.always_starts_span(label) for label in counts}
+    for label, count in counts.items():
+        if starts[label]:
+            kind = scheme.parse(label)[1]
+            found[kind] = found.get(kind, 0) + count
+    unknown = {scheme.parse(label)[1] for label, start in starts.items() if start is None}
+    return {kind: count for kind, count in found.items() if kind not in unknown}
+
+
+def _label_rows(
+    scores: Mapping[str, Mapping[str, float]], trained: Mapping[str, Any], counts: Mapping[str, int]
+) -> Iterator[LabelRow]:
+    weights = dict(zip(trained.get("labels", []), trained.get("weights") or [], strict=False))
     for label, row in scores.items():
         numbers = (row["precision"], row["recall"], row["f1"], int(row["support"]))
         yield LabelRow(label, *numbers, counts.get(label), weights.get(label))
+
+
+def same_task(section: LabelSection, sections: Sequence[LabelSection]) -> list[LabelSection]:
+    """The sections of all runs about the same task; empty if ``section`` is not the first of them."""
+    found = [one for one in sections if (one.dataset, one.task) == (section.dataset, section.task)]
+    return found if found[0] is section else []

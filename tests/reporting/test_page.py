@@ -18,7 +18,7 @@ from machamp_lite.reporting import charts, page
 from machamp_lite.reporting.page import is_report, limited, render
 from machamp_lite.reporting.run_results import read_run, read_runs
 from machamp_lite.reporting.sentences import compare
-from machamp_lite.reporting.tables import label_sections, score_rows
+from machamp_lite.reporting.tables import label_sections, same_task, score_rows
 
 
 @pytest.fixture
@@ -110,7 +110,20 @@ def test_labels_have_their_counts_and_weights_in_training(trained: Path) -> None
     weights = [(rows[label].weight or 0) * (rows[label].count or 0) for label in ("VERB", "DET")]
     assert found["upos"].has_weights and weights[0] == pytest.approx(weights[1])
     assert not found["mood"].has_weights
+    # Entities are counted, not their words.
+    thing = next(row for row in found["entities"].rows if row.label == "thing")
+    assert thing.count == (trained.parent / "train.conllu").read_text(encoding="utf-8").count("B-thing")
     assert found["topics"].confusion is None or "(none)" in found["topics"].confusion["labels"]
+
+
+def test_the_recall_of_several_runs_is_in_one_chart(trained: Path, run: Path) -> None:
+    sections = list(label_sections(read_runs([trained, run])))
+    drawn: dict[str, list[int]] = {}
+    for section in sections:
+        drawn.setdefault(section.task, []).append(len(same_task(section, sections)))
+    assert drawn["upos"] == [2, 0]
+    page = render(read_runs([trained, run]))
+    assert page.count("in the training data, of all runs") == page.count("Recall against") > 0
 
 
 @pytest.mark.usefixtures("without_charts")
