@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from machamp_lite.errors import MachampError
 
-# A flag, with the value that another argument has in Python.
+# A flag; with the value -1 of --device and the folder of --resume, which have other values in Python.
 _FLAG = re.compile(r"--(\w+)(?: (-1\b|(?<=--resume )\S+))?")
 # Flags without a value become arguments with one.
 _SWITCHES = {"overwrite", "resume", "plain", "raw_text", "pre_tokenized", "confidence"}

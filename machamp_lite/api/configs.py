@@ -54,6 +54,5 @@ def read_config(
     """As ``load_config``; its errors name flags."""
     if isinstance(overrides, Mapping):
         overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
-    if isinstance(datasets, str | Path | Mapping):
-        datasets = [datasets]  # type: ignore[list-item]
-    return loading.load_config(datasets, parameters_config=params, overrides=overrides, seed=seed)
+    given = [datasets] if isinstance(datasets, str | Path | Mapping) else datasets
+    return loading.load_config(given, parameters_config=params, overrides=overrides, seed=seed)

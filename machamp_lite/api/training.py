@@ -54,7 +54,7 @@ def train(
     Raises:
         ConfigError: for an error in the config, or a folder that cannot be used.
         DataError: for an error in the data.
-        TrainingError: if training cannot continue.
+        MachampError: if training cannot continue, for example because a loss is NaN.
     """
     if isinstance(config, Config):
         given = {"params": params, "overrides": overrides or None, "seed": seed}

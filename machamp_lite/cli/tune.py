@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from machamp_lite.tuning.search import Search
     from machamp_lite.tuning.trial_run import TrialCallback
 
-logger = logging.getLogger("machamp_lite")
-
 TO_RESUME = "repeat the command"
 
 

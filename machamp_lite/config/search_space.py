@@ -104,7 +104,7 @@ class SearchSpace:
         return [dimension.override(values[dimension.key]) for dimension in self.dimensions if dimension.key in values]
 
     def names(self) -> dict[str, str]:
-        """A short name of each key: its last parts, as many as are needed to tell it from the others."""
+        """A short name of each key: its last parts, as many as are needed to distinguish it from the others."""
         keys = [dimension.key for dimension in self.dimensions]
         return {key: _short_name(key, keys) for key in keys}
 

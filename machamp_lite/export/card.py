@@ -244,13 +244,13 @@ def _limits(config: Config, labels: Mapping[str, Any], run: RunResults | None) -
     for where, names in never.items():
         if names:
             shown = ", ".join(f"`{one_line(name)}`" for name in names[:10])
-            yield f"- Never predicted rightly in the dev data, {where}: {shown}{', ...' * (len(names) > 10)}"
+            yield f"- Never predicted correctly in the dev data, {where}: {shown}{', ...' * (len(names) > 10)}"
     yield "- Texts of other languages, domains or periods than the training data are read with more errors."
 
 
 def _use(config: Config, name: str) -> Iterator[str]:
     dataset, options = next(iter(config.datasets.items()))
-    example = _example(options)
+    example = example_input(1 if options.sent_idxs is None else len(options.sent_idxs))
     argument = f', dataset="{dataset}"' if len(config.datasets) > 1 else ""
     yield f"""```bash
 pip install machamp_lite
@@ -265,10 +265,11 @@ print(model.predict({example}{argument}))
 ```"""
 
 
-def _example(dataset: DatasetConfig) -> str:
-    if dataset.sent_idxs is None:
-        return '["Trains", "run", "late", "."]'
-    return json.dumps(["Trains run late.", "They were on time."][: len(dataset.sent_idxs)])
+def example_input(number: int) -> str:
+    """The Python code of one input with this number of texts."""
+    texts = [f'"{text}"' for text in ("Trains run late.", "They were on time.")]
+    # A tuple is one input, a list would be several.
+    return texts[0] if number == 1 else f"({', '.join((texts * number)[:number])})"
 
 
 def _suffix(dataset: DatasetConfig) -> str:

@@ -31,7 +31,7 @@ def export_encoder(model: Model, folder: Path, *, provenance: Mapping[str, Any])
     complete = _complete_model(model)
     if model.dataset_embedding is not None:
         logger.warning(
-            "dataset embeddings are left out: they are added to the states of the encoder, in front of the tasks"
+            "dataset embeddings are left out: they are concatenated with the output of the encoder"
         )
     pooling = _sentence_pooling(model)
     with replacing_folder(folder) as new:

@@ -22,6 +22,7 @@ from machamp_lite.nn.pooling import Pooling
 
 # ONNX Runtime reads it since 1.14 (2023).
 OPSET = 18
+# Protocol buffers end at 2 GiB; some of it is for the graph itself.
 _MAX_FILE_BYTES = 2**31 - 2**27
 
 

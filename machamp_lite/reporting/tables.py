@@ -111,7 +111,7 @@ def label_sections(runs: Sequence[RunResults]) -> Iterator[LabelSection]:
 
 
 def _span_counts(counts: Mapping[str, int], scheme: Scheme) -> dict[str, int]:
-    """The number of spans of each type in the training data, if the labels tell it whatever their order."""
+    """The number of spans of each type in the training data, if single labels show where its spans start."""
     found: dict[str, int] = {}
     starts = {label: scheme.always_starts_span(label) for label in counts}
     for label, count in counts.items():

@@ -196,7 +196,7 @@ class PredictionServer:
                     if len(body) > self.limits.max_bytes:
                         raise too_large
         except TimeoutError:
-            fault = f"request: has not arrived after {self.limits.timeout:g} seconds (--timeout)"
+            fault = f"request: has not arrived after {self.limits.timeout:g} seconds (--timeout); send it again"
             raise RefusedError(408, fault) from None
         request.state.is_read = True
         return bytes(body)
@@ -207,7 +207,8 @@ class PredictionServer:
             async with asyncio.timeout(self.limits.timeout):
                 return await unless_gone(request, self._batchers[model.name].predict(kind, items))
         except TimeoutError:
-            fault = f"server: found no time for this request in {self.limits.timeout:g} seconds (--timeout)"
+            limit = f"{self.limits.timeout:g} seconds (--timeout)"
+            fault = f"server: not done after {limit}; send fewer sentences, or try again"
             raise RefusedError(504, fault, {"Retry-After": "1"}) from None
 
 

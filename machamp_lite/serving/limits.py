@@ -1,16 +1,16 @@
-"""The limits of a server, so that no client can make it grow, wait or forget the others."""
+"""The limits of a server: they bound its memory and its waiting time, whatever clients send."""
 
 from dataclasses import dataclass
 
-# Text without spaces counts as one word per so many characters.
+# A long word, such as a text without spaces, counts as one more word per this number of characters.
 CHARACTERS_PER_WORD = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What is refused, and how long is waited; the flags of ``serve`` with these names.
+    """The sizes above which requests are refused, and times; each is a flag of ``serve``.
 
-    A batch is joined from at most ``max_batch`` sentences, within ``max_wait_ms``. ``max_queue`` is the number of
+    A batch has at most ``max_batch`` sentences, and waits ``max_wait_ms`` for them. ``max_queue`` is the number of
     sentences of all requests to one model that wait. ``max_bytes``, ``max_sentences`` and ``max_words`` are those of
     one request. ``timeout`` is in seconds: for a request to arrive, and again for its prediction.
     """

@@ -12,13 +12,12 @@ _ERRORS = {
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site, which --cors does not allow.",
     404: "There is no such path, or no model with this name.",
-    405: "The path has another method.",
     408: "The request did not arrive in time.",
     413: "The request has too many bytes, sentences or words.",
     422: "The request cannot be predicted: a key, dataset, task or input is wrong.",
     500: "A bug in machamp_lite.",
     503: "Too many sentences are waiting, or there is not enough memory; Retry-After says when to try again.",
-    504: "There was no time for this request.",
+    504: "The prediction was not done in time.",
 }
 _OF_PREDICTION = (400, 401, 403, 404, 408, 413, 422, 500, 503, 504)
 

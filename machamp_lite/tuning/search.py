@@ -40,7 +40,9 @@ _RESULTS = "results"
 
 @dataclass(kw_only=True)
 class Search:
-    """A search. ``load`` gives the config with some overrides KEY=VALUE, and ``base`` is the one without.
+    """A search; ``start`` opens its ``study``.
+
+    ``load`` gives the config with some overrides KEY=VALUE, and ``base`` is the one without.
 
     ``keep`` is the number of the best trials whose models are kept. ``has_dataset_keys`` says whether datasets differ
     from those in the user's files.

@@ -109,7 +109,7 @@ class Study:
             return Claim(self._as_trial(self._optuna_trials()[number]), False, lock)
 
     def release(self, claim: Claim) -> None:
-        """Gives an unfinished trial back, so that it is continued when the search is."""
+        """Releases an unfinished trial, so that the next process, or the next start of the search, continues it."""
         claim.lock.release()
 
     def report(self, number: int, epoch: int, score: float) -> None:
@@ -121,7 +121,7 @@ class Study:
         if not self._prunes or number == 0 or epoch >= num_epochs:
             return False
         trial = self._storage.get_trial(self._trial_id(number))
-        # Optuna's type is wrong: a pruner gives a number of numpy.
+        # Against its type hint, Optuna's pruner returns a numpy.bool.
         return bool(self._pruner(num_epochs).prune(self._study, trial))
 
     def finish(

@@ -1,5 +1,6 @@
 """What is pushed to the hub has no paths and no data, and a pushed model is loaded with the checks of local folders."""
 
+import ast
 import fnmatch
 import json
 import shutil
@@ -15,6 +16,7 @@ import machamp_lite
 from machamp_lite.cli import commands
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
+from machamp_lite.export.card import example_input
 from machamp_lite.inference.ensembles import load_predictor
 from machamp_lite.inference.predictor import predict_words
 from machamp_lite.training.run import train
@@ -220,6 +222,19 @@ def test_the_card_describes_tasks_data_labels_and_weights(run: Path, capsys: pyt
     assert "### upos (UD)" in text and "| NOUN |" in text
     assert f"machamp_lite {machamp_lite.__version__}" in text
     assert "machamp-lite train --dataset_configs dataset-configs.json" in text
+
+
+def test_the_example_of_the_card_predicts_one_input(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.main(["card", str(run), "--name", str(run)]) == 0
+    code = capsys.readouterr().out.partition("```python\n")[2].partition("```")[0]
+    exec(code, {})
+    assert capsys.readouterr().out.startswith("Prediction('Trains run late.'")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_the_example_of_the_card_has_the_texts_of_a_row(number: int) -> None:
+    example = ast.literal_eval(example_input(number))
+    assert isinstance(example, str) if number == 1 else len(example) == number and isinstance(example, tuple)
 
 
 def test_the_card_of_a_model_without_its_run_says_so(

@@ -173,7 +173,7 @@ def test_a_request_without_time_is_answered(server: LiveServer, model: MadeUpMod
     finally:
         model.free.set()
     assert (status, headers["retry-after"]) == (504, "1")
-    assert document["error"] == "server: found no time for this request in 0.4 seconds (--timeout)"
+    assert document["error"] == "server: not done after 0.4 seconds (--timeout); send fewer sentences, or try again"
 
 
 def test_bad_and_good_requests_at_the_same_time_do_not_mix(server: LiveServer) -> None:
