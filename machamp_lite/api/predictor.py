@@ -14,7 +14,7 @@ from machamp_lite.api.arguments import named_arguments
 from machamp_lite.api.inputs import choose_datasets, read_sentences, sentence_of_record
 from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, has_spans, layout_of, restricted
 from machamp_lite.api.prediction import Prediction
-from machamp_lite.api.sentences import Input, Sentence, check_input
+from machamp_lite.api.sentences import STREAM_CHUNK, Input, Sentence, check_input, check_sizes, is_single
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import Config
 from machamp_lite.data.raw_text import read_raw_text
@@ -34,8 +34,8 @@ from machamp_lite.inference.raw_text import check_raw_text
 from machamp_lite.model.device import EXPECTED, device_named, find_device
 from machamp_lite.model.multitask_model import Model
 
-# Inputs of a stream that are predicted together.
-STREAM_CHUNK = 512
+# Options of how labels are written.
+_WRITING = ("top_k", "confidence", "conn", "sep")
 
 # The type of a list says nothing of its parts.
 Inputs: TypeAlias = list[str] | list[tuple[str, ...]] | list[tuple[str, str]] | list[list[str]] | list[Input]
@@ -173,16 +173,14 @@ class Predictor:
             plain=plain,
             decisions=decisions,
         )
-        is_single = isinstance(inputs, str | tuple)
-        if not is_single and (isinstance(inputs, bytes | Mapping) or not isinstance(inputs, Iterable)):
-            check_input(inputs, 1)
-        is_stream = not is_single and not isinstance(inputs, Sequence)
-        stream = self._stream([inputs] if is_single else inputs, options, size=STREAM_CHUNK if is_stream else CHUNK)
+        has_one = is_single(inputs)
+        is_stream = not has_one and not isinstance(inputs, Sequence)
+        stream = self._stream([inputs] if has_one else inputs, options, size=STREAM_CHUNK if is_stream else CHUNK)
         if is_stream:
             return _with_bar(stream, progress)
         with closing(_with_bar(stream, progress)) as found:
             predictions = list(found)
-        return predictions[0] if is_single else predictions
+        return predictions[0] if has_one else predictions
 
     def stream_file(
         self,
@@ -221,9 +219,7 @@ class Predictor:
     def _options(self, **given: Unpack[CallArguments]) -> CallOptions:
         """The checked options of a call."""
         top_k, batch_size = given.get("top_k"), given.get("batch_size")
-        for name, number in {"top_k": top_k, "batch_size": batch_size}.items():
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise ConfigError(f"{name}: found {number!r}, expected a number above 0, or None")
+        check_sizes(top_k=top_k, batch_size=batch_size)
         decision = Decision(
             threshold=given.get("threshold"),
             tau=given.get("tau"),
@@ -360,8 +356,11 @@ class Predictor:
     def evaluate(self, source: str | os.PathLike[str], **options: Any) -> Scores:
         """The scores of a file with gold labels, {task: {metric: value}}; nothing is written.
 
-        The options are those of ``predict_file``. Raises ``DataError`` if the file has no gold labels.
+        The options are those of ``predict_file``, except for those of how labels are written. Raises ``DataError`` if
+        the file has no gold labels.
         """
+        if unused := [name for name in _WRITING if name in options]:
+            raise ConfigError(f"{name}: has no effect in evaluate, which writes no labels" for name in unused)
         scores = self.predict_file(source, os.devnull, **options)
         if not scores:
             raise DataError(f"{source}: found no gold labels of the model's tasks, expected some to score predictions")

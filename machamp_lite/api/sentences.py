@@ -10,7 +10,10 @@ from machamp_lite.data.raw_text import Span as TextSpan
 from machamp_lite.data.records import Record
 from machamp_lite.data.span_schemes import Scheme
 from machamp_lite.data.span_schemes import Span as WordSpan
-from machamp_lite.errors import DataError, shorten
+from machamp_lite.errors import ConfigError, DataError, shorten
+
+# Inputs of a stream that are predicted together.
+STREAM_CHUNK = 512
 
 # A text, the words of a sentence, or the texts of a row.
 Input: TypeAlias = str | Sequence[str]
@@ -43,6 +46,22 @@ def check_input(given: Any, number: int) -> Input:
         f"input {number}: found {shorten(repr(given))} of type {type(given).__name__}, expected a text (str), or words "
         "or the texts of a row (a tuple or list of str)"
     )
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Raises ``ConfigError`` for an argument that is neither a number above 0 nor None."""
+    for name, number in sizes.items():
+        if number is not None and (not isinstance(number, int) or number < 1):
+            raise ConfigError(f"{name}: found {number!r}, expected a number above 0, or None")
+
+
+def is_single(inputs: Any) -> bool:
+    """Whether the inputs of ``predict`` are a single one; raises ``DataError`` if they cannot be inputs."""
+    if isinstance(inputs, str | tuple):
+        return True
+    if isinstance(inputs, bytes | Mapping) or not isinstance(inputs, Iterable):
+        check_input(inputs, 1)
+    return False
 
 
 def tokens_in(text: str, spans: Iterable[TextSpan]) -> tuple[Token, ...]:

@@ -10,7 +10,17 @@ from typing import Any, TypedDict, Unpack, overload
 from safetensors.numpy import load_file
 
 from machamp_lite.api.prediction import Layout, Prediction
-from machamp_lite.api.sentences import Input, Sentence, check_input, sentence_of_words, spans_of, tokens_in
+from machamp_lite.api.sentences import (
+    STREAM_CHUNK,
+    Input,
+    Sentence,
+    check_input,
+    check_sizes,
+    is_single,
+    sentence_of_words,
+    spans_of,
+    tokens_in,
+)
 from machamp_lite.config.joint_datasets import JOIN
 from machamp_lite.data.raw_text import split_at_white_space, split_at_word_boundaries
 from machamp_lite.data.segments import MAX_PART_SUBWORDS, MAX_TEXT_SUBWORDS, split_segments
@@ -21,8 +31,6 @@ from machamp_lite.export.decoding import DECODINGS, Arrays, TaskDecoding
 from machamp_lite.export.manifest import ARRAYS, GRAPH, TOKENIZER, ExportedDataset, Manifest, read_manifest
 from machamp_lite.export.onnx_inputs import ExportedTokenizer, Part, batches, graph_inputs
 
-# Inputs of a stream that are predicted together.
-STREAM_CHUNK = 512
 _PACKAGES = ("onnxruntime", "tokenizers")
 
 
@@ -102,18 +110,14 @@ class OnnxModel:
         ``top_k``, there are probabilities of single labels and of spans; those of trees and edit scripts are not
         computed. Raises ``ConfigError`` for an unknown dataset, ``DataError`` for something that is no input.
         """
-        for name, number in {"top_k": top_k, "batch_size": batch_size}.items():
-            if number is not None and (not isinstance(number, int) or number < 1):
-                raise ConfigError(f"{name}: found {number!r}, expected a number above 0")
-        is_single = isinstance(inputs, str | tuple)
-        if not is_single and (isinstance(inputs, bytes | Mapping) or not isinstance(inputs, Iterable)):
-            check_input(inputs, 1)
-        given = [inputs] if is_single else inputs
+        check_sizes(top_k=top_k, batch_size=batch_size)
+        has_one = is_single(inputs)
+        given = [inputs] if has_one else inputs
         found = self._stream(given, dataset, top_k=top_k, batch_size=batch_size, pre_tokenized=pre_tokenized)
-        if not is_single and not isinstance(inputs, Sequence):
+        if not has_one and not isinstance(inputs, Sequence):
             return found
         predictions = list(found)
-        return predictions[0] if is_single else predictions
+        return predictions[0] if has_one else predictions
 
     def _stream(
         self, inputs: Iterable[Any], name: str | None, *, top_k: int | None, batch_size: int, pre_tokenized: bool
@@ -239,6 +243,9 @@ class OnnxModel:
 
 def load_onnx(path: str | Path, *, threads: int | None = None) -> OnnxModel:
     """Loads an ONNX folder, for prediction without torch.
+
+        model = machamp_lite.load_onnx("my_onnx", threads=2)
+        model.predict("Trains run late.").labels["upos"]
 
     Args:
         path: A folder that ``machamp-lite export --onnx`` has written.

@@ -68,6 +68,12 @@ class Callback:
     """Base class of callbacks, which are called in the main process of a run. Each method does nothing by default.
 
     An exception in a method ends the run.
+
+        class Losses(machamp_lite.Callback):
+            def on_epoch_end(self, event):
+                print(event.metrics["epoch"], event.metrics["train"])
+
+        machamp_lite.train("my.json", "runs/mine", callbacks=[Losses()])
     """
 
     def on_train_start(self, event: TrainStart) -> None:

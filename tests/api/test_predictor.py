@@ -18,7 +18,7 @@ from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import DECODERS
-from machamp_lite.errors import MachampError
+from machamp_lite.errors import ConfigError, MachampError
 from machamp_lite.inference.predictor import predict_file
 from machamp_lite.training.run import build_model, read_data, seed_everything
 
@@ -280,6 +280,12 @@ def test_a_file_is_evaluated_as_it_is_predicted(model: Predictor, treebank: Path
     (tmp_path / "bare").write_text("1\tdogs\n", encoding="utf-8")
     with pytest.raises(MachampError, match="found no gold labels"):
         model.evaluate(tmp_path / "bare", dataset="UD")
+
+
+@pytest.mark.parametrize("option", [{"top_k": 2}, {"confidence": True}, {"conn": "="}, {"sep": ";"}])
+def test_evaluate_refuses_options_of_writing(option: dict[str, Any], model: Predictor, treebank: Path) -> None:
+    with pytest.raises(ConfigError, match=f"^{next(iter(option))}: has no effect in evaluate"):
+        model.evaluate(treebank, dataset="UD", **option)
 
 
 def test_conllu_has_each_label_in_its_column(model: Predictor) -> None:
