@@ -52,7 +52,9 @@ def lock_run_folder(
         def lock() -> None:
             if not processes.is_main_process:
                 return
-            check()
+            # A run that has the lock may remove files during this check.
+            with contextlib.suppress(FileNotFoundError):
+                check()
             _create_folder(folder)
             stack.enter_context(_locked(folder))
             # Again, because another run may have ended here in the meantime.

@@ -71,7 +71,13 @@ def test_a_token_is_read_from_a_file_or_the_environment(tmp_path: Path, monkeypa
 @contextlib.contextmanager
 def serving_child(run: str, *flags: str, log: Path) -> Iterator[tuple[int, str]]:
     """The process id of the command, and the address that it has printed."""
-    child = children.start(lambda: main(["serve", run, "--port", "0", "--device", "-1", *flags]), log)
+
+    def serve() -> int:
+        # Ignored where the tests were started in the background.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return main(["serve", run, "--port", "0", "--device", "-1", *flags])
+
+    child = children.start(serve, log)
     address = re.compile(r" at (http://\S+)\n")
     try:
         assert children.wait_for(child, until=lambda: bool(address.search(read(log)))) is None, read(log)

@@ -20,7 +20,7 @@ from machamp_lite.dataloading import datasets as run_data
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training import checkpoint as states
-from machamp_lite.training import dev_predictions, trainer
+from machamp_lite.training import dev_predictions, run_folder_lock, trainer
 from machamp_lite.training import run as runs
 
 TREEBANK = """\
@@ -345,6 +345,23 @@ def test_one_training_has_a_folder_until_it_ends_even_by_a_kill(
         os.waitpid(child, 0)
     assert cli.train(OVER) == 0
     assert not list(Path("run").glob("*lock*"))
+
+
+def test_files_that_another_run_removes_during_the_first_check_are_no_fault(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = run_folder_lock.check_run_folder, 0
+
+    def check(*arguments: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise FileNotFoundError("run/state/start")
+        original(*arguments, **options)
+
+    monkeypatch.setattr(run_folder_lock, "check_run_folder", check)
+    assert cli.train(OVER) == 0
+    assert calls == 2
 
 
 def test_a_kill_leaves_no_temporary_file_for_ever(place: Path, tmp_path: Path) -> None:
