@@ -55,7 +55,7 @@ def serve_parser(prog: str) -> Parser:
         ],
     )
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="run folders, model folders or groups of runs")
+    add("models", nargs="+", metavar="MODEL", help="run folders, model folders, groups of runs or names on the hub")
     add("--host", default="127.0.0.1", metavar="ADDRESS", help="the address (default: 127.0.0.1, this machine only)")
     add("--port", type=int, default=8000, metavar="N", help="the port; 0 is any free one (default: 8000)")
     add(

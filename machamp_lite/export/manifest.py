@@ -2,7 +2,7 @@
 
 onnx.json            this module: datasets, tasks with their labels, tokenizer settings, provenance
 model.onnx           encoder and heads: padded subwords in, scores or decisions of each item out
-decoding.safetensors arrays that decoding needs: transitions of a CRF, maps of a parser
+decoding.safetensors arrays that decoding needs: transitions of a CRF, biaffine weights of a parser
 tokenizer.json       the tokenizer of the encoder
 """
 
@@ -22,7 +22,7 @@ _EXPECTED = "expected a folder that machamp-lite export --onnx has written"
 
 
 class TokenizerSettings(StrictModel):
-    """How words and texts become subwords, as ``WordTokenizer`` has found out."""
+    """How words and texts become subwords, as ``WordTokenizer`` has determined from the tokenizer."""
 
     unknown_id: int
     pad_id: int
