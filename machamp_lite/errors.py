@@ -110,6 +110,15 @@ class _FaultKind:
         return f"{self.first} (and {counted(others, 'more line')} like it{where})"
 
 
+def missing_packages_line(where: str, names: Sequence[str], *, extra: str) -> str:
+    """The line of an error about packages that are not installed, with the extra that installs them.
+
+    >>> missing_packages_line("serve", ["starlette", "uvicorn"], extra="serve")
+    "serve: found no package starlette or uvicorn; run pip install 'machamp_lite[serve]'"
+    """
+    return f"{where}: found no package {' or '.join(names)}; run pip install 'machamp_lite[{extra}]'"
+
+
 def check_empty_names(names: Mapping[str, Any]) -> None:
     """Raises ``ConfigError`` with a line for each name (by the flag that gives it) that is empty or blank."""
     empty = [flag for flag, name in names.items() if isinstance(name, str) and not name.strip()]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.parser import Parser
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, missing_packages_line
 
 SHELLS = ("bash", "zsh", "fish")
 # Arguments with these names in the help are paths.
@@ -38,9 +38,7 @@ def _print_script(shell: str) -> int:
     try:
         import shtab
     except ImportError:
-        raise ConfigError(
-            "completion: found no package 'shtab', expected it to be installed: pip install 'machamp_lite[completion]'"
-        ) from None
+        raise ConfigError(missing_packages_line("completion", ["shtab"], extra="completion")) from None
     from machamp_lite.cli.commands import COMMANDS, PROG
 
     program = argparse.ArgumentParser(prog=PROG)

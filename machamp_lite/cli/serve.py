@@ -16,7 +16,7 @@ from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.parser import Parser
 from machamp_lite.cli.process import handling_signals
-from machamp_lite.errors import ConfigError, check_empty_names, one_line
+from machamp_lite.errors import ConfigError, check_empty_names, missing_packages_line, one_line
 from machamp_lite.serving.limits import Limits
 
 logger = logging.getLogger("machamp_lite")
@@ -120,7 +120,7 @@ def _read_token(name: str) -> str:
 def _serve(flags: argparse.Namespace) -> int:
     set_up_logging()
     if missing := [name for name in REQUIRED if find_spec(name) is None]:
-        raise ConfigError(f"serve: found no package {' or '.join(missing)}; run pip install 'machamp_lite[serve]'")
+        raise ConfigError(missing_packages_line("serve", missing, extra="serve"))
     from machamp_lite.serving import server
 
     # Before models are loaded, which takes seconds.

@@ -18,7 +18,7 @@ from machamp_lite.data.records import EMPTY
 from machamp_lite.data.span_schemes import scheme_of
 from machamp_lite.data.vocabulary import DATASET_IDS
 from machamp_lite.decoders import Decoder, decoder_class
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, missing_packages_line
 from machamp_lite.export.manifest import (
     ARRAYS,
     FORMAT,
@@ -68,9 +68,7 @@ def export_onnx(model: Model, folder: Path, *, int8: bool = False, provenance: M
     Raises ``ConfigError`` for a model that cannot be exported, and without the packages of the extra ``onnx``.
     """
     if missing := [name for name in _EXPORT_PACKAGES if find_spec(name) is None]:
-        raise ConfigError(
-            f"--onnx: found no package '{missing[0]}', expected it to be installed: pip install 'machamp_lite[onnx]'"
-        )
+        raise ConfigError(missing_packages_line("--onnx", missing, extra="onnx"))
     _check_encoder(model)
     tasks = exported_tasks(model.config)
     graph = ModelGraph(model.eval(), tasks).eval()

@@ -26,7 +26,14 @@ from machamp_lite.data.raw_text import split_at_white_space, split_at_word_bound
 from machamp_lite.data.segments import MAX_PART_SUBWORDS, MAX_TEXT_SUBWORDS, split_segments
 from machamp_lite.data.span_schemes import SCHEMES
 from machamp_lite.data.span_schemes import Span as WordSpan
-from machamp_lite.errors import ConfigError, DataError, counted, did_you_mean, first_line
+from machamp_lite.errors import (
+    ConfigError,
+    DataError,
+    counted,
+    did_you_mean,
+    first_line,
+    missing_packages_line,
+)
 from machamp_lite.export.decoding import DECODINGS, Arrays, TaskDecoding
 from machamp_lite.export.manifest import ARRAYS, GRAPH, TOKENIZER, ExportedDataset, Manifest, read_manifest
 from machamp_lite.export.onnx_inputs import ExportedTokenizer, Part, batches, graph_inputs
@@ -57,10 +64,7 @@ class OnnxModel:
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         if missing := [name for name in _PACKAGES if find_spec(name) is None]:
-            raise ConfigError(
-                f"{folder}: found no package '{missing[0]}', expected it to be installed: "
-                "pip install 'machamp_lite[onnx]'"
-            )
+            raise ConfigError(missing_packages_line(str(folder), missing, extra="onnx"))
         import onnxruntime
 
         self.manifest: Manifest = read_manifest(folder)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from machamp_lite.errors import ConfigError, did_you_mean
+from machamp_lite.errors import ConfigError, did_you_mean, missing_packages_line
 
 # The prefix in the names of the weights that peft adds.
 _ADDED = "lora_"
@@ -22,9 +22,7 @@ def add_adapters(
     By default, all linear layers get one. Raises ``ConfigError`` without peft, and for unknown names of layers.
     """
     if find_spec("peft") is None:
-        raise ConfigError(
-            "encoder -> lora: found no package 'peft', expected it to be installed: pip install 'machamp_lite[lora]'"
-        )
+        raise ConfigError(missing_packages_line("encoder -> lora", ["peft"], extra="lora"))
     from peft import LoraConfig, inject_adapter_in_model
 
     layers = [name for name, module in transformer.named_modules() if isinstance(module, nn.Linear | Conv1D)]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from machamp_lite.errors import ConfigError, MachampError
+from machamp_lite.errors import ConfigError, MachampError, missing_packages_line
 from machamp_lite.files.atomic import replacing_file
 from machamp_lite.files.checksums import is_regular_file
 from machamp_lite.files.run_files import REPORT
@@ -49,7 +49,7 @@ def is_report(path: Path) -> bool:
 def write_report(folders: Sequence[Path], target: Path, *, max_sentences: int = MAX_SENTENCES) -> None:
     """Writes the report of run folders; raises ``ConfigError`` for a folder without a run, or another target."""
     if missing := missing_packages():
-        raise ConfigError(f"report: found no package {' or '.join(missing)}; run {INSTALL}")
+        raise ConfigError(missing_packages_line("report", missing, extra="report"))
     if target.exists() and not is_report(target):
         raise ConfigError(f"{target}: exists already and is no report, expected another name")
     text = render(read_runs(folders), max_sentences=max_sentences)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, missing_packages_line
 from machamp_lite.training.callbacks import Callback, EpochEnd, Step, TrainEnd, TrainStart
 
 # Trackers keep every number in memory or in a file.
@@ -144,8 +144,7 @@ TRACKERS: dict[str, type[Tracker]] = {each.package: each for each in (TensorBoar
 def make_trackers(names: Sequence[str]) -> list[Tracker]:
     """The trackers of ``training.trackers``; raises ``ConfigError`` with a line for each missing package."""
     faults = [
-        f"training -> trackers: found no package '{name}', expected it to be installed: pip install "
-        f"'machamp_lite[{name}]'"
+        missing_packages_line("training -> trackers", [name], extra=name)
         for name in names
         if find_spec(TRACKERS[name].package) is None
     ]
