@@ -11,7 +11,7 @@ from machamp_lite.config.schema import Config
 
 # Datasets by name, or files of them.
 DatasetConfigs: TypeAlias = str | Path | Mapping[str, Any] | Sequence[str | Path]
-Overrides: TypeAlias = Mapping[str, Any] | Sequence[str]
+Overrides: TypeAlias = Mapping[str, Any] | Sequence[str] | str
 
 
 def load_config(
@@ -52,7 +52,9 @@ def read_config(
     seed: int | None,
 ) -> Config:
     """As ``load_config``; its errors name flags."""
-    if isinstance(overrides, Mapping):
+    if isinstance(overrides, str):
+        overrides = [overrides]
+    elif isinstance(overrides, Mapping):
         overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     given = [datasets] if isinstance(datasets, str | Path | Mapping) else datasets
     return loading.load_config(given, parameters_config=params, overrides=overrides, seed=seed)

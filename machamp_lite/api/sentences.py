@@ -1,9 +1,10 @@
 """One input of a prediction: its texts, its words with their offsets, and spans of words; imports no torch."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from machamp_lite.api.prediction import Span, Token
 from machamp_lite.data.raw_text import Span as TextSpan
@@ -17,6 +18,8 @@ STREAM_CHUNK = 512
 
 # A text, the words of a sentence, or the texts of a row.
 Input: TypeAlias = str | Sequence[str]
+# No tokenizer reads them, but JSON and files that are read with surrogateescape can have them.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,11 @@ class Sentence:
 
 def check_input(given: Any, number: int) -> Input:
     """The input if it is one; raises ``DataError`` for anything else."""
-    if isinstance(given, str):
-        return given
-    if isinstance(given, Sequence) and not isinstance(given, bytes) and all(isinstance(part, str) for part in given):
-        return given
+    parts = [given] if isinstance(given, str) else given
+    if isinstance(parts, Sequence) and not isinstance(parts, bytes) and all(isinstance(part, str) for part in parts):
+        if any(map(_SURROGATE.search, parts)):
+            raise DataError(f"input {number}: found half of a surrogate pair, expected whole characters")
+        return cast(Input, given)
     raise DataError(
         f"input {number}: found {shorten(repr(given))} of type {type(given).__name__}, expected a text (str), or words "
         "or the texts of a row (a tuple or list of str)"

@@ -10,7 +10,7 @@ from machamp_lite.api.predictor import device_of
 from machamp_lite.api.run import Run
 from machamp_lite.config.schema import Config
 from machamp_lite.dataloading.cache import AUTO
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, shorten
 from machamp_lite.training import run
 from machamp_lite.training.callbacks import Callback
 
@@ -52,10 +52,13 @@ def train(
         data_cache: A folder for tokenized data, ``auto`` or ``off``.
 
     Raises:
-        ConfigError: for an error in the config, or a folder that cannot be used.
+        ConfigError: for an error in the config, a folder that cannot be used, or something that is no callback.
         DataError: for an error in the data.
         MachampError: if training cannot continue, for example because a loss is NaN.
     """
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise ConfigError(f"callbacks: found {shorten(repr(callback))}, expected objects of machamp_lite.Callback")
     if isinstance(config, Config):
         given = {"params": params, "overrides": overrides or None, "seed": seed}
         if faults := [f"{name}: has no effect on a Config; give it to load_config" for name in given if given[name]]:

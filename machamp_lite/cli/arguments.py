@@ -254,22 +254,16 @@ def _checked_predict_flags(flags: argparse.Namespace) -> argparse.Namespace:
 
 def _value_faults(flags: argparse.Namespace) -> Iterator[str]:
     # Not at the top: --help must not wait for pydantic.
-    from machamp_lite.config.task_types import LARGEST_TAU
+    from machamp_lite.config.decision_values import decision_value_faults
 
     for name in ("batch_size", "max_sents", "topn"):
         value = getattr(flags, name)
         if value is not None and not 1 <= value <= LARGEST_NUMBER:
             limit = "at least 1" if value < 1 else f"at most {LARGEST_NUMBER}"
             yield f"--{name}: found {shorten(str(value))}, expected {limit}"
-    for name in ("threshold", "min_confidence"):
-        value = getattr(flags, name)
-        if value is not None and not 0 <= value <= 1:
-            yield f"--{name}: found {value:g}, expected a number from 0 to 1"
-    if flags.tau is not None and not -LARGEST_TAU <= flags.tau <= LARGEST_TAU:
-        yield f"--tau: found {flags.tau:g}, expected a number from -{LARGEST_TAU} to {LARGEST_TAU}"
-    for name in ("threshold", "tau", "min_confidence"):
-        if flags.plain and getattr(flags, name) is not None:
-            yield f"--plain: found together with --{name}, expected one of them"
+    yield from decision_value_faults(
+        threshold=flags.threshold, tau=flags.tau, min_confidence=flags.min_confidence, plain=flags.plain
+    )
     for name in ("conn", "sep"):
         value = getattr(flags, name)
         if value is not None and (not value or set(value) & set("\t\r\n")):

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import nn
 
+from machamp_lite.config.decision_values import decision_value_faults
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
@@ -54,7 +55,10 @@ class Decision:
     tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def check(self, config: DatasetConfig, dataset: str) -> None:
-        """Raises ``ConfigError`` for an option that no task of the dataset has."""
+        """Raises ``ConfigError`` for an invalid value, and for an option that no task of the dataset has."""
+        values = {"threshold": self.threshold, "tau": self.tau, "min_confidence": self.min_confidence}
+        if faults := list(decision_value_faults(**values, plain=self.plain)):
+            raise ConfigError(faults)
         tasks = config.active().tasks.values()
         for key in _TASK_TYPES:
             if getattr(self, key) is None:

@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from machamp_lite.errors import ConfigError, first_line
+from machamp_lite.errors import ConfigError, first_line, nearest_file
 from machamp_lite.model.model_folder import CONFIG, ENCODER, LABELS, WEIGHTS
 
 logger = logging.getLogger(__name__)
@@ -18,7 +18,8 @@ _NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(@(?P<revisi
 def find_or_download(path: str | Path, *, revision: str | None = None) -> Path:
     """A local folder, or the folder of the model ``user/name`` or ``user/name@revision`` of the hub.
 
-    A local folder of that name wins. Raises ``ConfigError`` if there is neither.
+    A local folder of that name wins. Without a revision, a name in a local folder (``runs/frist``) is never sent to the
+    hub. Raises ``ConfigError`` if there is neither.
     """
     match = _NAME.fullmatch(str(path))
     if match is None or os.path.lexists(path):
@@ -27,7 +28,13 @@ def find_or_download(path: str | Path, *, revision: str | None = None) -> Path:
         return Path(path)
     if match["revision"] and revision is not None:
         raise ConfigError(f"revision: found {revision!r} and {path}, expected one revision")
-    return _download(match["name"], match["revision"] or revision)
+    revision = match["revision"] or revision
+    if revision is None and os.path.isdir(os.path.dirname(path)):
+        raise ConfigError(
+            f"{path}: found no such folder, expected a run folder, its model folder, or, for a model of the hub, "
+            f"{path}@main{nearest_file(str(path))}"
+        )
+    return _download(match["name"], revision)
 
 
 def _download(name: str, revision: str | None) -> Path:

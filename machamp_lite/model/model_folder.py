@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, nearest_file
 from machamp_lite.files.checksums import checksum, has_checksum, read_json_object, read_metadata
 
 CONFIG, LABELS, WEIGHTS, ENCODER = "config.json", "labels.json", "model.safetensors", "encoder"
@@ -54,10 +54,10 @@ def find_model_folder(path: str | Path) -> Path:
                 raise ConfigError(
                     [f"{folder / name}: is missing, expected a complete model folder" for name in missing]
                 )
-        found = "no model" if path.exists() else "no such folder"
+        found, similar = ("no model", "") if path.exists() else ("no such folder", nearest_file(str(path)))
     except (OSError, ValueError) as error:
-        found = f"a path that no folder can have ({getattr(error, 'strerror', None) or error})"
-    raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {CONFIG})")
+        found, similar = f"a path that no folder can have ({getattr(error, 'strerror', None) or error})", ""
+    raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {CONFIG}){similar}")
 
 
 def model_metadata(folder: Path) -> dict[str, str]:

@@ -208,12 +208,18 @@ FAULTS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "bytes": (b"a", {}, "input 1: found b'a' of type bytes, expected a text (str)"),
     "None in a list": (["a", None], {}, "input 2: found None of type NoneType, expected a text (str)"),
     "deep lists": ([[["a"]]], {}, "input 1: found [['a']] of type list, expected a text (str)"),
+    "half of a surrogate pair": (["a", "\ud800 b"], {}, "input 2: found half of a surrogate pair"),
+    "half of one in a word": (("a", "\ud800"), {}, "input 1: found half of a surrogate pair"),
     "no dataset": (("a", "b"), {}, "dataset: found several datasets that read an input such as the first one"),
     "an unknown dataset": ("a", {"dataset": "UDD"}, "dataset: found 'UDD', expected one of the model's datasets"),
     "a text for pairs": ("a", {"dataset": "PAIRS"}, "input 1: found 1 text, expected 2"),
     "an unknown task": ("a", {"tasks": ["uposs"]}, "tasks: unknown task 'uposs'; did you mean 'upos'?"),
     "no label": ("a", {"top_k": 0}, "top_k: found 0, expected a number above 0"),
     "a threshold": (("a", "b"), {"dataset": "PAIRS", "threshold": 0.5}, "threshold: found no task of type multiseq"),
+    "a tau that is no number": ("a", {"dataset": "UD", "tau": "x"}, "tau: found 'x', expected a number from -100"),
+    "a high tau": ("a", {"dataset": "UD", "tau": 1000}, "tau: found 1000, expected a number from -100 to 100"),
+    "no probability": ("a", {"dataset": "UD", "min_confidence": 2}, "min_confidence: found 2, expected a number"),
+    "tau and plain": ("a", {"dataset": "UD", "tau": 0.5, "plain": True}, "plain: found together with tau"),
     "an unknown decision": ("a", {"decisions": {"upos": {"tauu": 1}}}, "decisions upos.tauu: is no decision"),
 }
 

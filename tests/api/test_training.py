@@ -86,6 +86,9 @@ def test_errors_name_arguments(datasets: Configs, params: dict[str, Any], tmp_pa
         {"UD": {**datasets["UD"], "tasks": {"upos": {"task_type": "seq", "column_idx": 3, "column_idxs": 3}}}}
     ).replace(": ", " -> ")
     assert fault(overrides={"training.num_epoch": 3}).startswith("overrides training.num_epoch=3: ")
+    assert fault(overrides="training.num_epoch=3").startswith("overrides training.num_epoch=3: ")
+    for callback in (3, machamp_lite.Callback):
+        assert fault(callbacks=[callback]).startswith(f"callbacks: found {callback!r}, expected objects of")
     assert fault(device="gpu").startswith("device: found 'gpu', expected 'auto'")
     assert fault(retrain="nowhere").startswith("nowhere")
     config = machamp_lite.load_config(datasets, params=params)

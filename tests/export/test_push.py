@@ -137,6 +137,23 @@ def test_without_a_network_the_error_is_one_line(tmp_path: Path, monkeypatch: py
         load_predictor("nobody/nothing")
 
 
+def test_a_misspelt_folder_is_never_sent_to_the_hub(run: Path, hub: FakeHub) -> None:
+    shutil.copytree(run, Path("runs/first"))
+    with pytest.raises(ConfigError, match=r"^runs/frist: found no such folder, .*; did you mean 'runs/first'\?$"):
+        load_predictor("runs/frist")
+    with pytest.raises(ConfigError, match=r"^runs/frist: found no such folder, .*; did you mean 'runs/first'\?$"):
+        load_predictor("./runs/frist")
+    assert not hub.calls
+
+
+def test_a_folder_of_the_user_does_not_hide_the_hub(run: Path, hub: FakeHub) -> None:
+    assert commands.main(["push", str(run), "me/my-model"]) == 0
+    Path("me").mkdir()
+    load_predictor("me/my-model@main")
+    load_predictor("me/my-model", revision="main")
+    assert [call["revision"] for call in hub.calls[1:]] == ["main", "main"]
+
+
 def test_a_dry_run_writes_what_would_be_pushed(run: Path, hub: FakeHub, capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(["push", str(run), "me/my-model", "--dry_run", "pushed"]) == 0
     written = {str(path.relative_to("pushed")) for path in Path("pushed").rglob("*") if path.is_file()}
