@@ -9,7 +9,7 @@ from machamp_lite.api.prediction import Layout, Prediction
 from machamp_lite.api.sentences import Sentence, spans_of
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
-from machamp_lite.data.span_schemes import AUTO, scheme_of
+from machamp_lite.data.span_schemes import has_spans, scheme_of
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError, did_you_mean
@@ -77,11 +77,6 @@ class Plan:
                 probabilities = {} if confidence is None else dict(confidence.spans)
                 found["spans"][task] = spans_of(sentence, labels, scheme_of(options), probabilities)
         return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=self.layout, **found)
-
-
-def has_spans(options: TaskOptions) -> bool:
-    """Whether the labels of a task mark spans."""
-    return options.labels_words() and getattr(options, "scheme", AUTO) != AUTO
 
 
 def layout_of(config: DatasetConfig, tasks: Mapping[str, TaskOptions]) -> Layout:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, TypedDict, Unpack, overload
 from machamp_lite import progress as progress_bars
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.api.inputs import choose_datasets, read_sentences, sentence_of_record
-from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, has_spans, layout_of, restricted
+from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, layout_of, restricted
 from machamp_lite.api.prediction import Prediction
 from machamp_lite.api.sentences import STREAM_CHUNK, Input, Sentence, check_input, check_sizes, is_single
 from machamp_lite.config.joint_datasets import find_dataset
@@ -20,6 +20,7 @@ from machamp_lite.config.schema import Config
 from machamp_lite.data.raw_text import read_raw_text
 from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
 from machamp_lite.data.records import Record, in_chunks, read_records
+from machamp_lite.data.span_schemes import has_spans
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import decoder_class

@@ -216,36 +216,31 @@ def _predict_files(
     from machamp_lite.inference.file_pairs import scores_path
     from machamp_lite.inference.predictor import CONNECTION, SEPARATOR, predict_file
 
+    names = ("raw_text", "pre_tokenized", "batch_size", "threshold", "tau", "min_confidence", "plain")
+    options: dict[str, Any] = {**{name: getattr(flags, name) for name in names}, "decisions": tasks}
     targets = [target for _, target in flags.pairs]
     # If an output goes to a stream, scores go to stderr: the stream may be standard output.
     to_streams = not flags.only_scores and any(is_standard(target) or is_stream(target) for target in targets)
     file = sys.stderr if to_streams else sys.stdout
     unprinted: OSError | None = None
     for source, target, dataset in zip(sources, targets, datasets, strict=True):
-        tracker = MetricTracker(find_dataset(model.config, dataset).tasks)
         if flags.output_format is not None:
-            write_predictions(model, source, target, dataset=dataset, flags=flags, tasks=tasks)
+            write_predictions(model, source, target, dataset=dataset, flags=flags, options=options)
             print(f"written: {one_line(str(target))}", file=file, flush=True)
             continue
+        tracker = MetricTracker(find_dataset(model.config, dataset).tasks)
         predict_file(
             model,
             source,
             target,
             dataset=dataset,
-            raw_text=flags.raw_text,
-            pre_tokenized=flags.pre_tokenized,
-            batch_size=flags.batch_size,
             max_sents=flags.max_sents,
-            threshold=flags.threshold,
-            tau=flags.tau,
-            min_confidence=flags.min_confidence,
-            plain=flags.plain,
-            decisions=tasks,
             top_n=flags.topn,
             confidence=flags.confidence,
             conn=flags.conn or CONNECTION,
             sep=flags.sep or SEPARATOR,
             tracker=tracker,
+            **options,
         )
         if flags.only_scores and not tracker.scores():
             raise DataError(f"{source}: found no gold labels of {dataset}, expected some to compare predictions with")

@@ -32,26 +32,17 @@ def write_predictions(
     *,
     dataset: str,
     flags: argparse.Namespace,
-    tasks: Mapping[str, Mapping[str, Any]],
+    options: Mapping[str, Any],
 ) -> None:
-    """Writes the prediction of each sentence, as a JSON object on one line or as CoNLL-U."""
+    """Writes the prediction of each sentence, as a JSON object on one line or as CoNLL-U.
+
+    ``options`` are those of ``Predictor.stream_file``.
+    """
     from machamp_lite.api.predictor import Predictor
     from machamp_lite.files.atomic import open_output
     from machamp_lite.inference.predictor import writing
 
-    predictions = Predictor(model).stream_file(
-        source,
-        raw_text=flags.raw_text,
-        dataset=dataset,
-        pre_tokenized=flags.pre_tokenized,
-        batch_size=flags.batch_size,
-        top_k=flags.topn,
-        threshold=flags.threshold,
-        tau=flags.tau,
-        min_confidence=flags.min_confidence,
-        plain=flags.plain,
-        decisions=tasks,
-    )
+    predictions = Predictor(model).stream_file(source, dataset=dataset, top_k=flags.topn, **options)
     with writing(target), open_output(target) as file:
         for prediction in islice(predictions, flags.max_sents):
             if flags.output_format == "jsonl":

@@ -162,6 +162,11 @@ def scheme_of(config: object) -> Scheme:
     return SCHEMES.get(getattr(config, "scheme", AUTO), BIO)
 
 
+def has_spans(config: object) -> bool:
+    """Whether the labels of a task mark spans, by a scheme in its options or one that was recognised in training."""
+    return getattr(config, "scheme", AUTO) != AUTO
+
+
 def outside_label(labels: Sequence[str], scheme: Scheme) -> int | None:
     """The id of O, or of the first label that is outside of spans; None if all are in spans."""
     outside = [label for label in labels if not scheme.marks_span(label)]

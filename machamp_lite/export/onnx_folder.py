@@ -11,11 +11,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from machamp_lite.api.plan import has_spans
 from machamp_lite.config.joint_datasets import NAME_IS_ID, can_be_joined
 from machamp_lite.config.schema import Config
 from machamp_lite.data.records import EMPTY
-from machamp_lite.data.span_schemes import scheme_of
+from machamp_lite.data.span_schemes import has_spans, scheme_of
 from machamp_lite.data.vocabulary import DATASET_IDS
 from machamp_lite.decoders import Decoder, decoder_class
 from machamp_lite.errors import ConfigError, missing_packages_line

@@ -17,6 +17,7 @@ from machamp_lite.reporting import MAX_SENTENCES
 from machamp_lite.reporting.run_results import RunResults, as_text, read_runs
 from machamp_lite.reporting.sentences import Sentence, TaskSentences, compare
 from machamp_lite.reporting.tables import label_sections, same_task, score_rows
+from machamp_lite.reporting.templates import templates
 
 logger = logging.getLogger(__name__)
 
@@ -74,16 +75,9 @@ def write_run_report(folder: Path) -> None:
 def render(runs: Sequence[RunResults], *, max_sentences: int = MAX_SENTENCES) -> str:
     """The HTML of a report."""
     # Imported here: training works without them.
-    from jinja2 import Environment, PackageLoader
-
     from machamp_lite.reporting import charts, svg, trees
 
-    environment = Environment(
-        loader=PackageLoader("machamp_lite.reporting", "page"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates()
     environment.filters |= {"percent": _percent, "as_json": as_text, "compact": _compact, "colour": _colour}
     dev = [compare(run, name, most=max_sentences) for run in runs for name in run.datasets]
     groups = [group for one in dev for group in one.tasks]

@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
-from jinja2 import Environment, PackageLoader
+from machamp_lite.reporting.templates import templates
 
+PACKAGE = "machamp_lite.serving"
 # The page may only call its own server.
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -16,20 +17,11 @@ HEADERS = {
 
 def try_page(*, needs_token: bool) -> str:
     """A page that predicts a text, and shows its labels, spans and trees."""
-    return _environment().get_template("try.html").render(needs_token=needs_token)
+    return templates(PACKAGE).get_template("try.html").render(needs_token=needs_token)
 
 
 def docs_page(document: dict[str, Any]) -> str:
     """An OpenAPI description as a page."""
-    return _environment().get_template("docs.html").render(
+    return templates(PACKAGE).get_template("docs.html").render(
         document=document, as_json=lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     )
-
-
-def _environment() -> Environment:
-    report = PackageLoader("machamp_lite.reporting", "page")
-    environment = Environment(
-        loader=PackageLoader("machamp_lite.serving", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals["report_style"] = report.get_source(environment, "report.css")[0]
-    return environment

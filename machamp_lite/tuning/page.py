@@ -8,6 +8,7 @@ from machamp_lite.files.atomic import replacing_file
 from machamp_lite.files.run_files import REPORT
 from machamp_lite.reporting.page import INSTALL, MARK, is_report, missing_packages
 from machamp_lite.reporting.run_results import as_text as as_document
+from machamp_lite.reporting.templates import templates
 from machamp_lite.tuning.search import Search
 from machamp_lite.tuning.trials import ranking
 
@@ -32,8 +33,6 @@ def write_search_report(search: Search) -> None:
 def render(search: Search) -> str:
     """The HTML of a report; at least one trial is complete."""
     # Imported here: training works without them.
-    from jinja2 import Environment, PackageLoader
-
     from machamp_lite.reporting import svg
     from machamp_lite.tuning import charts
 
@@ -42,9 +41,7 @@ def render(search: Search) -> str:
     # With the values of the default, where the search could find them.
     placed = [replace(trial, values=default) if trial.is_default else trial for trial in trials]
     found = {key for trial in ranking(placed) for key in trial.values}
-    environment = Environment(
-        loader=PackageLoader("machamp_lite.reporting", "page"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates()
     environment.filters |= {"as_json": as_text, "as_document": as_document}
     names = search.space.names()
     with svg.style():

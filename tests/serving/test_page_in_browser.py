@@ -1,39 +1,26 @@
 """The page to try models in a real browser: it shows predictions, without a mouse, in both themes and on a phone."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import browser
 import pytest
+from browser import show
 from live_server import LiveServer, serving
 
 import machamp_lite
 from machamp_lite.serving.served_model import ServedModel
 
-webdriver = pytest.importorskip("selenium.webdriver")
-BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="there is no Chromium with chromedriver"),
-]
-OFFLINE = ("quic", "background-networking", "component-update", "sync", "default-apps", "extensions", "gpu")
+pytestmark = [pytest.mark.slow, browser.required]
 TOKEN = "a-secret-of-some-length"
 HOSTILE = "<img/src=x/onerror=alert(1)>"
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = BROWSER
-    profile = tmp_path_factory.mktemp("profile")
-    flags = ("headless", "no-sandbox", "no-first-run", f"user-data-dir={profile}", *(f"disable-{f}" for f in OFFLINE))
-    for flag in flags:
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    yield started
-    started.quit()
+    with browser.started(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +37,6 @@ def page(driver: Any, server: LiveServer) -> Any:
     driver.get(f"http://{server.host}:{server.port}/")
     driver.get_log("browser")
     return driver
-
-
-def show(driver: Any, *, width: int, theme: str = "light") -> None:
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    features = [{"name": "prefers-color-scheme", "value": theme}]
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
 
 def field(page: Any, name: str) -> Any:

@@ -42,7 +42,7 @@ def score(trial: Trial) -> float:
 
 
 def work(study: Study, number: int, *, default: dict[str, Any] | None = None) -> list[Trial]:
-    """Finishes trials until there are so many."""
+    """Finishes trials until there is that number of them."""
     while (claim := study.claim(number, default=default)) is not None:
         study.finish(claim, "complete", score=score(claim.trial), seconds=1.0)
     return study.trials()
