@@ -1,6 +1,7 @@
 """Learning rates, parameter groups and the schedule."""
 
 import logging
+import math
 from dataclasses import dataclass
 
 import torch
@@ -44,16 +45,17 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
     """The learning rates of a config, for an encoder with states of ``width`` numbers.
 
     A decoder has its task's ``learning_rate``, else ``lr``; if that is "auto", the rate of its task type. The encoder
-    has ``lr`` times ``decay_factor``; if these are "auto", the highest rate of all task types, but at most twice the
-    lowest. Wider encoders get lower rates where they are "auto": decoders in proportion to the width, encoders to its
-    square.
+    has ``lr`` times ``decay_factor``; if one is "auto", the highest rate of all task types, and if both are, at most
+    twice the lowest. Wider encoders get lower rates where they are "auto": decoders in proportion to the width,
+    encoders to its square.
     """
     training = config.params.training
     lr, factor = training.optimizer.lr, training.learning_rate_scheduler.decay_factor
     narrower = min(1.0, MEASURED_WIDTH / width)
     tasks = config.tasks()
     heads = {name: task.rates.lr * narrower if lr == "auto" else lr for name, task in tasks.items()}
-    if training.learning_rate_scheduler.discriminative_fine_tuning:
+    is_discriminative = training.learning_rate_scheduler.discriminative_fine_tuning
+    if is_discriminative:
         factors = {
             name: task.rates.decay_factor * narrower if factor == "auto" else factor
             for name, task in tasks.items()
@@ -62,7 +64,8 @@ def learning_rates(config: Config, *, width: int) -> LearningRates:
         factors = dict.fromkeys(tasks, 1.0)
     rates = {name: heads[name] * factors[name] for name in tasks if tasks[name].is_on}
     highest, lowest = max(rates, key=rates.__getitem__), min(rates, key=rates.__getitem__)
-    limit = HIGHEST_RATIO * rates[lowest]
+    # Rates that the user sets are used as they are.
+    limit = HIGHEST_RATIO * rates[lowest] if is_discriminative and lr == factor == "auto" else math.inf
     encoder, reason = (
         (rates[highest], f"as for '{highest}'")
         if rates[highest] <= limit

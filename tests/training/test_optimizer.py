@@ -117,6 +117,7 @@ AUTO_RATES = [
     (["upos", "intent"], [f"{LR}=0.002", f"{FACTOR}=0.5"], 1024, 0.001, [0.002, 0.002]),
     (["entities"], [f"{LR}=0.002"], 384, 0.00008, [0.002]),
     (["intent"], [f"{FACTOR}=0.5"], 384, 0.0005, [0.001]),
+    (["upos", "intent"], [f"{FACTOR}=0.08"], 384, 0.0004, [0.005, 0.001]),
     # Wider encoders: a half and a quarter of the rates.
     (["upos", "intent"], [], 768, 0.00005, [0.0025, 0.0005]),
     (["upos"], [f"{LR}=0.002"], 768, 0.00008, [0.002]),
@@ -142,6 +143,16 @@ def test_learning_rates_follow_the_kinds_of_tasks_and_the_width_of_the_encoder(
     assert rates.encoder == pytest.approx(encoder)
     assert sorted(rates.decoders.values()) == pytest.approx(sorted(decoders))
     assert rates.encoder < rates.other <= 0.005
+
+
+def test_an_encoder_without_a_rate_of_its_own_has_the_highest_rate_of_the_decoders(
+    write_config: Callable[..., str], dataset: dict[str, Any]
+) -> None:
+    config = load_config(
+        [write_config(DATA={**dataset, "tasks": {task: TASKS[task] for task in ("upos", "intent")}})],
+        overrides=["training.learning_rate_scheduler.discriminative_fine_tuning=false"],
+    )
+    assert learning_rates(config, width=384).encoder == pytest.approx(0.005)
 
 
 def test_the_log_tells_the_learning_rates(
