@@ -14,8 +14,9 @@ from machamp_lite.errors import ConfigError, DataError, MachampError
 
 if TYPE_CHECKING:
     from machamp_lite.api.configs import load_config
+    from machamp_lite.api.loading import load
     from machamp_lite.api.prediction import Prediction, Span, Token, Tree
-    from machamp_lite.api.predictor import Predictor, load
+    from machamp_lite.api.predictor import Predictor
     from machamp_lite.api.run import Run
     from machamp_lite.api.training import train
     from machamp_lite.config.schema import Config
@@ -54,7 +55,7 @@ _LAZY = {
     "Span": "api.prediction",
     "Token": "api.prediction",
     "Tree": "api.prediction",
-    "load": "api.predictor",
+    "load": "api.loading",
     "load_config": "api.configs",
     "load_onnx": "export.onnx_runtime",
     "train": "api.training",

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 from machamp_lite.errors import MachampError
 
-# A flag; with the value -1 of --device and the folder of --resume, which have other values in Python.
-_FLAG = re.compile(r"--(\w+)(?: (-1\b|(?<=--resume )\S+))?")
+# A flag; with the value -1 of --device and the folder of --resume and --retrain, which are written otherwise in Python.
+_FLAG = re.compile(r"--(\w+)(?: (-1\b|(?<=--resume )\S+|(?<=--retrain )\S+))?")
 # Flags without a value become arguments with one.
 _SWITCHES = {"overwrite", "resume", "plain", "raw_text", "pre_tokenized", "confidence"}
 _NAMES = {
@@ -44,6 +44,8 @@ def as_arguments(fault: str) -> str:
         name = match[1]
         if name == "device" and match[2]:
             return "device='cpu'"
+        if name == "retrain" and match[2]:
+            return f"retrain={match[2]!r}"
         argument = _NAMES.get(name, name)
         is_place = match.start() == 0
         return f"{argument}{'=True' * (name in _SWITCHES and not is_place)}"

@@ -6,7 +6,6 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, Unpack, overload
 
 from machamp_lite import progress as progress_bars
@@ -28,11 +27,9 @@ from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.inference import engine
 from machamp_lite.inference.dataset_matching import matching_dataset
 from machamp_lite.inference.decisions import Decision, task_options, with_options
-from machamp_lite.inference.ensembles import load_predictor
 from machamp_lite.inference.evaluation import Scores
 from machamp_lite.inference.predictor import CONNECTION, SEPARATOR, predict_file
 from machamp_lite.inference.raw_text import check_raw_text
-from machamp_lite.model.device import EXPECTED, device_named, find_device
 from machamp_lite.model.multitask_model import Model
 
 # Options of how labels are written.
@@ -376,29 +373,3 @@ def _with_bar(predictions: Iterator[Prediction], is_shown: bool) -> Generator[Pr
         for prediction in predictions:
             yield prediction
             advance(1)
-
-
-def load(path: str | Path, *, device: str | int = "auto", revision: str | None = None) -> Predictor:
-    """Loads a model that predicts.
-
-        model = machamp_lite.load("runs/mine", device="cpu")
-
-    Args:
-        path: A run folder, a model folder, the folder of a group of runs, which predict together as an ensemble, or
-            ``user/name``, a model on the Hugging Face hub.
-        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or the number of a GPU.
-        revision: A branch, tag or commit on the hub.
-
-    Raises:
-        ConfigError: if there is no model, it cannot be read, or there is no such device.
-    """
-    with named_arguments():
-        return Predictor(load_predictor(path, device=device_of(device), revision=revision))
-
-
-def device_of(device: str | int) -> str:
-    """The device of torch that an argument names; raises ``ConfigError`` if there is no such device."""
-    name = None if device == "auto" else device_named(str(device))
-    if name is None and device != "auto":
-        raise ConfigError(f"device: found {device!r}, expected 'auto', {EXPECTED}")
-    return find_device(name)

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from machamp_lite.api.predictor import Predictor, load
+from machamp_lite.api.loading import load
 from machamp_lite.files.run_files import REPORT
-from machamp_lite.inference.evaluation import Scores
-from machamp_lite.metrics import METRICS
-from machamp_lite.reporting.page import write_report
-from machamp_lite.reporting.run_results import RunResults, read_run
+from machamp_lite.reporting.history import read_history
+
+# They import torch, and a misspelt folder is reported before.
+if TYPE_CHECKING:
+    from machamp_lite.api.predictor import Predictor
+    from machamp_lite.inference.evaluation import Scores
+    from machamp_lite.reporting.run_results import RunResults
 
 
 @dataclass(frozen=True, init=False)
@@ -28,17 +31,22 @@ class Run:
     device: str | int = field(default="auto", repr=False)
 
     def __init__(self, folder: str | Path, device: str | int = "auto") -> None:
+        read_history(Path(folder))
         # The class is frozen.
         object.__setattr__(self, "folder", Path(folder))
         object.__setattr__(self, "device", device)
 
     @cached_property
-    def _results(self) -> RunResults:
+    def _results(self) -> "RunResults":
+        from machamp_lite.reporting.run_results import read_run
+
         return read_run(self.folder)
 
     @property
-    def scores(self) -> Mapping[str, Scores]:
+    def scores(self) -> "Mapping[str, Scores]":
         """The dev scores of the model by dataset: {dataset: {task: {metric: value}}}."""
+        from machamp_lite.metrics import METRICS
+
         return {
             dataset: {
                 task: {name: value for name, value in values.items() if name in METRICS}
@@ -58,7 +66,7 @@ class Run:
         return self._results.history
 
     @cached_property
-    def model(self) -> Predictor:
+    def model(self) -> "Predictor":
         """The model of the best epoch, which is loaded when it is first used."""
         return load(self.folder, device=self.device)
 
@@ -67,6 +75,8 @@ class Run:
 
         Raises ``ConfigError`` if another file is there, or if a package for reports is missing.
         """
+        from machamp_lite.reporting.page import write_report
+
         target = self.folder / REPORT if path is None else Path(path)
         write_report([self.folder], target)
         return target

@@ -6,13 +6,14 @@ from typing import Any
 
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.api.configs import DatasetConfigs, Overrides, read_config
-from machamp_lite.api.predictor import device_of
+from machamp_lite.api.loading import device_name
 from machamp_lite.api.run import Run
 from machamp_lite.config.schema import Config
-from machamp_lite.dataloading.cache import AUTO
 from machamp_lite.errors import ConfigError, shorten
-from machamp_lite.training import run
+from machamp_lite.model.device import find_device
+from machamp_lite.model.model_folder import find_model_folder
 from machamp_lite.training.callbacks import Callback
+from machamp_lite.training.resumable import resume_fault
 
 
 def train(
@@ -28,7 +29,7 @@ def train(
     overwrite: bool = False,
     resume: bool = False,
     retrain: str | Path | None = None,
-    data_cache: str | Path = AUTO,
+    data_cache: str | Path = "auto",
 ) -> Run:
     """Trains a model into a run folder, and predicts the dev data with the best epoch.
 
@@ -64,12 +65,20 @@ def train(
         if faults := [f"{name}: has no effect on a Config; give it to load_config" for name in given if given[name]]:
             raise ConfigError(faults)
     with named_arguments():
+        name = device_name(device)
+        if resume and (fault := resume_fault(folder)):
+            raise ConfigError(f"{folder}: found no run to resume: {fault}")
+        if retrain is not None:
+            find_model_folder(retrain)
         if not isinstance(config, Config):
             config = read_config(config, params=params, overrides=overrides, seed=seed)
+        # Not at the top: it imports torch, and errors in a config are reported before.
+        from machamp_lite.training import run
+
         run.train(
             config,
             folder,
-            device=device_of(device),
+            device=find_device(name),
             progress=progress,
             callbacks=callbacks,
             overwrite=overwrite,

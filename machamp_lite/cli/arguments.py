@@ -11,6 +11,7 @@ from machamp_lite.cli.output_formats import OUTPUT_FORMATS, output_format_faults
 from machamp_lite.cli.parser import Parser
 from machamp_lite.errors import ConfigError, counted, nearest_file, shorten
 from machamp_lite.files.streams import STANDARD_STREAM
+from machamp_lite.model.model_folder import folder_of_model_file
 
 # The highest number of sentences or labels.
 LARGEST_NUMBER = 2**31 - 1
@@ -209,6 +210,11 @@ def evaluate_flags(arguments: Sequence[str] | None, *, prog: str) -> argparse.Na
     flags = argparse.Namespace(**{**vars(defaults), **vars(given)}, only_scores=True)
     if flags.dataset_configs is not None:
         return _checked_pairs(flags, defaults, prog=prog)
+    if os.path.isfile(folder_of_model_file(flags.model)):
+        raise ConfigError(
+            f"{flags.model}: found a file, expected a run folder; to score predictions without a model, add "
+            "--dataset_configs CONFIG"
+        )
     flags.pairs = [(file, os.devnull) for file in flags.files]
     return _checked_predict_flags(flags)
 

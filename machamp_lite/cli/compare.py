@@ -18,6 +18,7 @@ from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.parser import Parser
 from machamp_lite.errors import ConfigError, check_empty_names, nearest_file, one_line
 from machamp_lite.files.streams import is_stream
+from machamp_lite.model.model_folder import find_model_folder
 
 if TYPE_CHECKING:
     from machamp_lite.inference.comparison import TaskComparison
@@ -86,6 +87,12 @@ def _compare(flags: argparse.Namespace) -> int:
     set_up_logging(flags.log_level)
     if flags.markdown is not None:
         _check_markdown(Path(flags.markdown))
+    # Before torch is imported.
+    for run in (flags.first, flags.second):
+        if flags.test is not None:
+            find_model_folder(run)
+        elif not os.path.isdir(run):
+            raise ConfigError(f"{run}: found no such folder, expected a run folder{nearest_file(run)}")
     from machamp_lite.cli.comparison_text import blocks
     from machamp_lite.cli.text_blocks import as_markdown, as_terminal_text
     from machamp_lite.files.atomic import replacing_file

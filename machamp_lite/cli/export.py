@@ -59,11 +59,14 @@ def check_new_folder(folder: Path) -> None:
 
 def _export(flags: argparse.Namespace, command: Sequence[str]) -> int:
     set_up_logging()
-    from machamp_lite.export.provenance import provenance_of
     from machamp_lite.model.hub import find_or_download
+    from machamp_lite.model.model_folder import find_model_folder
+
+    path = find_model_folder(find_or_download(flags.model))
+    # They import torch.
+    from machamp_lite.export.provenance import provenance_of
     from machamp_lite.model.serialization import load_model
 
-    path = find_or_download(flags.model)
     model = load_model(path)
     provenance = provenance_of(path, command=command)
     # Before adapters are merged into the weights, which both may do.

@@ -117,7 +117,10 @@ def _train_in_process(
 def _load_configs(flags: argparse.Namespace) -> "list[Config]":
     """The config of the run; with --sequential, one config per file."""
     from machamp_lite.config.loading import load_config, load_sequence
+    from machamp_lite.model.model_folder import find_model_folder
 
+    if flags.retrain:
+        find_model_folder(flags.retrain)
     options = {
         "parameters_config": flags.parameters_config,
         "overrides": flags.overrides,
@@ -136,14 +139,18 @@ def _predict(flags: argparse.Namespace) -> int:
     # Few shapes of batches occur more than once in prediction.
     limit_onednn_primitives(64)
     set_up_logging(flags.log_level)
+    from machamp_lite.model.find_models import find_models
+
+    # Before torch is imported.
+    found = find_models(flags.model)
     from machamp_lite.inference.dataset_matching import matching_datasets
     from machamp_lite.inference.decisions import Decision, decision_lines
-    from machamp_lite.inference.ensembles import load_predictor
+    from machamp_lite.inference.ensembles import load_found
     from machamp_lite.inference.file_pairs import check_pairs
     from machamp_lite.inference.predictor import check_options
     from machamp_lite.model.precision import resolved
 
-    model = load_predictor(flags.model, device=choose_device(flags.device))
+    model = load_found(found, device=choose_device(flags.device))
     model.precision = flags.precision or model.precision
     precision = resolved(model.precision, model.device)
     logger.debug("%s: %s, on %s in %s", model.folder, ", ".join(model.tasks), model.device, precision)

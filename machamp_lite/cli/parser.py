@@ -9,8 +9,14 @@ from typing import NoReturn
 import machamp_lite
 from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
 
+# The flag that is meant by the names of configs alone.
+_CONFIGS = "--dataset_configs"
 # argparse's message.
 _NO_NUMBER = re.compile(r"argument (--\w+): invalid (int|float) value: ('.*')", re.DOTALL)
+
+
+def _is_config(argument: str) -> bool:
+    return argument.endswith((".json", ".jsonnet"))
 
 
 class _Help(argparse.HelpFormatter):
@@ -62,7 +68,17 @@ class Parser(argparse.ArgumentParser):
         """Parses arguments, by default those of the command line."""
         arguments = list(sys.argv[1:] if arguments is None else arguments)
         end = arguments.index("--") if "--" in arguments else len(arguments)
-        return self.parse_args([*map(self._full_flag, arguments[:end]), *arguments[end:]])
+        flags, others = self.parse_known_args([*map(self._full_flag, arguments[:end]), *arguments[end:]])
+        if others:
+            self._refuse(others)
+        return flags
+
+    def _refuse(self, others: Sequence[str]) -> NoReturn:
+        """Reports arguments without a flag, and the flag that is missing if they are configs."""
+        found = f"found {' '.join(map(repr, others))} without a flag"
+        if _CONFIGS in self._option_string_actions and all(map(_is_config, others)):
+            raise ConfigError(f"{self.prog}: {shorten(found, LONGEST_REASON)}, expected {_CONFIGS} {' '.join(others)}")
+        self.error(found)
 
     def _full_flag(self, argument: str) -> str:
         """An argument, with the full name of the flag that it may contain."""

@@ -75,10 +75,12 @@ def _facts(flags: argparse.Namespace, name: str) -> "CardInfo":
 def _card(flags: argparse.Namespace) -> int:
     check_empty_names({"--name": flags.name, "--license": flags.license})
     set_up_logging()
-    from machamp_lite.export.card import card_text
     from machamp_lite.model.model_folder import find_model_folder
 
     folder = find_model_folder(flags.model)
+    # It imports torch.
+    from machamp_lite.export.card import card_text
+
     name = flags.name or (folder.parent if folder.name == "model" else folder).resolve().name
     print(card_text(flags.model, _facts(flags, name)), end="")
     return 0
@@ -96,6 +98,10 @@ def _push_flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespac
 
 def _push(flags: argparse.Namespace) -> int:
     set_up_logging()
+    from machamp_lite.model.model_folder import find_model_folder
+
+    find_model_folder(flags.model)
+    # It imports torch.
     from machamp_lite.export.hub import Push, push_model, write_files
 
     settings = Push(

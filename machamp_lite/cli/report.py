@@ -61,9 +61,14 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 def _report(flags: argparse.Namespace) -> int:
     set_up_logging()
     from machamp_lite.files.run_files import REPORT
-    from machamp_lite.reporting.page import write_report
+    from machamp_lite.reporting.history import read_history
 
     folders = [Path(run) for run in flags.runs]
+    for folder in folders:
+        read_history(folder)
+    # It imports torch.
+    from machamp_lite.reporting.page import write_report
+
     target = folders[0] / REPORT if flags.out is None else Path(flags.out)
     write_report(folders, target, max_sentences=flags.sentences)
     print(f"written: {one_line(str(target))}")

@@ -121,11 +121,14 @@ def _serve(flags: argparse.Namespace) -> int:
     set_up_logging()
     if missing := [name for name in REQUIRED if find_spec(name) is None]:
         raise ConfigError(missing_packages_line("serve", missing, extra="serve"))
+    from machamp_lite.model.find_models import find_models
+
+    folders = {path: find_models(path).folder for path in flags.models}
     from machamp_lite.serving import server
 
     # Before models are loaded, which takes seconds.
     with server.bind(flags.host, flags.port) as bound:
-        from machamp_lite.api.predictor import load
+        from machamp_lite.api.loading import load
         from machamp_lite.serving.app import make_app
         from machamp_lite.serving.served_model import ServedModel, model_names
 
@@ -135,7 +138,7 @@ def _serve(flags: argparse.Namespace) -> int:
             )
         limits = Limits(**{field.name: getattr(flags, field.name) for field in fields(Limits)})
         names, device = model_names(flags.models), choose_device(flags.device)
-        models = [ServedModel(name, load(path, device=device)) for name, path in names.items()]
+        models = [ServedModel(name, load(folders[path], device=device)) for name, path in names.items()]
         app = make_app(models, limits=limits, token=flags.secret, origins=flags.cors)
         host, port, *_ = bound.getsockname()
         line = f"serving {', '.join(map(one_line, names))} at http://{_in_url(host)}:{port}"

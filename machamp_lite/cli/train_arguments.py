@@ -8,10 +8,11 @@ from machamp_lite.cli.arguments import LARGEST_NUMBER, add_precision, add_verbos
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import parse_device
 from machamp_lite.cli.parser import Parser
-from machamp_lite.errors import ConfigError, check_empty_names, nearest_file
+from machamp_lite.errors import ConfigError, check_empty_names
 from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.run_files import DATASET_CONFIGS, GROUP_CONFIGS, PARAMS_CONFIG, SUMMARY
 from machamp_lite.model.model_folder import folder_of_model_file
+from machamp_lite.training.resumable import resume_fault
 
 # Flags of older versions of MaChAmp, with what to do instead.
 _REMOVED = {
@@ -157,7 +158,10 @@ def _checked_train_flags(flags: argparse.Namespace, prog: str) -> argparse.Names
             flags.dataset_configs = [str(configs / DATASET_CONFIGS)]
             flags.parameters_config = str(configs / PARAMS_CONFIG)
             return flags
-        flags.dataset_configs, flags.parameters_config = _configs_of_run(flags.resume)
+        if fault := resume_fault(flags.resume):
+            raise ConfigError(f"--resume {flags.resume}: found no run to resume: {fault}")
+        flags.dataset_configs = [str(Path(flags.resume, DATASET_CONFIGS))]
+        flags.parameters_config = str(Path(flags.resume, PARAMS_CONFIG))
         return flags
     if not flags.dataset_configs:
         raise ConfigError(f"{prog}: the following arguments are required: --dataset_configs; see --help")
@@ -201,20 +205,3 @@ def _check_resume_flags(flags: argparse.Namespace) -> None:
             raise ConfigError(
                 f"--{flag}: a resumed run keeps its config, expected no such flag with --resume"
             )
-
-
-def _configs_of_run(folder: str) -> tuple[list[str], str]:
-    """The dataset configs and the params of a run that can be resumed."""
-    names = ("dataset-configs.json", "params-config.json", "state/state.safetensors")
-    datasets, params, state = (Path(folder, name) for name in names)
-    if datasets.exists() and params.exists() and state.exists():
-        return [str(datasets)], str(params)
-    if not Path(folder).exists():
-        reason = f"there is no such folder{nearest_file(folder)}"
-    elif not datasets.exists():
-        reason = "it is not a run folder, expected one with dataset-configs.json"
-    elif Path(folder, "model").exists():
-        reason = f"the run is finished; to train its model further, start a new run with --retrain {folder}"
-    else:
-        reason = "the run was stopped before it saved a state; start it again with --overwrite"
-    raise ConfigError(f"--resume {folder}: found no run to resume: {reason}")

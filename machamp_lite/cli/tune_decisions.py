@@ -74,6 +74,10 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
 def _tune(flags: argparse.Namespace) -> int:
     """Prints a table of rules for each task, and stores the best ones in the model folder with ``--write``."""
     set_up_logging()
+    from machamp_lite.model.model_folder import find_model_folder
+
+    # Before torch is imported.
+    folder = find_model_folder(flags.model)
     from machamp_lite.config.joint_datasets import find_dataset
     from machamp_lite.dataloading.dataset_reader import DatasetReader
     from machamp_lite.inference.calibration import fit_temperatures, has_temperature
@@ -82,9 +86,8 @@ def _tune(flags: argparse.Namespace) -> int:
     from machamp_lite.inference.decisions import TaskChanges, change_options, store_options
     from machamp_lite.inference.dev_scores import FOLDS, check_metric, dev_scores
     from machamp_lite.inference.target_tuning import Target, target_labels, tune_target
-    from machamp_lite.model.model_folder import find_model_folder
 
-    model = load_accelerated(flags.model, device=choose_device(flags.device))
+    model = load_accelerated(folder, device=choose_device(flags.device))
     dataset = matching_dataset(model.config, flags.dataset, flags.file, vocabularies=model.vocabularies)
     config = find_dataset(model.config, dataset)
     tasks = tunable_tasks(config, dataset, flags.task)
@@ -126,7 +129,7 @@ def _tune(flags: argparse.Namespace) -> int:
     if not changes:
         raise DataError(f"{flags.file}: found no labels of {', '.join(tasks)}, expected some to tune decisions on")
     if flags.write:
-        print(f"written: {one_line(str(store_options(find_model_folder(flags.model), changes)))}")
+        print(f"written: {one_line(str(store_options(folder, changes)))}")
     return 0
 
 

@@ -12,10 +12,12 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from machamp_lite.config.task_types import Column, Level, Pooling, StrictModel
-from machamp_lite.errors import ConfigError
+from machamp_lite.errors import ConfigError, nearest_file
 from machamp_lite.files.checksums import read_json_object
+from machamp_lite.files.run_files import MODEL, SUMMARY
+from machamp_lite.model.model_folder import ONNX_MANIFEST, WEIGHTS
 
-MANIFEST, GRAPH, ARRAYS, TOKENIZER = "onnx.json", "model.onnx", "decoding.safetensors", "tokenizer.json"
+MANIFEST, GRAPH, ARRAYS, TOKENIZER = ONNX_MANIFEST, "model.onnx", "decoding.safetensors", "tokenizer.json"
 # Raised when files or the inputs of the graph change.
 FORMAT = 1
 _EXPECTED = "expected a folder that machamp-lite export --onnx has written"
@@ -90,6 +92,13 @@ class Manifest(StrictModel):
 def read_manifest(folder: Path) -> Manifest:
     """Reads onnx.json; raises ``ConfigError`` for a folder that ``export --onnx`` has not written."""
     path = folder / MANIFEST
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: found no such folder, {_EXPECTED}{nearest_file(str(folder))}")
+    if not path.exists() and any((folder / name).exists() for name in (WEIGHTS, MODEL, SUMMARY)):
+        raise ConfigError(
+            f"{folder}: found a model that is not exported, {_EXPECTED}; load it with machamp_lite.load, or first run "
+            f"machamp-lite export {folder} --onnx DIR"
+        )
     document = read_json_object(path)
     if not document:
         raise ConfigError(f"{path}: is missing or no JSON object, {_EXPECTED}")

@@ -1,6 +1,6 @@
 """The names of the files in a run folder."""
 
-MODEL, EPOCHS, STATE = "model", "epochs", "state"
+MODEL, EPOCHS, STATE, STATE_FILE = "model", "epochs", "state", "state.safetensors"
 METRICS, HISTORY, LOG, LOCK, RUN = "metrics.json", "history.json", "log.txt", "run.lock", "run.json"
 PARAMS_CONFIG, DATASET_CONFIGS, LAYERS = "params-config.json", "dataset-configs.json", "layers.json"
 ENVIRONMENT, REPORT = "environment.json", "report.html"

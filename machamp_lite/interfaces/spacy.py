@@ -14,8 +14,9 @@ from spacy.tokens import Doc, Span, Token
 from spacy.util import minibatch
 
 from machamp_lite.api.conll import as_text
+from machamp_lite.api.loading import load
 from machamp_lite.api.prediction import Prediction, Tree
-from machamp_lite.api.predictor import Predictor, load
+from machamp_lite.api.predictor import Predictor
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.data.record import EMPTY
 from machamp_lite.errors import ConfigError, did_you_mean

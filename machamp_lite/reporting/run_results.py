@@ -8,18 +8,16 @@ from typing import Any
 
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
-from machamp_lite.errors import ConfigError
-from machamp_lite.files.checksums import read_any_json, read_json_object
+from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.run_files import (
     DATASET_CONFIGS,
     ENVIRONMENT,
-    HISTORY,
-    METRICS,
     MODEL,
     PARAMS_CONFIG,
     SCORES,
 )
 from machamp_lite.model.saved_config import read_config
+from machamp_lite.reporting.history import read_history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +69,9 @@ class RunResults:
 
 def read_run(folder: Path, *, name: str | None = None) -> RunResults:
     """Reads a run folder; raises ``ConfigError`` if there is no model of an epoch in it."""
-    history, metrics = read_any_json(folder / HISTORY), read_json_object(folder / METRICS)
-    if not isinstance(history, list) or not history or "best_epoch" not in metrics:
-        raise ConfigError(
-            f"{folder}: found no epoch of a run ({HISTORY} and {METRICS}), expected the folder of a run"
-        )
+    history, best_epoch = read_history(folder)
     config = read_config(folder / MODEL / "config.json")
     dataset_configs = read_json_object(folder / DATASET_CONFIGS)
-    best_epoch = max(1, min(int(metrics["best_epoch"]), len(history)))
     dev_paths = {
         dataset: str(entry["dev_data_path"])
         for dataset, entry in dataset_configs.items()

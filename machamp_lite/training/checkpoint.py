@@ -22,13 +22,14 @@ from torch import Tensor
 
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import replacing_path
+from machamp_lite.files.run_files import STATE_FILE
 from machamp_lite.files.temporaries import remove_dead_temporaries
 from machamp_lite.model.model_folder import remove_model
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.safe_loading import check_finite, non_finite_buffers
 from machamp_lite.model.serialization import save_model, state_of
 from machamp_lite.training.resume_checks import changes
-from machamp_lite.training.run_folder import START, STATE_FILE, is_state, state_metadata
+from machamp_lite.training.run_folder import START, is_state, state_metadata
 from machamp_lite.training.trainer_state import TrainerState
 
 logger = logging.getLogger(__name__)

@@ -43,7 +43,7 @@ from machamp_lite.model.model_folder import is_complete_model, remove_model
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.reporting.page import is_report
 
-STATE_FILE, START = "state.safetensors", "start"
+START = "start"
 RUN_FORMAT = 1
 OUTPUT_ENDINGS = (OUTPUT, SCORES)
 # Written once, with checksums in run.json.

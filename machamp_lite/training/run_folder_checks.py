@@ -23,13 +23,13 @@ from machamp_lite.files.run_files import (
     REPORT,
     RUN,
     STATE,
+    STATE_FILE,
 )
 from machamp_lite.files.temporaries import is_temporary
 from machamp_lite.model.model_folder import first_unknown_file, folder_of_model_file
 from machamp_lite.reporting.page import is_report
 from machamp_lite.training.run_folder import (
     START,
-    STATE_FILE,
     is_epoch,
     is_lock,
     is_metrics,

@@ -1,6 +1,7 @@
 """The one command: its subcommands, their help, names and exit codes, and what check, evaluate and completion print."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -91,6 +92,61 @@ def test_help_waits_for_no_large_package() -> None:
         )
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
         assert done.stderr == "\n", arguments
+
+
+WRONG_MODELS = {
+    "a misspelt folder": ("runs/frist", "runs/frist: found no such folder, expected a run folder"),
+    "a model in ONNX": ("onnx", "onnx: found a model in ONNX, expected a run folder"),
+}
+MODEL_COMMANDS = (
+    "predict {} in out",
+    "evaluate {} in",
+    "serve {} --port 0",
+    "compare {} {} --test in",
+    "tune-decisions {} in",
+    "export {} --onnx new",
+    "card {}",
+    "push {} me/mine",
+    "train --dataset_configs in --retrain {}",
+)
+
+
+@pytest.mark.parametrize(("model", "message"), WRONG_MODELS.values(), ids=WRONG_MODELS)
+def test_a_wrong_model_is_reported_before_torch_is_imported(model: str, message: str, work: Path) -> None:
+    for name in ("runs", "onnx"):
+        (work / name).mkdir()
+    (work / "onnx/onnx.json").write_text("{}", encoding="utf-8")
+    (work / "in").write_text("{}", encoding="utf-8")
+    program = (
+        "import sys; from machamp_lite.cli.commands import main\n"
+        f"for command in {MODEL_COMMANDS!r}: assert main(command.format({model!r}, {model!r}).split()) == 2, command\n"
+        "print(*sys.modules.keys() & {'torch', 'transformers'})"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(MODEL_COMMANDS) and all(line.startswith(message) for line in lines), done.stderr
+    assert done.stdout == "\n"
+
+
+NAMED_FLAGS = {
+    "train my.json": "machamp-lite train: found 'my.json' without a flag, expected --dataset_configs my.json",
+    "train a.json b.jsonnet": "machamp-lite train: found 'a.json' 'b.jsonnet' without a flag, expected "
+    "--dataset_configs a.json b.jsonnet",
+    "train runs/x": "machamp-lite train: found 'runs/x' without a flag; see --help",
+    "report a --out b c": "machamp-lite report: found 'c' without a flag; see --help",
+    "evaluate in in": "in: found a file, expected a run folder; to score predictions without a model, add "
+    "--dataset_configs CONFIG",
+}
+
+
+@pytest.mark.parametrize(("arguments", "line"), NAMED_FLAGS.items(), ids=NAMED_FLAGS)
+def test_a_file_without_its_flag_is_reported_with_the_flag(
+    arguments: str, line: str, work: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (work / "in").touch()
+    assert run(*arguments.split()) == 2
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 EXIT_CODES: dict[str, int] = {
