@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.config import loading
 from machamp_lite.config.schema import Config
+from machamp_lite.errors import ConfigError, shorten
 
 # Datasets by name, or files of them.
 DatasetConfigs: TypeAlias = str | Path | Mapping[str, Any] | Sequence[str | Path]
@@ -52,9 +53,31 @@ def read_config(
     seed: int | None,
 ) -> Config:
     """As ``load_config``; its errors name flags."""
-    if isinstance(overrides, str):
-        overrides = [overrides]
-    elif isinstance(overrides, Mapping):
-        overrides = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
     given = [datasets] if isinstance(datasets, str | Path | Mapping) else datasets
-    return loading.load_config(given, parameters_config=params, overrides=overrides, seed=seed)
+    faults = []
+    if not isinstance(given, Sequence) or not all(isinstance(part, str | Path | Mapping) for part in given):
+        faults.append(f"--dataset_configs: found {_shown(datasets)}, expected a path, several paths or a dictionary")
+    if not isinstance(params, str | Path | Mapping | None):
+        faults.append(f"--parameters_config: found {_shown(params)}, expected a path or a dictionary")
+    texts = _texts(overrides)
+    if texts is None:
+        faults.append(f"overrides: found {_shown(overrides)}, expected a dictionary of JSON values, or KEY=VALUE texts")
+    if texts is None or faults:
+        raise ConfigError(faults)
+    return loading.load_config(given, parameters_config=params, overrides=texts, seed=seed)
+
+
+def _texts(overrides: Overrides) -> list[str] | None:
+    """The overrides as ``KEY=VALUE``, as for ``--set``; None for anything else."""
+    if isinstance(overrides, Mapping):
+        try:
+            return [f"{key}={json.dumps(loading.as_json(value))}" for key, value in overrides.items()]
+        except TypeError:
+            return None
+    texts = [overrides] if isinstance(overrides, str) else overrides
+    is_list = isinstance(texts, Sequence) and all(isinstance(text, str) for text in texts)
+    return list(texts) if is_list else None
+
+
+def _shown(value: Any) -> str:
+    return shorten(repr(value))

@@ -91,7 +91,7 @@ def train_and_report(
     processes: "Processes",
 ) -> None:
     """Trains one run, and prints its scores and a summary."""
-    from machamp_lite.training.run_folder import STATE, STATE_FILE
+    from machamp_lite.files.run_files import STATE, STATE_FILE
 
     options: dict[str, Any] = {"overwrite": flags.overwrite, "resume": flags.resume is not None, "retrain": retrain}
     command = resume_command(folder, flags.prog, processes)

@@ -71,9 +71,12 @@ def read_jsonnet(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: cannot be read as jsonnet ({error})") from None
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected an object {{...}}, found {show(value)}")
-    if isinstance(value.get(SCHEMA), str):
-        del value[SCHEMA]
-    return value
+    return without_schema(value)
+
+
+def without_schema(document: Mapping[str, Any]) -> dict[str, Any]:
+    """An object without the name of its JSON Schema, which is for editors."""
+    return {key: value for key, value in document.items() if key != SCHEMA or not isinstance(value, str)}
 
 
 def _evaluate(path: str, text: str) -> Any:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from machamp_lite.config.dataset_checks import check_dataset
 from machamp_lite.config.error_messages import ErrorCollector, Location, show
-from machamp_lite.config.jsonnet import read_jsonnet
+from machamp_lite.config.jsonnet import read_jsonnet, without_schema
 from machamp_lite.config.machamp_compat import OLD_PARAMS_KEYS, migrate_dataset, migrate_params
 from machamp_lite.config.overrides import Documents, apply_overrides, deep_merge, parse_override
 from machamp_lite.config.schema import Config, DatasetConfig, Params
@@ -193,8 +193,7 @@ def _name(given: DictOrPath) -> str:
 
 def _read(given: DictOrPath, errors: ErrorCollector) -> dict[str, Any]:
     if isinstance(given, Mapping):
-        copied: dict[str, Any] = _as_json(given)
-        return copied
+        return without_schema(as_json(given))
     try:
         return read_jsonnet(given)
     except ConfigError as error:
@@ -202,12 +201,12 @@ def _read(given: DictOrPath, errors: ErrorCollector) -> dict[str, Any]:
         return {}
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """A copy of a value of a dictionary as JSON would have it: tuples are lists, paths are texts."""
     if isinstance(value, Mapping):
-        return {str(key): _as_json(part) for key, part in value.items()}
+        return {str(key): as_json(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return list(map(_as_json, value))
+        return list(map(as_json, value))
     return str(value) if isinstance(value, Path) else value
 
 

@@ -16,7 +16,7 @@ from machamp_lite.dataloading.datasets import data_files, path_checksum
 from machamp_lite.errors import ConfigError, TrainingError
 from machamp_lite.files.atomic import write_json
 from machamp_lite.files.checksums import checksum, has_checksum, read_json_object
-from machamp_lite.files.run_files import GROUP_CONFIGS
+from machamp_lite.files.run_files import GROUP_CONFIGS, STATE, STATE_FILE
 from machamp_lite.files.temporaries import is_temporary
 from machamp_lite.model.model_folder import is_complete_model
 from machamp_lite.training import run_folder
@@ -106,7 +106,7 @@ class RunGroup:
             folder = self.folder / name
             # Asked once, because the main process writes there.
             was_finished, has_state = processes.broadcast_object(
-                [is_finished(folder), (folder / run_folder.STATE / run_folder.STATE_FILE).exists()]
+                [is_finished(folder), (folder / STATE / STATE_FILE).exists()]
             )
             title = f"run {number} of {len(self.configs)}, {name}"
             if was_finished:

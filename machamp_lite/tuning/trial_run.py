@@ -16,11 +16,10 @@ from machamp_lite.errors import (
     is_out_of_memory,
 )
 from machamp_lite.files.checksums import read_any_json
-from machamp_lite.files.run_files import EPOCHS, HISTORY, MODEL
+from machamp_lite.files.run_files import EPOCHS, HISTORY, MODEL, STATE, STATE_FILE
 from machamp_lite.model.model_folder import remove_model
 from machamp_lite.training.callbacks import Callback, EpochEnd, TrainStart
 from machamp_lite.training.checkpoint import remove_state
-from machamp_lite.training.run_folder import STATE, STATE_FILE
 from machamp_lite.training.run_group import is_finished
 from machamp_lite.tuning.objective import Objective
 from machamp_lite.tuning.study import Study

@@ -34,7 +34,9 @@ def test_a_dictionary_is_the_config_that_its_file_would_be(
     path = write_config(**as_json)
     overrides = ["training.num_epochs=3", "UD.max_sents=2", 'UD.tasks.upos.metric="f1_macro"']
     from_files = loading.load_config([path], parameters_config=tiny_params, overrides=overrides, seed=4)
+    schema = {"$schema": "schema.json"}
     for config, own, changes in [
+        ({**schema, **datasets}, {**schema, **params}, overrides),
         (datasets, params, {"training.num_epochs": 3, "UD.max_sents": 2, "UD.tasks.upos.metric": "f1_macro"}),
         (path, tiny_params, overrides),
         ([path], params, overrides),
@@ -43,6 +45,30 @@ def test_a_dictionary_is_the_config_that_its_file_would_be(
         assert (found.datasets, found.params) == (from_files.datasets, from_files.params)
     # The user's objects stay as they are.
     assert json.loads(json.dumps(datasets, default=str)) == as_json and "max_sents" not in datasets["UD"]
+
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "no config": ({"config": None}, "config: found None, expected a path, several paths or a dictionary"),
+    "a number as config": ({"config": [3]}, "config: found [3], expected a path"),
+    "bytes as config": ({"config": b"my.json"}, "config: found b'my.json', expected a path"),
+    "a list of params": ({"params": ["a"]}, "params: found ['a'], expected a path or a dictionary"),
+    "a number as override": ({"overrides": 3}, "overrides: found 3, expected a dictionary of JSON values"),
+    "a list of numbers": ({"overrides": [3]}, "overrides: found [3], expected a dictionary of JSON values"),
+    "a set": ({"overrides": {"training.num_epochs": {3}}}, "overrides: found {'training.num_epochs': {3}}, expected"),
+}
+
+
+@pytest.mark.parametrize(("options", "line"), WRONG.values(), ids=WRONG)
+def test_other_types_are_reported(options: dict[str, Any], line: str, datasets: Configs) -> None:
+    with pytest.raises(machamp_lite.ConfigError) as error:
+        machamp_lite.load_config(**{"config": datasets, **options})
+    assert str(error.value).startswith(line)
+
+
+def test_an_override_may_be_a_path(datasets: Configs, params: dict[str, Any]) -> None:
+    path = datasets["UD"]["train_data_path"]
+    config = machamp_lite.load_config(datasets, params=params, overrides={"UD.dev_data_path": path})
+    assert config.datasets["UD"].dev_data_path == str(path)
 
 
 def test_a_run_has_scores_history_model_and_report(

@@ -14,9 +14,9 @@ from forked import outcome, start_training, train_to_the_end
 
 from machamp_lite.cli import main as cli
 from machamp_lite.files import atomic as files
+from machamp_lite.files.run_files import STATE_FILE
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training import checkpoint as states
-from machamp_lite.training.checkpoint import STATE_FILE
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from children import wait_for
 from forked import outcome, start_training, train_to_the_end
 
-from machamp_lite.training.checkpoint import STATE_FILE
+from machamp_lite.files.run_files import STATE_FILE
 
 pytestmark = pytest.mark.slow
 

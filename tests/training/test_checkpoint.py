@@ -11,11 +11,12 @@ import torch
 from run_metrics import metrics_of
 
 from machamp_lite.cli import main as cli
+from machamp_lite.files.run_files import STATE_FILE
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training import resume_checks as conditions
 from machamp_lite.training import run as runs
 from machamp_lite.training import trainer
-from machamp_lite.training.checkpoint import STATE_FILE, SavedState
+from machamp_lite.training.checkpoint import SavedState
 
 
 @pytest.fixture
