@@ -1,11 +1,12 @@
 """Edit scripts: labels that turn a word into its lemma or its normalised form."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from os.path import commonprefix
 
 from machamp_lite.data.machamp_lemma_rules import apply_lemma_rule, is_lemma_rule
+from machamp_lite.data.ranked import Ranked, merge
 
 # If several casings fit equally well, the first is used. With `lower` before `keep`, "The" and "the" share a script,
 # because an uncased encoder cannot distinguish them. `keep` is used for names.
@@ -22,6 +23,8 @@ _SCRIPT = re.compile(
 )
 # For longer words, only common prefixes and suffixes are compared, which takes linear time.
 _MAX_SEARCH_LENGTH = 64
+# Scripts with a total probability below this do not change the four digits that are written.
+_NEGLIGIBLE = 5e-5
 
 
 @lru_cache(maxsize=2**18)
@@ -69,6 +72,32 @@ def apply_script(word: str, script: str) -> str | None:
     if start >= stop and stop - start < len(cased):
         return None
     return prefix + cased[start:stop] + suffix
+
+
+@lru_cache(maxsize=2**18)
+def edited(word: str, script: str) -> str:
+    """The result of applying a script to a word; the word itself if the script does not apply.
+
+    Also if nothing would be left, because an empty label could not be read again.
+    """
+    return apply_script(word, script) or word
+
+
+def rank_edited(word: str, scripts: Iterable[tuple[str, float]], *, first: str, top_n: int) -> Ranked:
+    """The most probable results of scripts with probabilities in descending order, those of equal results added.
+
+    ``first`` is put first.
+
+    >>> rank_edited("Cries", [("lower>3+y", 0.5), ("=cry", 0.25), ("keep", 0.25)], first="cry", top_n=2)
+    [('cry', 0.75), ('Cries', 0.25)]
+    """
+    found, left = [], 1.0
+    for script, probability in scripts:
+        found.append((edited(word, script), probability))
+        left -= probability
+        if left < _NEGLIGIBLE:
+            break
+    return merge(found, first=first, top_n=top_n)
 
 
 def _affix_script(word: str, target: str) -> str | None:

@@ -9,10 +9,10 @@ from torch.nn import Parameter, functional
 from transformers.modeling_outputs import BaseModelOutput
 
 from machamp_lite.config.task_types import Seq2SeqOptions
+from machamp_lite.data.ranked import Ranked, merge
 from machamp_lite.data.records import EMPTY
 from machamp_lite.data.vocabulary import Vocabulary
 from machamp_lite.decoders.base import Decoder, split
-from machamp_lite.decoders.top_k import Ranked, merge
 from machamp_lite.nn.ragged import is_item, pad, to_device
 
 # The target that cross-entropy ignores.

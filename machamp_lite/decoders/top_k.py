@@ -5,8 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-# Labels with their probabilities, the best first.
-Ranked = list[tuple[Any, float]]
+from machamp_lite.data.ranked import Ranked
 
 
 def argmax(scores: Tensor) -> Tensor:
@@ -39,18 +38,6 @@ def best_labels(
             ids.tolist(), chosen.exp().tolist(), chosen.isfinite().tolist(), strict=True
         )
     ]
-
-
-def merge(ranked: Ranked, *, first: Any, top_n: int) -> Ranked:
-    """Adds the probabilities of equal labels; ``first`` is followed by the others, by probability.
-
-    >>> merge([("a", 0.25), ("b", 0.375), ("a", 0.25)], first="b", top_n=2)
-    [('b', 0.375), ('a', 0.5)]
-    """
-    sums: dict[Any, float] = {}
-    for label, probability in ranked:
-        sums[label] = sums.get(label, 0.0) + probability
-    return sorted(sums.items(), key=lambda pair: (pair[0] != first, -pair[1]))[:top_n]
 
 
 def format_ranked(ranked: Ranked, *, conn: str, sep: str) -> str:

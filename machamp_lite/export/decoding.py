@@ -1,18 +1,22 @@
 """Decodes the outputs of an ONNX graph with NumPy: one class per kind of decoding, as decoders do it with torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
 from machamp_lite.config.task_types import Level
-from machamp_lite.data.edit_script import apply_script
+from machamp_lite.data.edit_script import edited, rank_edited
 from machamp_lite.data.records import EMPTY
 from machamp_lite.data.span_schemes import EDGE, SCHEMES, Span, outside_label
 from machamp_lite.export.manifest import ExportedTask
+from machamp_lite.nn.arc_marginals import arc_marginals
 from machamp_lite.nn.best_tree import decode_tree
 
 Arrays = Mapping[str, np.ndarray]
+# Labels with their probabilities, the best first; of trees, the heads of a word and its relations.
+RankedLabels = dict[str, float]
+RankedItem = RankedLabels | tuple[dict[int, float], RankedLabels]
 # The score of a transition that violates the scheme, as in the CRF of torch.
 _FORBIDDEN = -1e30
 
@@ -38,19 +42,17 @@ class TaskDecoding:
         found = outputs.get("log_probabilities")
         return None if found is None else np.exp(found)
 
-    def rank(self, outputs: Arrays, labels: Sequence[Any], *, top_k: int) -> list[dict[str, float]] | None:
+    def rank(
+        self, outputs: Arrays, labels: Sequence[Any], words: Sequence[str], *, top_k: int
+    ) -> list[RankedItem] | None:
         """The most probable labels of each item with their probabilities, the predicted one first."""
         probabilities = self.probabilities(outputs)
         if probabilities is None:
             return None
-        ranked = []
-        for label, row in zip(labels, probabilities, strict=True):
-            ids = [number for number in np.argsort(-row, kind="stable").tolist() if row[number] > 0]
-            names = [self.labels[number] for number in ids]
-            first = [label] if label in self.labels else []
-            names = list(dict.fromkeys([*first, *names]))[:top_k]
-            ranked.append({name: float(row[self.labels.index(name)]) for name in names})
-        return ranked
+        return [
+            best_labels(row, labels=self.labels, first=label, top_k=top_k)
+            for label, row in zip(labels, probabilities, strict=True)
+        ]
 
     def span_probabilities(self, outputs: Arrays, labels: Sequence[Any]) -> dict[Span, float]:
         """The probability of each predicted span; empty without a model of spans."""
@@ -63,6 +65,9 @@ class TaskDecoding:
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
         """The labels of a long sentence from those of its parts; the label of a whole sentence is that of part 0."""
         return [label for part in parts for label in part] if self.level == "word" else parts[0]
+
+    # The same for the results of ``rank``.
+    join_ranked = join
 
 
 class Labels(TaskDecoding):
@@ -79,11 +84,21 @@ class EditScripts(Labels):
     def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
         """Each word changed by its script; a script that does not fit leaves the word unchanged."""
         scripts = super().decode(outputs, words)
-        return [apply_script(word, script) or word for word, script in zip(words, scripts, strict=True)]
+        return list(map(edited, words, scripts))
 
-    def probabilities(self, outputs: Arrays) -> np.ndarray | None:
-        """None: several scripts can have the same result."""
-        return None
+    def rank(
+        self, outputs: Arrays, labels: Sequence[Any], words: Sequence[str], *, top_k: int
+    ) -> list[RankedItem] | None:
+        """The most probable strings; the probabilities of scripts with the same result are added."""
+        rows = np.exp(outputs["log_probabilities"])
+        return [
+            dict(rank_edited(word, self._sorted_scripts(row), first=label, top_n=top_k))
+            for word, label, row in zip(words, labels, rows, strict=True)
+        ]
+
+    def _sorted_scripts(self, probabilities: np.ndarray) -> Iterator[tuple[str, float]]:
+        for number in np.argsort(-probabilities, kind="stable"):
+            yield self.labels[number], float(probabilities[number])
 
 
 class LabelSets(TaskDecoding):
@@ -94,9 +109,11 @@ class LabelSets(TaskDecoding):
         rows = [[self.labels[number] for number in np.flatnonzero(row)] for row in outputs["chosen"]]
         return ["|".join(sorted(row, key=str.lower)) or EMPTY for row in rows]
 
-    def rank(self, outputs: Arrays, labels: Sequence[Any], *, top_k: int) -> list[dict[str, float]] | None:
+    def rank(
+        self, outputs: Arrays, labels: Sequence[Any], words: Sequence[str], *, top_k: int
+    ) -> list[RankedItem] | None:
         """The most probable labels of each item, predicted or not."""
-        return super().rank(outputs, [None] * len(labels), top_k=top_k)
+        return super().rank(outputs, [None] * len(labels), words, top_k=top_k)
 
     def as_value(self, label: Any) -> Any:
         """The labels of an item, none for ``_``."""
@@ -205,9 +222,35 @@ class Trees(TaskDecoding):
 
     def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
         """The position of the head (0 is the root) and the relation of each word."""
+        heads = decode_tree(self._arc_scores(outputs))
+        chosen = [self.labels[number] for number in self._relation_scores(outputs, heads).argmax(1)]
+        return list(zip(heads.tolist(), chosen, strict=True))
+
+    def rank(
+        self, outputs: Arrays, labels: Sequence[Any], words: Sequence[str], *, top_k: int
+    ) -> list[RankedItem] | None:
+        """The most probable heads of each word, of all trees with one root, and relations for the decoded head."""
+        temperature = float(self.options["temperature"])
+        arcs = arc_marginals(self._arc_scores(outputs) / temperature)
+        heads = np.array([head for head, _ in labels])
+        relations = self._relation_scores(outputs, heads) / temperature
+        relations = np.exp(relations - _log_sum(relations, 1)[:, None])
+        return [
+            (
+                best_labels(own_arcs, labels=range(len(own_arcs)), first=head, top_k=top_k),
+                best_labels(own_relations, labels=self.labels, first=relation, top_k=top_k),
+            )
+            for (head, relation), own_arcs, own_relations in zip(labels, arcs, relations, strict=True)
+        ]
+
+    def _arc_scores(self, outputs: Arrays) -> np.ndarray:
+        """The score of each head of each word; head 0 is the root. *Shape:* -> (W, W + 1)."""
+        arcs: np.ndarray = outputs["dependents"] @ np.concatenate([self.arrays["root_head"], outputs["heads"]]).T
+        return arcs
+
+    def _relation_scores(self, outputs: Arrays, heads: np.ndarray) -> np.ndarray:
+        """The score of each relation of each word, -inf if it cannot have it. *Shape:* heads (W,) -> (W, R)."""
         arrays = self.arrays
-        arcs = outputs["dependents"] @ np.concatenate([arrays["root_head"], outputs["heads"]]).T
-        heads = decode_tree(arcs)
         dependents = outputs["relation_dependents"]
         of_heads = np.concatenate([arrays["root_relation_head"], outputs["relation_heads"]])[heads]
         relations, width, _ = arrays["bilinear"].shape
@@ -215,19 +258,32 @@ class Trees(TaskDecoding):
         scores = (mapped @ dependents[:, :, None])[:, :, 0]
         scores += np.concatenate([dependents, of_heads], 1) @ arrays["linear"].T + arrays["bias"]
         scores[arrays["forbidden"][(heads > 0).astype(int)]] = -np.inf
-        chosen = [self.labels[number] for number in scores.argmax(1)]
-        return list(zip(heads.tolist(), chosen, strict=True))
+        return scores
 
     def join(self, parts: Sequence[list[Any]]) -> list[Any]:
         """One tree from those of all parts: the roots of later parts become dependents of the first root."""
+        ranked = [[({head: 1.0}, {relation: 1.0}) for head, relation in part] for part in parts]
+        return [(next(iter(heads)), next(iter(relations))) for heads, relations in self.join_ranked(ranked)]
+
+    def join_ranked(self, parts: Sequence[list[Any]]) -> list[Any]:
+        """The same for the results of ``rank``; the first of a word's heads is the predicted one."""
         joined = list(parts[0])
-        first_root = next(word for word, (head, _) in enumerate(joined, start=1) if head == 0)
+        first_root = next(word for word, (heads, _) in enumerate(joined, start=1) if next(iter(heads)) == 0)
         for part in parts[1:]:
             start = len(joined)
-            for head, relation in part:
-                arc = (head + start, relation) if head else (first_root, self.options["loose"] or relation)
-                joined.append(arc)
+            for heads, relations in part:
+                if next(iter(heads)) == 0:
+                    # There are no alternatives to this rule.
+                    relations = {self.options["loose"] or next(iter(relations)): 1.0}
+                joined.append(({head + start if head else first_root: p for head, p in heads.items()}, relations))
         return joined
+
+
+def best_labels(probabilities: np.ndarray, *, labels: Sequence[Any], first: Any, top_k: int) -> dict[Any, float]:
+    """The most probable labels of one item, without those of probability 0; ``first``, if known, is put first."""
+    ids = [labels.index(first)] if first in labels else []
+    ids += [number for number in np.argsort(-probabilities, kind="stable").tolist() if probabilities[number] > 0]
+    return {labels[number]: float(probabilities[number]) for number in list(dict.fromkeys(ids))[:top_k]}
 
 
 def _log_sum(values: np.ndarray, axis: int) -> np.ndarray:

@@ -34,7 +34,7 @@ from machamp_lite.errors import (
     first_line,
     missing_packages_line,
 )
-from machamp_lite.export.decoding import DECODINGS, Arrays, TaskDecoding
+from machamp_lite.export.decoding import DECODINGS, Arrays, RankedItem, TaskDecoding
 from machamp_lite.export.manifest import ARRAYS, GRAPH, TOKENIZER, ExportedDataset, Manifest, read_manifest
 from machamp_lite.export.onnx_inputs import ExportedTokenizer, Part, batches, graph_inputs
 
@@ -46,7 +46,7 @@ class _Decoded:
     """The labels of one task and sentence; the rest only with ``top_k``."""
 
     labels: list[Any]
-    ranked: list[dict[str, float]] | None
+    ranked: list[RankedItem] | None
     spans: Mapping[Any, float]
 
 
@@ -111,8 +111,8 @@ class OnnxModel:
         """Predicts one input, a list of inputs, or a stream of them, as ``Predictor.predict`` does.
 
         Texts for a model of words are split at Unicode word boundaries, or if ``pre_tokenized`` at white space. With
-        ``top_k``, there are probabilities of single labels and of spans; those of trees and edit scripts are not
-        computed. Raises ``ConfigError`` for an unknown dataset, ``DataError`` for something that is no input.
+        ``top_k``, there are probabilities of single labels, heads and spans. Raises ``ConfigError`` for an unknown
+        dataset, ``DataError`` for something that is no input.
         """
         check_sizes(top_k=top_k, batch_size=batch_size)
         has_one = is_single(inputs)
@@ -180,12 +180,13 @@ class OnnxModel:
         labels = decoding.decode(outputs, words)
         if top_k is None:
             return _Decoded(labels, None, {})
-        return _Decoded(
-            labels, decoding.rank(outputs, labels, top_k=top_k), decoding.span_probabilities(outputs, labels)
-        )
+        ranked = decoding.rank(outputs, labels, words, top_k=top_k)
+        return _Decoded(labels, ranked, decoding.span_probabilities(outputs, labels))
 
     def _prediction(self, sentence: Sentence, parts: Sequence[dict[str, _Decoded]], layout: Layout) -> Prediction:
-        found: dict[str, dict[str, Any]] = {name: {} for name in ("labels", "heads", "spans", "probabilities")}
+        found: dict[str, dict[str, Any]] = {
+            name: {} for name in ("labels", "heads", "spans", "probabilities", "head_probabilities")
+        }
         if not parts:
             # A sentence without words.
             return Prediction(
@@ -208,8 +209,11 @@ class OnnxModel:
             values = tuple(map(decoding.as_value, labels))
             found["labels"][task] = values if of_words else values[0]
             if first.ranked is not None:
-                ranked = tuple(row for part in own for row in part.ranked or ())
-                found["probabilities"][task] = ranked if of_words else ranked[0]
+                ranked: Any = decoding.join_ranked([part.ranked or [] for part in own])
+                if decoding.has_heads:
+                    found["head_probabilities"][task] = tuple(heads for heads, _ in ranked)
+                    ranked = [relations for _, relations in ranked]
+                found["probabilities"][task] = tuple(ranked) if of_words else ranked[0]
         return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=layout, **found)
 
     def _parts(self, dataset: ExportedDataset, rows: Sequence[Sequence[str]]) -> list[Part]:

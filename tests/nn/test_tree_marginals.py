@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from machamp_lite.nn.arc_marginals import arc_marginals
 from machamp_lite.nn.tree_marginals import log_tree_partition, tree_marginals
 
 
@@ -48,6 +49,7 @@ def test_marginals_and_sums_are_those_of_all_trees(size: float) -> None:
         assert not found[sentence, words:].any() and not found[sentence, :, words + 1 :].any()
         alone = scores[sentence : sentence + 1, :words, : words + 1]
         assert torch.allclose(tree_marginals(alone, lengths[[sentence]])[0], found[sentence, :words, : words + 1])
+        assert arc_marginals(alone[0].numpy()) == pytest.approx(marginals.numpy(), abs=1e-9)
 
 
 def test_two_words_that_prefer_each_other_as_heads_are_exact() -> None:
@@ -56,6 +58,7 @@ def test_two_words_that_prefer_each_other_as_heads_are_exact() -> None:
     total, marginals = by_hand(scores[0], 2)
     assert float(log_tree_partition(scores, torch.tensor([2]))) == pytest.approx(total, rel=1e-12)
     assert torch.allclose(tree_marginals(scores, torch.tensor([2]))[0].double(), marginals, atol=1e-6)
+    assert arc_marginals(scores[0].numpy()) == pytest.approx(marginals.numpy(), abs=1e-9)
 
 
 def test_several_words_that_prefer_the_root_have_one_root() -> None:
@@ -63,6 +66,7 @@ def test_several_words_that_prefer_the_root_have_one_root() -> None:
     scores[:, :, 0] = 500.0
     found = tree_marginals(scores, torch.tensor([3]))[0]
     assert torch.allclose(found, by_hand(scores[0], 3)[1].float(), atol=1e-6)
+    assert arc_marginals(scores[0].numpy()) == pytest.approx(found.numpy(), abs=1e-6)
 
 
 @pytest.mark.parametrize("words", [30, 80])
@@ -79,4 +83,5 @@ def test_infinite_scores_and_no_sentences_are_possible() -> None:
     scores[0, 0] = torch.tensor([float("-inf"), float("-inf"), 1.0, float("nan")])
     found = tree_marginals(scores, torch.tensor([3]))
     assert found.isfinite().all() and float(found[0, 0, 2]) == pytest.approx(1.0)
+    assert arc_marginals(scores[0].numpy()) == pytest.approx(found[0].numpy(), abs=1e-6)
     assert tree_marginals(torch.zeros(0, 0, 1), torch.zeros(0, dtype=torch.long)).shape == (0, 0, 1)
