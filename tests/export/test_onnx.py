@@ -92,7 +92,9 @@ assert not sys.modules.keys() & {{"torch", "transformers", "onnx", "onnxscript"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["bpe", "unigram", "distilbert", "electra", "modernbert", "t5", "gpt2", "llama"])
+@pytest.mark.parametrize(
+    "kind", ["bpe", "unigram", "distilbert", "electra", "modernbert", "deberta", "t5", "gpt2", "llama"]
+)
 def test_every_kind_of_encoder(build: Callable[[str], Model], tmp_path: Path, kind: str) -> None:
     model = build(kind)
     export_onnx(model, tmp_path / "onnx", provenance={})
