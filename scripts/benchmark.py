@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks import acceleration, loading, memory, processes, report, scaling, serving, speed
+from benchmarks import acceleration, loading, memory, onnx_speed, processes, report, scaling, serving, speed
 from benchmarks.figures import Figure, NotMeasuredError
 from benchmarks.subject import Subject
 
@@ -35,11 +35,12 @@ SECTIONS: Mapping[str, Callable[[Subject], list[Figure]]] = {
     "memory": memory.memory,
     "reading": loading.reading,
     "startup": processes.startup,
+    "onnx": onnx_speed.onnx,
     "serving": serving.serving,
     "acceleration": acceleration.acceleration,
 }
 # Sections that are measured only if they are named, because they take long.
-ON_REQUEST = ("serving", "acceleration")
+ON_REQUEST = ("onnx", "serving", "acceleration")
 # The 1-minute load per core above which another process is using a core.
 HIGHEST_LOAD = 0.5
 

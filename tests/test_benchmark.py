@@ -30,7 +30,9 @@ FIGURES = {
     "share": ["share_padded", "share_packed"],
     "memory": ["memory"],
     "reading": ["reading_cold", "reading_cached"],
-    "startup": ["startup_help", "startup_imports", "startup_predict"],
+    "startup": [f"startup_{name}" for name in ("help", "imports", "predict", "load", "load_onnx")],
+    "onnx": ["onnx_fp32", "onnx_int8"],
+    "serving": ["serving"],
     "acceleration": [
         *(f"minilm_fp32_train_{name}" for name in ("dropout", "packing", "vocabulary", "allocator")),
         "minilm_fp32_predict_packing",
@@ -82,6 +84,7 @@ def test_every_section_gives_its_figures(
         # A fresh process imports for longer than all the rest takes; memory has two, which is enough.
         here = lambda function, subject, **arguments: function(subject, **arguments)  # noqa: E731
         monkeypatch.setattr(section("loading"), "in_fresh_process", here)
+    monkeypatch.setattr(section("serving"), "SECONDS", 1.0)
     if name == "startup":
         monkeypatch.setattr(section("processes"), "run", run_here)
     target = tmp_path / "figures.json"
@@ -99,7 +102,7 @@ def test_every_section_gives_its_figures(
 
 def test_every_section_is_measured_unless_others_are_chosen(benchmark: ModuleType) -> None:
     assert set(FIGURES) == set(benchmark.SECTIONS)
-    assert benchmark.chosen_sections([]) == [name for name in FIGURES if name != "acceleration"]
+    assert benchmark.chosen_sections([]) == [name for name in FIGURES if name not in benchmark.ON_REQUEST]
     assert benchmark.chosen_sections(["share", "training"]) == ["training", "share"]
     assert "base" not in benchmark.chosen_sections([], ["base"])
 

@@ -1,5 +1,6 @@
 """Functions of the benchmark in new processes, and the time that commands take to start."""
 
+import contextlib
 import dataclasses
 import importlib
 import json
@@ -14,8 +15,9 @@ from typing import Any
 import torch
 
 from benchmarks.figures import Figure, timed
-from benchmarks.subject import Subject, first_records, read
-from machamp_lite.errors import MachampError
+from benchmarks.subject import BenchmarkData, Subject, first_records, read
+from machamp_lite.errors import ConfigError, MachampError
+from machamp_lite.export.onnx_folder import export_onnx
 from machamp_lite.model.serialization import save_model
 
 SCRIPTS = Path(__file__).resolve().parents[1]
@@ -56,11 +58,14 @@ def run(command: list[str], *, stdin: str = "", environment: Mapping[str, str] |
 
 
 def startup(subject: Subject) -> list[Figure]:
-    """Seconds of whole processes: help, imports, and the prediction of one sentence."""
+    """Seconds of whole processes: help, imports, and the prediction of one sentence, also with ONNX if possible."""
     with tempfile.TemporaryDirectory() as place:
-        model, text, output = (Path(place, name) for name in ("model", "text", "output"))
+        model, exported, text, output = (Path(place, name) for name in ("model", "onnx", "text", "output"))
         material = read(subject.config(), sentences=1)
         save_model(material.model(), model)
+        # What the encoder or the packages do not allow.
+        with contextlib.suppress(ConfigError):
+            export_onnx(material.model(), exported, provenance={})
         name, dataset = next(iter(material.config.datasets.items()))
         text.write_text(first_records(dataset, 1), encoding="utf-8", newline="")
         predict = [*map(str, (ROOT / "predict.py", model, text, output)), "--dataset", name, "--device", "-1"]
@@ -68,7 +73,11 @@ def startup(subject: Subject) -> list[Figure]:
             "help": ("python train.py --help", [str(ROOT / "train.py"), "--help"]),
             "imports": ("importing what training imports", ["-c", "import machamp_lite.training.run"]),
             "predict": ("python predict.py with one sentence", predict),
+            "load": ("`machamp_lite.load` and one sentence", ["-c", _first_prediction("load", model, material)]),
         }
+        if exported.exists():
+            program = _first_prediction("load_onnx", exported, material)
+            commands["load_onnx"] = ("`machamp_lite.load_onnx` and one sentence", ["-c", program])
         times = timed(
             {
                 key: lambda command=command: run([sys.executable, *command])  # type: ignore[misc]
@@ -77,6 +86,13 @@ def startup(subject: Subject) -> list[Figure]:
             repeats=subject.repeats,
         )
     return [Figure(f"startup_{key}", commands[key][0], "s", values) for key, values in times.items()]
+
+
+def _first_prediction(load: str, folder: Path, material: BenchmarkData) -> str:
+    """A program that loads a model and predicts one sentence."""
+    example = next(example for batch in material.batches() for example in batch)
+    inputs = f"{tuple(example.words)!r}, dataset={example.dataset!r}"
+    return f"import machamp_lite; machamp_lite.{load}({str(folder)!r}).predict({inputs})"
 
 
 def main() -> None:

@@ -18,14 +18,12 @@ from pathlib import Path
 import machamp_lite
 from benchmarks.figures import Figure
 from benchmarks.processes import ROOT
-from benchmarks.subject import Subject, read, train_epochs_of
+from benchmarks.subject import Subject, save_trained
 from machamp_lite.errors import MachampError
-from machamp_lite.model.serialization import save_model
 
 CLIENTS = 32
 # Of each round of the server, and of each round of prediction.
 SECONDS = 24.0
-EPOCHS = 1
 OPTIONS = ["--port", "0", "--device", "-1", "--max_queue", "4096"]
 
 
@@ -41,10 +39,7 @@ def serving(subject: Subject) -> list[Figure]:
     """Sentences per second of a server, over those of ``Predictor.predict``."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place, "model")
-        material = read(subject.config(f"training.num_epochs={EPOCHS}"), sentences=subject.sentences)
-        model, optimizer = material.model_and_optimizer()
-        train_epochs_of(model, optimizer, material.streams)
-        save_model(model, folder)
+        material = save_trained(subject, folder)
         sentences = [list(example.words) for batch in material.batches() for example in batch]
         predictor = machamp_lite.load(folder, device="cpu")
         with server(folder) as (process, host, port):

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from machamp_lite.dataloading.example import Example, file_format_of
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.precision import resolved
 from machamp_lite.model.pretrained import load_tokenizer, load_transformer
+from machamp_lite.model.serialization import save_model
 from machamp_lite.training.checkpoint import seed_everything
 from machamp_lite.training.data import read_data
 from machamp_lite.training.optimizer import make_optimizer, set_encoder_trainable
@@ -137,6 +139,15 @@ def train_epochs_of(model: Model, optimizer: torch.optim.Optimizer, streams: Seq
         after_epoch=lambda state: None,
         save=lambda state: None,
     ).train()
+
+
+def save_trained(subject: Subject, folder: Path) -> BenchmarkData:
+    """Trains the model of a run for one epoch, on a part of its data, and saves it; returns the data."""
+    material = read(subject.config("training.num_epochs=1"), sentences=subject.sentences)
+    model, optimizer = material.model_and_optimizer()
+    train_epochs_of(model, optimizer, material.streams)
+    save_model(model, folder)
+    return material
 
 
 def autocast(config: Config) -> torch.autocast:
