@@ -75,5 +75,5 @@ class Setting:
     path: Path
 
     def records(self) -> list[Record]:
-        layout = FileFormat(word_idx=1) if self.case.dataset == "words" else FileFormat(sent_idxs=(0, 1))
-        return [record for record in read_records(self.path, layout) if record.rows]
+        file_format = FileFormat(word_idx=1) if self.case.dataset == "words" else FileFormat(sent_idxs=(0, 1))
+        return [record for record in read_records(self.path, file_format) if record.rows]

@@ -28,10 +28,10 @@ def to_conllu(prediction: "Prediction") -> str:
     """See ``Prediction.to_conllu``."""
     if not prediction.tokens:
         raise ConfigError("to_conllu: found a prediction without words, expected one with words")
-    is_conllu = prediction.layout.inputs == (_FORM,)
+    is_conllu = prediction.columns.inputs == (_FORM,)
     rows = [[str(number), token.text, *[EMPTY] * (_COLUMNS - 2)] for number, token in enumerate(prediction.tokens, 1)]
     misc = _space_after(prediction)
-    for task, columns in prediction.layout.words.items():
+    for task, columns in prediction.columns.words.items():
         cells = _cells(prediction, task)
         if is_conllu and cells and all(isinstance(column, int) and 1 < column < MISC for column in columns):
             for column, values in zip(columns, cells, strict=True):
@@ -49,21 +49,21 @@ def to_conllu(prediction: "Prediction") -> str:
 
 def to_conll(prediction: "Prediction") -> str:
     """See ``Prediction.to_conll``."""
-    layout = prediction.layout
-    tasks = {**layout.words, **layout.texts}
-    names = list(dict.fromkeys([*layout.inputs, *(column for columns in tasks.values() for column in columns)]))
+    columns = prediction.columns
+    tasks = {**columns.words, **columns.texts}
+    names = list(dict.fromkeys([*columns.inputs, *(column for own in tasks.values() for column in own)]))
     numbers: dict[Column, int] = {
         name: name if isinstance(name, int) else position for position, name in enumerate(names)
     }
     width = max(numbers.values(), default=0) + 1
     rows = [[EMPTY] * width for _ in prediction.tokens or [None]]
     inputs = [prediction.words] if prediction.tokens else [(text,) for text in prediction.texts]
-    for column, texts in zip(layout.inputs or (0,), inputs, strict=False):
+    for column, texts in zip(columns.inputs or (0,), inputs, strict=False):
         _fill(rows, numbers.get(column, 0), texts)
-    for task, columns in tasks.items():
-        for column, values in zip(columns, _cells(prediction, task), strict=bool(columns)):
+    for task, own in tasks.items():
+        for column, values in zip(own, _cells(prediction, task), strict=bool(own)):
             _fill(rows, numbers[column], values)
-    if prediction.tokens and numbers.get(layout.inputs[0], 0) and 0 not in numbers.values():
+    if prediction.tokens and numbers.get(columns.inputs[0], 0) and 0 not in numbers.values():
         _fill(rows, 0, [str(number) for number in range(1, len(rows) + 1)])
     return _lines(prediction, rows) if prediction.tokens else "".join("\t".join(row) + "\n" for row in rows)
 
@@ -73,8 +73,8 @@ def _cells(prediction: "Prediction", task: str) -> list[Sequence[str]]:
     labels: Any = prediction.labels.get(task)
     if labels is None:
         return []
-    if task in prediction.layout.texts:
-        several = len(prediction.layout.texts[task]) > 1
+    if task in prediction.columns.texts:
+        several = len(prediction.columns.texts[task]) > 1
         # Each column has one probability of a distribution.
         cells = [as_text((part,)) for part in labels] if several else [as_text(labels)]
         return [[cell] * (len(prediction.tokens) or 1) for cell in cells]
@@ -98,7 +98,7 @@ def _space_after(prediction: "Prediction") -> list[list[str]]:
 
 def _comments(prediction: "Prediction") -> Iterator[str]:
     yield f"# text = {' '.join(prediction.text.split())}"
-    for task, columns in prediction.layout.texts.items():
+    for task, columns in prediction.columns.texts.items():
         if not columns and task in prediction.labels:
             yield f"# {task} = {as_text(prediction.labels[task])}"
 

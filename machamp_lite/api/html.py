@@ -28,7 +28,7 @@ def render(prediction: "Prediction") -> str:
     # Installed with torch, which requires jinja2. Imported here, because most predictions are never drawn.
     from markupsafe import Markup
 
-    words = {task: labels for task, labels in prediction.labels.items() if task in prediction.layout.words}
+    words = {task: labels for task, labels in prediction.labels.items() if task in prediction.columns.words}
     parts = [Markup(_STYLE)]
     for task, label in prediction.labels.items():
         if task not in words:

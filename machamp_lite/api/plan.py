@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from machamp_lite.api.prediction import Layout, Prediction
+from machamp_lite.api.prediction import Columns, Prediction
 from machamp_lite.api.sentences import Sentence, spans_of
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
@@ -38,7 +38,7 @@ class Plan:
     dataset: str
     config: DatasetConfig
     reader: DatasetReader
-    layout: Layout
+    columns: Columns
     options: CallOptions
 
     @property
@@ -53,7 +53,7 @@ class Plan:
         }
         by_task = {task: own for own in decoded for task in own.labels}
         for task, options in self.tasks.items():
-            decoder, of_words = decoder_class(options), task in self.layout.words
+            decoder, of_words = decoder_class(options), task in self.columns.words
             if task not in by_task:
                 # A sentence without words.
                 if of_words:
@@ -76,15 +76,15 @@ class Plan:
                 confidence = own.confidences.get(task)
                 probabilities = {} if confidence is None else dict(confidence.spans)
                 found["spans"][task] = spans_of(sentence, labels, scheme_of(options), probabilities)
-        return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=self.layout, **found)
+        return Prediction(texts=sentence.texts, tokens=sentence.tokens, columns=self.columns, **found)
 
 
-def layout_of(config: DatasetConfig, tasks: Mapping[str, TaskOptions]) -> Layout:
+def columns_of(config: DatasetConfig, tasks: Mapping[str, TaskOptions]) -> Columns:
     """The columns of a dataset, for some of its tasks."""
     words = {task: tuple(options.columns()) for task, options in tasks.items() if options.labels_words()}
     texts = {task: tuple(options.columns()) for task, options in tasks.items() if not options.labels_words()}
     inputs = (config.sent_idxs or ()) if config.word_idx is None else (config.word_idx,)
-    return Layout(inputs=tuple(inputs), words=words, texts=texts)
+    return Columns(inputs=tuple(inputs), words=words, texts=texts)
 
 
 def choose_tasks(tasks: Mapping[str, TaskOptions], names: Collection[str]) -> dict[str, TaskOptions]:

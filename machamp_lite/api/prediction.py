@@ -65,7 +65,7 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class Columns:
     """Where inputs and labels are in the files of a model: the columns of the words or texts, and those of each task.
 
     ``words`` are the tasks that label words, ``texts`` those that label texts; a task without columns is in a comment.
@@ -109,7 +109,7 @@ class Prediction:
     spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     probabilities: Mapping[str, Probabilities | tuple[Probabilities, ...]] = field(default_factory=dict)
     head_probabilities: Mapping[str, tuple[Mapping[int, float], ...]] = field(default_factory=dict)
-    layout: Layout = field(default=Layout(), repr=False)
+    columns: Columns = field(default=Columns(), repr=False)
 
     @property
     def text(self) -> str:
@@ -132,8 +132,11 @@ class Prediction:
         relations: Any = self.labels[task]
         return Tree(self.heads[task], relations)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, columns: bool = True) -> dict[str, Any]:
         """The prediction as plain JSON: objects, lists, strings and numbers; empty parts are left out.
+
+        Without ``columns``, ``to_conllu`` and ``to_conll`` of the prediction that ``from_dict`` makes of it do not know
+        the columns of the tasks.
 
         >>> Prediction(texts=("Hi",), tokens=(Token("Hi", 0, 2),), labels={"upos": ("INTJ",)}).to_dict()
         {'text': 'Hi', 'tokens': [{'text': 'Hi', 'start': 0, 'end': 2}], 'labels': {'upos': ['INTJ']}}
@@ -146,8 +149,8 @@ class Prediction:
             "spans": {task: [_fields(span) for span in spans] for task, spans in self.spans.items()},
             "probabilities": _plain(self.probabilities),
             "head_probabilities": _plain(self.head_probabilities),
-            "layout": {name: _plain(getattr(self.layout, name)) for name in self.layout.__slots__}
-            if self.layout != Layout()
+            "columns": {name: _plain(getattr(self.columns, name)) for name in self.columns.__slots__}
+            if columns and self.columns != Columns()
             else {},
         }
         return text | {name: part for name, part in parts.items() if part or name == "labels"}
@@ -172,7 +175,7 @@ class Prediction:
                 task: tuple({int(head): value for head, value in word.items()} for word in words)
                 for task, words in heads.items()
             },
-            layout=Layout(**_frozen(document.get("layout", {}))),
+            columns=Columns(**_frozen(document.get("columns", {}))),
         )
 
     def to_conllu(self) -> str:

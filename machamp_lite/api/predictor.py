@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypedDict, Unpack, overload
 from machamp_lite import progress as progress_bars
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.api.inputs import choose_datasets, read_sentences, sentence_of_record
-from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, layout_of, restricted
+from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, columns_of, restricted
 from machamp_lite.api.prediction import Prediction
 from machamp_lite.api.sentences import STREAM_CHUNK, Input, Sentence, check_input, check_sizes, is_single
 from machamp_lite.config.joint_datasets import find_dataset
@@ -267,7 +267,7 @@ class Predictor:
                 tokenizer=model.tokenizer,
                 vocabularies=model.vocabularies,
             )
-        return Plan(model, name, config, self._readers[key], layout_of(config, chosen), options)
+        return Plan(model, name, config, self._readers[key], columns_of(config, chosen), options)
 
     def _predict(
         self, plan: Plan, sentences: Sequence[Sentence], records: Sequence[Record]

@@ -120,7 +120,7 @@ class LabelSets(TaskDecoding):
         return () if label == EMPTY else tuple(label.split("|"))
 
 
-class Numbers(TaskDecoding):
+class Scalars(TaskDecoding):
     """Numbers are outputs of the graph."""
 
     def decode(self, outputs: Arrays, words: Sequence[str]) -> list[Any]:
@@ -295,7 +295,7 @@ DECODINGS: dict[str, type[TaskDecoding]] = {
     "labels": Labels,
     "edit_scripts": EditScripts,
     "label_sets": LabelSets,
-    "numbers": Numbers,
+    "numbers": Scalars,
     "distributions": Distributions,
     "paths": Paths,
     "trees": Trees,

@@ -9,7 +9,7 @@ from typing import Any, TypedDict, Unpack, overload
 
 from safetensors.numpy import load_file
 
-from machamp_lite.api.prediction import Layout, Prediction
+from machamp_lite.api.prediction import Columns, Prediction
 from machamp_lite.api.sentences import (
     STREAM_CHUNK,
     Input,
@@ -167,13 +167,13 @@ class OnnxModel:
                 found = {task: self._decode(task, outputs[task], words, top_k) for task in dataset.tasks}
                 decoded[parts[number].sentence][number] = found
         levels = {task: self._decodings[task].level for task in dataset.tasks}
-        layout = Layout(
+        columns = Columns(
             inputs=tuple(dataset.inputs),
             words={task: tuple(columns) for task, columns in dataset.tasks.items() if levels[task] == "word"},
             texts={task: tuple(columns) for task, columns in dataset.tasks.items() if levels[task] != "word"},
         )
         for sentence, by_part in zip(sentences, decoded, strict=True):
-            yield self._prediction(sentence, [by_part[number] for number in sorted(by_part)], layout)
+            yield self._prediction(sentence, [by_part[number] for number in sorted(by_part)], columns)
 
     def _decode(self, task: str, outputs: Arrays, words: Sequence[str], top_k: int | None) -> _Decoded:
         decoding = self._decodings[task]
@@ -183,17 +183,17 @@ class OnnxModel:
         ranked = decoding.rank(outputs, labels, words, top_k=top_k)
         return _Decoded(labels, ranked, decoding.span_probabilities(outputs, labels))
 
-    def _prediction(self, sentence: Sentence, parts: Sequence[dict[str, _Decoded]], layout: Layout) -> Prediction:
+    def _prediction(self, sentence: Sentence, parts: Sequence[dict[str, _Decoded]], columns: Columns) -> Prediction:
         found: dict[str, dict[str, Any]] = {
             name: {} for name in ("labels", "heads", "spans", "probabilities", "head_probabilities")
         }
         if not parts:
             # A sentence without words.
             return Prediction(
-                texts=sentence.texts, tokens=sentence.tokens, layout=layout, labels=dict.fromkeys(layout.words, ())
+                texts=sentence.texts, tokens=sentence.tokens, columns=columns, labels=dict.fromkeys(columns.words, ())
             )
         for task, first in parts[0].items():
-            decoding, of_words = self._decodings[task], task in layout.words
+            decoding, of_words = self._decodings[task], task in columns.words
             own = [part[task] for part in parts]
             labels = first.labels if len(own) == 1 else decoding.join([part.labels for part in own])
             if scheme := self.manifest.tasks[task].scheme:
@@ -214,7 +214,7 @@ class OnnxModel:
                     found["head_probabilities"][task] = tuple(heads for heads, _ in ranked)
                     ranked = [relations for _, relations in ranked]
                 found["probabilities"][task] = tuple(ranked) if of_words else ranked[0]
-        return Prediction(texts=sentence.texts, tokens=sentence.tokens, layout=layout, **found)
+        return Prediction(texts=sentence.texts, tokens=sentence.tokens, columns=columns, **found)
 
     def _parts(self, dataset: ExportedDataset, rows: Sequence[Sequence[str]]) -> list[Part]:
         is_text = bool(dataset.texts)

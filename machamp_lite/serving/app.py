@@ -160,7 +160,7 @@ class PredictionServer:
         if "text/html" in request.headers.get("accept", ""):
             # Each can be scrolled with the keyboard.
             return HTMLResponse("".join(f'<article tabindex="0">{one._repr_html_()}</article>' for one in predictions))
-        return JSONResponse({"model": model.name, "predictions": [one.to_dict() for one in predictions]})
+        return JSONResponse({"model": model.name, "predictions": [one.to_dict(columns=False) for one in predictions]})
 
     async def _predict_conllu(self, request: Request) -> Response:
         query = read_query(request.query_params)

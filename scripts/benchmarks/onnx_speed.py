@@ -63,7 +63,7 @@ def _items(predictions: Sequence[machamp_lite.Prediction], task: str) -> Iterato
     """The labels of all items of a task, with the heads of trees."""
     for prediction in predictions:
         labels, heads = prediction.labels[task], prediction.heads.get(task)
-        if task not in prediction.layout.words:
+        if task not in prediction.columns.words:
             yield labels
         else:
             assert isinstance(labels, tuple)

@@ -36,15 +36,15 @@ def options_of(setting: Setting) -> TaskOptions:
 def written(setting: Setting, target: Path, **options: Any) -> list[Record]:
     """The sentences of the file that predict.py writes."""
     predict_file(setting.model, setting.path, target, **options)
-    layout = file_format_of(setting.model.config.datasets["DATA"])
-    return [record for record in read_records(target, layout) if record.rows]
+    file_format = file_format_of(setting.model.config.datasets["DATA"])
+    return [record for record in read_records(target, file_format) if record.rows]
 
 
 def cells(setting: Setting, text: str, path: Path) -> list[list[str]]:
     """The columns of the task, or its comment, in a sentence with columns."""
     path.write_text(text, encoding="utf-8")
-    layout = file_format_of(setting.model.config.datasets["DATA"])
-    (record,) = (record for record in read_records(path, layout) if record.rows)
+    file_format = file_format_of(setting.model.config.datasets["DATA"])
+    (record,) = (record for record in read_records(path, file_format) if record.rows)
     return cells_of(setting, record)
 
 
@@ -176,8 +176,8 @@ def test_a_text_is_split_as_in_files(
     texts = ["Who ran?", "The dogs don't sleep.", "Run"]
     (tmp_path / "in").write_text("".join(f"{text}\n" for text in texts), encoding="utf-8")
     predict_file(setting.model, tmp_path / "in", tmp_path / "out", raw_text=True)
-    layout = file_format_of(setting.model.config.datasets["DATA"])
-    records = [record for record in read_records(tmp_path / "out", layout) if record.rows]
+    file_format = file_format_of(setting.model.config.datasets["DATA"])
+    records = [record for record in read_records(tmp_path / "out", file_format) if record.rows]
     predictions = Predictor(setting.model).predict(["", *texts, " "])
     assert [list(one.words) for one in predictions] == [[], *(record.words for record in records), []]
 

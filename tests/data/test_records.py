@@ -23,7 +23,7 @@ PAIRS = FileFormat(sent_idxs=(0, 1))
 def read(
     folder: Path,
     content: bytes | str,
-    layout: FileFormat = UD,
+    file_format: FileFormat = UD,
     *,
     raw_text_columns: int | None = None,
     **options: object,
@@ -31,17 +31,17 @@ def read(
     path = folder / "file.txt"
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     if raw_text_columns is not None:
-        columns = RawTextColumns(raw_text_columns, layout.word_idx or 0)
+        columns = RawTextColumns(raw_text_columns, file_format.word_idx or 0)
         return [
             raw_text_record(str(path), number, text, split_at_white_space(text), columns)
             for number, text in read_raw_text(path)
         ]
-    return list(read_records(path, layout, **options))  # type: ignore[arg-type]
+    return list(read_records(path, file_format, **options))  # type: ignore[arg-type]
 
 
-def faults(folder: Path, content: bytes | str, layout: FileFormat = UD, **options: object) -> list[str]:
+def faults(folder: Path, content: bytes | str, file_format: FileFormat = UD, **options: object) -> list[str]:
     with pytest.raises(DataError) as caught:
-        read(folder, content, layout, **options)
+        read(folder, content, file_format, **options)
     return [fault.removeprefix(f"{folder}/") for fault in caught.value.faults]
 
 
@@ -107,11 +107,11 @@ HABITS = {
 }
 
 
-@pytest.mark.parametrize(("layout", "content", "expected"), HABITS.values(), ids=HABITS)
+@pytest.mark.parametrize(("file_format", "content", "expected"), HABITS.values(), ids=HABITS)
 def test_every_habit_of_a_file_is_read_and_written_back(
-    tmp_path: Path, layout: FileFormat, content: str, expected: list[list[str]]
+    tmp_path: Path, file_format: FileFormat, content: str, expected: list[list[str]]
 ) -> None:
-    records = read(tmp_path, content, layout)
+    records = read(tmp_path, content, file_format)
     assert words(records) == expected
     assert "".join(record.text() for record in records) == content
 
@@ -138,16 +138,16 @@ def conll_files(draw: st.DrawFn) -> str:
 @settings(max_examples=150, deadline=None)
 @given(
     content=conll_files(),
-    layout=st.sampled_from([UD, PLAIN, PAIRS, FileFormat(word_idx=1, skip_first_line=True)]),
+    file_format=st.sampled_from([UD, PLAIN, PAIRS, FileFormat(word_idx=1, skip_first_line=True)]),
 )
-def test_the_texts_of_all_records_are_the_file(content: str, layout: FileFormat) -> None:
+def test_the_texts_of_all_records_are_the_file(content: str, file_format: FileFormat) -> None:
     with tempfile.TemporaryDirectory() as folder:
         texts = []
         path = Path(folder) / "file"
         path.write_bytes(content.encode())
         # A file without sentences is a fault, which is reported after the last record.
         with suppress(DataError):
-            for record in read_records(path, layout):
+            for record in read_records(path, file_format):
                 assert len(record.rows) == len(record.row_lines)
                 texts.append(record.text())
         assert "".join(texts).encode() == content.encode()
@@ -375,8 +375,8 @@ def test_a_file_of_another_format_is_one_line_that_names_it(
 ) -> None:
     (line,) = faults(tmp_path, content, **options)
     assert line.startswith(f"file.txt: {reported}")
-    for layout in (PAIRS, FileFormat()):
-        assert faults(tmp_path, content, layout) == [line]
+    for file_format in (PAIRS, FileFormat()):
+        assert faults(tmp_path, content, file_format) == [line]
 
 
 LOOKALIKES = {
@@ -398,9 +398,9 @@ NOTHING = {"nothing": "", "blank lines": "\n\n", "comments": "# a\n\n# b\n", "a 
 
 
 @pytest.mark.parametrize("content", NOTHING.values(), ids=NOTHING)
-@pytest.mark.parametrize("layout", [UD, FileFormat(word_idx=1, skip_first_line=True)])
-def test_a_file_without_sentences_is_a_fault(tmp_path: Path, content: str, layout: FileFormat) -> None:
-    assert faults(tmp_path, content, layout) == ["file.txt: no sentences found, expected at least one"]
+@pytest.mark.parametrize("file_format", [UD, FileFormat(word_idx=1, skip_first_line=True)])
+def test_a_file_without_sentences_is_a_fault(tmp_path: Path, content: str, file_format: FileFormat) -> None:
+    assert faults(tmp_path, content, file_format) == ["file.txt: no sentences found, expected at least one"]
 
 
 def test_rows_that_lack_a_column_are_reported_with_line_found_expected_and_reader(tmp_path: Path) -> None:

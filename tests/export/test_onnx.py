@@ -71,7 +71,7 @@ def assert_same_labels(model: Model, folder: Path) -> None:
         for one, other in zip(found, expected, strict=True):
             numbers = {task: other.labels[task] for task in NUMBERS if task in other.labels}
             assert one.labels == other.labels | {task: pytest.approx(own, abs=1e-4) for task, own in numbers.items()}
-            for part in ("heads", "spans", "tokens", "layout"):
+            for part in ("heads", "spans", "tokens", "columns"):
                 assert getattr(one, part) == getattr(other, part)
 
 

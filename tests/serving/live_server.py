@@ -25,7 +25,7 @@ class Upper:
     def __init__(self, value: Any) -> None:
         self.words = value.split() if isinstance(value, str) else value
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self, *, columns: bool) -> dict[str, Any]:
         return {"words": self.words, "labels": {"upper": [word.upper() for word in self.words]}}
 
     def _repr_html_(self) -> str:
