@@ -27,6 +27,12 @@ class _Body(BaseModel):
 class PredictBody(_Body):
     """The body of ``POST /predict``: exactly one of text, texts, words and sentences."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name], "properties": {name: {"not": {"type": "null"}}}} for name in INPUTS]
+        }
+    )
+
     text: str | None = Field(None, description="A text.", examples=["Trains run late ."])
     texts: list[str] | None = Field(None, description="Several texts.")
     words: list[str] | None = Field(None, description="The words of a sentence, or the texts of a row.")

@@ -11,12 +11,16 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+import jsonschema
+
 from machamp_lite.errors import DataError
 from machamp_lite.serving.app import make_app
 from machamp_lite.serving.limits import Limits
+from machamp_lite.serving.openapi import document
 from machamp_lite.serving.server import bind, run
 
 SECONDS = 10.0
+DESCRIPTION = document(Limits())
 
 
 class Upper:
@@ -26,7 +30,7 @@ class Upper:
         self.words = value.split() if isinstance(value, str) else value
 
     def to_dict(self, *, columns: bool) -> dict[str, Any]:
-        return {"words": self.words, "labels": {"upper": [word.upper() for word in self.words]}}
+        return {"text": " ".join(self.words), "labels": {"upper": [word.upper() for word in self.words]}}
 
     def _repr_html_(self) -> str:
         return f"<p>{escape(' '.join(self.words).upper())}</p>"
@@ -78,7 +82,10 @@ class LiveServer:
     def ask(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, dict[str, str]]:
-        """The status, the content and the headers of an answer; a body that is no string or bytes is sent as JSON."""
+        """The status, the content and the headers of an answer; a body that is no string or bytes is sent as JSON.
+
+        Every answer must be as the OpenAPI document describes it.
+        """
         client = http.client.HTTPConnection(self.host, self.port, timeout=SECONDS)
         with contextlib.closing(client):
             content = body if body is None or isinstance(body, str | bytes) else json.dumps(body)
@@ -87,7 +94,9 @@ class LiveServer:
             text = answer.read().decode()
             found = {name.lower(): value for name, value in answer.getheaders()}
         is_json = found.get("content-type") == "application/json"
-        return answer.status, json.loads(text) if is_json else text, found
+        value = json.loads(text) if is_json else text
+        check_description(method.lower(), path.partition("?")[0], answer.status, value, found)
+        return answer.status, value, found
 
     def predict(self, **body: Any) -> tuple[int, Any, dict[str, str]]:
         """The answer to a prediction."""
@@ -97,6 +106,21 @@ class LiveServer:
         """A number of /metrics, by its name with labels; 0 if it is not there."""
         lines = self.ask("GET", "/metrics")[1].splitlines()
         return next((float(one.rpartition(" ")[2]) for one in lines if one.startswith(line + " ")), 0.0)
+
+
+def check_description(method: str, path: str, status: int, value: Any, headers: dict[str, str]) -> None:
+    """Fails if an answer is not described: its status, headers, media type or content."""
+    if method not in DESCRIPTION["paths"].get(path, {}):
+        assert status in (404, 405) or method == "options", (path, status)
+        return
+    if value == "Service Unavailable":
+        # The answer of uvicorn to one connection too many.
+        return
+    found = DESCRIPTION["paths"][path][method]["responses"][str(status)]
+    assert {name.lower() for name in found.get("headers", {})} <= headers.keys(), (path, status)
+    media_type = headers["content-type"]
+    described = found["content"].get(media_type) or found["content"][media_type.partition(";")[0]]
+    jsonschema.validate(value, described["schema"] | {"components": DESCRIPTION["components"]})
 
 
 @contextlib.contextmanager
