@@ -25,7 +25,7 @@ _STYLE = """
 
 def render(prediction: "Prediction") -> str:
     """A table of the labels of words, those of the text, the spans in the text, and the trees."""
-    # Installed with torch, which requires jinja2. Imported here, because most predictions are never drawn.
+    # Imported here, because most predictions are never drawn.
     from markupsafe import Markup
 
     words = {task: labels for task, labels in prediction.labels.items() if task in prediction.columns.words}

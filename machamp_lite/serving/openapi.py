@@ -62,7 +62,7 @@ def document(limits: Limits) -> dict[str, Any]:
                     "summary": "Predict a file like CoNLL-U.",
                     "description": f"The answer is the file with its labels, as predict writes it. {limited}",
                     "parameters": parameters,
-                    "requestBody": {"required": True, "content": _content({_TEXT: _STRING})},
+                    "requestBody": {"required": True, "content": _content({_TEXT: {**_STRING, "minLength": 1}})},
                     "responses": _responses({_TEXT: _STRING}, *_OF_PREDICTION),
                 }
             },

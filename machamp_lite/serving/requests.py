@@ -15,6 +15,8 @@ from machamp_lite.serving.refusals import RefusedError
 # The most labels per item with their probabilities.
 MAX_LABELS = 100
 INPUTS = ("text", "texts", "words", "sentences")
+# Only for the description: an empty input is refused in words of its own.
+_NOT_EMPTY: dict[str, Any] = {"minLength": 1, "minItems": 1}
 
 
 class _Body(BaseModel):
@@ -33,10 +35,14 @@ class PredictBody(_Body):
         }
     )
 
-    text: str | None = Field(None, description="A text.", examples=["Trains run late ."])
-    texts: list[str] | None = Field(None, description="Several texts.")
-    words: list[str] | None = Field(None, description="The words of a sentence, or the texts of a row.")
-    sentences: list[list[str]] | None = Field(None, description="The words of sentences, or the texts of rows.")
+    text: str | None = Field(None, description="A text.", examples=["Trains run late ."], json_schema_extra=_NOT_EMPTY)
+    texts: list[str] | None = Field(None, description="Several texts.", json_schema_extra=_NOT_EMPTY)
+    words: list[str] | None = Field(
+        None, description="The words of a sentence, or the texts of a row.", json_schema_extra=_NOT_EMPTY
+    )
+    sentences: list[list[str]] | None = Field(
+        None, description="The words of sentences, or the texts of rows.", json_schema_extra=_NOT_EMPTY
+    )
     tasks: list[str] | None = Field(None, description="The tasks to predict (default: all of the dataset).")
     top_k: int | None = Field(None, ge=1, le=MAX_LABELS, description="The number of labels with their probabilities.")
 
