@@ -144,7 +144,7 @@ def _responses(schemas: dict[str, dict[str, Any]], *errors: int) -> dict[str, An
 
 def _get(summary: str, schemas: dict[str, dict[str, Any]], *errors: int) -> dict[str, Any]:
     """A path that is read; one that cannot refuse a request needs no token."""
-    is_public = {} if errors else {"security": []}
+    is_public: dict[str, Any] = {} if errors else {"security": []}
     return {"get": {"summary": summary, "responses": _responses(schemas, *errors), **is_public}}
 
 
