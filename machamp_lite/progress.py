@@ -16,43 +16,54 @@ _open_bars: set[Any] = set()
 
 @contextmanager
 def shown(is_shown: bool = True) -> Iterator[None]:
-    """A context in which bars are shown, or not. At its end, also after an error, none is left on the terminal."""
+    """A context in which bars are shown, or not. At its end, also after an error, none of them is left open."""
     global _is_shown
     before, _is_shown = _is_shown, is_shown
+    others = set(_open_bars)
     try:
         yield
     finally:
         _is_shown = before
         if not before:
-            for opened in list(_open_bars):
+            for opened in _open_bars - others:
                 close_bar(opened)
 
 
 @contextmanager
-def bar(description: str, *, total: int | None = None, unit: str = "sentences") -> Iterator[Callable[[int], Any]]:
-    """A bar that the yielded function advances by a number of items. It is removed at the end."""
-    opened = open_bar(description, total=total, unit=unit, bar_format=_COUNT if total is None else _SHARE)
+def bar(
+    description: str, *, total: int | None = None, unit: str = "sentences", is_shown: bool | None = None
+) -> Iterator[Callable[[int], Any]]:
+    """A bar that the yielded function advances by a number of items. It is removed at the end.
+
+    By default it is shown if bars are.
+    """
+    bar_format = _COUNT if total is None else _SHARE
+    opened = open_bar(description, is_shown=is_shown, total=total, unit=unit, bar_format=bar_format)
     try:
         yield opened.update if opened is not None else _no_update
     finally:
         close_bar(opened)
 
 
-def track(items: Iterator[T], description: str, *, total: int | None = None) -> Iterator[T]:
-    """The items, with a bar that counts them; without any cost if bars are not shown."""
-    return _track(items, description, total) if _is_shown else items
+def track(
+    items: Iterator[T], description: str, *, total: int | None = None, is_shown: bool | None = None
+) -> Iterator[T]:
+    """The items, with a bar that counts them, by default if bars are shown; without a bar, it costs nothing."""
+    is_shown = _is_shown if is_shown is None else is_shown
+    return _track(items, description, total) if is_shown else items
 
 
 def _track(items: Iterator[T], description: str, total: int | None) -> Iterator[T]:
-    with bar(description, total=total) as advance:
+    # The bar belongs to the items, not to the context in which they are used.
+    with bar(description, total=total, is_shown=True) as advance:
         for item in items:
             yield item
             advance(1)
 
 
-def open_bar(description: str, **options: Any) -> Any | None:
-    """A bar of tqdm with these options, for ``close_bar``; None if bars are not shown."""
-    if not _is_shown:
+def open_bar(description: str, *, is_shown: bool | None = None, **options: Any) -> Any | None:
+    """A bar of tqdm with these options, for ``close_bar``; None if it is not shown, by default as other bars."""
+    if not (_is_shown if is_shown is None else is_shown):
         return None
     # Imported here because a fast answer to a wrong flag needs no bar.
     from tqdm.auto import tqdm

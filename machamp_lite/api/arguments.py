@@ -1,7 +1,7 @@
 """Error messages for Python: the same faults as on the command line, which name arguments instead of flags."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from machamp_lite.errors import MachampError
@@ -20,19 +20,19 @@ _NAMES = {
 
 
 @contextmanager
-def named_arguments() -> Iterator[None]:
-    """Turns the flags in the errors of the block into arguments."""
+def named_arguments(others: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Turns the flags in the errors of the block into arguments; ``others`` are what some are called elsewhere."""
     try:
         yield
     except MachampError as error:
-        faults = list(map(as_arguments, error.faults))
+        faults = [as_arguments(fault, others) for fault in error.faults]
         if faults == error.faults:
             raise
         raise type(error)(faults) from None
 
 
-def as_arguments(fault: str) -> str:
-    """The line of an error with arguments instead of flags.
+def as_arguments(fault: str, others: Mapping[str, str] | None = None) -> str:
+    """The line of an error with arguments instead of flags, and with ``others`` instead of those in it.
 
     >>> as_arguments("run: a run is already here; give another --model_dir, or --overwrite")
     'run: a run is already here; give another folder, or overwrite=True'
@@ -46,6 +46,8 @@ def as_arguments(fault: str) -> str:
             return "device='cpu'"
         if name == "retrain" and match[2]:
             return f"retrain={match[2]!r}"
+        if others and name in others:
+            return others[name]
         argument = _NAMES.get(name, name)
         is_place = match.start() == 0
         return f"{argument}{'=True' * (name in _SWITCHES and not is_place)}"

@@ -12,7 +12,6 @@ from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.span_schemes import has_spans, scheme_of
 from machamp_lite.dataloading.dataset_reader import DatasetReader
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import ConfigError, did_you_mean
 from machamp_lite.inference.decisions import Decision
 from machamp_lite.inference.engine import Decoded
 from machamp_lite.model.multitask_model import Model
@@ -85,15 +84,6 @@ def columns_of(config: DatasetConfig, tasks: Mapping[str, TaskOptions]) -> Colum
     texts = {task: tuple(options.columns()) for task, options in tasks.items() if not options.labels_words()}
     inputs = (config.sent_idxs or ()) if config.word_idx is None else (config.word_idx,)
     return Columns(inputs=tuple(inputs), words=words, texts=texts)
-
-
-def choose_tasks(tasks: Mapping[str, TaskOptions], names: Collection[str]) -> dict[str, TaskOptions]:
-    """Some of the tasks; raises ``ConfigError`` for an unknown one."""
-    names = [names] if isinstance(names, str) else names
-    unknown = [name for name in names if name not in tasks]
-    if unknown:
-        raise ConfigError(f"tasks: unknown task '{name}'{did_you_mean(name, tasks)}" for name in unknown)
-    return {task: options for task, options in tasks.items() if task in names}
 
 
 def restricted(model: Model, dataset: str, tasks: Mapping[str, TaskOptions]) -> Model:

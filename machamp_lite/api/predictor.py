@@ -1,8 +1,7 @@
 """A loaded model that predicts texts, words and files."""
 
 import os
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import islice
@@ -11,9 +10,17 @@ from typing import Any, TypeAlias, TypedDict, Unpack, overload
 from machamp_lite import progress as progress_bars
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.api.inputs import choose_datasets, read_sentences, sentence_of_record
-from machamp_lite.api.plan import CallOptions, Plan, choose_tasks, columns_of, restricted
+from machamp_lite.api.plan import CallOptions, Plan, columns_of, restricted
 from machamp_lite.api.prediction import Prediction
-from machamp_lite.api.sentences import STREAM_CHUNK, Input, Sentence, check_input, check_sizes, is_single
+from machamp_lite.api.sentences import (
+    STREAM_CHUNK,
+    Input,
+    Sentence,
+    check_input,
+    check_sizes,
+    choose_tasks,
+    is_single,
+)
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import Config
 from machamp_lite.data.raw_text import read_raw_text
@@ -174,10 +181,10 @@ class Predictor:
         has_one = is_single(inputs)
         is_stream = not has_one and not isinstance(inputs, Sequence)
         stream = self._stream([inputs] if has_one else inputs, options, size=STREAM_CHUNK if is_stream else CHUNK)
+        found = progress_bars.track(stream, "predicting", is_shown=progress)
         if is_stream:
-            return _with_bar(stream, progress)
-        with closing(_with_bar(stream, progress)) as found:
-            predictions = list(found)
+            return found
+        predictions = list(found)
         return predictions[0] if has_one else predictions
 
     def stream_file(
@@ -203,8 +210,10 @@ class Predictor:
                 check_raw_text(plan.config, name, pre_tokenized=own.pre_tokenized)
         if raw_text:
             texts = (text for _, text in read_raw_text(source))
-            return _with_bar(self._stream(texts, replace(own, dataset=name), size=STREAM_CHUNK), progress)
-        return _with_bar(self._stream_records(plan, source), progress)
+            found = self._stream(texts, replace(own, dataset=name), size=STREAM_CHUNK)
+        else:
+            found = self._stream_records(plan, source)
+        return progress_bars.track(found, "predicting", is_shown=progress)
 
     def _stream_records(self, plan: Plan, source: str | os.PathLike[str]) -> Iterator[Prediction]:
         config = plan.config
@@ -254,7 +263,7 @@ class Predictor:
         config = find_dataset(self.config, name).active()
         # Masked subwords have no labels, and a text is split into words before.
         predicted = {task: own for task, own in config.tasks.items() if own.input_type in ("words", "subwords")}
-        chosen = predicted if options.tasks is None else choose_tasks(predicted, options.tasks)
+        chosen = choose_tasks(predicted, options.tasks)
         options.decision.check(config, name)
         model = with_options(self.model, options.decision.changes(config))
         if chosen.keys() < config.tasks.keys():
@@ -363,13 +372,3 @@ class Predictor:
         if not scores:
             raise DataError(f"{source}: found no gold labels of the model's tasks, expected some to score predictions")
         return scores
-
-
-def _with_bar(predictions: Iterator[Prediction], is_shown: bool) -> Generator[Prediction, None, None]:
-    if not is_shown:
-        yield from predictions
-        return
-    with progress_bars.shown(), progress_bars.bar("predicting") as advance:
-        for prediction in predictions:
-            yield prediction
-            advance(1)

@@ -1,17 +1,19 @@
 """One input of a prediction: its texts, its words with their offsets, and spans of words; imports no torch."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 from machamp_lite.api.prediction import Span, Token
 from machamp_lite.data.raw_text import Span as TextSpan
 from machamp_lite.data.records import Record
 from machamp_lite.data.span_schemes import Scheme
 from machamp_lite.data.span_schemes import Span as WordSpan
-from machamp_lite.errors import ConfigError, DataError, shorten
+from machamp_lite.errors import ConfigError, DataError, did_you_mean, shorten
+
+T = TypeVar("T")
 
 # Inputs of a stream that are predicted together.
 STREAM_CHUNK = 512
@@ -57,6 +59,17 @@ def check_sizes(**sizes: Any) -> None:
     for name, number in sizes.items():
         if number is not None and (not isinstance(number, int) or number < 1):
             raise ConfigError(f"{name}: found {number!r}, expected a number above 0, or None")
+
+
+def choose_tasks(tasks: Mapping[str, T], names: Collection[str] | None) -> dict[str, T]:
+    """Some of the tasks, by default all; raises ``ConfigError`` for an unknown one."""
+    if names is None:
+        return dict(tasks)
+    names = [names] if isinstance(names, str) else names
+    unknown = [name for name in names if name not in tasks]
+    if unknown:
+        raise ConfigError(f"tasks: unknown task '{name}'{did_you_mean(name, tasks)}" for name in unknown)
+    return {task: options for task, options in tasks.items() if task in names}
 
 
 def is_single(inputs: Any) -> bool:

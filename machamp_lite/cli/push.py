@@ -12,7 +12,7 @@ from machamp_lite.cli.parser import Parser
 from machamp_lite.errors import ConfigError, check_empty_names, one_line
 
 if TYPE_CHECKING:
-    from machamp_lite.export.card import CardInfo
+    from machamp_lite.export.card_info import CardInfo
 
 
 def card(arguments: Sequence[str] | None = None, *, prog: str = "card") -> int:
@@ -62,12 +62,13 @@ def push_parser(prog: str) -> Parser:
 
 def _add_facts(parser: Parser) -> None:
     parser.add_argument("--language", metavar="CODE", action="append", default=[],
-        help="a language of the model, such as en; may be repeated")  # fmt: skip
-    parser.add_argument("--license", metavar="ID", help="the licence of the model, as the hub names it, such as mit")
+        help="a language of the model, its code in ISO 639, such as en or deu; may be repeated")  # fmt: skip
+    parser.add_argument("--license", metavar="ID",
+        help="the licence of the model, its identifier in SPDX in lower case, such as cc-by-sa-4.0")  # fmt: skip
 
 
 def _facts(flags: argparse.Namespace, name: str) -> "CardInfo":
-    from machamp_lite.export.card import CardInfo
+    from machamp_lite.export.card_info import CardInfo
 
     return CardInfo(name=name, languages=flags.language, license=flags.license)
 
@@ -78,11 +79,11 @@ def _card(flags: argparse.Namespace) -> int:
     from machamp_lite.model.model_folder import find_model_folder
 
     folder = find_model_folder(flags.model)
+    facts = _facts(flags, flags.name or (folder.parent if folder.name == "model" else folder).resolve().name)
     # It imports torch.
     from machamp_lite.export.card import card_text
 
-    name = flags.name or (folder.parent if folder.name == "model" else folder).resolve().name
-    print(card_text(flags.model, _facts(flags, name)), end="")
+    print(card_text(flags.model, facts), end="")
     return 0
 
 
@@ -101,12 +102,13 @@ def _push(flags: argparse.Namespace) -> int:
     from machamp_lite.model.model_folder import find_model_folder
 
     find_model_folder(flags.model)
+    facts = _facts(flags, flags.repo)
     # It imports torch.
     from machamp_lite.export.hub import Push, push_model, write_files
 
     settings = Push(
         repo=flags.repo,
-        card=_facts(flags, flags.repo),
+        card=facts,
         private=flags.private,
         with_predictions=flags.with_predictions,
     )

@@ -30,7 +30,7 @@ _FIXES = {
     "semicolons": 'set "format": "csv" and "separator": ";"',
     "spaces": 'set "separator": " "',
 }
-_TEXTS = "if each line is a text, use sent_idxs in the dataset config, or --raw_text in prediction"
+_TEXTS = "if each line is a text, use sent_idxs in the dataset config, or predict with --raw_text"
 
 
 def refuse_word_ids(path: str, records: Iterator[Record], task: str) -> Iterator[Record]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import machamp_lite
 from machamp_lite.config.schema import Config, DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.errors import counted, one_line
+from machamp_lite.export.card_info import CardInfo
 from machamp_lite.export.provenance import encoder_name
 from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.run_files import HISTORY
@@ -44,15 +44,6 @@ _DECISIONS: Mapping[str, Any] = {
     "min_confidence": 0,
     "temperature": None,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardInfo:
-    """What a card says that is not in the run: the name, the languages and the licence (identifiers of the hub)."""
-
-    name: str
-    languages: Sequence[str] = ()
-    license: str | None = None
 
 
 def card_text(path: str | Path, info: CardInfo) -> str:

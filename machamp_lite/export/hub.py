@@ -9,7 +9,8 @@ from typing import Any
 
 import machamp_lite
 from machamp_lite.errors import ConfigError, MachampError, first_line
-from machamp_lite.export.card import CARD, CardInfo, card_text
+from machamp_lite.export.card import CARD, card_text
+from machamp_lite.export.card_info import CardInfo
 from machamp_lite.export.provenance import public_name
 from machamp_lite.files.atomic import replacing_folder, write_json
 from machamp_lite.files.checksums import read_json_object

@@ -1,6 +1,6 @@
 """Predicts with a folder of ``machamp-lite export --onnx``, with ONNX Runtime, and without torch and transformers."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -9,6 +9,7 @@ from typing import Any, TypedDict, Unpack, overload
 
 from safetensors.numpy import load_file
 
+from machamp_lite import progress as progress_bars
 from machamp_lite.api.prediction import Columns, Prediction
 from machamp_lite.api.sentences import (
     STREAM_CHUNK,
@@ -16,6 +17,7 @@ from machamp_lite.api.sentences import (
     Sentence,
     check_input,
     check_sizes,
+    choose_tasks,
     is_single,
     sentence_of_words,
     spans_of,
@@ -39,6 +41,9 @@ from machamp_lite.export.manifest import ARRAYS, GRAPH, TOKENIZER, ExportedDatas
 from machamp_lite.export.onnx_inputs import ExportedTokenizer, Part, batches, graph_inputs
 
 _PACKAGES = ("onnxruntime", "tokenizers")
+_BATCH_SIZE = 32
+# Arguments of ``Predictor.predict`` with their defaults: the decisions of an exported model are part of its folder.
+_DECISIONS = {"threshold": None, "tau": None, "min_confidence": None, "plain": False, "decisions": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,24 +55,38 @@ class _Decoded:
     spans: Mapping[Any, float]
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """The arguments of ``OnnxModel.predict``, checked."""
+
+    dataset: str | None
+    tasks: Collection[str] | None
+    top_k: int | None
+    batch_size: int
+    pre_tokenized: bool
+
+
 class PredictOptions(TypedDict, total=False):
     """The keyword arguments of ``OnnxModel.predict``."""
 
     dataset: str | None
+    tasks: Collection[str] | None
     top_k: int | None
-    batch_size: int
+    batch_size: int | None
     pre_tokenized: bool
+    progress: bool
 
 
 class OnnxModel:
     """A model in ONNX Runtime, see ``load_onnx``. Several threads may use it at once."""
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
+        check_sizes(threads=threads)
+        self.manifest: Manifest = read_manifest(folder)
         if missing := [name for name in _PACKAGES if find_spec(name) is None]:
             raise ConfigError(missing_packages_line(str(folder), missing, extra="onnx"))
         import onnxruntime
 
-        self.manifest: Manifest = read_manifest(folder)
         self._tokenizer = ExportedTokenizer(folder / TOKENIZER, self.manifest.tokenizer)
         arrays = load_file(folder / ARRAYS)
         self._decodings = {
@@ -104,42 +123,52 @@ class OnnxModel:
         inputs: Any,
         *,
         dataset: str | None = None,
+        tasks: Collection[str] | None = None,
         top_k: int | None = None,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         pre_tokenized: bool = False,
+        progress: bool = False,
+        **others: Any,
     ) -> Any:
         """Predicts one input, a list of inputs, or a stream of them, as ``Predictor.predict`` does.
 
         Texts for a model of words are split at Unicode word boundaries, or if ``pre_tokenized`` at white space. With
-        ``top_k``, there are probabilities of single labels, heads and spans. Raises ``ConfigError`` for an unknown
-        dataset, ``DataError`` for something that is no input.
+        ``top_k``, there are probabilities of single labels, heads and spans. The decisions are those that the model had
+        when it was exported.
+
+        Raises:
+            ConfigError: for an unknown dataset or task, and for decisions such as ``threshold``.
+            DataError: for something that is no input.
         """
+        _refuse(others)
         check_sizes(top_k=top_k, batch_size=batch_size)
         has_one = is_single(inputs)
-        given = [inputs] if has_one else inputs
-        found = self._stream(given, dataset, top_k=top_k, batch_size=batch_size, pre_tokenized=pre_tokenized)
+        options = _Options(dataset, tasks, top_k, batch_size or _BATCH_SIZE, pre_tokenized)
+        stream = self._stream([inputs] if has_one else inputs, options)
+        found = progress_bars.track(stream, "predicting", is_shown=progress)
         if not has_one and not isinstance(inputs, Sequence):
             return found
         predictions = list(found)
         return predictions[0] if has_one else predictions
 
-    def _stream(
-        self, inputs: Iterable[Any], name: str | None, *, top_k: int | None, batch_size: int, pre_tokenized: bool
-    ) -> Iterator[Prediction]:
+    def _stream(self, inputs: Iterable[Any], options: _Options) -> Iterator[Prediction]:
         checked = (check_input(given, number) for number, given in enumerate(inputs, 1))
         dataset, first = None, 1
         while chunk := list(islice(checked, STREAM_CHUNK)):
-            dataset = dataset or self._dataset(name, chunk[0])
+            dataset = dataset or self._dataset(options, chunk[0])
             sentences = [
-                _sentence(given, number, dataset, pre_tokenized=pre_tokenized)
+                _sentence(given, number, dataset, pre_tokenized=options.pre_tokenized)
                 for number, given in enumerate(chunk, first)
             ]
             first += len(chunk)
-            yield from self._predict(dataset, sentences, top_k=top_k, batch_size=batch_size)
+            yield from self._predict(dataset, sentences, options)
 
-    def _dataset(self, name: str | None, given: Input) -> ExportedDataset:
-        """The dataset with this name (``A+B`` for the tasks of both), or all that read an input and can be joined."""
-        known = self.manifest.datasets
+    def _dataset(self, options: _Options, given: Input) -> ExportedDataset:
+        """The dataset with the name (``A+B`` for the tasks of both), or all that read an input and can be joined.
+
+        It has only the tasks that are predicted.
+        """
+        known, name = self.manifest.datasets, options.dataset
         if name is not None:
             names = [name] if name in known else name.split(JOIN)
             for part in names:
@@ -150,21 +179,21 @@ class OnnxModel:
             names = [own for own, dataset in known.items() if dataset.texts in sizes]
         if len(names) == 1 or any(set(names) <= set(joined) for joined in self.manifest.joined):
             tasks = {task: columns for own in names for task, columns in known[own].tasks.items()}
-            return known[names[0]].model_copy(update={"tasks": tasks})
+            return known[names[0]].model_copy(update={"tasks": choose_tasks(tasks, options.tasks)})
         found = "datasets that cannot be predicted together" if names else "no dataset that reads such an input"
         raise ConfigError(f"dataset: found {found}, expected one of the model's: {', '.join(known)}")
 
     def _predict(
-        self, dataset: ExportedDataset, sentences: Sequence[Sentence], *, top_k: int | None, batch_size: int
+        self, dataset: ExportedDataset, sentences: Sequence[Sentence], options: _Options
     ) -> Iterator[Prediction]:
         rows = [sentence.items(has_words=not dataset.texts) for sentence in sentences]
         parts = self._parts(dataset, rows)
         decoded: list[dict[int, dict[str, _Decoded]]] = [{} for _ in sentences]
-        for numbers in batches(parts, batch_size=batch_size):
+        for numbers in batches(parts, batch_size=options.batch_size):
             chosen = [parts[number] for number in numbers]
             for number, outputs in zip(numbers, self._run(dataset, chosen), strict=True):
                 words = parts[number].words
-                found = {task: self._decode(task, outputs[task], words, top_k) for task in dataset.tasks}
+                found = {task: self._decode(task, outputs[task], words, options.top_k) for task in dataset.tasks}
                 decoded[parts[number].sentence][number] = found
         levels = {task: self._decodings[task].level for task in dataset.tasks}
         columns = Columns(
@@ -263,6 +292,19 @@ def load_onnx(path: str | Path, *, threads: int | None = None) -> OnnxModel:
         ConfigError: if the folder is not complete, or without the package onnxruntime.
     """
     return OnnxModel(Path(path), threads=threads)
+
+
+def _refuse(others: Mapping[str, Any]) -> None:
+    """Raises ``ConfigError`` for arguments that only ``Predictor.predict`` has, and ``TypeError`` for unknown ones."""
+    for name in others:
+        if name not in _DECISIONS:
+            raise TypeError(f"predict() got an unexpected keyword argument '{name}'")
+    if given := [name for name, value in others.items() if value is not _DECISIONS[name]]:
+        raise ConfigError(
+            f"{name}: cannot be changed in a model in ONNX; set it in the config of the model and export it again, or "
+            "predict with machamp_lite.load"
+            for name in given
+        )
 
 
 def _sentence(given: Input, number: int, dataset: ExportedDataset, *, pre_tokenized: bool) -> Sentence:

@@ -23,6 +23,8 @@ from machamp_lite.serving.requests import ConlluKind, InputItem, PredictKind, Re
 
 # The name of a file that was sent, in messages.
 SOURCE = "request"
+# What clients do instead of using a flag.
+_PARAMETERS = {"raw_text": """POST /predict and {"texts": [...]}"""}
 
 
 def model_names(paths: Sequence[str]) -> dict[str, str]:
@@ -65,7 +67,7 @@ class ServedModel:
         except UnicodeDecodeError as error:
             raise DataError(f"{SOURCE}: found no UTF-8 at byte {error.start}, expected text") from None
         config = self.predictor.config
-        with tempfile.NamedTemporaryFile(prefix="machamp_lite-") as file, named_arguments():
+        with tempfile.NamedTemporaryFile(prefix="machamp_lite-") as file, named_arguments(_PARAMETERS):
             file.write(body)
             file.flush()
             source = SpooledInput(file.name, SOURCE)

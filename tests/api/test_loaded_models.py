@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from task_type_cases import CASES, IDS, Case, Setting, every_case
 
+from machamp_lite import progress
 from machamp_lite.api import predictor
 from machamp_lite.api.prediction import Prediction
 from machamp_lite.api.predictor import Predictor
@@ -245,6 +246,24 @@ def test_a_stream_is_read_as_it_is_predicted(model: Predictor, monkeypatch: pyte
     assert not read
     assert [next(found) for _ in range(10)] == model.predict(texts)[:10]
     assert len(read) == 12
+
+
+def test_the_bar_of_a_stream_is_its_own(model: Predictor, capsys: pytest.CaptureFixture[str]) -> None:
+    stream = model.predict(iter(["dogs run", "dogs sleep", "Anna ran"]), progress=True)
+    next(stream)
+    (opened,) = progress._open_bars
+    # Other calls neither show bars nor close this one.
+    model.predict(["dogs run"])
+    model.predict(["dogs run"], progress=True)
+    with progress.shown(), progress.bar("another"):
+        pass
+    assert progress._open_bars == {opened} and not progress._is_shown
+    assert len(list(stream)) == 2 and not progress._open_bars
+    stopped = model.predict(iter(["dogs run", "dogs sleep"]), progress=True)
+    next(stopped)
+    del stopped
+    assert not progress._open_bars and not progress._is_shown
+    assert "predicting" in capsys.readouterr().err
 
 
 def test_decisions_hold_for_one_call(model: Predictor) -> None:

@@ -1,5 +1,6 @@
 """An exported model predicts in ONNX Runtime what it predicts here, without torch."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -75,11 +76,33 @@ def assert_same_labels(model: Model, folder: Path) -> None:
                 assert getattr(one, part) == getattr(other, part)
 
 
+def assert_same_arguments(model: Model, folder: Path) -> None:
+    """``predict`` takes the arguments of a loaded model, and refuses those that it cannot heed."""
+    exported, loaded = load_onnx(folder), Predictor(model)
+    arguments = [set(inspect.signature(one.predict).parameters) for one in (loaded, exported)]
+    assert arguments[0] - arguments[1] == {"threshold", "tau", "min_confidence", "plain", "decisions"}
+    for tasks in (["mood", "upos"], "tree"):
+        expected = loaded.predict(WORDS, dataset="WORDS", tasks=tasks)
+        found = exported.predict(WORDS, dataset="WORDS", tasks=tasks, batch_size=None, plain=False, tau=None)
+        assert [one.labels for one in found] == [one.labels for one in expected]
+    for options, fault in (
+        ({"tasks": ["upo"]}, "tasks: unknown task 'upo'; did you mean 'upos'"),
+        ({"threshold": 0.0}, "threshold: cannot be changed in a model in ONNX; .* machamp_lite.load"),
+        ({"plain": True}, "plain: cannot be changed"),
+        ({"batch_size": 0}, "batch_size: found 0, expected a number above 0"),
+    ):
+        with pytest.raises(ConfigError, match=f"^{fault}"):
+            exported.predict(WORDS, dataset="WORDS", **options)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'taskss'"):
+        exported.predict(WORDS, taskss=["upos"])
+
+
 @pytest.mark.slow
 def test_labels_are_those_of_prediction_and_no_torch_is_imported(build: Callable[[str], Model], tmp_path: Path) -> None:
     model = build("wordpiece")
     export_onnx(model, tmp_path / "onnx", provenance={"machamp_lite": "1"})
     assert_same_labels(model, tmp_path / "onnx")
+    assert_same_arguments(model, tmp_path / "onnx")
     program = f"""
 import sys, machamp_lite
 model = machamp_lite.load_onnx({str(tmp_path / "onnx")!r})
@@ -124,6 +147,12 @@ def test_the_command_writes_8_bits(build: Callable[[str], Model], tmp_path: Path
     found = load_onnx(tmp_path / "int8").predict(WORDS, dataset="WORDS")
     expected = Predictor(load_model(tmp_path / "model")).predict(WORDS, dataset="WORDS")
     assert [one.labels.keys() for one in found] == [one.labels.keys() for one in expected]
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, "2"])
+def test_a_wrong_number_of_threads_is_refused(tmp_path: Path, threads: Any) -> None:
+    with pytest.raises(ConfigError, match=f"^threads: found {threads!r}, expected a number above 0"):
+        load_onnx(tmp_path, threads=threads)
 
 
 @pytest.mark.parametrize(

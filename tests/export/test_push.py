@@ -3,6 +3,7 @@
 import ast
 import fnmatch
 import json
+import logging
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,7 @@ from machamp_lite.cli import commands
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 from machamp_lite.export.card import example_input
+from machamp_lite.export.card_info import CardInfo
 from machamp_lite.inference.ensembles import load_predictor
 from machamp_lite.inference.predictor import predict_words
 from machamp_lite.training.run import train
@@ -227,6 +229,44 @@ def test_the_card_has_the_metadata_of_the_hub(run: Path, capsys: pytest.CaptureF
     assert {("UD", "upos accuracy"), ("UD", "tree las"), ("UD", "mood accuracy")} <= results.keys()
     history = json.loads((run / "history.json").read_text(encoding="utf-8"))
     assert results["UD", "upos accuracy"] == pytest.approx(history[0]["dev"]["UD"]["upos"]["accuracy"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("language", "hint"),
+    [("english", "en"), ("German", "de"), ("EN", "en"), ("en-US", "en"), ("zh_CN", "zh"), ("klingon", None)],
+)
+def test_a_language_is_a_code_of_iso_639(
+    run: Path, language: str, hint: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments in (["card", str(run)], ["push", str(run), "me/my-model"]):
+        assert commands.main([*arguments, "--language", "deu", "--language", language]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"--language: found '{language}', expected a code of ISO 639 in lower case")
+        assert line.endswith(f"; did you mean '{hint}'?" if hint else "such as en or deu")
+
+
+@pytest.mark.parametrize(
+    ("license", "hint"),
+    [
+        *((known, None) for known in ("mit", "cc-by-sa-4.0", "ms-pl", "other", "openrail")),
+        ("MIT", "did you mean 'mit'?"),
+        ("apache", "did you mean 'apache-2.0'?"),
+        ("cc by-sa 4.0", "did you mean 'cc-by-sa-4.0'?"),
+        ("foo", "openrail, other, unknown"),
+    ],
+)
+def test_a_license_that_the_hub_may_refuse_is_a_warning(
+    license: str, hint: str | None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Other tests run commands in this process, which set up logging.
+    monkeypatch.setattr(logging.getLogger("machamp_lite"), "handlers", [])
+    monkeypatch.setattr(logging.getLogger("machamp_lite"), "propagate", True)
+    CardInfo(name="my-model", license=license)
+    if hint is None:
+        assert not caplog.messages
+    else:
+        (line,) = caplog.messages
+        assert line.startswith(f"--license: found '{license}', which the hub may refuse") and line.endswith(hint)
 
 
 def test_the_card_describes_tasks_data_labels_and_weights(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,6 +71,12 @@ def test_clients_at_the_same_time_get_their_own_predictions(server: LiveServer) 
         assert without_digits(document["predictions"]) == without_digits(alone[number])
 
 
+def test_a_plain_text_belongs_to_another_address(server: LiveServer) -> None:
+    status, document, _ = server.ask("POST", "/predict/conllu?model=words", "Anna reads books.\nThe old dogs sleep.\n")
+    assert status == 422
+    assert document["error"].endswith('or predict with POST /predict and {"texts": [...]}')
+
+
 @pytest.mark.parametrize("query", ["", "&dataset=WORDS", "&topn=2"])
 def test_a_file_comes_back_as_predict_writes_it(
     server: LiveServer, models: dict[str, Any], runs: Path, tmp_path: Path, query: str
