@@ -29,6 +29,13 @@ class MachampError(Exception):
     """An error in the user's input: one line for each fault.
 
     Each line of ``faults`` has the form WHERE: what was found, what is expected or how to fix it.
+
+    >>> import machamp_lite
+    >>> try:
+    ...     machamp_lite.load_config("missing.json")
+    ... except machamp_lite.MachampError as error:
+    ...     print(error.faults)
+    ['missing.json: no such file']
     """
 
     def __init__(self, faults: str | Iterable[str]) -> None:
@@ -37,11 +44,23 @@ class MachampError(Exception):
 
 
 class ConfigError(MachampError):
-    """An error in a config, a flag or a model folder."""
+    """An error in a config, a flag or a model folder.
+
+    >>> import machamp_lite
+    >>> machamp_lite.load("nowhere")
+    Traceback (most recent call last):
+    machamp_lite.errors.ConfigError: nowhere: found no such folder, expected a run folder or its model folder ...
+    """
 
 
 class DataError(MachampError):
-    """An error in a data file."""
+    """An error in a data file, or in an input of a prediction.
+
+    >>> from machamp_lite.api.sentences import check_input
+    >>> check_input(3, number=1)
+    Traceback (most recent call last):
+    machamp_lite.errors.DataError: input 1: found 3 of type int, expected a text (str), or words or the texts of ...
+    """
 
 
 class TrainingError(MachampError):

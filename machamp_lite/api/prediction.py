@@ -18,7 +18,12 @@ Probabilities = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A word, and where it is in the text: ``text[start:end]``."""
+    """A word, and where it is in the text: ``text[start:end]``.
+
+    >>> token = Token("dogs", start=4, end=8)
+    >>> "The dogs sleep."[token.start : token.end]
+    'dogs'
+    """
 
     text: str
     start: int
@@ -31,6 +36,10 @@ class Span:
 
     It is ``tokens[start:end]``, and ``text[start_char:end_char]`` of the prediction. ``probability`` is None unless
     ``top_k`` was given.
+
+    >>> span = Span("PERSON", start=1, end=3, start_char=4, end_char=17, text="Anna Karenina")
+    >>> "Ms. Anna Karenina left."[span.start_char : span.end_char]
+    'Anna Karenina'
     """
 
     label: str

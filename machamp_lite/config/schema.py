@@ -252,7 +252,16 @@ class DatasetConfig(DatasetDefaults):
 
 
 class Config(StrictModel):
-    """Everything that a training run depends on, except the data."""
+    """Everything that a training run depends on, except the data; made by ``load_config``.
+
+    >>> import machamp_lite
+    >>> tasks = {"upos": {"task_type": "seq", "column_idx": 3}}
+    >>> config = machamp_lite.load_config(
+    ...     {"EWT": {"train_data_path": "data/ewt/train.conllu", "word_idx": 1, "tasks": tasks}}
+    ... )
+    >>> config.tasks()["upos"].task_type, config.params.training.num_epochs
+    ('seq', 10)
+    """
 
     params: Params
     datasets: dict[str, DatasetConfig]
