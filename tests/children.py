@@ -2,12 +2,14 @@
 
 import os
 import re
+import select
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from tqdm.auto import tqdm
 
@@ -44,6 +46,15 @@ def wait_for(child: int, *, seconds: float = 60.0, until: Callable[[], bool] = l
             return os.waitstatus_to_exitcode(status)
         time.sleep(POLL_SECONDS)
     return None
+
+
+def wait_for_end(pipe: BinaryIO, *, seconds: float = 60.0) -> None:
+    """Waits until all processes that write to a pipe have ended; fails if it takes too long."""
+    end = time.monotonic() + seconds
+    while True:
+        assert select.select([pipe], [], [], max(0, end - time.monotonic()))[0], "a process has not ended"
+        if not pipe.read(1):
+            return
 
 
 def plain_lines(text: str) -> list[str]:

@@ -47,6 +47,18 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         raise KeyboardInterrupt
 
 
+def stop_with_parent() -> None:
+    """Stops this process when its standard input ends: a pipe that its parent holds open, and that SIGKILL closes, too."""
+
+    def wait() -> None:
+        # Not sys.stdin, whose lock a thread must not hold when Python exits.
+        while os.read(0, 1):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def open_closed_streams() -> None:
     """Opens closed standard streams (``>&-``) on the null device, so that no other file gets their numbers."""
     for descriptor in (0, 1, 2):

@@ -22,7 +22,7 @@ from machamp_lite.cli.device import choose_device, parse_device
 from machamp_lite.cli.error_reporting import run_command
 from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.cli.parser import Parser
-from machamp_lite.cli.process import interrupts
+from machamp_lite.cli.process import interrupts, stop_with_parent
 from machamp_lite.cli.single_run import stoppable, train_one
 from machamp_lite.errors import ConfigError, StoppedError, TrainingError, check_empty_names, one_line
 
@@ -43,6 +43,7 @@ def work(arguments: Sequence[str]) -> int:
     """One of several processes that the command has started, with its arguments; prints no results."""
 
     def run() -> int:
+        stop_with_parent()
         _work(_flags(arguments, "tune"), is_alone=False)
         return 0
 
@@ -191,7 +192,8 @@ def _start_workers(arguments: Sequence[str], flags: argparse.Namespace) -> "Sear
     environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, _num_threads() // flags.workers))}
     workers: list[subprocess.Popen[bytes]] = []
     try:
-        workers += (subprocess.Popen(command, env=environment) for _ in range(flags.workers))
+        for _ in range(flags.workers):
+            workers.append(subprocess.Popen(command, env=environment, stdin=subprocess.PIPE))
         codes = [worker.wait() for worker in workers]
     except BaseException:
         for worker in workers:

@@ -162,14 +162,14 @@ def _set(token: Token, attribute: str, label: str, task: str) -> None:
 
 
 def _set_tree(doc: Doc, trees: Sequence[tuple[list[int], Tree]]) -> None:
-    """Sets the heads and relations of a doc. White space belongs to the word before it."""
+    """Sets the heads and relations of a doc. White space belongs to the word before it, or to the first word."""
     heads = np.zeros(len(doc), dtype=np.int64)
     relations = np.full(len(doc), doc.vocab.strings.add("dep"), dtype=np.uint64)
     words = {index for indices, _ in trees for index in indices}
+    last = min(words, default=0)
     for index in range(len(doc)):
-        if index not in words and words:
-            before = [other for other in range(index) if other in words]
-            heads[index] = (before[-1] if before else min(words)) - index
+        last = index if index in words else last
+        heads[index] = last - index
     for indices, tree in trees:
         for index, head, relation in zip(indices, tree.heads, tree.relations, strict=True):
             heads[index] = indices[head - 1] - index if head else 0

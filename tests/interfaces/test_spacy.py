@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from machamp_lite.api.prediction import Tree
 from machamp_lite.api.predictor import Predictor, load
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
@@ -13,7 +14,8 @@ from machamp_lite.model.serialization import save_model
 from machamp_lite.training.run import build_model, read_data, seed_everything
 
 spacy = pytest.importorskip("spacy")
-Component = pytest.importorskip("machamp_lite.interfaces.spacy").Component
+interface = pytest.importorskip("machamp_lite.interfaces.spacy")
+Component, set_tree = interface.Component, interface._set_tree
 
 TEXT = "The dogs don't  sleep. Who ran?"
 TASKS = {
@@ -71,6 +73,14 @@ def test_a_doc_has_what_is_predicted(folder: Path) -> None:
     moods = {f"mood:{label}": value for label, value in whole.probabilities["mood"].items()}
     assert doc.cats == pytest.approx({**moods, "degree": whole.labels["degree"]})
     assert [one.words for one in doc._.machamp_lite[1:]] == sentences
+
+
+def test_white_space_belongs_to_the_word_before_it() -> None:
+    words, spaces = ["\n", "\n", "The", " ", "dogs", "\n", "\n", "sleep", "\n"], [False] * 9
+    doc = spacy.tokens.Doc(spacy.blank("en").vocab, words=words, spaces=spaces)
+    set_tree(doc, [([2, 4, 7], Tree((2, 3, 0), ("det", "nsubj", "root")))])
+    assert [token.head.i for token in doc] == [2, 2, 4, 2, 7, 4, 4, 7, 7]
+    assert [token.dep_ for token in doc if not token.is_space] == ["det", "nsubj", "ROOT"]
 
 
 def test_docs_in_a_pipe_are_docs_alone(folder: Path) -> None:
