@@ -48,7 +48,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
 
 
 def stop_with_parent() -> None:
-    """Stops this process when its standard input ends: a pipe that its parent holds open, and that SIGKILL closes, too."""
+    """Stops this process when standard input ends: a pipe from its parent, which even SIGKILL closes."""
 
     def wait() -> None:
         # Not sys.stdin, whose lock a thread must not hold when Python exits.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from machamp_lite.data.span_schemes import Scheme, scheme_of
-from machamp_lite.metrics import METRICS
+from machamp_lite.metrics import METRICS, label_report
 from machamp_lite.metrics.base import ratio
 from machamp_lite.metrics.span_report import SpanScores
 from machamp_lite.reporting.run_results import RunResults
@@ -15,14 +15,9 @@ _Key = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class LabelRow:
+class LabelRow(label_report.LabelRow):
     """The scores of a label on the dev data, with its count and weight in the training data."""
 
-    label: str
-    precision: float
-    recall: float
-    f1: float
-    support: int
     count: int | None
     weight: float | None
 

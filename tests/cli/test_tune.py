@@ -178,7 +178,7 @@ def test_workers_stop_when_the_command_is_killed(
     flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(tuning.__file__).parents[2]), *sys.path]))
-    long = ("--trials", "2", "--workers", "2", "--set", "training.num_epochs=100000", "--no_pruning")
+    long = ("--trials", "2", "--workers", "2", "--set", "training.num_epochs=1000", "--no_pruning")
     # All ends of the pipe are closed when the command and its workers have ended.
     ours, theirs = os.pipe()
 
@@ -190,12 +190,11 @@ def test_workers_stop_when_the_command_is_killed(
     command = children.start(work, tmp_path / "printed")
     os.close(theirs)
     folder = tmp_path / "tuning" / "trials"
-    children.wait_for(command, seconds=90, until=lambda: len(list(folder.glob("*/history.json"))) == 2)
+    children.wait_for(command, seconds=90, until=lambda: len(list(folder.glob("*/log.txt"))) == 2)
     os.kill(command, signal.SIGKILL)
     assert children.wait_for(command) == -signal.SIGKILL, (tmp_path / "printed").read_text()
     with open(ours, "rb", buffering=0) as output:
         children.wait_for_end(output)
-    assert len(list(folder.glob("*/state"))) == 2
 
 
 def test_pruned_trials_keep_their_scores_but_no_model(

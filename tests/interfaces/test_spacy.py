@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from machamp_lite.api.loading import load
 from machamp_lite.api.prediction import Tree
-from machamp_lite.api.predictor import Predictor, load
+from machamp_lite.api.predictor import Predictor
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.serialization import save_model
