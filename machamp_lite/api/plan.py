@@ -1,19 +1,24 @@
 """How the inputs of one call are predicted, and how the results of the decoders become predictions."""
 
 import copy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from machamp_lite.api.arguments import named_arguments
+from machamp_lite.api.inputs import sentence_of_record
 from machamp_lite.api.prediction import Columns, Prediction
-from machamp_lite.api.sentences import Sentence, spans_of
+from machamp_lite.api.sentences import STREAM_CHUNK, Sentence, spans_of
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
+from machamp_lite.data.records import Record, in_chunks, read_records
 from machamp_lite.data.span_schemes import has_spans, scheme_of
 from machamp_lite.dataloading.dataset_reader import DatasetReader
+from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import decoder_class
+from machamp_lite.files.streams import AnyPath
 from machamp_lite.inference.decisions import Decision
-from machamp_lite.inference.engine import Decoded
+from machamp_lite.inference.engine import Decoded, rank_labels
 from machamp_lite.model.multitask_model import Model
 
 
@@ -45,7 +50,35 @@ class Plan:
         """The predicted tasks."""
         return self.reader.config.tasks
 
-    def prediction(self, sentence: Sentence, decoded: Sequence[Decoded]) -> Prediction:
+    def predict_records(self, source: AnyPath) -> Iterator[Prediction]:
+        """The prediction of each sentence or row of a file."""
+        has_words = self.config.word_idx is not None
+        records = read_records(source, file_format_of(self.config), required=self.config.text_columns())
+        for chunk in in_chunks((record for record in records if record.rows), STREAM_CHUNK):
+            sentences = [sentence_of_record(record, has_words=has_words) for record in chunk]
+            with named_arguments():
+                yield from self.predict(sentences, chunk)
+
+    def predict(self, sentences: Sequence[Sentence], records: Sequence[Record]) -> Iterator[Prediction]:
+        """The predictions of sentences, which are also given as records."""
+        top_k, batch_size = self.options.top_k, self.options.batch_size
+        # A sentence without words has no labels.
+        kept = [index for index, record in enumerate(records) if record.words]
+        by_record = self.reader.examples([records[index] for index in kept], [{} for _ in kept])
+        owners = [index for index, examples in zip(kept, by_record, strict=True) for _ in examples]
+        decoded = rank_labels(
+            self.model,
+            [example for examples in by_record for example in examples],
+            top_n={task: top_k for task, own in self.tasks.items() if top_k and own.supports_top_k},
+            confidence=top_k is not None and any(map(has_spans, self.tasks.values())),
+            batch_size=batch_size,
+        )
+        found: list[list[Decoded]] = [[] for _ in sentences]
+        for index, one in decoded:
+            found[owners[index]].append(one)
+        return (self._prediction(sentence, own) for sentence, own in zip(sentences, found, strict=True))
+
+    def _prediction(self, sentence: Sentence, decoded: Sequence[Decoded]) -> Prediction:
         """The prediction of a sentence from the results of its examples, one per input type."""
         found: dict[str, dict[str, Any]] = {
             name: {} for name in ("labels", "heads", "spans", "probabilities", "head_probabilities")

@@ -9,13 +9,12 @@ from typing import Any, TypeAlias, TypedDict, Unpack, overload
 
 from machamp_lite import progress as progress_bars
 from machamp_lite.api.arguments import named_arguments
-from machamp_lite.api.inputs import choose_datasets, read_sentences, sentence_of_record
+from machamp_lite.api.inputs import choose_datasets, read_sentences
 from machamp_lite.api.plan import CallOptions, Plan, columns_of, restricted
 from machamp_lite.api.prediction import Prediction
 from machamp_lite.api.sentences import (
     STREAM_CHUNK,
     Input,
-    Sentence,
     check_input,
     check_sizes,
     choose_tasks,
@@ -25,13 +24,9 @@ from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import Config
 from machamp_lite.data.raw_text import read_raw_text
 from machamp_lite.data.raw_text_tokenizer import RawTextTokenizer
-from machamp_lite.data.records import Record, in_chunks, read_records
-from machamp_lite.data.span_schemes import has_spans
 from machamp_lite.dataloading.dataset_reader import CHUNK, DatasetReader
-from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import decoder_class
 from machamp_lite.errors import ConfigError, DataError
-from machamp_lite.inference import engine
 from machamp_lite.inference.dataset_matching import matching_dataset
 from machamp_lite.inference.decisions import Decision, task_options, with_options
 from machamp_lite.inference.evaluation import Scores
@@ -212,16 +207,8 @@ class Predictor:
             texts = (text for _, text in read_raw_text(source))
             found = self._stream(texts, replace(own, dataset=name), size=STREAM_CHUNK)
         else:
-            found = self._stream_records(plan, source)
+            found = plan.predict_records(source)
         return progress_bars.track(found, "predicting", is_shown=progress)
-
-    def _stream_records(self, plan: Plan, source: str | os.PathLike[str]) -> Iterator[Prediction]:
-        config = plan.config
-        records = read_records(source, file_format_of(config), required=config.text_columns())
-        for chunk in in_chunks((record for record in records if record.rows), STREAM_CHUNK):
-            sentences = [sentence_of_record(record, has_words=config.word_idx is not None) for record in chunk]
-            with named_arguments():
-                yield from self._predict(plan, sentences, chunk)
 
     def _options(self, **given: Unpack[CallArguments]) -> CallOptions:
         """The checked options of a call."""
@@ -255,7 +242,7 @@ class Predictor:
                 )
                 has_words = plan.config.word_idx is not None
                 records = [one.record(number, has_words=has_words) for number, one in enumerate(sentences, first)]
-                yield from self._predict(plan, sentences, records)
+                yield from plan.predict(sentences, records)
             first += len(chunk)
 
     def _plan(self, options: CallOptions, name: str) -> Plan:
@@ -277,27 +264,6 @@ class Predictor:
                 vocabularies=model.vocabularies,
             )
         return Plan(model, name, config, self._readers[key], columns_of(config, chosen), options)
-
-    def _predict(
-        self, plan: Plan, sentences: Sequence[Sentence], records: Sequence[Record]
-    ) -> Iterator[Prediction]:
-        options = plan.options
-        # A sentence without words has no labels.
-        kept = [index for index, record in enumerate(records) if record.words]
-        by_record = plan.reader.examples([records[index] for index in kept], [{} for _ in kept])
-        owners = [index for index, examples in zip(kept, by_record, strict=True) for _ in examples]
-        top_n = {task: options.top_k for task, own in plan.tasks.items() if options.top_k and own.supports_top_k}
-        decoded = engine.rank_labels(
-            plan.model,
-            [example for examples in by_record for example in examples],
-            top_n=top_n,
-            confidence=options.top_k is not None and any(map(has_spans, plan.tasks.values())),
-            batch_size=options.batch_size,
-        )
-        found: list[list[engine.Decoded]] = [[] for _ in sentences]
-        for index, one in decoded:
-            found[owners[index]].append(one)
-        return (plan.prediction(sentence, own) for sentence, own in zip(sentences, found, strict=True))
 
     def predict_file(
         self,
