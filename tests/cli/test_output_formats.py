@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from machamp_lite.api.prediction import Prediction
 from machamp_lite.api.loading import load
+from machamp_lite.api.prediction import Prediction
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.model.serialization import save_model
