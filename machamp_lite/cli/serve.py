@@ -122,12 +122,11 @@ def _serve(flags: argparse.Namespace) -> int:
     if missing := [name for name in REQUIRED if find_spec(name) is None]:
         raise ConfigError(missing_packages_line("serve", missing, extra="serve"))
     from machamp_lite.model.find_models import find_models
-
-    folders = {path: find_models(path).folder for path in flags.models}
     from machamp_lite.serving import server
 
-    # Before models are loaded, which takes seconds.
+    # Before torch is imported and models are loaded, which takes seconds.
     with server.bind(flags.host, flags.port) as bound:
+        folders = {path: find_models(path).folder for path in flags.models}
         from machamp_lite.api.loading import load
         from machamp_lite.serving.app import make_app
         from machamp_lite.serving.served_model import ServedModel, model_names
