@@ -4,6 +4,7 @@ Tensors are sent over gloo on CPUs and over nccl on GPUs. Objects are sent as JS
 """
 
 import contextlib
+import inspect
 import json
 import os
 import re
@@ -30,6 +31,9 @@ STEP_TIMEOUT = timedelta(minutes=10)
 # How long a process waits while another one reads, scores, predicts or saves.
 OBJECT_TIMEOUT = timedelta(days=7)
 MAX_WORLD_SIZE = 10**6
+# Torch before 2.13 has the option under another name, which is deprecated.
+_OPTIONS = inspect.signature(DistributedDataParallel.__init__).parameters
+_SYNC_BUFFERS = "forward_sync_buffers" if "forward_sync_buffers" in _OPTIONS else "broadcast_buffers"
 _VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 T = TypeVar("T")
@@ -69,8 +73,8 @@ class Processes:
                 module,
                 # A batch has labels of some tasks only.
                 find_unused_parameters=True,
-                forward_sync_buffers=False,
                 gradient_as_bucket_view=True,
+                **{_SYNC_BUFFERS: False},  # type: ignore[arg-type]
             )
 
     def all_reduce(self, tensor: Tensor, op: distributed.ReduceOp.RedOpType = distributed.ReduceOp.SUM) -> Tensor:

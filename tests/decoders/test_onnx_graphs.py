@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exported_models import assert_same_predictions, randomize
 from task_type_cases import CASES, Case, Setting
 
-from machamp_lite.api.predictor import Predictor
 from machamp_lite.data.span_schemes import SCHEMES
 from machamp_lite.decoders import DECODERS
 from machamp_lite.errors import ConfigError
@@ -62,32 +62,6 @@ def export(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Model],
         return onnx_runtime.load_onnx(tmp_path / "onnx")
 
     return through_torch
-
-
-def randomize(model: Model) -> None:
-    """Gives decoders random weights, so that labels differ between items."""
-    generator = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.decoders.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
-        for mix in model.mixes:
-            for parameter in mix.parameters():
-                parameter.add_(torch.randn(parameter.shape, generator=generator))
-
-
-def approximately(value: Any) -> Any:
-    if isinstance(value, float):
-        return pytest.approx(value, abs=1e-5)
-    if isinstance(value, dict):
-        return {key: approximately(part) for key, part in value.items()}
-    return list(map(approximately, value)) if isinstance(value, list) else value
-
-
-def assert_same_predictions(model: Model, exported: onnx_runtime.OnnxModel, inputs: list[list[str]]) -> None:
-    expected = Predictor(model).predict(inputs, top_k=3)
-    found = exported.predict(inputs, top_k=3, batch_size=2)
-    for one, other in zip(found, expected, strict=True):
-        assert one.to_dict() == approximately(other.to_dict())
 
 
 @pytest.mark.parametrize("case", EXPORTED, ids=lambda case: f"{case.task_type}-{case.dataset}")

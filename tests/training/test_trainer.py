@@ -46,6 +46,7 @@ def step(model: Model, batch: Any, optimizer: Any) -> dict[str, torch.Tensor]:
     return dict(losses.tasks)
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.6."), reason="the golden losses are those of a newer torch")
 def test_five_seeded_steps_give_the_golden_losses(load: Callable[..., Any]) -> None:
     rates = ["training.optimizer.lr=0.003", "training.learning_rate_scheduler.decay_factor=0.1"]
     # Padded, because dropout draws other numbers for packed rows.
