@@ -85,7 +85,8 @@ class Encoder(nn.Module):
         # The adapters of an earlier run become part of the encoder.
         merge_adapters(transformer)
         # Without weights, as when a config is checked, there is nothing to probe.
-        has_weights = "meta" not in (self.device.type, torch.get_default_device().type)
+        # ``torch.get_default_device`` of torch 2.6 does not know the device of a context.
+        has_weights = "meta" not in (self.device.type, torch.empty(0).device.type)
         behaviour = probe_attention(self) if has_weights else AttentionBehaviour()
         self.is_causal, self.padding_matters = behaviour.is_causal, behaviour.padding_matters
         self.layout = EqualLengthLayout() if self.padding_matters else PaddedLayout()
