@@ -1,9 +1,11 @@
 """The command that serves models over HTTP."""
 
 import argparse
+import gc
 import ipaddress
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from importlib.util import find_spec
@@ -24,9 +26,10 @@ logger = logging.getLogger("machamp_lite")
 REQUIRED = ("starlette", "uvicorn", "jinja2")
 # Shorter ones could be guessed.
 MIN_TOKEN = 16
+MAX_WORKERS = 256
 _LIMITS = {
     "max_batch": "sentences of waiting requests that are predicted together",
-    "max_wait_ms": "how long a batch waits for more requests, in milliseconds",
+    "max_wait_ms": "how long a batch waits at most for more requests, in milliseconds",
     "max_queue": "sentences that wait per model; further requests are refused",
     "max_bytes": "bytes of the body of a request",
     "max_sentences": "sentences per request",
@@ -70,6 +73,8 @@ def serve_parser(prog: str) -> Parser:
         default = getattr(defaults, name)
         shown = str(default).removesuffix(".0")
         add(f"--{name}", type=type(default), default=default, metavar="N", help=f"{text} (default: {shown})")
+    add("--workers", type=int, default=1, metavar="N", help="processes that predict, each on one core; with 1 the server "
+        "itself predicts, on all cores (default: 1)")  # fmt: skip
     add("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
     return parser
 
@@ -85,6 +90,10 @@ def _flags(arguments: Sequence[str] | None, prog: str) -> argparse.Namespace:
         value, least = getattr(flags, name), 0 if name == "max_wait_ms" else 1
         if not least <= value <= LARGEST_NUMBER:
             faults.append(f"--{name}: found {value:g}, expected a number from {least} to {LARGEST_NUMBER}")
+    if not 1 <= flags.workers <= MAX_WORKERS:
+        faults.append(f"--workers: found {flags.workers}, expected a number from 1 to {MAX_WORKERS}")
+    elif flags.workers > 1 and sys.platform != "linux":
+        faults.append(f"--workers: found {flags.workers}, expected 1: more of them need Linux")
     if flags.max_queue < flags.max_sentences:
         faults.append(
             f"--max_queue: found {flags.max_queue}, expected at least --max_sentences ({flags.max_sentences}), so that "
@@ -137,8 +146,13 @@ def _serve(flags: argparse.Namespace) -> int:
             )
         limits = Limits(**{field.name: getattr(flags, field.name) for field in fields(Limits)})
         names, device = model_names(flags.models), choose_device(flags.device)
+        if flags.workers > 1 and device != "cpu":
+            raise ConfigError(f"--workers: found {flags.workers}, expected 1, or --device cpu: a GPU has one process")
         models = [ServedModel(name, load(folders[path], device=device)) for name, path in names.items()]
-        app = make_app(models, limits=limits, token=flags.secret, origins=flags.cors)
+        # Else searching models and libraries for garbage stops all requests for a third of a second.
+        gc.collect()
+        gc.freeze()
+        app = make_app(models, limits=limits, token=flags.secret, origins=flags.cors, workers=flags.workers)
         host, port, *_ = bound.getsockname()
         line = f"serving {', '.join(map(one_line, names))} at http://{_in_url(host)}:{port}"
         server.run(

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ from machamp_lite.serving.requests import (
     record_items,
 )
 from machamp_lite.serving.served_model import ServedModel
+from machamp_lite.serving.workers import Workers
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -39,13 +41,19 @@ CLIENT_GONE = 499
 
 
 def make_app(
-    models: Sequence[ServedModel], *, limits: Limits, token: str | None = None, origins: Sequence[str] = ()
+    models: Sequence[ServedModel],
+    *,
+    limits: Limits,
+    token: str | None = None,
+    origins: Sequence[str] = (),
+    workers: int = 1,
 ) -> Starlette:
     """The application that serves models.
 
     With a ``token``, requests must have it. ``origins`` are those of other sites whose pages may send requests.
+    With several ``workers``, processes predict, see ``Workers``.
     """
-    server = PredictionServer(models, limits=limits, token=token, origins=origins)
+    server = PredictionServer(models, limits=limits, token=token, origins=origins, workers=workers)
     cors = Middleware(
         CORSMiddleware,
         allow_origins=origins,
@@ -64,11 +72,17 @@ class PredictionServer:
     """The models of a server, each with its queue."""
 
     def __init__(
-        self, models: Sequence[ServedModel], *, limits: Limits, token: str | None, origins: Sequence[str]
+        self,
+        models: Sequence[ServedModel],
+        *,
+        limits: Limits,
+        token: str | None,
+        origins: Sequence[str],
+        workers: int,
     ) -> None:
         self.models = {model.name: model for model in models}
         self.limits, self.origins = limits, origins
-        self._token = token
+        self._token, self._num_workers = token, workers
         self.metrics = metrics.ServerMetrics({name: partial(self._waiting, name) for name in self.models})
         self._batchers: dict[str, Batcher] = {}
 
@@ -79,15 +93,17 @@ class PredictionServer:
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """The time in which the models predict; it ends after the last request was answered."""
-        for name, model in self.models.items():
-            watch = partial(self.metrics.add_batch, name)
-            self._batchers[name] = Batcher(model.predict, limits=self.limits, watch=watch)
-        workers = [asyncio.create_task(batcher.run()) for batcher in self._batchers.values()]
+        workers = Workers(self.models, self._num_workers)
+        for name in self.models:
+            predict, watch = partial(workers.predict, name), partial(self.metrics.add_batch, name)
+            self._batchers[name] = Batcher(predict, self._num_workers, limits=self.limits, watch=watch)
+        tasks = [asyncio.create_task(batcher.run()) for batcher in self._batchers.values()]
         yield
         self._batchers.clear()
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        workers.stop()
 
     def routes(self) -> list[Route]:
         """All paths; those that show nothing of the models or of requests need no token."""
@@ -155,12 +171,13 @@ class PredictionServer:
         body = read_json(await self._read(request))
         model, items = self._model(body.model), input_items(body, self.limits)
         dataset = model.dataset_of(body.dataset, [item.value for item in items])
-        kind = PredictKind(dataset, None if body.tasks is None else tuple(body.tasks), body.top_k)
-        predictions = await self._run(request, model, kind, items)
-        if "text/html" in request.headers.get("accept", ""):
-            # Each can be scrolled with the keyboard.
-            return HTMLResponse("".join(f'<article tabindex="0">{one._repr_html_()}</article>' for one in predictions))
-        return JSONResponse({"model": model.name, "predictions": [one.to_dict(columns=False) for one in predictions]})
+        html = "text/html" in request.headers.get("accept", "")
+        kind = PredictKind(dataset, None if body.tasks is None else tuple(body.tasks), body.top_k, html)
+        found = await self._run(request, model, kind, items)
+        if html:
+            return HTMLResponse("".join(found))
+        content = f'{{"model":{json.dumps(model.name)},"predictions":[{",".join(found)}]}}'
+        return Response(content, media_type="application/json")
 
     async def _predict_conllu(self, request: Request) -> Response:
         query = read_query(request.query_params)

@@ -1,25 +1,26 @@
-"""Joins the sentences of several requests into batches, which one thread predicts one after the other."""
+"""Joins the sentences of several requests into batches, which workers predict."""
 
 import asyncio
 import contextlib
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from machamp_lite.errors import counted
 from machamp_lite.serving.limits import Limits
-from machamp_lite.serving.refusals import RefusedError, refusal_of
+from machamp_lite.serving.refusals import RefusedError
 
 # Long sentences are fewer per batch: it has at most this many words per sentence on average.
 WORDS_PER_SENTENCE = 64
 LONGEST_RETRY = 60
+# A batch waits for more requests only while one arrives within this time.
+PAUSE_SECONDS = 0.001
 
-# Predicts items of one kind together: the result of each item, in order.
-Predict = Callable[[Any, Sequence[Any]], Sequence[Any]]
+# Predicts parts of one kind together: the results or the error of each.
+Predict = Callable[[Hashable, Sequence[Sequence[Any]]], Awaitable[Sequence[Any]]]
 
 
 class Item(Protocol):
@@ -39,30 +40,42 @@ class _Request:
     # Until then, it waits for others.
     deadline: float
     taken: int = 0
-    results: list[Any] = field(default_factory=list)
+    # By their positions, because parts end in any order.
+    results: dict[int, Any] = field(default_factory=dict)
 
     @property
     def left(self) -> int:
         return len(self.items) - self.taken
 
 
-# A request, and the items of it that are in a batch.
-Part = tuple[_Request, Sequence[Any]]
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The items of a request that are in a batch."""
+
+    request: _Request
+    positions: range
+
+    @property
+    def items(self) -> Sequence[Any]:
+        return self.request.items[self.positions.start : self.positions.stop]
 
 
 class Batcher:
-    """The queue of one model, and the thread that predicts.
+    """The queue of one model.
 
     Requests of one kind (the same dataset and options) are predicted together. A request with many sentences is
-    predicted in parts, between which others have their turn. ``watch`` gets the number of sentences of each batch and
-    its seconds. All but the prediction runs in the event loop, so that nothing needs a lock.
+    predicted in parts, between which others have their turn. ``number`` batches are predicted at the same time, which
+    share what waits. ``watch`` gets the number of sentences of each batch and its seconds. All runs in the event loop,
+    so that nothing needs a lock.
     """
 
-    def __init__(self, predict: Predict, *, limits: Limits, watch: Callable[[int, float], None]) -> None:
+    def __init__(
+        self, predict: Predict, number: int = 1, *, limits: Limits, watch: Callable[[int, float], None]
+    ) -> None:
         self._predict, self._limits, self._watch = predict, limits, watch
         self._requests: deque[_Request] = deque()
         self._arrived = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="predict")
+        self._number = self._idle = number
         # Seconds per sentence of the last batches.
         self._pace = 0.0
         self.waiting = 0
@@ -93,40 +106,48 @@ class Batcher:
                     self._requests.remove(request)
 
     async def run(self) -> None:
-        """Predicts until it is cancelled; then the current batch is finished."""
-        loop = asyncio.get_running_loop()
-        try:
-            while True:
-                # Requests that have failed are removed first.
-                await asyncio.sleep(0)
-                await self._wait()
-                if not (parts := self._take()):
-                    continue
-                start, items = time.perf_counter(), [items for _, items in parts]
-                outcomes = await loop.run_in_executor(self._thread, self._outcomes, parts[0][0].kind, items)
-                self._count(sum(map(len, items)), time.perf_counter() - start)
-                for (request, _), outcome in zip(parts, outcomes, strict=True):
-                    self._finish(request, outcome)
-        finally:
-            self._thread.shutdown(wait=False)
+        """Predicts until it is cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._number):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        """Predicts one batch after the other."""
+        while True:
+            # Requests that have failed are removed first.
+            await asyncio.sleep(0)
+            await self._wait()
+            if not (parts := self._take()):
+                continue
+            start, items = time.perf_counter(), [part.items for part in parts]
+            self._idle -= 1
+            try:
+                outcomes = await self._predict(parts[0].request.kind, items)
+            finally:
+                self._idle += 1
+            self._count(sum(map(len, items)), time.perf_counter() - start)
+            for part, outcome in zip(parts, outcomes, strict=True):
+                self._finish(part, outcome)
 
     async def _wait(self) -> None:
-        """Waits for a request, and then for others until a batch is full or the first has waited long enough."""
+        """Waits for a request, and then for others until a batch is full, none arrives, or the first waited enough."""
         while not self._requests:
             self._arrived.clear()
             await self._arrived.wait()
+        end, loop = self._requests[0].deadline, asyncio.get_running_loop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout_at(self._requests[0].deadline):
-                while self.waiting < self._limits.max_batch:
-                    self._arrived.clear()
+            while self.waiting < self._limits.max_batch:
+                self._arrived.clear()
+                async with asyncio.timeout_at(min(end, loop.time() + PAUSE_SECONDS)):
                     await self._arrived.wait()
 
-    def _take(self) -> list[Part]:
+    def _take(self) -> list[_Part]:
         """The next parts of a batch, of the kind of the first request."""
-        parts: list[Part] = []
+        parts: list[_Part] = []
         others: list[_Request] = []
         unfinished: list[_Request] = []
-        room, words = self._limits.max_batch, self._limits.max_batch * WORDS_PER_SENTENCE
+        room = min(self._limits.max_batch, math.ceil(self.waiting / self._idle))
+        words = room * WORDS_PER_SENTENCE
         for request in self._requests:
             if request.kind != self._requests[0].kind or room <= 0 or words <= 0:
                 others.append(request)
@@ -136,39 +157,28 @@ class Batcher:
                 words -= request.items[request.taken].num_words
                 request.taken += 1
                 room -= 1
-            parts.append((request, request.items[start : request.taken]))
+            parts.append(_Part(request, range(start, request.taken)))
             if request.left:
                 unfinished.append(request)
         self._requests = deque([*others, *unfinished])
-        self.waiting -= sum(len(items) for _, items in parts)
+        self.waiting -= sum(len(part.positions) for part in parts)
         return parts
 
-    def _outcomes(self, kind: Hashable, parts: Sequence[Sequence[Any]]) -> list[Any]:
-        """For each part its results, or its error; one that cannot be predicted does not fail the others."""
-        try:
-            results = self._predict(kind, [item for part in parts for item in part])
-        # Also panics of libraries in Rust, which are not an ``Exception``.
-        except BaseException as error:
-            if len(parts) == 1:
-                return [error if isinstance(error, Exception) else refusal_of(error)]
-            return [outcome for part in parts for outcome in self._outcomes(kind, [part])]
-        remaining = iter(results)
-        return [[next(remaining) for _ in part] for part in parts]
-
-    def _finish(self, request: _Request, outcome: Any) -> None:
+    def _finish(self, part: _Part, outcome: Any) -> None:
         """Passes results or an error to a request, unless its client has gone."""
+        request = part.request
         if request.future.done():
             return
         if isinstance(outcome, Exception):
             request.future.set_exception(outcome)
             return
-        request.results += outcome
+        request.results.update(zip(part.positions, outcome, strict=True))
         if len(request.results) == len(request.items):
-            request.future.set_result(request.results)
+            request.future.set_result([request.results[position] for position in range(len(request.items))])
 
     def _count(self, sentences: int, seconds: float) -> None:
         self._watch(sentences, seconds)
-        pace = seconds / sentences
+        pace = seconds / sentences / self._number
         self._pace = 0.8 * self._pace + 0.2 * pace if self._pace else pace
 
     def _retry_after(self) -> int:

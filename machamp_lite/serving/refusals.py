@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,6 +27,9 @@ class RefusedError(Exception):
         self.faults = [faults] if isinstance(faults, str) else list(faults)
         self.headers = dict(headers or {})
         super().__init__("\n".join(self.faults))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RefusedError, (self.status, self.faults, self.headers)
 
 
 class _Answer(JSONResponse):

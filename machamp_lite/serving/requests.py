@@ -86,6 +86,7 @@ class PredictKind(NamedTuple):
     dataset: str
     tasks: tuple[str, ...] | None
     top_k: int | None
+    html: bool
 
 
 class ConlluKind(NamedTuple):

@@ -1,6 +1,7 @@
 """A model of a server: what it reads, what it predicts for a batch, and what clients can ask about it."""
 
 import io
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,11 +87,15 @@ class ServedModel:
         return text.getvalue()
 
     def predict(self, kind: PredictKind | ConlluKind, items: Sequence[InputItem | RecordItem]) -> list[Any]:
-        """A ``Prediction`` for each input, or each record with its labels."""
+        """For each input its prediction in JSON or HTML, or each record with its labels."""
         values: list[Any] = [item.value for item in items]
         if isinstance(kind, ConlluKind):
             return list(predict_records(self.predictor.model, kind.dataset, values, top_n=kind.topn))
-        return list(self.predictor.predict(values, dataset=kind.dataset, tasks=kind.tasks, top_k=kind.top_k))
+        found = self.predictor.predict(values, dataset=kind.dataset, tasks=kind.tasks, top_k=kind.top_k)
+        if kind.html:
+            # Each can be scrolled with the keyboard.
+            return [f'<article tabindex="0">{one._repr_html_()}</article>' for one in found]
+        return [json.dumps(one.to_dict(columns=False), ensure_ascii=False, allow_nan=False, separators=(",", ":")) for one in found]
 
     def describe(self) -> dict[str, Any]:
         """The datasets of the model, what each reads, and the types of its tasks."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from machamp_lite.errors import ConfigError
 from machamp_lite.serving.limits import Limits
@@ -71,7 +71,6 @@ def run(
         limit_concurrency=limits.max_connections,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=int(2 * limits.timeout) + GRACE_SECONDS,
-        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
     _Server(config, signals, on_start).run(sockets=[bound])
 
@@ -95,18 +94,32 @@ class _Server(uvicorn.Server):
             yield
 
 
-def _limited_protocol(seconds: float) -> type[H11Protocol]:
+def _limited_protocol(seconds: float) -> type[HttpToolsProtocol]:
     """The protocol of a connection that is cut if no request begins, or no answer is read, in this time."""
 
-    class LimitedProtocol(H11Protocol):
+    class LimitedProtocol(HttpToolsProtocol):
         _timer: TimerHandle | None = None
+        # The bytes of a request whose headers have not ended.
+        _header_bytes: int | None = None
 
         def connection_made(self, transport: Transport) -> None:
             super().connection_made(transport)
             self._start_timer()
 
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._header_bytes = 0
+
+        def on_headers_complete(self) -> None:
+            super().on_headers_complete()
+            self._header_bytes = None
+
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            if self._header_bytes is not None:
+                self._header_bytes += len(data)
+                if self._header_bytes > MAX_HEADER_BYTES:
+                    self.send_400_response("The headers are too long.")
             if self.cycle is not None and not self.cycle.response_complete:
                 self._stop_timer()
             else:
