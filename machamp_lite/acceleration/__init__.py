@@ -13,6 +13,7 @@ and the commands, to their process, before they import torch (``allocator.py``):
 
 primitives          sets how many primitives oneDNN caches (CPU, bf16)
 allocator           keeps freed memory for the next step (CPU, glibc)
+collection          starts and ends without searching for garbage (``collection.py``)
 
 The environment variable MACHAMP_LITE_WITHOUT names optimisations to leave out, such as "dropout,packing".
 """
@@ -29,7 +30,17 @@ if TYPE_CHECKING:
 
     from machamp_lite.model.multitask_model import Model
 
-NAMES = ("dropout", "linear", "packing", "bf16_copy", "mask_sync", "vocabulary", "primitives", "allocator")
+NAMES = (
+    "dropout",
+    "linear",
+    "packing",
+    "bf16_copy",
+    "mask_sync",
+    "vocabulary",
+    "primitives",
+    "allocator",
+    "collection",
+)
 WITHOUT = "MACHAMP_LITE_WITHOUT"
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from machamp_lite.acceleration.collection import without_collection
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.device import EXPECTED, device_named, find_device
@@ -29,11 +30,12 @@ def load(path: str | Path, *, device: str | int = "auto", revision: str | None =
     with named_arguments():
         name = device_name(device)
         found = find_models(path, revision=revision)
-        # Not at the top: they import torch.
-        from machamp_lite.api.predictor import Predictor
-        from machamp_lite.inference.ensembles import load_found
+        with without_collection():
+            # Not at the top: they import torch.
+            from machamp_lite.api.predictor import Predictor
+            from machamp_lite.inference.ensembles import load_found
 
-        return Predictor(load_found(found, device=find_device(name)))
+            return Predictor(load_found(found, device=find_device(name)))
 
 
 def device_name(device: str | int) -> str | None:

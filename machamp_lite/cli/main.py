@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from machamp_lite import progress
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
+from machamp_lite.acceleration.collection import without_collection
 from machamp_lite.cli.arguments import evaluate_flags, predict_flags
 from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import choose_device
@@ -143,14 +144,15 @@ def _predict(flags: argparse.Namespace) -> int:
 
     # Before torch is imported.
     found = find_models(flags.model)
-    from machamp_lite.inference.dataset_matching import matching_datasets
-    from machamp_lite.inference.decisions import Decision, decision_lines
-    from machamp_lite.inference.ensembles import load_found
-    from machamp_lite.inference.file_pairs import check_pairs
-    from machamp_lite.inference.predictor import check_options
-    from machamp_lite.model.precision import resolved
+    with without_collection():
+        from machamp_lite.inference.dataset_matching import matching_datasets
+        from machamp_lite.inference.decisions import Decision, decision_lines
+        from machamp_lite.inference.ensembles import load_found
+        from machamp_lite.inference.file_pairs import check_pairs
+        from machamp_lite.inference.predictor import check_options
+        from machamp_lite.model.precision import resolved
 
-    model = load_found(found, device=choose_device(flags.device))
+        model = load_found(found, device=choose_device(flags.device))
     model.precision = flags.precision or model.precision
     precision = resolved(model.precision, model.device)
     logger.debug("%s: %s, on %s in %s", model.folder, ", ".join(model.tasks), model.device, precision)

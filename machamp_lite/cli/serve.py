@@ -73,8 +73,13 @@ def serve_parser(prog: str) -> Parser:
         default = getattr(defaults, name)
         shown = str(default).removesuffix(".0")
         add(f"--{name}", type=type(default), default=default, metavar="N", help=f"{text} (default: {shown})")
-    add("--workers", type=int, default=1, metavar="N", help="processes that predict, each on one core; with 1 the server "
-        "itself predicts, on all cores (default: 1)")  # fmt: skip
+    add(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that predict, each on one core; with 1 the server itself predicts, on all cores (default: 1)",
+    )
     add("--device", type=parse_device, metavar="DEVICE", help=DEVICE_HELP)
     return parser
 

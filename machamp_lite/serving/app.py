@@ -175,7 +175,8 @@ class PredictionServer:
         kind = PredictKind(dataset, None if body.tasks is None else tuple(body.tasks), body.top_k, html)
         found = await self._run(request, model, kind, items)
         if html:
-            return HTMLResponse("".join(found))
+            # Each can be scrolled with the keyboard.
+            return HTMLResponse("".join(f'<article tabindex="0">{one}</article>' for one in found))
         content = f'{{"model":{json.dumps(model.name)},"predictions":[{",".join(found)}]}}'
         return Response(content, media_type="application/json")
 

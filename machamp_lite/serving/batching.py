@@ -147,7 +147,7 @@ class Batcher:
         others: list[_Request] = []
         unfinished: list[_Request] = []
         room = min(self._limits.max_batch, math.ceil(self.waiting / self._idle))
-        words = room * WORDS_PER_SENTENCE
+        words = self._limits.max_batch * WORDS_PER_SENTENCE
         for request in self._requests:
             if request.kind != self._requests[0].kind or room <= 0 or words <= 0:
                 others.append(request)

@@ -10,9 +10,9 @@ CHARACTERS_PER_WORD = 10
 class Limits:
     """The sizes above which requests are refused, and times; each is a flag of ``serve``.
 
-    A batch has at most ``max_batch`` sentences, and waits at most ``max_wait_ms`` for them. ``max_queue`` is the number of
-    sentences of all requests to one model that wait. ``max_bytes``, ``max_sentences`` and ``max_words`` are those of
-    one request. ``timeout`` is in seconds: for a request to arrive, and again for its prediction.
+    A batch has at most ``max_batch`` sentences, and waits at most ``max_wait_ms`` for them. ``max_queue`` is the number
+    of sentences of all requests to one model that wait. ``max_bytes``, ``max_sentences`` and ``max_words`` are those
+    of one request. ``timeout`` is in seconds: for a request to arrive, and again for its prediction.
     """
 
     max_batch: int = 32

@@ -93,9 +93,8 @@ class ServedModel:
             return list(predict_records(self.predictor.model, kind.dataset, values, top_n=kind.topn))
         found = self.predictor.predict(values, dataset=kind.dataset, tasks=kind.tasks, top_k=kind.top_k)
         if kind.html:
-            # Each can be scrolled with the keyboard.
-            return [f'<article tabindex="0">{one._repr_html_()}</article>' for one in found]
-        return [json.dumps(one.to_dict(columns=False), ensure_ascii=False, allow_nan=False, separators=(",", ":")) for one in found]
+            return [one._repr_html_() for one in found]
+        return [json.dumps(one.to_dict(columns=False), ensure_ascii=False, allow_nan=False) for one in found]
 
     def describe(self) -> dict[str, Any]:
         """The datasets of the model, what each reads, and the types of its tasks."""

@@ -23,17 +23,12 @@ SECONDS = 10.0
 DESCRIPTION = document(Limits())
 
 
-class Upper:
-    """The prediction of a made-up model."""
-
-    def __init__(self, value: Any) -> None:
-        self.words = value.split() if isinstance(value, str) else value
-
-    def to_dict(self, *, columns: bool) -> dict[str, Any]:
-        return {"text": " ".join(self.words), "labels": {"upper": [word.upper() for word in self.words]}}
-
-    def _repr_html_(self) -> str:
-        return f"<p>{escape(' '.join(self.words).upper())}</p>"
+def in_capitals(value: Any, *, html: bool) -> str:
+    """The prediction of a made-up model, as JSON or HTML."""
+    words = value.split() if isinstance(value, str) else value
+    if html:
+        return f"<p>{escape(' '.join(words).upper())}</p>"
+    return json.dumps({"text": " ".join(words), "labels": {"upper": [word.upper() for word in words]}})
 
 
 @dataclass
@@ -60,7 +55,7 @@ class MadeUpModel:
             raise ZeroDivisionError("secret")
         if any("PANIC" in value for value in values):
             raise type("PanicException", (BaseException,), {})("at the disco")
-        return [Upper(value) for value in values]
+        return [in_capitals(value, html=kind.html) for value in values]
 
     def describe(self) -> dict[str, Any]:
         return {"name": self.name, "datasets": {"D": {"reads": "words", "tasks": {"upper": "seq"}}}}

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from machamp_lite.errors import DataError
 from machamp_lite.serving.batching import WORDS_PER_SENTENCE, Batcher
 from machamp_lite.serving.limits import Limits
 from machamp_lite.serving.refusals import RefusedError
+from machamp_lite.serving.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Doubling:
     free: threading.Event = field(default_factory=threading.Event)
     batches: list[tuple[Any, list[int]]] = field(default_factory=list)
 
-    def __call__(self, kind: Any, items: Sequence[Number]) -> list[int]:
+    def predict(self, kind: Any, items: Sequence[Number]) -> list[int]:
         values = [item.value for item in items]
         self.batches.append((kind, values))
         assert self.free.wait(10)
@@ -41,14 +43,19 @@ def numbers(*values: int) -> list[Number]:
 
 
 def check(
-    test: Callable[[Batcher, Doubling], Awaitable[None]], *, free: bool = True, **limits: Any
+    test: Callable[[Batcher, Doubling], Awaitable[None]], *, free: bool = True, number: int = 1, **limits: Any
 ) -> list[tuple[Any, list[int]]]:
     """Runs a test with a batcher; returns the batches."""
     doubling, watched = Doubling(), list[int]()
 
     async def run() -> None:
+        # Threads stand for the processes of several workers.
+        workers = Workers({str(number): doubling for number in range(number)}, 1)
         batcher = Batcher(
-            doubling, limits=Limits(**{"max_wait_ms": 1, **limits}), watch=lambda size, _: watched.append(size)
+            partial(workers.predict, "0"),
+            number,
+            limits=Limits(**{"max_wait_ms": 1, **limits}),
+            watch=lambda size, _: watched.append(size),
         )
         worker = asyncio.create_task(batcher.run())
         if free:
@@ -59,6 +66,7 @@ def check(
         finally:
             doubling.free.set()
             worker.cancel()
+            workers.stop()
 
     asyncio.run(run())
     return doubling.batches
