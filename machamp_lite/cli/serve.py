@@ -23,7 +23,7 @@ from machamp_lite.serving.limits import Limits
 
 logger = logging.getLogger("machamp_lite")
 
-REQUIRED = ("starlette", "uvicorn", "jinja2")
+REQUIRED = ("starlette", "uvicorn", "httptools", "jinja2")
 # Shorter ones could be guessed.
 MIN_TOKEN = 16
 MAX_WORKERS = 256

@@ -81,7 +81,7 @@ def _begin(models: Mapping[str, Model], parent: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
-        os._exit(1)
+        signal.raise_signal(signal.SIGKILL)
     # Else clients would wait for the end of a connection that the server has closed.
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):

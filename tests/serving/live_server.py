@@ -119,10 +119,12 @@ def check_description(method: str, path: str, status: int, value: Any, headers: 
 
 
 @contextlib.contextmanager
-def serving(*models: Any, token: str | None = None, origins: Sequence[str] = (), **limits: Any) -> Iterator[LiveServer]:
+def serving(
+    *models: Any, token: str | None = None, origins: Sequence[str] = (), workers: int = 1, **limits: Any
+) -> Iterator[LiveServer]:
     """A running server; it is stopped at the end."""
     found = Limits(**limits)
-    app = make_app(models, limits=found, token=token, origins=origins)
+    app = make_app(models, limits=found, token=token, origins=origins, workers=workers)
     handlers: list[Callable[[int, Any], None]] = []
 
     def signals(handler: Callable[[int, Any], None]) -> Any:

@@ -92,6 +92,23 @@ def test_a_full_batch_does_not_wait() -> None:
     assert check(test, max_wait_ms=60_000, max_batch=4) == [("a", [1, 2, 3, 4])]
 
 
+def test_a_single_request_waits_only_while_others_arrive() -> None:
+    async def test(batcher: Batcher, doubling: Doubling) -> None:
+        assert await batcher.predict("a", numbers(1)) == [2]
+
+    assert check(test, max_wait_ms=60_000) == [("a", [1])]
+
+
+def test_workers_that_have_nothing_to_do_share_what_waits() -> None:
+    async def test(batcher: Batcher, doubling: Doubling) -> None:
+        sent = asyncio.create_task(batcher.predict("a", numbers(*range(8))))
+        await until(lambda: len(doubling.batches) == 2)
+        doubling.free.set()
+        assert await sent == list(range(0, 16, 2))
+
+    assert check(test, free=False, number=2, max_batch=6) == [("a", [0, 1, 2, 3]), ("a", [4, 5, 6, 7])]
+
+
 def test_requests_with_other_options_are_other_batches() -> None:
     async def test(batcher: Batcher, doubling: Doubling) -> None:
         sent = [("a", numbers(1)), ("b", numbers(2)), ("a", numbers(3))]
@@ -162,7 +179,7 @@ def test_an_error_fails_only_its_own_request() -> None:
         sent = [numbers(1), numbers(2, -1), numbers(3)]
         found = await asyncio.gather(*(batcher.predict("a", one) for one in sent), return_exceptions=True)
         assert (found[0], found[2]) == ([2], [6])
-        assert isinstance(found[1], DataError)
+        assert isinstance(found[1], RefusedError) and found[1].status == 422
         assert await batcher.predict("a", numbers(4)) == [8]
 
     check(test)
@@ -170,7 +187,7 @@ def test_an_error_fails_only_its_own_request() -> None:
 
 def test_the_rest_of_a_request_that_failed_is_not_predicted() -> None:
     async def test(batcher: Batcher, doubling: Doubling) -> None:
-        with pytest.raises(DataError):
+        with pytest.raises(RefusedError, match="found a negative number"):
             await batcher.predict("a", numbers(-1, 2, 3, 4))
 
     assert [values for _, values in check(test, max_batch=2)] == [[-1, 2]]
