@@ -32,7 +32,7 @@ FIGURES = {
     "reading": ["reading_cold", "reading_cached"],
     "startup": [f"startup_{name}" for name in ("help", "imports", "predict", "load", "load_onnx")],
     "onnx": ["onnx_fp32", "onnx_int8"],
-    "serving": ["serving"],
+    "serving": ["serving", "serving_workers"],
     "acceleration": [
         *(f"minilm_fp32_train_{name}" for name in ("dropout", "packing", "vocabulary", "allocator")),
         "minilm_fp32_predict_packing",

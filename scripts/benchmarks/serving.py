@@ -42,13 +42,22 @@ def serving(subject: Subject) -> list[Figure]:
         material = save_trained(subject, folder)
         sentences = [list(example.words) for batch in material.batches() for example in batch]
         predictor = machamp_lite.load(folder, device="cpu")
-        with server(folder) as (process, host, port):
-            return _figures(subject, predictor, sentences, process.pid, host, port)
+        figures = []
+        for workers in (1, max(2, os.cpu_count() or 1)):
+            with server(folder, workers) as (process, host, port):
+                figures.append(_figure(subject, predictor, sentences, process.pid, host, port, workers))
+        return figures
 
 
-def _figures(
-    subject: Subject, predictor: machamp_lite.Predictor, sentences: list[list[str]], pid: int, host: str, port: int
-) -> list[Figure]:
+def _figure(
+    subject: Subject,
+    predictor: machamp_lite.Predictor,
+    sentences: list[list[str]],
+    pid: int,
+    host: str,
+    port: int,
+    workers: int,
+) -> Figure:
     ratios, rates, load, memory = [], [], Load(), list[float]()
     messages = [request(sentence) for sentence in sentences]
     for number in range(-1, subject.repeats):
@@ -56,7 +65,7 @@ def _figures(
         found = Load()
         alone = predict_rate(predictor, sentences, seconds)
         served = asyncio.run(serve_rate(messages, found, host, port, seconds))
-        memory.append(resident(pid))
+        memory.append(memory_of(pid))
         if number >= 0:
             ratios.append(served / alone)
             rates.append((alone, served))
@@ -72,17 +81,16 @@ def _figures(
         "errors": load.errors,
         "p50_ms": 1000 * percentiles[49],
         "p99_ms": 1000 * percentiles[98],
-        "memory_mb_first": memory[0] / 1e6,
-        "memory_mb_last": memory[-1] / 1e6,
+        **{f"memory_mb_{number}": size / 1e6 for number, size in enumerate(memory)},
     }
-    what = f"a server with {CLIENTS} clients, one sentence per request, over prediction"
-    return [Figure("serving", what, "ratio", tuple(ratios), at_least=0.85, sources=sources)]
+    what = f"a server with {CLIENTS} clients, one sentence per request, --workers {workers}, over prediction"
+    return Figure("serving" if workers == 1 else "serving_workers", what, "ratio", tuple(ratios), at_least=0.85, sources=sources)
 
 
 @contextlib.contextmanager
-def server(model: Path) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+def server(model: Path, workers: int) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
     """The command in a process of its own, with its address."""
-    command = [sys.executable, "-m", "machamp_lite", "serve", str(model), *OPTIONS]
+    command = [sys.executable, "-m", "machamp_lite", "serve", str(model), *OPTIONS, "--workers", str(workers)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         assert process.stdout is not None
@@ -134,6 +142,10 @@ def request(words: Sequence[str]) -> bytes:
     return head.encode() + body
 
 
-def resident(pid: int) -> float:
-    """The resident memory of a process in bytes."""
-    return float(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+def memory_of(pid: int) -> float:
+    """The memory of a process and those that it has started, in bytes; what they share counts once."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    found = re.search(r"^Pss: +(\d+) kB", rollup, re.MULTILINE)
+    assert found is not None
+    return 1024 * float(found[1]) + sum(memory_of(int(child)) for child in children)
