@@ -13,7 +13,7 @@ and the commands, to their process, before they import torch (``allocator.py``):
 
 primitives          sets how many primitives oneDNN caches (CPU, bf16)
 allocator           keeps freed memory for the next step (CPU, glibc)
-collection          starts and ends without searching for garbage (``collection.py``)
+garbage_collection  skips objects that stay anyway (``garbage_collection.py``)
 
 The environment variable MACHAMP_LITE_WITHOUT names optimisations to leave out, such as "dropout,packing".
 """
@@ -39,7 +39,7 @@ NAMES = (
     "vocabulary",
     "primitives",
     "allocator",
-    "collection",
+    "garbage_collection",
 )
 WITHOUT = "MACHAMP_LITE_WITHOUT"
 

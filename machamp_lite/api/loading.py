@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from machamp_lite.acceleration.collection import without_collection
+from machamp_lite.acceleration.garbage_collection import garbage_collection_paused
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.errors import ConfigError
 from machamp_lite.model.device import EXPECTED, device_named, find_device
@@ -30,7 +30,7 @@ def load(path: str | Path, *, device: str | int = "auto", revision: str | None =
     with named_arguments():
         name = device_name(device)
         found = find_models(path, revision=revision)
-        with without_collection():
+        with garbage_collection_paused():
             # Not at the top: they import torch.
             from machamp_lite.api.predictor import Predictor
             from machamp_lite.inference.ensembles import load_found

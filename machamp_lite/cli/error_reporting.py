@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 
-from machamp_lite.acceleration.collection import end_without_collection
+from machamp_lite.acceleration.garbage_collection import freeze_at_exit
 from machamp_lite.cli.process import (
     check_working_folder,
     discard_output,
@@ -42,7 +42,7 @@ def run_command(command: Callable[[], int]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         check_working_folder()
-        end_without_collection()
+        freeze_at_exit()
         # Raises KeyboardInterrupt, also for SIGTERM and SIGHUP.
         with handling_signals(signal.default_int_handler):
             code = command()

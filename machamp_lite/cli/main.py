@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from machamp_lite import progress
 from machamp_lite.acceleration.allocator import keep_freed_memory, limit_onednn_primitives
-from machamp_lite.acceleration.collection import without_collection
+from machamp_lite.acceleration.garbage_collection import garbage_collection_paused
 from machamp_lite.cli.arguments import evaluate_flags, predict_flags
 from machamp_lite.cli.console import shows_bars
 from machamp_lite.cli.device import choose_device
@@ -144,7 +144,7 @@ def _predict(flags: argparse.Namespace) -> int:
 
     # Before torch is imported.
     found = find_models(flags.model)
-    with without_collection():
+    with garbage_collection_paused():
         from machamp_lite.inference.dataset_matching import matching_datasets
         from machamp_lite.inference.decisions import Decision, decision_lines
         from machamp_lite.inference.ensembles import load_found

@@ -1,7 +1,6 @@
 """The command that serves models over HTTP."""
 
 import argparse
-import gc
 import ipaddress
 import logging
 import os
@@ -11,6 +10,7 @@ from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from machamp_lite.acceleration.garbage_collection import freeze_objects
 from machamp_lite.cli.arguments import LARGEST_NUMBER
 from machamp_lite.cli.device import HELP as DEVICE_HELP
 from machamp_lite.cli.device import choose_device, parse_device
@@ -154,9 +154,7 @@ def _serve(flags: argparse.Namespace) -> int:
         if flags.workers > 1 and device != "cpu":
             raise ConfigError(f"--workers: found {flags.workers}, expected 1, or --device cpu: a GPU has one process")
         models = [ServedModel(name, load(folders[path], device=device)) for name, path in names.items()]
-        # Else searching models and libraries for garbage stops all requests for a third of a second.
-        gc.collect()
-        gc.freeze()
+        freeze_objects()
         app = make_app(models, limits=limits, token=flags.secret, origins=flags.cors, workers=flags.workers)
         host, port, *_ = bound.getsockname()
         line = f"serving {', '.join(map(one_line, names))} at http://{_in_url(host)}:{port}"
