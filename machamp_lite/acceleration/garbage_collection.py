@@ -27,7 +27,7 @@ def garbage_collection_paused() -> Iterator[None]:
 
 
 def freeze_objects() -> None:
-    """Excludes all present objects from later collections, each of which would stop a server for a third of a second."""
+    """Excludes all present objects from later collections, which would each stop a server for 0.3 seconds."""
     if _NAME not in disabled():
         gc.collect()
         gc.freeze()

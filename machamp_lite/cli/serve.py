@@ -142,7 +142,7 @@ def _serve(flags: argparse.Namespace) -> int:
     with server.bind(flags.host, flags.port) as bound:
         folders = {path: find_models(path).folder for path in flags.models}
         from machamp_lite.api.loading import load
-        from machamp_lite.serving.app import make_app
+        from machamp_lite.serving.app import PredictionServer
         from machamp_lite.serving.served_model import ServedModel, model_names
 
         if flags.secret is None and not _is_loopback(bound.getsockname()[0]):
@@ -155,11 +155,17 @@ def _serve(flags: argparse.Namespace) -> int:
             raise ConfigError(f"--workers: found {flags.workers}, expected 1, or --device cpu: a GPU has one process")
         models = [ServedModel(name, load(folders[path], device=device)) for name, path in names.items()]
         freeze_objects()
-        app = make_app(models, limits=limits, token=flags.secret, origins=flags.cors, workers=flags.workers)
+        prediction_server = PredictionServer(
+            models, limits=limits, token=flags.secret, origins=flags.cors, workers=flags.workers
+        )
         host, port, *_ = bound.getsockname()
         line = f"serving {', '.join(map(one_line, names))} at http://{_in_url(host)}:{port}"
         server.run(
-            app, bound, limits=limits, signals=handling_signals, on_start=lambda: print(line, flush=True)
+            prediction_server.app(),
+            bound,
+            limits=limits,
+            signals=handling_signals,
+            on_start=lambda: print(line, flush=True),
         )
     return 0
 

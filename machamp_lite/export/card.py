@@ -287,5 +287,3 @@ machamp-lite train --dataset_configs dataset-configs.json --parameters_config pa
     if checksum := origin.get("sha256") or origin.get("revision"):
         kind = "sha256 of its weights" if "sha256" in origin else "revision"
         yield f"Encoder: `{origin.get('name')}`, {kind} `{checksum}`."
-
-

@@ -40,45 +40,21 @@ Handler = Callable[[Request], Awaitable[Response]]
 CLIENT_GONE = 499
 
 
-def make_app(
-    models: Sequence[ServedModel],
-    *,
-    limits: Limits,
-    token: str | None = None,
-    origins: Sequence[str] = (),
-    workers: int = 1,
-) -> Starlette:
-    """The application that serves models.
+class PredictionServer:
+    """The models of a server, each with its queue.
 
     With a ``token``, requests must have it. ``origins`` are those of other sites whose pages may send requests.
     With several ``workers``, processes predict, see ``Workers``.
     """
-    server = PredictionServer(models, limits=limits, token=token, origins=origins, workers=workers)
-    cors = Middleware(
-        CORSMiddleware,
-        allow_origins=origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type"],
-    )
-    return Starlette(
-        routes=server.routes(),
-        middleware=[Middleware(_Counting, server.metrics), *([cors] if origins else [])],
-        exception_handlers={HTTPException: answer},
-        lifespan=server.lifespan,
-    )
-
-
-class PredictionServer:
-    """The models of a server, each with its queue."""
 
     def __init__(
         self,
         models: Sequence[ServedModel],
         *,
         limits: Limits,
-        token: str | None,
-        origins: Sequence[str],
-        workers: int,
+        token: str | None = None,
+        origins: Sequence[str] = (),
+        workers: int = 1,
     ) -> None:
         self.models = {model.name: model for model in models}
         self.limits, self.origins = limits, origins
@@ -86,12 +62,27 @@ class PredictionServer:
         self.metrics = metrics.ServerMetrics({name: partial(self._waiting, name) for name in self.models})
         self._batchers: dict[str, Batcher] = {}
 
+    def app(self) -> Starlette:
+        """The application that answers requests."""
+        cors = Middleware(
+            CORSMiddleware,
+            allow_origins=self.origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type"],
+        )
+        return Starlette(
+            routes=self._routes(),
+            middleware=[Middleware(_Counting, self.metrics), *([cors] if self.origins else [])],
+            exception_handlers={HTTPException: answer},
+            lifespan=self._lifespan,
+        )
+
     def _waiting(self, name: str) -> int:
         batcher = self._batchers.get(name)
         return 0 if batcher is None else batcher.waiting
 
     @contextlib.asynccontextmanager
-    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """The time in which the models predict; it ends after the last request was answered."""
         workers = Workers(self.models, self._num_workers)
         for name in self.models:
@@ -105,7 +96,7 @@ class PredictionServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         workers.stop()
 
-    def routes(self) -> list[Route]:
+    def _routes(self) -> list[Route]:
         """All paths; those that show nothing of the models or of requests need no token."""
         return [
             Route("/", self._page),
@@ -247,8 +238,8 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, T]) -> T:
 class _Counting:
     """Counts all requests with their answers and seconds; answers nothing to a client that has gone."""
 
-    def __init__(self, app: ASGIApp, found: metrics.ServerMetrics) -> None:
-        self._app, self._metrics = app, found
+    def __init__(self, app: ASGIApp, server_metrics: metrics.ServerMetrics) -> None:
+        self._app, self._metrics = app, server_metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -270,4 +261,3 @@ class _Counting:
             path = "other" if route is None else route.path
             self._metrics.requests.add(path, str(status))
             self._metrics.seconds.add(path, value=time.perf_counter() - start)
-

@@ -13,7 +13,7 @@ from machamp_lite.errors import counted
 from machamp_lite.serving.limits import Limits
 from machamp_lite.serving.refusals import RefusedError
 
-# Long sentences are fewer per batch: it has at most this many words per sentence on average.
+# A batch has fewer sentences if they are long: on average, a sentence has at most this many words.
 WORDS_PER_SENTENCE = 64
 LONGEST_RETRY = 60
 # A batch waits for more requests only while one arrives within this time.
@@ -37,7 +37,7 @@ class _Request:
     kind: Hashable
     items: Sequence[Any]
     future: asyncio.Future[list[Any]]
-    # Until then, it waits for others.
+    # When it stops waiting for others.
     deadline: float
     taken: int = 0
     # By their positions, because parts end in any order.
@@ -64,20 +64,20 @@ class Batcher:
     """The queue of one model.
 
     Requests of one kind (the same dataset and options) are predicted together. A request with many sentences is
-    predicted in parts, between which others have their turn. ``number`` batches are predicted at the same time, which
-    share what waits. ``watch`` gets the number of sentences of each batch and its seconds. All runs in the event loop,
-    so that nothing needs a lock.
+    predicted in parts, and others have their turn in between. ``num_workers`` batches are predicted at the same time,
+    which share the waiting sentences. ``watch`` is called with the number of sentences of each batch and its seconds.
+    Everything runs in the event loop, so no lock is needed.
     """
 
     def __init__(
-        self, predict: Predict, number: int = 1, *, limits: Limits, watch: Callable[[int, float], None]
+        self, predict: Predict, num_workers: int = 1, *, limits: Limits, watch: Callable[[int, float], None]
     ) -> None:
         self._predict, self._limits, self._watch = predict, limits, watch
         self._requests: deque[_Request] = deque()
         self._arrived = asyncio.Event()
-        self._number = self._idle = number
-        # Seconds per sentence of the last batches.
-        self._pace = 0.0
+        self._num_workers = self._idle = num_workers
+        # A moving average over batches.
+        self._seconds_per_sentence = 0.0
         self.waiting = 0
 
     async def predict(self, kind: Hashable, items: Sequence[Item]) -> list[Any]:
@@ -108,7 +108,7 @@ class Batcher:
     async def run(self) -> None:
         """Predicts until it is cancelled."""
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._number):
+            for _ in range(self._num_workers):
                 group.create_task(self._work())
 
     async def _work(self) -> None:
@@ -146,17 +146,17 @@ class Batcher:
         parts: list[_Part] = []
         others: list[_Request] = []
         unfinished: list[_Request] = []
-        room = min(self._limits.max_batch, math.ceil(self.waiting / self._idle))
-        words = self._limits.max_batch * WORDS_PER_SENTENCE
+        sentences_left = min(self._limits.max_batch, math.ceil(self.waiting / self._idle))
+        words_left = self._limits.max_batch * WORDS_PER_SENTENCE
         for request in self._requests:
-            if request.kind != self._requests[0].kind or room <= 0 or words <= 0:
+            if request.kind != self._requests[0].kind or sentences_left <= 0 or words_left <= 0:
                 others.append(request)
                 continue
             start = request.taken
-            while request.left and room > 0 and words > 0:
-                words -= request.items[request.taken].num_words
+            while request.left and sentences_left > 0 and words_left > 0:
+                words_left -= request.items[request.taken].num_words
                 request.taken += 1
-                room -= 1
+                sentences_left -= 1
             parts.append(_Part(request, range(start, request.taken)))
             if request.left:
                 unfinished.append(request)
@@ -178,9 +178,9 @@ class Batcher:
 
     def _count(self, sentences: int, seconds: float) -> None:
         self._watch(sentences, seconds)
-        pace = seconds / sentences / self._number
-        self._pace = 0.8 * self._pace + 0.2 * pace if self._pace else pace
+        last, average = seconds / sentences / self._num_workers, self._seconds_per_sentence
+        self._seconds_per_sentence = 0.8 * average + 0.2 * last if average else last
 
     def _retry_after(self) -> int:
         """The seconds until the sentences that wait are predicted."""
-        return min(LONGEST_RETRY, max(1, math.ceil(self._pace * self.waiting)))
+        return min(LONGEST_RETRY, max(1, math.ceil(self._seconds_per_sentence * self.waiting)))

@@ -60,7 +60,7 @@ class Counter(_ByLabels[list[float]]):
 
 
 class Gauge(_ByLabels[float]):
-    """A number that is asked for when it is shown."""
+    """A number that is read when the metrics are shown."""
 
     kind = "gauge"
 

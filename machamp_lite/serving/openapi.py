@@ -124,7 +124,7 @@ def _object(**properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _content(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A content by media type."""
+    """The content of a body by media type."""
     return {media_type: {"schema": schema} for media_type, schema in schemas.items()}
 
 

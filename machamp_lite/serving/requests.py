@@ -15,7 +15,7 @@ from machamp_lite.serving.refusals import RefusedError
 # The most labels per item with their probabilities.
 MAX_LABELS = 100
 INPUTS = ("text", "texts", "words", "sentences")
-# Only for the description: an empty input is refused in words of its own.
+# Only for the description: an empty input has its own message.
 _NOT_EMPTY: dict[str, Any] = {"minLength": 1, "minItems": 1}
 
 

@@ -16,7 +16,7 @@ from machamp_lite.serving.limits import Limits
 
 # A connection without requests is closed after this time.
 KEEP_ALIVE_SECONDS = 15
-# The time that the last requests have beyond their own when the server is stopped.
+# When the server is stopped, the last requests have this time in addition to their own.
 GRACE_SECONDS = 5
 MAX_HEADER_BYTES = 2**14
 
@@ -25,7 +25,7 @@ StopSignals = Callable[[Callable[[int, Any], None]], AbstractContextManager[None
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket with this address; raises ``ConfigError`` if it cannot be had. Port 0 is any free one."""
+    """A socket with this address; raises ``ConfigError`` if it cannot be used. Port 0 is any free one."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -76,7 +76,7 @@ def run(
 
 
 class _Server(uvicorn.Server):
-    """Is stopped by signals, of which a second Ctrl-C ends it at once, and then returns."""
+    """Returns after a signal has stopped it; a second Ctrl-C ends it at once."""
 
     def __init__(self, config: uvicorn.Config, signals: StopSignals, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -123,7 +123,7 @@ def _limited_protocol(seconds: float) -> type[HttpToolsProtocol]:
             if self.cycle is not None and not self.cycle.response_complete:
                 self._stop_timer()
             else:
-                # The headers of the next request are not complete, or the body of one that was refused goes on.
+                # The headers of the next request are not complete, or the body of a refused one is still arriving.
                 self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:

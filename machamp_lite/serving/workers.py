@@ -26,31 +26,34 @@ class Model(Protocol):
 
 
 class Workers:
-    """Predicts batches, of which ``number`` at the same time for each model.
+    """Predicts batches of several models, in a thread or in processes.
 
-    One is a thread, in which the libraries use all cores. More are processes with one core each, forked, so that they
-    have the weights in common; they need Linux and models on the CPU. A process that was killed, for want of memory for
-    example, is replaced.
+    One worker is a thread per model, in which the libraries use all cores. Several are processes with one core each,
+    forked so that they share the weights; they need Linux and models on the CPU. A process that is killed, for example
+    because the memory is full, is replaced.
     """
 
-    def __init__(self, models: Mapping[str, Model], number: int) -> None:
-        self._models, self.number = dict(models), number
+    def __init__(self, models: Mapping[str, Model], num_workers: int) -> None:
+        self._models, self._num_workers = dict(models), num_workers
         self._executor = self._start()
 
     def _start(self) -> Executor:
-        if self.number == 1:
+        if self._num_workers == 1:
             return ThreadPoolExecutor(len(self._models), thread_name_prefix="predict")
         executor = ProcessPoolExecutor(
-            self.number, mp_context=get_context("fork"), initializer=_begin, initargs=(self._models, os.getpid())
+            self._num_workers,
+            mp_context=get_context("fork"),
+            initializer=_initialize,
+            initargs=(self._models, os.getpid()),
         )
-        # All are forked by the first call: now, while no client is connected.
+        # The first call forks all of them: now, while no client is connected.
         executor.submit(os.getpid).result()
         return executor
 
     async def predict(self, name: str, kind: Hashable, parts: Sequence[Sequence[Any]]) -> list[Any]:
         """For each part of a batch its results, or its error; one that cannot be predicted does not fail the others."""
         executor, loop = self._executor, asyncio.get_running_loop()
-        predict = self._models[name].predict if self.number == 1 else partial(_predict, name)
+        predict = self._models[name].predict if self._num_workers == 1 else partial(_predict, name)
         try:
             return await loop.run_in_executor(executor, _outcomes, predict, kind, parts)
         except BrokenExecutor:
@@ -69,20 +72,20 @@ class Workers:
 _forked: dict[str, Model] = {}
 
 
-def _begin(models: Mapping[str, Model], parent: int) -> None:
+def _initialize(models: Mapping[str, Model], parent: int) -> None:
     """Prepares a process that was forked from the server."""
     import torch
 
     _forked.update(models)
-    # Its threads were not forked with OpenMP, so that a second one would be waited for in vain.
+    # The threads of OpenMP are not forked: with more than one, the process would wait for them forever.
     torch.set_num_threads(1)
-    # The server stops it after the last batch.
+    # The server stops its processes itself, after the last batch.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         signal.raise_signal(signal.SIGKILL)
-    # Else clients would wait for the end of a connection that the server has closed.
+    # Connections that the server closes would stay open in this process, and clients would wait for their end.
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
@@ -94,6 +97,7 @@ def _predict(name: str, kind: Any, items: Sequence[Any]) -> Sequence[Any]:
 
 
 def _outcomes(predict: Any, kind: Hashable, parts: Sequence[Sequence[Any]]) -> list[Any]:
+    """The results or the error of each part; if they cannot be predicted together, each is predicted alone."""
     try:
         results = predict(kind, [item for part in parts for item in part])
     # Also panics of libraries in Rust, which are not an ``Exception``.

@@ -302,4 +302,3 @@ def test_the_card_of_a_model_without_its_run_says_so(
     text = capsys.readouterr().out
     assert "There are no scores" in text and "The configs of the run are not known" in text
     assert ModelCard(text).data.eval_results is None
-

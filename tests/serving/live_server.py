@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 
 from machamp_lite.errors import DataError
-from machamp_lite.serving.app import make_app
+from machamp_lite.serving.app import PredictionServer
 from machamp_lite.serving.limits import Limits
 from machamp_lite.serving.openapi import document
 from machamp_lite.serving.server import bind, run
@@ -124,7 +124,7 @@ def serving(
 ) -> Iterator[LiveServer]:
     """A running server; it is stopped at the end."""
     found = Limits(**limits)
-    app = make_app(models, limits=found, token=token, origins=origins, workers=workers)
+    app = PredictionServer(models, limits=found, token=token, origins=origins, workers=workers).app()
     handlers: list[Callable[[int, Any], None]] = []
 
     def signals(handler: Callable[[int, Any], None]) -> Any:
