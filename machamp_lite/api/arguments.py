@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from machamp_lite.errors import MachampError
 
-# A flag; with the value -1 of --device and the folder of --resume and --retrain, which are written otherwise in Python.
+# A flag, with its value if Python writes it in another way: -1 of --device, the folder of --resume and --retrain.
 _FLAG = re.compile(r"--(\w+)(?: (-1\b|(?<=--resume )\S+|(?<=--retrain )\S+))?")
 # Flags without a value become arguments with one.
 _SWITCHES = {"overwrite", "resume", "plain", "raw_text", "pre_tokenized", "confidence"}
@@ -20,19 +20,19 @@ _NAMES = {
 
 
 @contextmanager
-def named_arguments(others: Mapping[str, str] | None = None) -> Iterator[None]:
-    """Turns the flags in the errors of the block into arguments; ``others`` are what some are called elsewhere."""
+def named_arguments(names: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Turns the flags in the errors of the block into arguments; ``names`` overrides the names of some."""
     try:
         yield
     except MachampError as error:
-        faults = [as_arguments(fault, others) for fault in error.faults]
+        faults = [as_arguments(fault, names) for fault in error.faults]
         if faults == error.faults:
             raise
         raise type(error)(faults) from None
 
 
-def as_arguments(fault: str, others: Mapping[str, str] | None = None) -> str:
-    """The line of an error with arguments instead of flags, and with ``others`` instead of those in it.
+def as_arguments(fault: str, names: Mapping[str, str] | None = None) -> str:
+    """The line of an error with arguments instead of flags; ``names`` overrides the names of some.
 
     >>> as_arguments("run: a run is already here; give another --model_dir, or --overwrite")
     'run: a run is already here; give another folder, or overwrite=True'
@@ -46,8 +46,8 @@ def as_arguments(fault: str, others: Mapping[str, str] | None = None) -> str:
             return "device='cpu'"
         if name == "retrain" and match[2]:
             return f"retrain={match[2]!r}"
-        if others and name in others:
-            return others[name]
+        if names and name in names:
+            return names[name]
         argument = _NAMES.get(name, name)
         is_place = match.start() == 0
         return f"{argument}{'=True' * (name in _SWITCHES and not is_place)}"

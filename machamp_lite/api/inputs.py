@@ -52,7 +52,7 @@ def read_sentences(
     Texts for a model of words are split by its ``tok`` task, or without one at Unicode word boundaries.
     """
     if config.word_idx is None:
-        return [_texts(given, number, dataset, config) for number, given in enumerate(inputs, first)]
+        return [sentence_of_texts(given, number, dataset, config) for number, given in enumerate(inputs, first)]
     texts = [given for given in inputs if isinstance(given, str)]
     spans: Iterator[list[Span]]
     if pre_tokenized:
@@ -85,7 +85,8 @@ def _spans_by_model(
     return iter([by_index.get(index, []) for index in range(len(texts))])
 
 
-def _texts(given: Input, number: int, dataset: str, config: DatasetConfig) -> Sentence:
+def sentence_of_texts(given: Input, number: int, dataset: str, config: DatasetConfig) -> Sentence:
+    """A text or a row; raises ``DataError`` for a row with another number of texts than the dataset has."""
     texts = (given,) if isinstance(given, str) else tuple(given)
     if config.sent_idxs is not None and len(texts) != len(config.sent_idxs):
         raise DataError(

@@ -1,14 +1,14 @@
-"""How the inputs of one call are predicted, and how the results of the decoders become predictions."""
+"""How the inputs of one call are predicted."""
 
 import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from machamp_lite.api.arguments import named_arguments
 from machamp_lite.api.inputs import sentence_of_record
 from machamp_lite.api.prediction import Columns, Prediction
-from machamp_lite.api.sentences import STREAM_CHUNK, Sentence, spans_of
+from machamp_lite.api.results import TaskResult, make_prediction
+from machamp_lite.api.sentences import STREAM_CHUNK, Sentence
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import TaskOptions
 from machamp_lite.data.records import Record, in_chunks, read_records
@@ -80,35 +80,23 @@ class Plan:
 
     def _prediction(self, sentence: Sentence, decoded: Sequence[Decoded]) -> Prediction:
         """The prediction of a sentence from the results of its examples, one per input type."""
-        found: dict[str, dict[str, Any]] = {
-            name: {} for name in ("labels", "heads", "spans", "probabilities", "head_probabilities")
-        }
         by_task = {task: own for own in decoded for task in own.labels}
-        for task, options in self.tasks.items():
-            decoder, of_words = decoder_class(options), task in self.columns.words
-            if task not in by_task:
-                # A sentence without words.
-                if of_words:
-                    found["labels"][task] = ()
-                continue
-            own = by_task[task]
-            labels, ranked = own.labels[task], own.ranked.get(task)
-            if decoder.labels_are_arcs:
-                found["heads"][task] = tuple(head for head, _ in labels)
-                labels = [relation for _, relation in labels]
-                if ranked is not None:
-                    found["head_probabilities"][task] = tuple(dict(heads) for heads, _ in ranked)
-                    ranked = [relations for _, relations in ranked]
-            values = tuple(map(decoder.as_value, labels))
-            found["labels"][task] = values if of_words else values[0]
-            if ranked is not None:
-                of_items = tuple(map(dict, ranked))
-                found["probabilities"][task] = of_items if of_words else of_items[0]
-            if has_spans(options):
-                confidence = own.confidences.get(task)
-                probabilities = {} if confidence is None else dict(confidence.spans)
-                found["spans"][task] = spans_of(sentence, labels, scheme_of(options), probabilities)
-        return Prediction(texts=sentence.texts, tokens=sentence.tokens, columns=self.columns, **found)
+        results = {
+            task: _result(task, options, by_task[task]) for task, options in self.tasks.items() if task in by_task
+        }
+        return make_prediction(sentence, self.columns, results)
+
+
+def _result(task: str, options: TaskOptions, decoded: Decoded) -> TaskResult:
+    decoder, confidence = decoder_class(options), decoded.confidences.get(task)
+    return TaskResult(
+        labels=decoded.labels[task],
+        ranked=decoded.ranked.get(task),
+        has_heads=decoder.labels_are_arcs,
+        as_value=decoder.as_value,
+        scheme=scheme_of(options) if has_spans(options) else None,
+        span_probabilities={} if confidence is None else dict(confidence.spans),
+    )
 
 
 def columns_of(config: DatasetConfig, tasks: Mapping[str, TaskOptions]) -> Columns:

@@ -37,7 +37,7 @@ from machamp_lite.model.multitask_model import Model
 # Options of how labels are written.
 _WRITING = ("top_k", "confidence", "conn", "sep")
 
-# The type of a list says nothing of its parts.
+# Type checkers do not accept a ``list[str]`` as a ``list[Input]``.
 Inputs: TypeAlias = list[str] | list[tuple[str, ...]] | list[tuple[str, str]] | list[list[str]] | list[Input]
 
 
@@ -73,7 +73,7 @@ class Predictor:
     """
 
     def __init__(self, model: Model) -> None:
-        # Once and for all: with a change per call, threads would switch on each other's dropout.
+        # Not in each call: threads would switch on each other's dropout.
         self.model = model.eval()
         self._readers: dict[tuple[str, tuple[str, ...]], DatasetReader] = {}
 

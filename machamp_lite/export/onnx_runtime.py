@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from machamp_lite import progress as progress_bars
 from machamp_lite.api.prediction import Columns, Prediction
+from machamp_lite.api.results import TaskResult, make_prediction
 from machamp_lite.api.sentences import (
     STREAM_CHUNK,
     Input,
@@ -20,7 +21,6 @@ from machamp_lite.api.sentences import (
     choose_tasks,
     is_single,
     sentence_of_words,
-    spans_of,
     tokens_in,
 )
 from machamp_lite.config.joint_datasets import JOIN
@@ -202,7 +202,9 @@ class OnnxModel:
             texts={task: tuple(columns) for task, columns in dataset.tasks.items() if levels[task] != "word"},
         )
         for sentence, by_part in zip(sentences, decoded, strict=True):
-            yield self._prediction(sentence, [by_part[number] for number in sorted(by_part)], columns)
+            own = [by_part[number] for number in sorted(by_part)]
+            results = {task: self._result(task, [part[task] for part in own]) for task in (dataset.tasks if own else ())}
+            yield make_prediction(sentence, columns, results)
 
     def _decode(self, task: str, outputs: Arrays, words: Sequence[str], top_k: int | None) -> _Decoded:
         decoding = self._decodings[task]
@@ -212,38 +214,23 @@ class OnnxModel:
         ranked = decoding.rank(outputs, labels, words, top_k=top_k)
         return _Decoded(labels, ranked, decoding.span_probabilities(outputs, labels))
 
-    def _prediction(self, sentence: Sentence, parts: Sequence[dict[str, _Decoded]], columns: Columns) -> Prediction:
-        found: dict[str, dict[str, Any]] = {
-            name: {} for name in ("labels", "heads", "spans", "probabilities", "head_probabilities")
-        }
-        if not parts:
-            # A sentence without words.
-            return Prediction(
-                texts=sentence.texts, tokens=sentence.tokens, columns=columns, labels=dict.fromkeys(columns.words, ())
-            )
-        for task, first in parts[0].items():
-            decoding, of_words = self._decodings[task], task in columns.words
-            own = [part[task] for part in parts]
-            labels = first.labels if len(own) == 1 else decoding.join([part.labels for part in own])
-            if scheme := self.manifest.tasks[task].scheme:
-                spans: dict[WordSpan, float] = {}
-                start = 0
-                for part in own:
-                    spans |= {(one + start, other + start, kind): p for (one, other, kind), p in part.spans.items()}
-                    start += len(part.labels)
-                found["spans"][task] = spans_of(sentence, labels, SCHEMES[scheme], spans)
-            if decoding.has_heads:
-                found["heads"][task] = tuple(head for head, _ in labels)
-                labels = [relation for _, relation in labels]
-            values = tuple(map(decoding.as_value, labels))
-            found["labels"][task] = values if of_words else values[0]
-            if first.ranked is not None:
-                ranked: Any = decoding.join_ranked([part.ranked or [] for part in own])
-                if decoding.has_heads:
-                    found["head_probabilities"][task] = tuple(heads for heads, _ in ranked)
-                    ranked = [relations for _, relations in ranked]
-                found["probabilities"][task] = tuple(ranked) if of_words else ranked[0]
-        return Prediction(texts=sentence.texts, tokens=sentence.tokens, columns=columns, **found)
+    def _result(self, task: str, parts: Sequence[_Decoded]) -> TaskResult:
+        """The result of a task for a sentence from those of its parts."""
+        decoding, scheme = self._decodings[task], self.manifest.tasks[task].scheme
+        ranked = [part.ranked for part in parts if part.ranked is not None]
+        spans: dict[WordSpan, float] = {}
+        first_word = 0
+        for part in parts:
+            spans |= {(start + first_word, end + first_word, kind): p for (start, end, kind), p in part.spans.items()}
+            first_word += len(part.labels)
+        return TaskResult(
+            labels=decoding.join([part.labels for part in parts]),
+            ranked=decoding.join_ranked(ranked) if ranked else None,
+            has_heads=decoding.has_heads,
+            as_value=decoding.as_value,
+            scheme=None if scheme is None else SCHEMES[scheme],
+            span_probabilities=spans,
+        )
 
     def _parts(self, dataset: ExportedDataset, rows: Sequence[Sequence[str]]) -> list[Part]:
         is_text = bool(dataset.texts)

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from machamp_lite.errors import counted
 from machamp_lite.serving.limits import Limits
@@ -23,11 +23,12 @@ PAUSE_SECONDS = 0.001
 Predict = Callable[[Hashable, Sequence[Sequence[Any]]], Awaitable[Sequence[Any]]]
 
 
-class Item(Protocol):
-    """One sentence or text; ``num_words`` is its size."""
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One sentence or text: a string, a list of words, or the record of a file."""
 
-    @property
-    def num_words(self) -> int: ...
+    value: Any
+    num_words: int
 
 
 @dataclass(slots=True, eq=False)

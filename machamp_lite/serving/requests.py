@@ -1,7 +1,6 @@
 """What clients send: JSON with texts or words, or a file like CoNLL-U; and checks that it is not too much."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from machamp_lite.config.error_messages import ErrorCollector
 from machamp_lite.data.records import Record
 from machamp_lite.errors import counted
+from machamp_lite.serving.batching import Item
 from machamp_lite.serving.limits import Limits, count_words
 from machamp_lite.serving.refusals import RefusedError
 
@@ -64,22 +64,6 @@ class ConlluQuery(_Body):
     topn: int | None = Field(None, ge=1, le=MAX_LABELS, description="The number of labels per item.", strict=False)
 
 
-@dataclass(frozen=True, slots=True)
-class InputItem:
-    """A text, or a list of words."""
-
-    value: Any
-    num_words: int
-
-
-@dataclass(frozen=True, slots=True)
-class RecordItem:
-    """A sentence of a file."""
-
-    value: Record
-    num_words: int
-
-
 class PredictKind(NamedTuple):
     """The options of a prediction; requests with equal ones are predicted together."""
 
@@ -123,24 +107,24 @@ def _refusal(error: ValidationError, model: type[BaseModel]) -> RefusedError:
     return RefusedError(422, collector.lines)
 
 
-def input_items(body: PredictBody, limits: Limits) -> list[InputItem]:
+def input_items(body: PredictBody, limits: Limits) -> list[Item]:
     """The inputs of a JSON body; raises ``RefusedError`` if they are too much."""
     items = [
-        InputItem(value, sum(map(count_words, [value] if isinstance(value, str) else value)))
+        Item(value, sum(map(count_words, [value] if isinstance(value, str) else value)))
         for value in body.inputs()
     ]
     _check_size(items, limits)
     return items
 
 
-def record_items(records: Sequence[Record], limits: Limits) -> list[RecordItem]:
+def record_items(records: Sequence[Record], limits: Limits) -> list[Item]:
     """The sentences of a file; raises ``RefusedError`` if they are too much."""
-    items = [RecordItem(record, sum(map(count_words, record.words))) for record in records]
+    items = [Item(record, sum(map(count_words, record.words))) for record in records]
     _check_size([item for item in items if item.value.rows], limits)
     return items
 
 
-def _check_size(items: Sequence[InputItem | RecordItem], limits: Limits) -> None:
+def _check_size(items: Sequence[Item], limits: Limits) -> None:
     words = sum(item.num_words for item in items)
     for number, noun, limit in ((len(items), "sentence", limits.max_sentences), (words, "word", limits.max_words)):
         if number > limit:

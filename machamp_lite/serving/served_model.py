@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from machamp_lite.api.arguments import named_arguments
-from machamp_lite.api.inputs import choose_datasets
+from machamp_lite.api.inputs import choose_datasets, sentence_of_texts
 from machamp_lite.api.predictor import Predictor
 from machamp_lite.config.joint_datasets import find_dataset
-from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.data.formats import format_of, module_of
 from machamp_lite.data.records import Record, read_records
 from machamp_lite.dataloading.example import file_format_of
-from machamp_lite.errors import ConfigError, DataError, counted
+from machamp_lite.errors import ConfigError, DataError
 from machamp_lite.files.streams import SpooledInput
 from machamp_lite.inference.dataset_matching import describe, matching_dataset
 from machamp_lite.inference.predictor import predict_records
-from machamp_lite.serving.requests import ConlluKind, InputItem, PredictKind, RecordItem
+from machamp_lite.serving.batching import Item
+from machamp_lite.serving.requests import ConlluKind, PredictKind
 
 # The name of a file that was sent, in messages.
 SOURCE = "request"
@@ -58,7 +58,10 @@ class ServedModel:
         config = self.predictor.config
         with named_arguments():
             name = choose_datasets(config, inputs[0]) if name is None else name
-            _check_texts(inputs, name, find_dataset(config, name))
+            if (dataset := find_dataset(config, name)).word_idx is None:
+                # The model checks this, too, but it numbers the inputs of a batch.
+                for number, given in enumerate(inputs, start=1):
+                    sentence_of_texts(given, number, name, dataset)
         return name
 
     def read_file(self, body: bytes, name: str | None) -> tuple[str, list[Record]]:
@@ -86,7 +89,7 @@ class ServedModel:
                 write(record)
         return text.getvalue()
 
-    def predict(self, kind: PredictKind | ConlluKind, items: Sequence[InputItem | RecordItem]) -> list[Any]:
+    def predict(self, kind: PredictKind | ConlluKind, items: Sequence[Item]) -> list[Any]:
         """For each input its prediction in JSON or HTML, or each record with its labels."""
         values: list[Any] = [item.value for item in items]
         if isinstance(kind, ConlluKind):
@@ -108,19 +111,3 @@ class ServedModel:
                 for name, dataset in self.predictor.config.datasets.items()
             },
         }
-
-
-def _check_texts(inputs: Sequence[Any], name: str, dataset: DatasetConfig) -> None:
-    """Raises ``DataError`` for a row with another number of texts than the dataset has.
-
-    The model checks this too, but knows the number of an input only in its batch.
-    """
-    if dataset.sent_idxs is None:
-        return
-    for number, given in enumerate(inputs, start=1):
-        found = 1 if isinstance(given, str) else len(given)
-        if found != len(dataset.sent_idxs):
-            raise DataError(
-                f"input {number}: found {counted(found, 'text')}, expected {len(dataset.sent_idxs)}: the dataset "
-                f"'{name}' has {describe(dataset)}"
-            )
