@@ -3,6 +3,7 @@
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,10 @@ def onnx(subject: Subject) -> list[Figure]:
         # Both have the same tasks.
         dataset, chosen = next(iter(machamp_lite.load_onnx(folders["fp32"]).manifest.datasets.items()))
         predictor = machamp_lite.load(folders["torch"], device="cpu")
-        predict: dict[str, Predict] = {
-            "torch": lambda given: predictor.predict(given, dataset=dataset, tasks=list(chosen.tasks))
-        }
+        predict: dict[str, Predict] = {"torch": partial(predictor.predict, dataset=dataset, tasks=list(chosen.tasks))}
         for name in ("fp32", "int8"):
             exported = machamp_lite.load_onnx(folders[name], threads=threads)
-            predict[name] = lambda given, exported=exported: exported.predict(given, dataset=dataset)  # type: ignore[misc]
+            predict[name] = partial(exported.predict, dataset=dataset)
         examples = [each for batch in material.batches() for each in batch if each.dataset == dataset]
         inputs = [tuple(example.words) for example in examples][: subject.sentences]
         return _figures(predict, inputs, list(chosen.tasks), repeats=subject.repeats)
@@ -46,7 +45,7 @@ def onnx(subject: Subject) -> list[Figure]:
 
 def _figures(predict: Mapping[str, Predict], inputs: Inputs, tasks: Sequence[str], *, repeats: int) -> list[Figure]:
     found = {name: own(inputs) for name, own in predict.items()}
-    times = timed({name: lambda own=own: own(inputs) for name, own in predict.items()}, repeats=repeats)  # type: ignore[misc]
+    times = timed({name: partial(own, inputs) for name, own in predict.items()}, repeats=repeats)
     words = sum(map(len, inputs))
     figures = []
     for name in ("fp32", "int8"):

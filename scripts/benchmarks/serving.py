@@ -84,7 +84,8 @@ def _figure(
         **{f"memory_mb_{number}": size / 1e6 for number, size in enumerate(memory)},
     }
     what = f"a server with {CLIENTS} clients, one sentence per request, --workers {workers}, over prediction"
-    return Figure("serving" if workers == 1 else "serving_workers", what, "ratio", tuple(ratios), at_least=0.85, sources=sources)
+    name = "serving" if workers == 1 else "serving_workers"
+    return Figure(name, what, "ratio", tuple(ratios), at_least=0.85, sources=sources)
 
 
 @contextlib.contextmanager
