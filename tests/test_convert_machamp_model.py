@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import torch
+from predicted_words import predict_words
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 

@@ -14,8 +14,8 @@ from machamp_lite.data.span_schemes import Span as WordSpan
 class TaskResult:
     """The labels of one task for the items of a sentence, its words or the sentence itself.
 
-    ``ranked`` has for each item its best labels with their probabilities. With ``has_heads``, a label is a pair of a
-    head and a relation, and so are the entries of ``ranked``. ``as_value`` converts a label to that of a ``Prediction``.
+    ``ranked`` has the best labels of each item with their probabilities. With ``has_heads``, a label is a pair of a head
+    and a relation, and ``ranked`` has pairs, too. ``as_value`` converts a label to that of a ``Prediction``.
     """
 
     labels: Sequence[Any]

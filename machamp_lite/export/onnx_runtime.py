@@ -203,7 +203,9 @@ class OnnxModel:
         )
         for sentence, by_part in zip(sentences, decoded, strict=True):
             own = [by_part[number] for number in sorted(by_part)]
-            results = {task: self._result(task, [part[task] for part in own]) for task in (dataset.tasks if own else ())}
+            # A sentence without words has no parts.
+            tasks = dataset.tasks if own else ()
+            results = {task: self._result(task, [part[task] for part in own]) for task in tasks}
             yield make_prediction(sentence, columns, results)
 
     def _decode(self, task: str, outputs: Arrays, words: Sequence[str], top_k: int | None) -> _Decoded:

@@ -1,4 +1,4 @@
-"""Predicts the labels of files, records or words, and writes them."""
+"""Predicts the labels of files and records, and writes them."""
 
 import logging
 import os
@@ -23,14 +23,13 @@ from machamp_lite.errors import (
     DataError,
     FaultList,
     OutputError,
-    counted,
     first_items,
     shown_label,
 )
 from machamp_lite.files.streams import DISK_FAULTS, AnyPath, readable
-from machamp_lite.inference.dataset_matching import choose_dataset, describe, matching_dataset
+from machamp_lite.inference.dataset_matching import describe, matching_dataset
 from machamp_lite.inference.decisions import Decision, task_options, with_decision
-from machamp_lite.inference.engine import predict_labels, rank_labels
+from machamp_lite.inference.engine import rank_labels
 from machamp_lite.inference.evaluation import MetricTracker, Scores
 from machamp_lite.inference.file_pairs import check_pairs, scores_path
 from machamp_lite.inference.input_checks import InputChecker
@@ -269,47 +268,6 @@ def _replaced_tasks(config: DatasetConfig) -> set[str]:
         for task, options in config.tasks.items()
         if options.columns() and all(shared.get(column, [task])[-1] != task for column in options.columns())
     }
-
-
-def predict_words(
-    model: Model, sentences: Iterable[Iterable[str]], *, dataset: str | None = None
-) -> list[dict[str, list[Any]]]:
-    """The labels of tokenized sentences (or of the texts of a TSV row) by task.
-
-    Tasks that do not label words or texts (``mlm``, ``tok``) have none. Raises ``DataError`` for a sentence without
-    words, or with another number of texts than the dataset has.
-    """
-    name = choose_dataset(model.config, dataset)
-    config = find_dataset(model.config, name).active()
-    records = []
-    for number, sentence in enumerate(sentences, start=1):
-        if isinstance(sentence, str):
-            raise DataError(f"sentence {number}: found the text '{sentence}', expected a list of words")
-        words = list(sentence)
-        if not words:
-            raise DataError(f"sentence {number}: found no words, expected at least one")
-        if config.sent_idxs is not None and len(words) != len(config.sent_idxs):
-            raise DataError(
-                f"sentence {number}: found {counted(len(words), 'text')}, expected {len(config.sent_idxs)}: the "
-                f"dataset '{name}' has {describe(config)}"
-            )
-        records.append(Record("input", number, [], [[] for _ in words], list(range(len(words))), words))
-    reader = DatasetReader(
-        name=name,
-        config=config,
-        tokenizer=model.tokenizer,
-        vocabularies=model.vocabularies,
-    )
-    pairs = [
-        (number, example)
-        for number, several in enumerate(reader.examples(records, [{} for _ in records]))
-        for example in several
-        if example.input_type in ("words", "subwords")
-    ]
-    predicted: list[dict[str, list[Any]]] = [{} for _ in records]
-    for index, labels in predict_labels(model, [example for _, example in pairs]):
-        predicted[pairs[index][0]] |= labels
-    return predicted
 
 
 def _first(records: Iterable[Record], number: int, faults: FaultList, path: str) -> Iterator[Record]:

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from machamp_lite.acceleration import WITHOUT
-from machamp_lite.acceleration.garbage_collection import freeze_at_exit, freeze_objects, garbage_collection_paused
+from machamp_lite.acceleration.garbage_collection import (
+    freeze_at_exit,
+    freeze_objects,
+    garbage_collection_paused,
+)
 
 
 @pytest.mark.parametrize("error", [None, ValueError])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from predicted_words import predict_words
 from udtools import validator
 
 from machamp_lite.cli import main as cli
@@ -13,7 +14,7 @@ from machamp_lite.config import load_config
 from machamp_lite.decoders.dependency import Dependency
 from machamp_lite.errors import DataError
 from machamp_lite.inference.ensembles import load_predictor as load
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.training.run import build_model, read_data
 

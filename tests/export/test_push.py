@@ -12,6 +12,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 from huggingface_hub import ModelCard
+from predicted_words import predict_words
 
 import machamp_lite
 from machamp_lite.cli import commands
@@ -20,7 +21,6 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.export.card import example_input
 from machamp_lite.export.card_info import CardInfo
 from machamp_lite.inference.ensembles import load_predictor
-from machamp_lite.inference.predictor import predict_words
 from machamp_lite.training.run import train
 
 TREEBANK = """\

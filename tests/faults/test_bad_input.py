@@ -282,7 +282,7 @@ def test_a_sentence_of_ten_thousand_words_is_predicted(here: Path, many_tasks: P
 
 
 def test_parts_are_what_they_would_be_alone(many_tasks: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from machamp_lite.inference.predictor import predict_words
+    from predicted_words import predict_words
 
     model = load_model(many_tasks / "run")
     words = ["dogs", "ran", "home", "."] * 50

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from predicted_words import predict_words
 
 from machamp_lite.cli import commands
 from machamp_lite.cli import main as cli
@@ -33,7 +34,7 @@ from machamp_lite.inference.decision_tuning import (
 )
 from machamp_lite.inference.decisions import Decision, describe_decision, store_options, with_decision
 from machamp_lite.inference.dev_scores import FOLDS, DevScores, DevSentence, dev_scores
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.inference.target_tuning import Target, tune_target
 from machamp_lite.metrics import METRICS
 from machamp_lite.model.multitask_model import Model

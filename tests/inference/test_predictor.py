@@ -16,9 +16,9 @@ from machamp_lite.config import load_config
 from machamp_lite.data.records import read_records
 from machamp_lite.dataloading.example import file_format_of
 from machamp_lite.decoders import decoder_class
-from machamp_lite.errors import ConfigError, DataError
+from machamp_lite.errors import ConfigError
 from machamp_lite.inference.dataset_matching import choose_dataset
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training.data import read_data
@@ -282,12 +282,6 @@ def test_of_tasks_with_one_column_the_last_one_is_written(
     assert [line.split("\t")[2] for line in Path("out").read_text().splitlines()] == ["A", "A"]
 
 
-@pytest.mark.parametrize("texts", [["a dog"], ["a dog", "it ran", "no"]])
-def test_another_number_of_texts_than_the_dataset_has_is_refused(model: Model, texts: list[str]) -> None:
-    with pytest.raises(DataError, match=rf"^sentence 2: found {len(texts)} text.*, expected 2.*'PAIRS'.*columns 0, 1"):
-        predict_words(model, [["he", "she"], texts], dataset="PAIRS")
-
-
 def test_strings_between_labels_need_several_labels(
     run_folder: Path, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -403,26 +397,6 @@ def test_raw_text_becomes_a_treebank(run_folder: Path, here: Path) -> None:
     assert {len(row) for row in rows} == {10}
     assert not Path("out.eval").exists()
     assert cli.predict([str(run_folder), "in", "pairs_out", *flags, "PAIRS"]) == 2
-
-
-def test_words_can_be_predicted_without_a_file(model: Model) -> None:
-    first, second = predict_words(model, [["Who", "ran", "?"], ("dogs",)], dataset="UD")
-    assert [len(first[task]) for task in ("upos", "lemma", "tree", "mood")] == [3, 3, 3, 1]
-    assert len(second["upos"]) == 1
-    assert predict_words(model, [], dataset="UD") == []
-
-
-@pytest.mark.parametrize(
-    ("sentences", "message"),
-    [
-        ([["a"], []], "sentence 2: found no words, expected at least one"),
-        (["Who ran ?"], "sentence 1: found the text 'Who ran ?', expected a list of words"),
-    ],
-)
-def test_sentences_that_are_not_lists_of_words_are_reported(model: Model, sentences: Any, message: str) -> None:
-    with pytest.raises(DataError) as caught:
-        predict_words(model, sentences, dataset="UD")
-    assert caught.value.faults == [message]
 
 
 def edited(change: Callable[[Any], object]) -> Callable[[Path], None]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from predicted_words import predict_words
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.data.records import FileFormat, read_records
 from machamp_lite.decoders.tok import Tok, tag_characters
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training.run import train

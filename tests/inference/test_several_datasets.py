@@ -4,11 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from predicted_words import predict_words
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model
 from machamp_lite.training.run import train

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import torch
 from hidden_states import encode
+from predicted_words import predict_words
 
 from machamp_lite.acceleration import accelerate
 from machamp_lite.config import load_config
 from machamp_lite.config.schema import Config
 from machamp_lite.config.task_types import POOLINGS
 from machamp_lite.inference.ensembles import load_predictor as load
-from machamp_lite.inference.predictor import predict_words
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import save_model
 from machamp_lite.nn import pooling as pooling_module

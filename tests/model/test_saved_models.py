@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from predicted_words import predict_words
 from safetensors.torch import load_file, save_file
 
 from machamp_lite.config import load_config
 from machamp_lite.inference.ensembles import load_predictor as load
-from machamp_lite.inference.predictor import predict_words
 from machamp_lite.model.serialization import save_model
 from machamp_lite.training.run import build_model, read_data
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from predicted_words import predict_words
 
 from machamp_lite.cli import main as cli
 from machamp_lite.config import load_config
@@ -14,7 +15,7 @@ from machamp_lite.errors import ConfigError
 from machamp_lite.inference.decision_tuning import tunable_tasks
 from machamp_lite.inference.ensembles import load_predictor as load
 from machamp_lite.inference.evaluation import evaluate
-from machamp_lite.inference.predictor import predict_file, predict_words
+from machamp_lite.inference.predictor import predict_file
 from machamp_lite.model.serialization import save_model
 from machamp_lite.training.run import build_model, read_data, train
 
