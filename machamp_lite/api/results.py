@@ -14,7 +14,7 @@ from machamp_lite.data.span_schemes import Span as WordSpan
 class TaskResult:
     """The labels of one task for the items of a sentence, its words or the sentence itself.
 
-    ``ranked`` has the best labels of each item with their probabilities. With ``has_heads``, a label is a pair of a head
+    ``ranked`` has the best labels of each item with their probabilities. With ``has_heads``, labels are pairs of a head
     and a relation, and ``ranked`` has pairs, too. ``as_value`` converts a label to that of a ``Prediction``.
     """
 

@@ -26,34 +26,31 @@ class Model(Protocol):
 
 
 class Workers:
-    """Predicts batches of several models, in a thread or in processes.
+    """Predicts batches, of which ``number`` at the same time for each model.
 
-    One worker is a thread per model, in which the libraries use all cores. Several are processes with one core each,
-    forked so that they share the weights; they need Linux and models on the CPU. A process that is killed, for example
-    because the memory is full, is replaced.
+    One is a thread, in which the libraries use all cores. More are processes with one core each, forked, so that they
+    have the weights in common; they need Linux and models on the CPU. A process that was killed, for want of memory for
+    example, is replaced.
     """
 
-    def __init__(self, models: Mapping[str, Model], num_workers: int) -> None:
-        self._models, self._num_workers = dict(models), num_workers
+    def __init__(self, models: Mapping[str, Model], number: int) -> None:
+        self._models, self.number = dict(models), number
         self._executor = self._start()
 
     def _start(self) -> Executor:
-        if self._num_workers == 1:
+        if self.number == 1:
             return ThreadPoolExecutor(len(self._models), thread_name_prefix="predict")
         executor = ProcessPoolExecutor(
-            self._num_workers,
-            mp_context=get_context("fork"),
-            initializer=_initialize,
-            initargs=(self._models, os.getpid()),
+            self.number, mp_context=get_context("fork"), initializer=_begin, initargs=(self._models, os.getpid())
         )
-        # The first call forks all of them: now, while no client is connected.
+        # All are forked by the first call: now, while no client is connected.
         executor.submit(os.getpid).result()
         return executor
 
     async def predict(self, name: str, kind: Hashable, parts: Sequence[Sequence[Any]]) -> list[Any]:
         """For each part of a batch its results, or its error; one that cannot be predicted does not fail the others."""
         executor, loop = self._executor, asyncio.get_running_loop()
-        predict = self._models[name].predict if self._num_workers == 1 else partial(_predict, name)
+        predict = self._models[name].predict if self.number == 1 else partial(_predict, name)
         try:
             return await loop.run_in_executor(executor, _outcomes, predict, kind, parts)
         except BrokenExecutor:
@@ -72,7 +69,7 @@ class Workers:
 _forked: dict[str, Model] = {}
 
 
-def _initialize(models: Mapping[str, Model], parent: int) -> None:
+def _begin(models: Mapping[str, Model], parent: int) -> None:
     """Prepares a process that was forked from the server."""
     import torch
 
