@@ -33,9 +33,9 @@ def shown(is_shown: bool = True) -> Iterator[None]:
 def bar(
     description: str, *, total: int | None = None, unit: str = "sentences", is_shown: bool | None = None
 ) -> Iterator[Callable[[int], Any]]:
-    """A bar that the yielded function advances by a number of items. It is removed at the end.
+    """A bar that the yielded function advances by a number of items; at the end, it is removed.
 
-    By default it is shown if bars are.
+    ``is_shown`` overrides whether bars are shown.
     """
     bar_format = _COUNT if total is None else _SHARE
     opened = open_bar(description, is_shown=is_shown, total=total, unit=unit, bar_format=bar_format)
@@ -48,7 +48,7 @@ def bar(
 def track(
     items: Iterator[T], description: str, *, total: int | None = None, is_shown: bool | None = None
 ) -> Iterator[T]:
-    """The items, with a bar that counts them, by default if bars are shown; without a bar, it costs nothing."""
+    """The items, with a bar that counts them; without one, at no cost. ``is_shown`` overrides whether bars are shown."""
     is_shown = _is_shown if is_shown is None else is_shown
     return _track(items, description, total) if is_shown else items
 
@@ -62,7 +62,7 @@ def _track(items: Iterator[T], description: str, total: int | None) -> Iterator[
 
 
 def open_bar(description: str, *, is_shown: bool | None = None, **options: Any) -> Any | None:
-    """A bar of tqdm with these options, for ``close_bar``; None if it is not shown, by default as other bars."""
+    """A bar of tqdm with these options, for ``close_bar``; None if bars are not shown, which ``is_shown`` overrides."""
     if not (_is_shown if is_shown is None else is_shown):
         return None
     # Imported here because a fast answer to a wrong flag needs no bar.

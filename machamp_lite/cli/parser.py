@@ -9,7 +9,7 @@ from typing import NoReturn
 import machamp_lite
 from machamp_lite.errors import LONGEST_REASON, ConfigError, nearest, shorten
 
-# The flag that is meant by the names of configs alone.
+# The flag that is missing before the names of configs.
 _CONFIGS = "--dataset_configs"
 # argparse's message.
 _NO_NUMBER = re.compile(r"argument (--\w+): invalid (int|float) value: ('.*')", re.DOTALL)

@@ -48,7 +48,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
 
 
 def stop_with_parent() -> None:
-    """Stops this process when standard input ends: a pipe from its parent, which even SIGKILL closes."""
+    """Stops this process when its parent ends: standard input is a pipe from it, which ends even after SIGKILL."""
 
     def wait() -> None:
         # Not sys.stdin, whose lock a thread must not hold when Python exits.

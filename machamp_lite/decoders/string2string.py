@@ -39,7 +39,7 @@ class String2String(LabelDecoder):
         every = (word for words in sentences for word in words)
         scripts = self.vocabulary.labels
         ranked = [
-            # Few of the scripts are read.
+            # A generator, because only the first scripts are read.
             rank_edited(word, ((scripts[i], float(p)) for i, p in zip(*row, strict=True)), first=first, top_n=top_n)
             for word, first, *row in zip(every, best, ids, probabilities, strict=True)
         ]

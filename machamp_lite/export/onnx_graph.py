@@ -20,9 +20,9 @@ from machamp_lite.model.encoder import Source
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.nn.pooling import Pooling
 
-# ONNX Runtime reads it since 1.14 (2023).
+# Supported by ONNX Runtime from 1.14 (2023).
 OPSET = 18
-# Protocol buffers end at 2 GiB; some of it is for the graph itself.
+# A protocol buffer has at most 2 GiB; some of it is for the graph itself.
 _MAX_FILE_BYTES = 2**31 - 2**27
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-# The numbers of ``tree_marginals.py``.
+# The same values as in ``tree_marginals.py``.
 _MARGIN, _INFINITE, _NO_ARC = 40.0, 1e6, -1e30
 
 
