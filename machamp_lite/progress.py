@@ -48,7 +48,7 @@ def bar(
 def track(
     items: Iterator[T], description: str, *, total: int | None = None, is_shown: bool | None = None
 ) -> Iterator[T]:
-    """The items, with a bar that counts them; without one, at no cost. ``is_shown`` overrides whether bars are shown."""
+    """The items, with a bar that counts them (else at no cost); ``is_shown`` overrides whether bars are shown."""
     is_shown = _is_shown if is_shown is None else is_shown
     return _track(items, description, total) if is_shown else items
 
