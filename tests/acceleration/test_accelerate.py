@@ -128,7 +128,7 @@ def test_acceleration_draws_no_random_numbers(build: Build) -> None:
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_only_runs_and_commands_import_acceleration() -> None:
+def test_only_runs_commands_and_loading_import_acceleration() -> None:
     package = Path(machamp_lite.__file__).parent
     importing = {
         str(path.relative_to(package))
@@ -137,6 +137,7 @@ def test_only_runs_and_commands_import_acceleration() -> None:
         and path.parent.name not in ("acceleration", "cli")
     }
     assert importing == {
+        "api/loading.py",
         "inference/ensembles.py",
         "training/cross_validation.py",
         "training/run.py",
