@@ -10,6 +10,7 @@ from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
+from machamp_lite.acceleration.allocator import limit_onednn_primitives
 from machamp_lite.acceleration.garbage_collection import freeze_objects
 from machamp_lite.cli.arguments import LARGEST_NUMBER
 from machamp_lite.cli.device import HELP as DEVICE_HELP
@@ -132,6 +133,8 @@ def _read_token(name: str) -> str:
 
 
 def _serve(flags: argparse.Namespace) -> int:
+    # As in prediction; a thousand take a hundred megabytes.
+    limit_onednn_primitives(64)
     set_up_logging()
     if missing := [name for name in REQUIRED if find_spec(name) is None]:
         raise ConfigError(missing_packages_line("serve", missing, extra="serve"))

@@ -61,8 +61,9 @@ class Workers:
             return [lost for _ in parts]
 
     def stop(self) -> None:
-        """Ends the thread or the processes after their current batches."""
-        self._executor.shutdown(wait=False)
+        """Ends the threads or the processes after their current batches."""
+        # Without waiting, Python's own end of a pool of processes sometimes writes to a pipe that is closed.
+        self._executor.shutdown(wait=self.number > 1)
 
 
 # The models of a process that was forked.
