@@ -57,15 +57,17 @@ def check_input(given: Any, number: int) -> Input:
 def check_sizes(**sizes: Any) -> None:
     """Raises ``ConfigError`` for an argument that is neither a number above 0 nor None."""
     for name, number in sizes.items():
-        if number is not None and (not isinstance(number, int) or number < 1):
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
             raise ConfigError(f"{name}: found {number!r}, expected a number above 0, or None")
 
 
 def choose_tasks(tasks: Mapping[str, T], names: Collection[str] | None) -> dict[str, T]:
-    """Some of the tasks, by default all; raises ``ConfigError`` for an unknown one."""
+    """Some of the tasks, by default all; raises ``ConfigError`` for an unknown one, and for none."""
     if names is None:
         return dict(tasks)
     names = [names] if isinstance(names, str) else names
+    if not isinstance(names, Collection) or not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"tasks: found {shorten(repr(names)) if names else 'none'}, expected names of tasks")
     unknown = [name for name in names if name not in tasks]
     if unknown:
         raise ConfigError(f"tasks: unknown task '{name}'{did_you_mean(name, tasks)}" for name in unknown)

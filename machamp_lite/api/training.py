@@ -61,9 +61,12 @@ def train(
         if not isinstance(callback, Callback):
             raise ConfigError(f"callbacks: found {shorten(repr(callback))}, expected objects of machamp_lite.Callback")
     if isinstance(config, Config):
-        given = {"params": params, "overrides": overrides or None, "seed": seed}
-        if faults := [f"{name}: has no effect on a Config; give it to load_config" for name in given if given[name]]:
+        options = {"params": params, "overrides": overrides or None, "seed": seed}
+        given = [name for name, value in options.items() if value is not None]
+        if faults := [f"{name}: has no effect on a Config; give it to load_config" for name in given]:
             raise ConfigError(faults)
+    if resume and overwrite:
+        raise ConfigError("overwrite: found together with resume, expected one of them")
     with named_arguments():
         name = device_name(device)
         if resume and (fault := resume_fault(folder)):

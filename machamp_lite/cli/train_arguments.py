@@ -199,7 +199,7 @@ def _check_resume_flags(flags: argparse.Namespace) -> None:
     """Raises ``ConfigError`` for a flag that would change the config of a resumed run."""
     configs = ("dataset_configs", "parameters_config", "overrides", "seed", "precision")
     groups = ("sequential", "seeds", "folds", "fold_by")
-    for name in (*configs, "check", "name", "model_dir", "retrain", *groups):
+    for name in (*configs, "check", "name", "model_dir", "retrain", "overwrite", *groups):
         if getattr(flags, name) not in (None, [], False):
             flag = "set" if name == "overrides" else name
             raise ConfigError(

@@ -89,12 +89,15 @@ class PredictionServer:
             predict, watch = partial(workers.predict, name), partial(self.metrics.add_batch, name)
             self._batchers[name] = Batcher(predict, self._num_workers, limits=self.limits, watch=watch)
         tasks = [asyncio.create_task(batcher.run()) for batcher in self._batchers.values()]
-        yield
-        self._batchers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        workers.stop()
+        try:
+            yield
+        finally:
+            # Also if a second Ctrl-C ends the server at once.
+            self._batchers.clear()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            workers.stop()
 
     def _routes(self) -> list[Route]:
         """All paths; those that show nothing of the models or of requests need no token."""
@@ -177,7 +180,9 @@ class PredictionServer:
         # In a thread, because large files take a while.
         dataset, records = await asyncio.to_thread(model.read_file, body, query.dataset)
         kind, items = ConlluKind(dataset, query.topn), record_items(records, self.limits)
-        return PlainTextResponse(model.write_file(dataset, await self._run(request, model, kind, items)))
+        predicted = iter(await self._run(request, model, kind, items))
+        written = [next(predicted) if record.rows else record for record in records]
+        return PlainTextResponse(model.write_file(dataset, written))
 
     def _model(self, name: str | None) -> ServedModel:
         """The model with this name, or the only one."""

@@ -118,9 +118,9 @@ def input_items(body: PredictBody, limits: Limits) -> list[Item]:
 
 
 def record_items(records: Sequence[Record], limits: Limits) -> list[Item]:
-    """The sentences of a file; raises ``RefusedError`` if they are too much."""
-    items = [Item(record, sum(map(count_words, record.words))) for record in records]
-    _check_size([item for item in items if item.value.rows], limits)
+    """The sentences of a file, without its empty lines; raises ``RefusedError`` if they are too much."""
+    items = [Item(record, sum(map(count_words, record.words))) for record in records if record.rows]
+    _check_size(items, limits)
     return items
 
 

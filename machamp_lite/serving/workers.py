@@ -28,42 +28,71 @@ class Model(Protocol):
 class Workers:
     """Predicts batches, of which ``number`` at the same time for each model.
 
-    One is a thread, in which the libraries use all cores. More are processes with one core each, forked, so that they
-    have the weights in common; they need Linux and models on the CPU. A process that was killed, for want of memory for
-    example, is replaced.
+    One is a thread per model, in which the libraries use all cores. More are processes with one core each, forked, so
+    that they have the weights in common; they need Linux and models on the CPU. A process that was killed, for want of
+    memory for example, is replaced, and the others notice nothing.
     """
 
     def __init__(self, models: Mapping[str, Model], number: int) -> None:
         self._models, self.number = dict(models), number
-        self._executor = self._start()
+        # Each has one thread or process: a pool of processes ends all of them if one was killed. None is a killed one.
+        self._idle: asyncio.Queue[Executor | None] = asyncio.Queue()
+        for _ in range(len(models) if number == 1 else number):
+            self._idle.put_nowait(self._start())
 
     def _start(self) -> Executor:
         if self.number == 1:
-            return ThreadPoolExecutor(len(self._models), thread_name_prefix="predict")
+            return ThreadPoolExecutor(1, thread_name_prefix="predict")
         executor = ProcessPoolExecutor(
-            self.number, mp_context=get_context("fork"), initializer=_begin, initargs=(self._models, os.getpid())
+            1, mp_context=get_context("fork"), initializer=_begin, initargs=(self._models, os.getpid())
         )
-        # All are forked by the first call: now, while no client is connected.
-        executor.submit(os.getpid).result()
+        # It is forked by the first call: now, not when a client waits.
+        executor.submit(os.getpid)
         return executor
 
     async def predict(self, name: str, kind: Hashable, parts: Sequence[Sequence[Any]]) -> list[Any]:
-        """For each part of a batch its results, or its error; one that cannot be predicted does not fail the others."""
-        executor, loop = self._executor, asyncio.get_running_loop()
+        """For each part of a batch its results, or its error; one that cannot be predicted does not fail the others.
+
+        If the process was killed, it may have been by one of the parts: each is predicted again alone.
+        """
+        if (outcomes := await self._predict(name, kind, parts)) is not None:
+            return outcomes
+        again = [await self._predict(name, kind, [part]) for part in parts]
+        lost = RefusedError(503, "server: the process that predicted was killed; try again", {"Retry-After": "1"})
+        return [lost if one is None else one[0] for one in again]
+
+    async def _predict(self, name: str, kind: Hashable, parts: Sequence[Sequence[Any]]) -> list[Any] | None:
+        """The outcome of each part, None if the process was killed."""
         predict = self._models[name].predict if self.number == 1 else partial(_predict, name)
+        executor, loop = await self._idle.get(), asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(executor, _outcomes, predict, kind, parts)
+            executor = executor or self._start()
+            try:
+                outcomes = loop.run_in_executor(executor, _outcomes, predict, kind, parts)
+            except BrokenExecutor:
+                # It was killed while it had nothing to do.
+                executor = self._start()
+                outcomes = loop.run_in_executor(executor, _outcomes, predict, kind, parts)
+            return await outcomes
         except BrokenExecutor:
-            if executor is self._executor:
-                logger.error("--workers: a process that predicted was killed; it is started again")
-                self._executor = self._start()
-            lost = RefusedError(503, "server: the process that predicted was killed; try again", {"Retry-After": "1"})
-            return [lost for _ in parts]
+            logger.error("--workers: a process that predicted was killed; another is started")
+            executor = None
+            return None
+        except OSError as error:
+            logger.error("--workers: no process can be started (%s)", error)
+            return None
+        except Exception as error:
+            # For example a result that cannot be sent to another process.
+            return [refusal_of(error) for _ in parts]
+        finally:
+            self._idle.put_nowait(executor)
 
     def stop(self) -> None:
-        """Ends the threads or the processes after their current batches."""
-        # Without waiting, Python's own end of a pool of processes sometimes writes to a pipe that is closed.
-        self._executor.shutdown(wait=self.number > 1)
+        """Ends the threads or processes after their current batches, whose results are not read."""
+        while not self._idle.empty():
+            if (executor := self._idle.get_nowait()) is not None:
+                # Without waiting, Python's own end of a pool of processes sometimes writes to a pipe that is closed.
+                executor.shutdown(wait=self.number > 1)
 
 
 # The models of a process that was forked.

@@ -119,8 +119,10 @@ def test_errors_name_arguments(datasets: Configs, params: dict[str, Any], tmp_pa
     assert fault(retrain="nowhere").startswith("nowhere")
     config = machamp_lite.load_config(datasets, params=params)
     assert fault(config) == "params: has no effect on a Config; give it to load_config"
+    assert fault(config, params=None, seed=0) == "seed: has no effect on a Config; give it to load_config"
     assert fault("missing.json").startswith("missing.json")
     assert fault(resume=True)
+    assert fault(resume=True, overwrite=True) == "overwrite: found together with resume, expected one of them"
 
 
 def test_a_group_that_is_not_finished_is_resumed_by_an_argument(tmp_path: Path) -> None:

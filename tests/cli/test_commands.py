@@ -360,6 +360,13 @@ def test_every_wrong_flag_of_train_is_one_line_and_ends_with_2(
     assert output.out == ""
 
 
+def test_a_run_is_either_resumed_or_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.train(["--resume", "run", "--overwrite"]) == 2
+    assert capsys.readouterr().err == (
+        "--overwrite: a resumed run keeps its config, expected no such flag with --resume\n"
+    )
+
+
 def test_a_dataset_config_and_params_that_are_swapped_are_reported(
     arguments: list[str], tiny_params: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

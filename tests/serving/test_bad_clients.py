@@ -1,8 +1,10 @@
 """Clients that send too much, too slowly or nothing, or that go away, are refused; the others notice nothing."""
 
+import contextlib
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from live_server import LiveServer, MadeUpModel, serving, together, wait_until
@@ -10,7 +12,15 @@ from live_server import LiveServer, MadeUpModel, serving, together, wait_until
 TIMEOUT = 0.4
 HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 BODY = '{"text": "a"}'
+LARGE = 2**24
 WAITING = 'machamp_lite_queue_sentences{model="upper"}'
+
+
+class Large(MadeUpModel):
+    """Its predictions do not fit in the buffers of a connection."""
+
+    def predict(self, kind: Any, items: Sequence[Any]) -> list[str]:
+        return [f'"{"x" * LARGE}"' for _ in items]
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +116,49 @@ def test_headers_that_never_end_are_cut(server: LiveServer) -> None:
             connection.sendall(b"X-More: " + b"x" * 10_000 + b"\r\n")
 
 
+def test_trailers_that_never_end_are_cut() -> None:
+    sent, line = 0, b"X-More: " + b"x" * 10_000 + b"\r\n"
+    with serving(MadeUpModel()) as server, server.connect() as connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        connection.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n".encode())
+        while sent < 100 * 2**20:
+            connection.sendall(line)
+            sent += len(line)
+    assert sent < 50 * 2**20
+
+
+def test_a_request_that_begins_in_the_same_packet_as_a_large_body_is_answered(patient: LiveServer) -> None:
+    with patient.connect() as connection:
+        first, second = request(BODY + " " * 40_000), request()
+        connection.sendall(first + second[:30])
+        answer = connection.recv(2**16)
+        connection.sendall(second[30:])
+        while answer.count(b"HTTP/1.1 200 ") < 2:
+            answer += connection.recv(2**16)
+
+
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+@pytest.mark.parametrize("is_split", [False, True], ids=["at once", "in parts"])
+def test_an_upgrade_that_is_offered_is_ignored(patient: LiveServer, offer: str, is_split: bool) -> None:
+    head = f"{HEAD}Content-Length: {len(BODY)}\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {offer}\r\n\r\n"
+    with patient.connect() as connection:
+        answer, number = b"", 0
+        for part in [head, BODY] * 2 if is_split else [(head + BODY) * 2]:
+            connection.sendall(part.encode())
+            number += part.count(BODY)
+            while answer.count(b'"labels"') < number:
+                answer += connection.recv(2**16)
+    assert answer.count(b"HTTP/1.1 200 ") == 2
+
+
+def test_a_client_that_asks_on_without_reading_is_disconnected() -> None:
+    with serving(Large(), timeout=TIMEOUT, max_wait_ms=0) as server, server.connect() as connection:
+        connection.sendall(request())
+        wait_until(lambda: server.metric('machamp_lite_requests_total{path="/predict",status="200"}') == 1)
+        connection.sendall(request())
+        time.sleep(2 * TIMEOUT)
+        assert len(received(connection)) < LARGE
+
+
 def test_a_slow_body_is_refused(server: LiveServer) -> None:
     with server.connect() as connection:
         connection.sendall(f"{HEAD}Content-Length: 500\r\n\r\n".encode())
@@ -120,9 +173,21 @@ def test_a_slow_body_is_refused(server: LiveServer) -> None:
     assert answer.startswith("HTTP/1.1 408 ") and "has not arrived after 0.4 seconds (--timeout)" in answer
 
 
-def test_what_is_no_http_is_refused(server: LiveServer) -> None:
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\x16\x03\x01\x02\x00\x01" + b"\x00" * 100,
+        b"CONNECT example.org:80 HTTP/1.1",
+        b"PRI * HTTP/2.0\r\n\r\nSM",
+        b"GET /h\xff HTTP/1.1",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2",
+        b"POST /predict HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked",
+    ],
+    ids=["TLS", "a tunnel", "HTTP/2", "bytes in a path", "two lengths", "a length and chunks"],
+)
+def test_what_is_no_http_is_refused(server: LiveServer, message: bytes) -> None:
     with server.connect() as connection:
-        connection.sendall(b"\x16\x03\x01\x02\x00\x01" + b"\x00" * 100 + b"\r\n\r\n")
+        connection.sendall(message + b"\r\n\r\n")
         assert received(connection).startswith("HTTP/1.1 400 ")
 
 

@@ -9,6 +9,7 @@ from live_server import LiveServer, serving, together
 
 import machamp_lite
 from machamp_lite.errors import ConfigError
+from machamp_lite.serving.limits import Limits
 from machamp_lite.serving.served_model import ServedModel, model_names
 
 SENTENCES = [["Anna", "reads", "books", "."], ["Run"], ["The", "old", "dogs", "sleep", "."], ["Who", "ran", "?"]]
@@ -94,11 +95,19 @@ def test_a_tsv_comes_back_with_labels(server: LiveServer) -> None:
     assert status == 200 and found.split("\t")[2].strip() in ("yes", "no")
 
 
+def test_empty_lines_are_no_sentences_that_wait(server: LiveServer) -> None:
+    empty = "\n" * (2 * Limits().max_queue)
+    status, found, _ = server.ask("POST", "/predict/conllu?model=pairs", f"{empty}a\tb\t_\n{empty}")
+    assert status == 200
+    assert found.startswith(f"{empty}a\tb\t") and found.endswith(f"\n{empty}")
+
+
 @pytest.mark.parametrize(
     ("path", "body", "start"),
     [
         ("", {"model": "words", "text": "a", "dataset": "WORD"}, "dataset: "),
         ("", {"model": "words", "text": "a", "tasks": ["upo"]}, "tasks: unknown task 'upo'; did you mean 'upos'?"),
+        ("", {"model": "words", "text": "a", "tasks": []}, "tasks: found none, expected names of tasks"),
         ("", {"model": "pairs", "text": "a"}, "dataset: found no dataset that reads an input such as the first one"),
         (
             "",

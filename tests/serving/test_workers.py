@@ -6,27 +6,35 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import active_children
 from typing import Any
 
 import pytest
 from live_server import LiveServer, MadeUpModel, serving, together, wait_until
 
+from machamp_lite.errors import OutputError
+from machamp_lite.serving.app import make_app
+from machamp_lite.serving.limits import Limits
 from machamp_lite.serving.refusals import RefusedError
+from machamp_lite.serving.server import bind, run
 from machamp_lite.serving.workers import Workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="several workers need Linux")
 
 
 class Reporting:
-    """Predicts the number of its process; ends it for "DIE"."""
+    """Predicts the number of its process; waits for SLEEP, ends it for DIE, and predicts what is no data for LOCAL."""
 
-    def predict(self, kind: Any, items: Any) -> list[int]:
+    def predict(self, kind: Any, items: Any) -> list[Any]:
+        if "SLEEP" in items:
+            time.sleep(0.3)
         if "DIE" in items:
             os.kill(os.getpid(), signal.SIGKILL)
-        return [os.getpid() for _ in items]
+        return [(lambda: None) if item == "LOCAL" else os.getpid() for item in items]
 
 
 @dataclass
@@ -59,22 +67,84 @@ def test_errors_of_a_process_are_answered(server: LiveServer, text: str, status:
     assert [one[0] for one in found] == [status, 200, 200, 200]
 
 
-def test_batches_are_predicted_by_other_processes_and_a_killed_one_is_replaced() -> None:
+def check(test: Callable[[Workers], Awaitable[None]]) -> None:
+    """Runs a test with two processes, which end with it."""
+    others = set(active_children())
+
     async def run() -> None:
         workers = Workers({"m": Reporting()}, 2)
         try:
-            first = await workers.predict("m", "kind", [["a", "b"]])
-            assert first[0][0] == first[0][1] != os.getpid()
-            lost, also_lost = await asyncio.gather(
-                workers.predict("m", "kind", [["DIE"], ["a"]]), workers.predict("m", "kind", [["DIE"]])
-            )
-            assert [one.status for one in lost + also_lost if isinstance(one, RefusedError)] == [503] * 3
-            again = await workers.predict("m", "kind", [["a"], ["b"]])
-            assert again[0] == again[1] != first[0][:1]
+            await asyncio.wait_for(test(workers), 30)
         finally:
             workers.stop()
 
     asyncio.run(run())
+    wait_until(lambda: set(active_children()) <= others)
+
+
+def test_a_killed_process_loses_only_what_killed_it() -> None:
+    async def test(workers: Workers) -> None:
+        slow = asyncio.create_task(workers.predict("m", "kind", [["SLEEP", "a"]]))
+        lost, again = await workers.predict("m", "kind", [["a", "DIE"], ["a"]])
+        assert isinstance(lost, RefusedError) and lost.status == 503
+        (found,) = await slow
+        assert found[0] == found[1] and os.getpid() not in (found[0], again[0])
+
+    check(test)
+
+
+def test_processes_that_were_killed_while_idle_are_replaced() -> None:
+    async def test(workers: Workers) -> None:
+        before = await asyncio.gather(*(workers.predict("m", "kind", [["SLEEP"]]) for _ in range(2)))
+        for ((number,),) in before:
+            os.kill(number, signal.SIGKILL)
+        after = await asyncio.gather(*(workers.predict("m", "kind", [["SLEEP"]]) for _ in range(2)))
+        assert len({number for ((number,),) in before + after}) == 4
+
+    check(test)
+
+
+def test_a_process_that_cannot_be_replaced_now_is_replaced_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise BlockingIOError("no more processes")
+
+    async def test(workers: Workers) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fork", fail)
+            for item in ("DIE", "a"):
+                (lost,) = await workers.predict("m", "kind", [[item]])
+                assert isinstance(lost, RefusedError) and lost.status == 503
+        for _ in range(3):
+            ((number,),) = await workers.predict("m", "kind", [["a"]])
+            assert number != os.getpid()
+
+    check(test)
+
+
+def test_results_that_cannot_be_sent_are_an_error_of_their_batch() -> None:
+    async def test(workers: Workers) -> None:
+        (lost,) = await workers.predict("m", "kind", [["LOCAL"]])
+        assert isinstance(lost, RefusedError) and lost.status == 500
+        assert not isinstance((await workers.predict("m", "kind", [["a"]]))[0], RefusedError)
+
+    check(test)
+
+
+def test_a_server_without_processes_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise BlockingIOError("no more processes")
+
+    limits, started = Limits(), list[bool]()
+    monkeypatch.setattr(os, "fork", fail)
+    with bind("127.0.0.1", 0) as bound, pytest.raises(OutputError, match="cannot start"):
+        run(
+            make_app([MadeUpModel()], limits=limits, workers=2),
+            bound,
+            limits=limits,
+            signals=lambda handler: nullcontext(),
+            on_start=lambda: started.append(True),
+        )
+    assert not started
 
 
 def test_processes_end_with_a_server_that_is_killed() -> None:
