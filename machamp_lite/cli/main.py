@@ -120,8 +120,6 @@ def _load_configs(flags: argparse.Namespace) -> "list[Config]":
     from machamp_lite.config.loading import load_config, load_sequence
     from machamp_lite.model.model_folder import find_model_folder
 
-    if flags.retrain:
-        find_model_folder(flags.retrain)
     options = {
         "parameters_config": flags.parameters_config,
         "overrides": flags.overrides,
@@ -133,6 +131,8 @@ def _load_configs(flags: argparse.Namespace) -> "list[Config]":
         configs = [load_config(flags.dataset_configs, **options)]
     if flags.retrain and configs[0].params.reset_transformer_model:
         raise ConfigError("--retrain: found reset_transformer_model true, expected false with this flag")
+    if flags.retrain:
+        find_model_folder(flags.retrain)
     return configs
 
 

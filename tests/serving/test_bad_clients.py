@@ -118,7 +118,8 @@ def test_headers_that_never_end_are_cut(server: LiveServer) -> None:
 
 def test_trailers_that_never_end_are_cut() -> None:
     sent, line = 0, b"X-More: " + b"x" * 10_000 + b"\r\n"
-    with serving(MadeUpModel()) as server, server.connect() as connection, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    cut = contextlib.suppress(BrokenPipeError, ConnectionResetError)
+    with serving(MadeUpModel()) as server, server.connect() as connection, cut:
         connection.sendall(f"{HEAD}Transfer-Encoding: chunked\r\n\r\n{len(BODY):x}\r\n{BODY}\r\n0\r\n".encode())
         while sent < 100 * 2**20:
             connection.sendall(line)
