@@ -17,7 +17,7 @@ import pytest
 from live_server import LiveServer, MadeUpModel, serving, together, wait_until
 
 from machamp_lite.errors import OutputError
-from machamp_lite.serving.app import make_app
+from machamp_lite.serving.app import PredictionServer
 from machamp_lite.serving.limits import Limits
 from machamp_lite.serving.refusals import RefusedError
 from machamp_lite.serving.server import bind, run
@@ -138,7 +138,7 @@ def test_a_server_without_processes_does_not_start(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(os, "fork", fail)
     with bind("127.0.0.1", 0) as bound, pytest.raises(OutputError, match="cannot start"):
         run(
-            make_app([MadeUpModel()], limits=limits, workers=2),
+            PredictionServer([MadeUpModel()], limits=limits, workers=2).app(),
             bound,
             limits=limits,
             signals=lambda handler: nullcontext(),
