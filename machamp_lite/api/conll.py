@@ -1,5 +1,6 @@
 """Predictions as lines with columns: CoNLL-U, or the columns with which a model was trained."""
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from machamp_lite.api.prediction import Prediction
 
 _COLUMNS, _FORM = 10, 1
+# They would begin another column or line.
+_BREAKS = re.compile(r"[\t\r\n]+")
 
 
 def as_text(label: Any) -> str:
@@ -29,7 +32,7 @@ def to_conllu(prediction: "Prediction") -> str:
     if not prediction.tokens:
         raise ConfigError("to_conllu: found a prediction without words, expected one with words")
     is_conllu = prediction.columns.inputs == (_FORM,)
-    rows = [[str(number), token.text, *[EMPTY] * (_COLUMNS - 2)] for number, token in enumerate(prediction.tokens, 1)]
+    rows = [[str(number), _cell(word), *[EMPTY] * (_COLUMNS - 2)] for number, word in enumerate(prediction.words, 1)]
     misc = _space_after(prediction)
     for task, columns in prediction.columns.words.items():
         cells = _cells(prediction, task)
@@ -84,7 +87,11 @@ def _cells(prediction: "Prediction", task: str) -> list[Sequence[str]]:
 
 def _fill(rows: list[list[str]], column: int, values: Sequence[str]) -> None:
     for row, value in zip(rows, values, strict=True):
-        row[column] = value
+        row[column] = _cell(value)
+
+
+def _cell(text: str) -> str:
+    return _BREAKS.sub(" ", text) if text.strip() else EMPTY
 
 
 def _space_after(prediction: "Prediction") -> list[list[str]]:
@@ -100,7 +107,7 @@ def _comments(prediction: "Prediction") -> Iterator[str]:
     yield f"# text = {' '.join(prediction.text.split())}"
     for task, columns in prediction.columns.texts.items():
         if not columns and task in prediction.labels:
-            yield f"# {task} = {as_text(prediction.labels[task])}"
+            yield f"# {task} = {_cell(as_text(prediction.labels[task]))}"
 
 
 def _lines(prediction: "Prediction", rows: Sequence[Sequence[str]]) -> str:

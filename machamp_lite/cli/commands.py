@@ -88,7 +88,7 @@ def _help(name: str, prog: str) -> int:
         print(f"machamp_lite {machamp_lite.__version__}")
         return 0
     if name not in ("--help", "-h", "help"):
-        raise ConfigError(f"{prog}: unknown command '{name}'{did_you_mean(name, COMMANDS)}")
+        raise ConfigError(f"{prog}: unknown command '{name}'{did_you_mean(name, [*COMMANDS, '--version'])}")
     rows = "\n".join(f"  {name:<16}{command.summary}" for name, command in COMMANDS.items())
     print(f"usage: {prog} [--version] COMMAND ...\n\n{rows}\n\n{prog} COMMAND --help describes a command.")
     return 0

@@ -30,7 +30,7 @@ def completion_parser(prog: str) -> Parser:
             "fish > ~/.config/fish/completions/machamp-lite.fish",
         ],
     )
-    parser.add_argument("shell", choices=SHELLS, help="the shell")
+    parser.add_argument("shell", choices=SHELLS, metavar="|".join(SHELLS), help="the shell")
     return parser
 
 

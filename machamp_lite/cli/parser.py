@@ -96,7 +96,9 @@ class Parser(argparse.ArgumentParser):
         if name in self._removed:
             raise ConfigError(f"{given}: is not a flag of {self.prog}: {self._removed[name]}")
         if not matches:
-            self.error(f"unknown flag {given}{nearest(name, flags)}")
+            # First those that are not only for users of MaChAmp.
+            shown = [next(flag for flag in action.option_strings if flag in flags) for action in flags.values()]
+            self.error(f"unknown flag {given}{nearest(name, shown) or nearest(name, flags)}")
         if len({id(flags[flag]) for flag in matches}) > 1:
             self.error(f"{given} could be {' or '.join(matches)}")
         return f"{matches[0]}{equals}{value}"

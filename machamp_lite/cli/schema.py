@@ -20,7 +20,7 @@ def schema_parser(prog: str) -> Parser:
         removed={},
         examples=["datasets > dataset.schema.json"],
     )
-    parser.add_argument("kind", choices=list(SCHEMAS), help="the kind of config")
+    parser.add_argument("kind", choices=list(SCHEMAS), metavar="|".join(SCHEMAS), help="the kind of config")
     return parser
 
 

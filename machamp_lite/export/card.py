@@ -1,6 +1,7 @@
 """The model card: README.md in the format of the Hugging Face hub, written from the files of a run."""
 
 import json
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -242,10 +243,12 @@ def _limits(config: Config, labels: Mapping[str, Any], run: RunResults | None) -
 def _use(config: Config, name: str) -> Iterator[str]:
     dataset, options = next(iter(config.datasets.items()))
     example = example_input(1 if options.sent_idxs is None else len(options.sent_idxs))
-    argument = f', dataset="{dataset}"' if len(config.datasets) > 1 else ""
+    argument, flag = "", ""
+    if len(config.datasets) > 1:
+        argument, flag = f", dataset={dataset!r}", f" --dataset {shlex.quote(dataset)}"
     yield f"""```bash
 pip install machamp_lite
-machamp-lite predict {name} input.{_suffix(options)} output.{_suffix(options)}
+machamp-lite predict {name} input.{_suffix(options)} output.{_suffix(options)}{flag}
 ```
 
 ```python

@@ -7,14 +7,17 @@ from machamp_lite.api.prediction import Prediction, Span, Token
 from machamp_lite.data.raw_text import split_at_word_boundaries
 from machamp_lite.errors import ConfigError, did_you_mean
 
+_OUTSIDE = "O"
+
 
 def token_classification(
     prediction: Prediction, task: str, *, aggregation_strategy: str = "simple"
 ) -> list[dict[str, Any]]:
     """The spans or the words of a task as the pipeline "token-classification" returns them.
 
-    With the strategy "simple" it has one object per span, with "none" one per word. ``score`` is None for predictions
-    without ``top_k``. The words of the pipeline are subwords; here they are words, numbered from 1.
+    With the strategy "simple" it has one object per span, with "none" one per word; words with the label O are left
+    out. ``score`` is None for predictions without ``top_k``. The words of the pipeline are subwords; here they are
+    words, numbered from 1.
 
     >>> span = Span("city", 2, 3, 8, 14, "Geneva", 0.75)
     >>> token_classification(Prediction(texts=("I am in Geneva",), spans={"ner": (span,)}), "ner")
@@ -25,6 +28,9 @@ def token_classification(
     if aggregation_strategy not in ("simple", "none"):
         raise ConfigError(f"aggregation_strategy: found {aggregation_strategy!r}, expected 'simple' or 'none'")
     if aggregation_strategy == "simple":
+        if task in prediction.labels and task not in prediction.spans:
+            expected = "expected a task with spans, or aggregation_strategy='none'"
+            raise ConfigError(f"task: found '{task}', which has no spans, {expected}")
         return [
             {
                 "entity_group": span.label,
@@ -36,7 +42,7 @@ def token_classification(
             for span in _of_task(prediction.spans, task)
         ]
     labels = _of_task(prediction.labels, task)
-    if len(labels) != len(prediction.tokens):
+    if not _labels_words(prediction, task):
         raise ConfigError(f"task: found '{task}', which labels texts, expected a task that labels words")
     return [
         {
@@ -48,6 +54,7 @@ def token_classification(
             "end": token.end,
         }
         for number, (token, label) in enumerate(zip(prediction.tokens, labels, strict=True), 1)
+        if label != _OUTSIDE
     ]
 
 
@@ -58,9 +65,11 @@ def text_classification(prediction: Prediction, task: str) -> list[dict[str, Any
     >>> text_classification(glad, "mood")
     [{'label': 'glad', 'score': 0.75}, {'label': 'sad', 'score': 0.25}]
 
-    Raises ``ConfigError`` for a prediction without probabilities of the task.
+    Raises ``ConfigError`` for a task that labels words, and for a prediction without probabilities of the task.
     """
     _of_task(prediction.labels, task)
+    if _labels_words(prediction, task):
+        raise ConfigError(f"task: found '{task}', which labels words, expected a task that labels texts")
     probabilities = prediction.probabilities.get(task)
     if not isinstance(probabilities, Mapping):
         raise ConfigError(f"task: found no probabilities of a text for '{task}', expected a prediction with top_k")
@@ -79,7 +88,7 @@ def from_token_classification(text: str, entities: Iterable[Mapping[str, Any]], 
     3
     """
     tokens = tuple(Token(text[start:end], start, end) for start, end in split_at_word_boundaries(text))
-    spans, labels = [], ["O"] * len(tokens)
+    spans, labels = [], [_OUTSIDE] * len(tokens)
     for entity in entities:
         if "entity_group" not in entity:
             raise ConfigError("entities: found no 'entity_group', expected the output of a pipeline that aggregates")
@@ -97,6 +106,11 @@ def _of_task(parts: Mapping[str, Any], task: str) -> Any:
     if task not in parts:
         raise ConfigError(f"task: found '{task}', which this prediction does not have{did_you_mean(task, parts)}")
     return parts[task]
+
+
+def _labels_words(prediction: Prediction, task: str) -> bool:
+    labels: Any = prediction.labels[task]
+    return not isinstance(labels, str | float) and len(labels) == len(prediction.tokens)
 
 
 def _score(probabilities: Any, index: int, label: str) -> float | None:

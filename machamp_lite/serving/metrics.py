@@ -37,7 +37,9 @@ class _ByLabels(Generic[T]):
         for suffix, labels, value in self._samples():
             names = (*self.labels, "le")[: len(labels)]
             pairs = ",".join(f'{name}="{_escaped(label)}"' for name, label in zip(names, labels, strict=True))
-            yield f"{self.name}{suffix}{{{pairs}}} {value:g}" if pairs else f"{self.name}{suffix} {value:g}"
+            # All digits of a count: with six, a counter above a million would grow in steps.
+            number = f"{value:.15g}"
+            yield f"{self.name}{suffix}{{{pairs}}} {number}" if pairs else f"{self.name}{suffix} {number}"
 
     def _samples(self) -> Iterable[Sample]:
         raise NotImplementedError

@@ -84,8 +84,8 @@ def document(limits: Limits) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    boolean = {"type": "boolean"}
-    reads = _object(reads=_STRING, tasks={"type": "object", "additionalProperties": _STRING})
+    boolean, number = {"type": "boolean"}, {"type": "integer", "minimum": 1}
+    reads = _object(reads=_STRING, num_texts=number, tasks={"type": "object", "additionalProperties": _STRING})
     model = _object(name=_STRING, datasets={"type": "object", "additionalProperties": reads})
     prediction = TypeAdapter(Prediction).json_schema(ref_template=f"{_SCHEMAS}{{model}}")
     parts, definitions = prediction["properties"], prediction["$defs"]

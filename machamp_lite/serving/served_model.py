@@ -100,12 +100,13 @@ class ServedModel:
         return [json.dumps(one.to_dict(columns=False), ensure_ascii=False, allow_nan=False) for one in found]
 
     def describe(self) -> dict[str, Any]:
-        """The datasets of the model, what each reads, and the types of its tasks."""
+        """The datasets of the model, what each reads, the number of texts per input, and the types of its tasks."""
         return {
             "name": self.name,
             "datasets": {
                 name: {
                     "reads": describe(dataset),
+                    "num_texts": len(dataset.sent_idxs or [0]),
                     "tasks": {task: options.task_type for task, options in dataset.active().tasks.items()},
                 }
                 for name, dataset in self.predictor.config.datasets.items()

@@ -331,6 +331,15 @@ def test_conllu_has_each_label_in_its_column(model: Predictor) -> None:
     assert [row[9] for row in rows] == ["_", "_", "_", "SpaceAfter=No", "_"]
 
 
+@pytest.mark.parametrize("word", ["a\tb", "a\nb", "a\r\n\tb", "\n", ""])
+def test_no_word_breaks_its_line(model: Predictor, word: str) -> None:
+    prediction = model.predict((word, "run"), dataset="UD")
+    for text in (prediction.to_conllu(), prediction.to_conll()):
+        _, _, first, second, end = text.split("\n")[:5]
+        assert first.split("\t")[:2] == ["1", "a b" if "a" in word else "_"]
+        assert (len(first.split("\t")), second.split("\t")[1], end) == (len(second.split("\t")), "run", "")
+
+
 @every_case
 def test_a_file_can_be_streamed(case: Case, make: Callable[..., Setting]) -> None:
     setting = make(case)

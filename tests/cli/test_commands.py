@@ -317,6 +317,8 @@ def test_a_task_without_labels_in_training_data_is_reported_with_the_nearest_com
 
 WRONG_TRAIN = {
     "--nothing": "train.py: unknown flag --nothing; see --help",
+    "--config x": "train.py: unknown flag --config; did you mean '--dataset_configs'?; see --help",
+    "--finetunne x": "train.py: unknown flag --finetunne; did you mean '--finetune'?; see --help",
     "--model_dirr x": "train.py: unknown flag --model_dirr; did you mean '--model_dir'?; see --help",
     "--sead=3": "train.py: unknown flag --sead; did you mean '--seed'?; see --help",
     "--seed x": "--seed: found 'x', expected a whole number",

@@ -157,6 +157,10 @@ def test_each_subcommand_has_help_and_its_own_name(capsys: pytest.CaptureFixture
         assert capsys.readouterr().err == f"machamp-lite {name}: unknown flag --zzzz; see --help\n"
     assert main(["trian"]) == 2
     assert capsys.readouterr().err == "machamp-lite: unknown command 'trian'; did you mean 'train'?\n"
+    assert main(["version"]) == 2
+    assert capsys.readouterr().err == "machamp-lite: unknown command 'version'; did you mean '--version'?\n"
+    assert main(["schema"]) == 2
+    assert "are required: datasets|params; see --help" in capsys.readouterr().err
 
 
 def test_convert_config_writes_a_config_once(capsys: pytest.CaptureFixture[str]) -> None:

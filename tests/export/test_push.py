@@ -18,6 +18,7 @@ import machamp_lite
 from machamp_lite.cli import commands
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
+from machamp_lite.export import card
 from machamp_lite.export.card import example_input
 from machamp_lite.export.card_info import CardInfo
 from machamp_lite.inference.ensembles import load_predictor
@@ -292,6 +293,17 @@ def test_the_example_of_the_card_predicts_one_input(run: Path, capsys: pytest.Ca
 def test_the_example_of_the_card_has_the_texts_of_a_row(number: int) -> None:
     example = ast.literal_eval(example_input(number))
     assert isinstance(example, str) if number == 1 else len(example) == number and isinstance(example, tuple)
+
+
+def test_the_examples_of_the_card_name_a_dataset_of_several(treebank: Path) -> None:
+    tasks = {"upos": {"task_type": "seq", "column_idx": 3}}
+    datasets = {
+        name: {"train_data_path": str(treebank), "word_idx": 1, "tasks": {f"{name} upos": tasks["upos"]}}
+        for name in ("A B", "C")
+    }
+    text = "\n".join(card._use(load_config([datasets]), "me/model"))
+    assert "machamp-lite predict me/model input.conllu output.conllu --dataset 'A B'\n" in text
+    assert """model.predict("Trains run late.", dataset='A B')""" in text
 
 
 def test_the_card_of_a_model_without_its_run_says_so(

@@ -131,7 +131,10 @@ def test_the_models_are_described(server: LiveServer) -> None:
     words, pairs = server.ask("GET", "/models")[1]["models"]
     assert words["datasets"]["WORDS"]["reads"] == "words in column 1"
     assert words["datasets"]["WORDS"]["tasks"]["tree"] == "dependency"
-    assert pairs["datasets"] == {"PAIRS": {"reads": "texts in columns 0, 1", "tasks": {"same": "classification"}}}
+    assert words["datasets"]["WORDS"]["num_texts"] == 1
+    assert pairs["datasets"] == {
+        "PAIRS": {"reads": "texts in columns 0, 1", "num_texts": 2, "tasks": {"same": "classification"}}
+    }
 
 
 def test_models_have_the_names_of_their_folders_which_must_differ() -> None:

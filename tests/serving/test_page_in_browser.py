@@ -82,6 +82,17 @@ def test_the_models_and_their_datasets_can_be_chosen(page: Any) -> None:
     assert [one.text for one in Select(field(page, "dataset")).options] == ["PAIRS"]
 
 
+def test_a_line_has_the_texts_of_a_pair(page: Any) -> None:
+    from selenium.webdriver.support.ui import Select
+
+    predict(page, "Run")
+    Select(field(page, "model")).select_by_visible_text("pairs")
+    assert page.find_element("id", "help").text.startswith("Each line has 2 texts, ")
+    field(page, "text").clear()
+    shown = predict(page, "Dogs run ||| Dogs sleep")
+    assert "same" in shown and "Dogs sleep" in shown and "|||" not in shown
+
+
 def test_errors_are_shown_in_a_line(page: Any) -> None:
     field(page, "token").send_keys("wrong")
     field(page, "text").send_keys("Run")

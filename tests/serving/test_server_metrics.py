@@ -27,6 +27,12 @@ def test_a_counter_counts_each_combination_of_labels() -> None:
     assert list(counter.lines())[2:] == ['c{one="x",two="y"} 2', 'c{one="x",two="z"} 1']
 
 
+def test_large_counts_keep_their_digits() -> None:
+    counter = Counter("c", "text")
+    counter.add(by=123_456_789)
+    assert list(counter.lines())[2:] == ["c 123456789"]
+
+
 def test_a_histogram_counts_the_values_up_to_each_bound() -> None:
     histogram = Histogram("h", "text", [1, 5])
     for value in (0.5, 1, 3, 100):

@@ -20,9 +20,29 @@ function fill(select, names) {
   select.replaceChildren(...names.map((name) => new Option(name, name)));
 }
 
+function datasets() {
+  return models.find((one) => one.name === field.model.value)?.datasets ?? {};
+}
+
+function numTexts() {
+  return datasets()[field.dataset.value]?.num_texts ?? 1;
+}
+
 function choose() {
-  const model = models.find((one) => one.name === field.model.value);
-  fill(field.dataset, model ? Object.keys(model.datasets) : []);
+  fill(field.dataset, Object.keys(datasets()));
+  explain();
+}
+
+function explain() {
+  const number = numTexts();
+  const form = number > 1 ? `Each line has ${number} texts, with a tab or ||| between them. ` : "";
+  document.getElementById("help").textContent = `${form}Ctrl+Enter predicts.`;
+}
+
+// The inputs of a request: texts, or rows of words or texts.
+function inputs(lines) {
+  if (numTexts() > 1) return {sentences: lines.map((line) => line.split(/\t|\s\|\|\|\s/))};
+  return field.split.checked ? {sentences: lines.map((line) => line.trim().split(/\s+/))} : {texts: lines};
 }
 
 async function load() {
@@ -34,8 +54,7 @@ async function load() {
 async function predict() {
   if (!models.length) await load();
   const lines = field.text.value.split("\n").filter((line) => line.trim());
-  const inputs = field.split.checked ? {sentences: lines.map((line) => line.trim().split(/\s+/))} : {texts: lines};
-  const body = {model: field.model.value, dataset: field.dataset.value, ...inputs};
+  const body = {model: field.model.value, dataset: field.dataset.value, ...inputs(lines)};
   const headers = {"Content-Type": "application/json", Accept: "text/html"};
   const start = performance.now();
   const answer = await (await ask("predict", {method: "POST", headers, body: JSON.stringify(body)})).text();
@@ -54,6 +73,7 @@ async function attempt(action) {
 }
 
 field.model.addEventListener("change", choose);
+field.dataset.addEventListener("change", explain);
 if (field.token) field.token.addEventListener("change", () => attempt(load));
 form.addEventListener("submit", (event) => {
   event.preventDefault();
