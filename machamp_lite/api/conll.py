@@ -36,7 +36,8 @@ def to_conllu(prediction: "Prediction") -> str:
     misc = _space_after(prediction)
     for task, columns in prediction.columns.words.items():
         cells = _cells(prediction, task)
-        if is_conllu and cells and all(isinstance(column, int) and 1 < column < MISC for column in columns):
+        has_column = is_conllu and all(isinstance(column, int) and 1 < column < MISC for column in columns)
+        if has_column and cells and task not in prediction.spans:
             for column, values in zip(columns, cells, strict=True):
                 _fill(rows, int(column), values)
             continue

@@ -24,7 +24,7 @@ def choose_datasets(config: Config, given: Input) -> str:
     names = [name for name, dataset in config.datasets.items() if dataset.active().tasks and _reads(dataset, given)]
     if names and can_be_joined(config, names):
         return JOIN.join(names)
-    known = ", ".join(f"{name} ({describe(dataset)})" for name, dataset in config.datasets.items())
+    known = ", ".join(f"{name} ({describe(config.datasets[name])})" for name in names or config.datasets)
     form = "a text" if isinstance(given, str) else f"{len(given)} words or texts"
     found = "several datasets that read" if names else "no dataset that reads"
     raise ConfigError(f"dataset: found {found} an input such as the first one ({form}), expected one of {known}")

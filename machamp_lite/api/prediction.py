@@ -190,8 +190,9 @@ class Prediction:
     def to_conllu(self) -> str:
         """The sentence as CoNLL-U, with a blank line at its end.
 
-        Labels are in the columns of their tasks if the model was trained on CoNLL-U, others in the column MISC, and the
-        labels of the sentence in comments. Raises ``ConfigError`` for a model of texts, which has no words.
+        Labels are in the columns of their tasks if the model was trained on CoNLL-U; others, and those of spans, are in
+        the column MISC, and the labels of the sentence in comments. Raises ``ConfigError`` for a model of texts, which
+        has no words.
         """
         return conll.to_conllu(self)
 

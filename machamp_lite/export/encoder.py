@@ -9,12 +9,12 @@ import transformers
 
 from machamp_lite.errors import ConfigError
 from machamp_lite.files.atomic import replacing_folder, write_json
+from machamp_lite.model.model_folder import PROVENANCE
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.nn.lora import merge_adapters
 
 logger = logging.getLogger(__name__)
 
-PROVENANCE = "machamp_lite.json"
 # How sentence-transformers names what the pooling of tasks is called here.
 _POOLING = {"first": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "last": "lasttoken"}
 _DEFAULT_POOLING = "mean"

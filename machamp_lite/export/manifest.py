@@ -15,7 +15,7 @@ from machamp_lite.config.task_types import Column, Level, Pooling, StrictModel
 from machamp_lite.errors import ConfigError, nearest_file
 from machamp_lite.files.checksums import read_json_object
 from machamp_lite.files.run_files import MODEL, SUMMARY
-from machamp_lite.model.model_folder import ONNX_MANIFEST, WEIGHTS
+from machamp_lite.model.model_folder import ONNX_MANIFEST, PROVENANCE, WEIGHTS
 
 MANIFEST, GRAPH, ARRAYS, TOKENIZER = ONNX_MANIFEST, "model.onnx", "decoding.safetensors", "tokenizer.json"
 # Raised when files or the inputs of the graph change.
@@ -94,6 +94,8 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     if not folder.is_dir():
         raise ConfigError(f"{folder}: found no such folder, {_EXPECTED}{nearest_file(str(folder))}")
+    if not path.exists() and (folder / PROVENANCE).is_file():
+        raise ConfigError(f"{folder}: found an exported encoder without tasks, {_EXPECTED}")
     if not path.exists() and any((folder / name).exists() for name in (WEIGHTS, MODEL, SUMMARY)):
         raise ConfigError(
             f"{folder}: found a model that is not exported, {_EXPECTED}; load it with machamp_lite.load, or first run "

@@ -82,6 +82,7 @@ class OnnxModel:
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         check_sizes(threads=threads)
+        self.folder = folder
         self.manifest: Manifest = read_manifest(folder)
         if missing := [name for name in _PACKAGES if find_spec(name) is None]:
             raise ConfigError(missing_packages_line(str(folder), missing, extra="onnx"))
@@ -103,6 +104,9 @@ class OnnxModel:
             # The package raises plain exceptions.
             raise ConfigError(f"{folder / GRAPH}: cannot be loaded ({first_line(error)})") from None
         self._inputs = {entry.name for entry in self._session.get_inputs()}
+
+    def __repr__(self) -> str:
+        return f"OnnxModel({str(self.folder)!r}, tasks={list(self.tasks)})"
 
     @property
     def tasks(self) -> Mapping[str, str]:
@@ -181,7 +185,7 @@ class OnnxModel:
             tasks = {task: columns for own in names for task, columns in known[own].tasks.items()}
             return known[names[0]].model_copy(update={"tasks": choose_tasks(tasks, options.tasks)})
         found = "datasets that cannot be predicted together" if names else "no dataset that reads such an input"
-        raise ConfigError(f"dataset: found {found}, expected one of the model's: {', '.join(known)}")
+        raise ConfigError(f"dataset: found {found}, expected one of {', '.join(names or known)}")
 
     def _predict(
         self, dataset: ExportedDataset, sentences: Sequence[Sentence], options: _Options

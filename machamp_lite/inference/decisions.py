@@ -16,7 +16,7 @@ from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.config.schema import DatasetConfig
 from machamp_lite.config.task_types import PLAIN_THRESHOLD, TaskOptions
 from machamp_lite.data.span_schemes import outside_label, scheme_of
-from machamp_lite.errors import ConfigError, did_you_mean
+from machamp_lite.errors import ConfigError, did_you_mean, shorten
 from machamp_lite.files.atomic import write_json
 from machamp_lite.model.model_folder import CONFIG
 from machamp_lite.model.multitask_model import Model
@@ -83,10 +83,15 @@ class Decision:
 
 def task_options(model: Model, given: Mapping[str, Mapping[str, Any]], *, flag: str = "--set") -> TaskChanges:
     """Checks options that decide, by task and key; raises ``ConfigError`` with one line for each error."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{flag}: found {shorten(repr(given))}, expected {{task: {{option: value}}}}")
     tasks, checked, faults = model.config.tasks(), TaskChanges(), []
     for task, changed in given.items():
         if task not in tasks:
             faults.append(f"{flag} {task}: unknown task{did_you_mean(task, tasks)}")
+            continue
+        if not isinstance(changed, Mapping):
+            faults.append(f"{flag} {task}: found {shorten(repr(changed))}, expected {{option: value}}")
             continue
         known = [key for key in (*PLAIN, "temperature") if _has(tasks[task], key)]
         if unknown := [key for key in changed if key not in known]:

@@ -19,6 +19,7 @@ from machamp_lite.api.prediction import Prediction, Tree
 from machamp_lite.api.predictor import Predictor
 from machamp_lite.config.joint_datasets import find_dataset
 from machamp_lite.data.record import EMPTY
+from machamp_lite.data.span_schemes import has_spans
 from machamp_lite.errors import ConfigError, did_you_mean
 
 # The attribute of spaCy for the labels in a column of CoNLL-U.
@@ -64,7 +65,8 @@ class Component:
         self.attributes = {
             task: COLUMNS[column]
             for task in self.of_words
-            if config.word_idx == 1 and (column := tasks[task].column_idx) in COLUMNS
+            # The columns of spans are those of other formats than CoNLL-U.
+            if config.word_idx == 1 and (column := tasks[task].column_idx) in COLUMNS and not has_spans(tasks[task])
         } | _checked(attributes or {}, self.of_words)
         if not Doc.has_extension("machamp_lite"):
             Doc.set_extension("machamp_lite", default=())

@@ -16,8 +16,8 @@ from machamp_lite.errors import ConfigError, nearest_file
 from machamp_lite.files.checksums import checksum, has_checksum, read_json_object, read_metadata
 
 CONFIG, LABELS, WEIGHTS, ENCODER = "config.json", "labels.json", "model.safetensors", "encoder"
-# Only in the folders that ``machamp-lite export --onnx`` writes.
-ONNX_MANIFEST = "onnx.json"
+# Only in the folders that ``machamp-lite export`` writes with --onnx and --encoder.
+ONNX_MANIFEST, PROVENANCE = "onnx.json", "machamp_lite.json"
 _METADATA_KEY = "machamp_lite"
 _MODEL_OF_MACHAMP = re.compile(r"model(_\d+)?\.pt|model\.tar\.gz")
 _CONFIG_KEYS = {"format", "params", "datasets"}
@@ -52,13 +52,15 @@ def find_model_folder(path: str | Path) -> Path:
             missing = [name for name in (CONFIG, LABELS, WEIGHTS, ENCODER) if not (folder / name).exists()]
             if not missing:
                 return folder
-            if CONFIG not in missing or WEIGHTS not in missing:
+            if (CONFIG not in missing or WEIGHTS not in missing) and not (folder / PROVENANCE).is_file():
                 raise ConfigError(
                     [f"{folder / name}: is missing, expected a complete model folder" for name in missing]
                 )
         found, similar = ("no model", "") if path.exists() else ("no such folder", nearest_file(str(path)))
         if (path / ONNX_MANIFEST).is_file():
             found, similar = "a model in ONNX", "; a model in ONNX is loaded with machamp_lite.load_onnx in Python"
+        elif (path / PROVENANCE).is_file():
+            found, similar = "an exported encoder without tasks", "; transformers loads it: AutoModel.from_pretrained"
     except (OSError, ValueError) as error:
         found, similar = f"a path that no folder can have ({getattr(error, 'strerror', None) or error})", ""
     raise ConfigError(f"{path}: found {found}, expected a run folder or its model folder (with {CONFIG}){similar}")

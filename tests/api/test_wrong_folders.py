@@ -20,6 +20,14 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: machamp_lite.load("onnx"),
         "onnx: found a model in ONNX, expected a run folder .* machamp_lite.load_onnx",
     ),
+    "an exported encoder": (
+        lambda: machamp_lite.load("encoder"),
+        "encoder: found an exported encoder without tasks, expected a run folder .* transformers loads it",
+    ),
+    "an exported encoder for ONNX": (
+        lambda: machamp_lite.load_onnx("encoder"),
+        "encoder: found an exported encoder without tasks, expected a folder that machamp-lite export --onnx",
+    ),
     "a folder without a model": (lambda: machamp_lite.load("empty"), "empty: found no model, expected a run folder"),
     "a run for ONNX": (
         lambda: machamp_lite.load_onnx("runs/first"),
@@ -58,7 +66,9 @@ CALLS: dict[str, tuple[Callable[[], object], str]] = {
 @pytest.fixture
 def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with one of each kind, which have only the names of their files."""
-    for name in ("runs/first/model/model.safetensors", "runs/first/dataset-configs.json", "empty/x", "onnx/onnx.json"):
+    encoder = [f"encoder/{name}" for name in ("config.json", "model.safetensors", "machamp_lite.json")]
+    run = ["runs/first/model/model.safetensors", "runs/first/dataset-configs.json"]
+    for name in (*run, *encoder, "empty/x", "onnx/onnx.json"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{}", encoding="utf-8")

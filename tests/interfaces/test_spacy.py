@@ -107,6 +107,16 @@ def test_a_model_of_texts_sets_categories(
     assert doc.cats.keys() == set(model.labels["topics"])
 
 
+def test_spans_in_a_column_of_conllu_are_entities(
+    treebank: Path, write_config: Callable[..., str], tiny_params: str
+) -> None:
+    tasks = {"ner": {"task_type": "seq_bio", "column_idx": 3}}
+    data = {"train_data_path": str(treebank), "word_idx": 1, "tasks": tasks}
+    config = load_config([write_config(UD=data)], parameters_config=tiny_params)
+    doc = Component(Predictor(build_model(config, read_data(config))))(spacy.blank("en")("The dogs ran ."))
+    assert "ner" in doc.spans and not any(token.pos_ for token in doc)
+
+
 def test_wrong_attributes_are_reported(folder: Path) -> None:
     model = load(folder, device="cpu")
     with pytest.raises(ConfigError, match="attributes: unknown task 'uposs'; did you mean 'upos'"):
