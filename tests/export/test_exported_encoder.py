@@ -13,6 +13,7 @@ from machamp_lite.cli import commands
 from machamp_lite.config import load_config
 from machamp_lite.errors import ConfigError
 from machamp_lite.export.encoder import export_encoder
+from machamp_lite.model.model_folder import PROVENANCE
 from machamp_lite.model.multitask_model import Model
 from machamp_lite.model.serialization import load_model, save_model
 from machamp_lite.nn.lora import merge_adapters
