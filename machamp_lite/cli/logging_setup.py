@@ -61,12 +61,16 @@ class WarningsOnce(logging.Filter):
         return self.count() > before
 
 
-def set_up_logging(level: int = logging.INFO, *, silent: bool = False) -> None:
-    """Sends logs of a level to the terminal only, or discards them if ``silent``."""
+def set_up_logging(level: int = logging.INFO, *, silent: bool = False, shows_errors: bool = False) -> None:
+    """Sends logs of a level to the terminal only, or discards them if ``silent``.
+
+    Errors are left out unless ``shows_errors``, because a command that ends prints its error itself.
+    """
     handler = _TerminalHandler()
     handler.setLevel(level)
     # The command prints errors, and that it was stopped, as plain lines: these are logged to the file only.
-    handler.addFilter(lambda record: record.levelno < logging.ERROR and not hasattr(record, "is_printed"))
+    handler.addFilter(lambda record: shows_errors or record.levelno < logging.ERROR)
+    handler.addFilter(lambda record: not hasattr(record, "is_printed"))
     handler.addFilter(WarningsOnce())
     handler.setFormatter(_Formatter(time="%H:%M:%S", mark="mark", stream=sys.stderr))
     logger = logging.getLogger("machamp_lite")

@@ -135,7 +135,8 @@ def _read_token(name: str) -> str:
 def _serve(flags: argparse.Namespace) -> int:
     # As in prediction; a thousand take a hundred megabytes.
     limit_onednn_primitives(64)
-    set_up_logging()
+    # Requests are not logged; faults of the server are, because it goes on.
+    set_up_logging(logging.WARNING, shows_errors=True)
     if missing := [name for name in REQUIRED if find_spec(name) is None]:
         raise ConfigError(missing_packages_line("serve", missing, extra="serve"))
     from machamp_lite.model.find_models import find_models

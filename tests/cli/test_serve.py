@@ -1,6 +1,7 @@
 """The serve command: its flags, its errors before a model is loaded, and how it ends."""
 
 import contextlib
+import logging
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 import machamp_lite
 from machamp_lite.cli import serve as command
 from machamp_lite.cli.commands import main
+from machamp_lite.cli.logging_setup import set_up_logging
 from machamp_lite.errors import ConfigError
 
 SECRET = "0123456789abcdef"
@@ -115,3 +117,13 @@ def test_an_address_for_others_without_a_token_is_warned_of(run: str, tmp_path: 
     log = tmp_path / "log.txt"
     with serving_child(run, "--host", "0.0.0.0", log=log):
         assert "warning: --host: everyone who reaches 0.0.0.0 may send requests; " in read(log)
+
+
+def test_faults_of_a_running_server_are_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("machamp_lite")
+    for shows_errors, lines in ((True, 2), (False, 1)):
+        set_up_logging(logging.WARNING, shows_errors=shows_errors)
+        logger.info("read as EWT")
+        logger.warning("a warning")
+        logger.error("a process that predicted was killed")
+        assert len(capsys.readouterr().err.splitlines()) == lines

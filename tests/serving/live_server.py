@@ -58,7 +58,7 @@ class MadeUpModel:
         return [in_capitals(value, html=kind.html) for value in values]
 
     def describe(self) -> dict[str, Any]:
-        return {"name": self.name, "datasets": {"D": {"reads": "words", "tasks": {"upper": "seq"}}}}
+        return {"name": self.name, "datasets": {"D": {"reads": "words", "num_texts": 1, "tasks": {"upper": "seq"}}}}
 
 
 @dataclass
