@@ -116,7 +116,8 @@ def test_a_wrong_model_is_reported_before_torch_is_imported(model: str, message:
     for name in ("runs", "onnx"):
         (work / name).mkdir()
     (work / "onnx/onnx.json").write_text("{}", encoding="utf-8")
-    (work / "in").write_text("{}", encoding="utf-8")
+    config = {"D": {"train_data_path": "in", "word_idx": 1, "tasks": {"upos": {"task_type": "seq", "column_idx": 3}}}}
+    (work / "in").write_text(json.dumps(config), encoding="utf-8")
     program = (
         "import sys; from machamp_lite.cli.commands import main\n"
         f"for command in {MODEL_COMMANDS!r}: assert main(command.format({model!r}, {model!r}).split()) == 2, command\n"

@@ -44,11 +44,12 @@ def expected(model: Model, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Model) -> Path:
-    """The working folder, with an input, an older output and a copy of the model."""
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: Model, many_tasks: Path) -> Path:
+    """The working folder, with an input, an older output and a link to the run."""
     # The model is loaded once.
     monkeypatch.setattr("machamp_lite.model.serialization.load_model", lambda *_, **__: model)
     monkeypatch.chdir(tmp_path)
+    Path("run").symlink_to(many_tasks / "run")
     Path("in").write_text(TREEBANK)
     Path("older").write_text("older output\n")
     return tmp_path
@@ -150,7 +151,7 @@ def test_standard_output_holds_the_output_alone(
     output = capsys.readouterr()
     assert output.out == expected
     assert "accuracy" in output.err and "written: -" in output.err
-    assert sorted(os.listdir()) == ["in", "older"]
+    assert sorted(os.listdir()) == ["in", "older", "run"]
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
