@@ -84,9 +84,7 @@ class Encoder(nn.Module):
         self.has_types = has_types and "token_type_ids" in inspect.signature(transformer.forward).parameters
         # The adapters of an earlier run become part of the encoder.
         merge_adapters(transformer)
-        # Without weights, as when a config is checked, there is nothing to probe.
-        # ``torch.get_default_device`` of torch 2.6 does not know the device of a context.
-        has_weights = "meta" not in (self.device.type, torch.empty(0).device.type)
+        has_weights = self.has_weights()
         behaviour = probe_attention(self) if has_weights else AttentionBehaviour()
         self.is_causal, self.padding_matters = behaviour.is_causal, behaviour.padding_matters
         self.layout = EqualLengthLayout() if self.padding_matters else PaddedLayout()
@@ -121,6 +119,11 @@ class Encoder(nn.Module):
     def device(self) -> torch.device:
         """The device of the transformer's weights."""
         return next(self.transformer.parameters()).device
+
+    def has_weights(self) -> bool:
+        """Whether it can be run; without weights, as when a config is checked, there is nothing to probe."""
+        # ``torch.get_default_device`` of torch 2.6 does not know the device of a context.
+        return "meta" not in (self.device.type, torch.empty(0).device.type)
 
     def layer_numbers(self, layers: Sequence[int] | str) -> tuple[int, ...]:
         """The layers of ``layers_to_use``, counted from 0 (embeddings); raises ``ConfigError`` for unknown layers."""

@@ -9,14 +9,9 @@ nearly those of a cycle would be lost in rounding.
 import torch
 from torch import Tensor
 
+from machamp_lite.nn.arc_marginals import INFINITE, MARGIN, NO_ARC
 from machamp_lite.nn.ragged import is_item, to_device
 
-# By how much the logarithm of the weight of trees with several roots is at least below that of trees with one.
-_MARGIN = 40.0
-# Scores beyond this count as infinite.
-_INFINITE = 1e6
-# The logarithm of the weight of an arc that does not exist.
-_NO_ARC = -1e30
 # The number of intermediate values for the marginals of some sentences at a time.
 _MOST_VALUES = 2**25
 
@@ -75,7 +70,7 @@ def _eliminate(weights: Tensor, word: int) -> tuple[Tensor, Tensor]:
     normaliser = row.logsumexp(1)
     through = weights[:, :word, word + 1, None] + (row - normaliser.unsqueeze(1)).unsqueeze(1)
     is_loop = torch.eye(word + 1, dtype=torch.bool, device=weights.device)[1:]
-    return normaliser, through.masked_fill(is_loop, _NO_ARC)
+    return normaliser, through.masked_fill(is_loop, NO_ARC)
 
 
 def _is_arc(scores: Tensor, lengths: Tensor) -> Tensor:
@@ -93,14 +88,14 @@ def _weights(scores: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
     negligible weight. A word of the padding depends on the root with the weight 1.
     """
     is_arc = _is_arc(scores, lengths)
-    finite = scores.double().nan_to_num(nan=-_INFINITE).clamp(-_INFINITE, _INFINITE)
-    highest = finite.masked_fill(~is_arc, -_INFINITE).amax(2).masked_fill(~is_arc.any(2), 0.0)
+    finite = scores.double().nan_to_num(nan=-INFINITE).clamp(-INFINITE, INFINITE)
+    highest = finite.masked_fill(~is_arc, -INFINITE).amax(2).masked_fill(~is_arc.any(2), 0.0)
     weights = finite - highest.unsqueeze(2)
     words = is_arc.any(2).sum(1).double()
     # The trees with several roots weigh less than all choices of heads, and one with a single root at least this.
     lowest = weights.masked_fill(~is_arc, 0.0).amin(2).sum(1)
-    penalty = _MARGIN + words * (words + 1).log() - lowest
+    penalty = MARGIN + words * (words + 1).log() - lowest
     weights[:, :, 0] -= penalty.unsqueeze(1)
-    weights = weights.masked_fill(~is_arc, _NO_ARC)
+    weights = weights.masked_fill(~is_arc, NO_ARC)
     weights[:, :, 0] = weights[:, :, 0].masked_fill(~is_arc.any(2), 0.0)
     return weights, highest.sum(1) + penalty

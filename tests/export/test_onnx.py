@@ -74,7 +74,7 @@ def assert_same(model: Model, folder: Path) -> None:
 
 
 def assert_same_arguments(model: Model, folder: Path) -> None:
-    """``predict`` takes the arguments of a loaded model, and refuses those that it cannot heed."""
+    """``predict`` takes the arguments of a loaded model, and refuses those that would have no effect."""
     exported, loaded = load_onnx(folder), Predictor(model)
     arguments = [set(inspect.signature(one.predict).parameters) for one in (loaded, exported)]
     assert arguments[0] - arguments[1] == {"threshold", "tau", "min_confidence", "plain", "decisions"}
